@@ -1,0 +1,16 @@
+"""The exit codes, as the public contract fixes them."""
+
+CLEAN = 0
+"""Nothing at or above `--fail-on`."""
+
+FINDINGS = 1
+"""At least one finding at or above `--fail-on`."""
+
+INCOMPLETE = 2
+"""A server, a file or the directory could not be read; what was read is reported. Wins over FINDINGS."""
+
+USAGE = 64
+"""The command line is wrong (EX_USAGE of sysexits.h)."""
+
+BUG = 70
+"""A fault of this program (EX_SOFTWARE of sysexits.h)."""

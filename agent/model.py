@@ -1,0 +1,261 @@
+"""The words of the report, as frozen dataclasses: the JSON document, its schema and every rendering derive from them.
+
+Field names are the contract's keys. `None` means "not known", an empty tuple "known to be none".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from agent.names import AccountName, HostName, Spn
+
+Severity = Literal["error", "warning", "info"]
+Status = Literal["ok", "partial", "failed"]
+Need = Literal["explicit", "covered", "port-variant", "optional"]
+Outcome = Literal["kerberos", "ntlm-fallback", "modified", "duplicate", "impossible", "uncertain", "unchecked"]
+Decryption = Literal["computer", "pool", "impossible", "uncertain", "none"]
+HostSource = Literal["binding", "machine", "dns", "farm"]
+Why = Literal["explicit", "inherited", "default"]
+StepKind = Literal["spn-delete", "spn-add", "iis-setting", "dns", "manual"]
+
+
+class Origin(NamedTuple):
+    """Where an effective value comes from; `file` is None for IIS's own schema default.
+
+    `line` is the 1-based first line of the start tag, `location` the path of the `<location>` it stands in
+    (empty: the level of the file itself), `why` how it came to the place asked about.
+    """
+
+    file: str | None
+    line: int | None
+    location: str
+    why: Why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowsAuth:
+    """Effective windowsAuthentication at one path."""
+
+    enabled: bool
+    kernel_mode: bool
+    pool_credentials: bool
+    providers: tuple[str, ...]
+    token_checking: str
+    flags: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origins:
+    """Where each deciding value comes from; None where IIS would refuse the configuration."""
+
+    enabled: Origin | None
+    kernel_mode: Origin | None
+    pool_credentials: Origin | None
+    providers: Origin | None
+    identity_type: Origin | None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A name by which clients reach an application, and who says so."""
+
+    host: HostName
+    source: HostSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A directory or file below an application whose windowsAuthentication differs from the application's own."""
+
+    path: str
+    windows_auth: WindowsAuth | None
+    origins: Origins
+    negotiates: bool
+    decryption: Decryption
+    decrypts_as: AccountName | None
+    rule: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """One application of one site: does it negotiate, and which account decrypts the tickets sent to it?"""
+
+    server: str
+    site: str
+    path: str
+    pool: str | None
+    identity_type: str | None
+    pool_account: AccountName | None
+    windows_auth: WindowsAuth | None
+    origins: Origins
+    negotiates: bool
+    decryption: Decryption
+    decrypts_as: AccountName | None
+    rule: str | None
+    hosts: tuple[Host, ...]
+    places: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationRef:
+    """Which application, said shortly."""
+
+    server: str
+    site: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requirement:
+    """One SPN that must lead to one account, and what happens with it today.
+
+    `account` is None where no account can serve. `holders` and `answers` are None when nobody looked.
+    `asked_by` names the client kinds asked about that send exactly this SPN.
+    """
+
+    spn: Spn
+    account: AccountName | None
+    need: Need
+    covered_by: Spn | None
+    holders: tuple[AccountName, ...] | None
+    answers: tuple[AccountName, ...] | None
+    outcome: Outcome
+    asked_by: tuple[str, ...]
+    applications: tuple[ApplicationRef, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A line a person can look at to see the reason."""
+
+    file: str | None
+    line: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What to do about something: one row of the table in `agent.findings`, found in one place."""
+
+    id: str
+    severity: Severity
+    server: str | None
+    servers: tuple[str, ...] = ()
+    site: str | None = None
+    path: str | None = None
+    spn: Spn | None = None
+    account: AccountName | None = None
+    holders: tuple[AccountName, ...] = ()
+    message: str
+    evidence: tuple[Evidence, ...] = ()
+    fix: tuple[str, ...] = ()
+    accepted: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why something of a server could not be read, or was read with a reservation; `id` is a finding's."""
+
+    id: str
+    message: str
+    file: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """One server that was looked at. "partial" and "failed" make the report incomplete."""
+
+    name: str
+    dns_name: str | None
+    source: str
+    status: Status
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step of a repair, with the step that takes it back and the finding it serves."""
+
+    order: int
+    kind: StepKind
+    spn: Spn | None
+    account: AccountName | None
+    command: str
+    rollback: str
+    finding: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """Another way to repair the same finding."""
+
+    finding: str
+    why: str
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocked:
+    """A finding that no printed step can repair, and the reason."""
+
+    finding: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The recommended way in order, other ways, and what stays open."""
+
+    steps: tuple[Step, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+    blocked: tuple[Blocked, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """Which program wrote the report."""
+
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything one run saw and judged. `started` and `finished` are UTC, ISO 8601."""
+
+    schema: str
+    tool: Tool
+    started: str
+    finished: str
+    complete: bool
+    servers: tuple[Server, ...]
+    applications: tuple[Application, ...]
+    requirements: tuple[Requirement, ...]
+    findings: tuple[Finding, ...]
+    plan: Plan = Plan()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientOutcome:
+    """What one kind of client gets for the URL asked about, and the story of why, step by step."""
+
+    client: str
+    spn: Spn | None
+    holders: tuple[AccountName, ...] | None
+    answers: tuple[AccountName, ...] | None
+    decrypts_as: AccountName | None
+    outcome: Outcome
+    because: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation(Report):
+    """The report of `explain`: one URL, and an outcome per client kind."""
+
+    url: str
+    outcomes: tuple[ClientOutcome, ...]
+
+
+SCHEMA = "iis-spn/report/1"

@@ -1,0 +1,319 @@
+"""Host names, service principal names and account names as types: parsed once, compared as Active Directory compares.
+
+Nobody else in the package lowers or splits such strings.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal
+
+NETBIOS_LENGTH = 15
+"""Longest computer name, in characters (KB909264): a sAMAccountName is cut there and ends in `$`."""
+
+
+def fold(text: str) -> str:
+    """The form in which two directory strings are equal when they differ in case only.
+
+    A non-ASCII letter never folds into an ASCII one: the long s and the Kelvin sign stay what they are, so that
+    a look-alike name (CVE-2026-25177) is never taken for the real one.
+    """
+    if text.isascii():
+        return text.lower()
+    return "".join(map(_fold_character, text))
+
+
+def _fold_character(character: str) -> str:
+    low = character.lower()
+    return low if character.isascii() or not low.isascii() else character
+
+
+def printable(text: str) -> str:
+    """`text` with everything that could drive a terminal or reorder a line written as `\\uXXXX`."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if _is_shown(c) else f"\\u{ord(c):04x}" for c in text)
+
+
+def _is_shown(character: str) -> bool:
+    return unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+# -- hosts ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HostName:
+    """A name a client may type: `text` as written (no trailing dot), `key` its A-label form for comparing."""
+
+    text: str
+    key: str = field(repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, HostName) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def is_short(self) -> bool:
+        """True for a name of one label (`contoso`): it needs a search suffix before DNS can answer."""
+        return "." not in self.key and not self.is_address
+
+    @property
+    def is_wildcard(self) -> bool:
+        """True for IIS 10's `*.contoso.com`: no service principal name can match it."""
+        return "*" in self.key
+
+    @property
+    def is_address(self) -> bool:
+        """True for an IP literal: Windows clients do not try Kerberos with one."""
+        return address_of(self.key) is not None
+
+    @property
+    def first_label(self) -> HostName:
+        """`contoso` of `contoso.test.com`."""
+        return host_name(self.spn_text.partition(".")[0])
+
+    @property
+    def suffix(self) -> str:
+        """`test.com` of `contoso.test.com`, empty for a short name."""
+        return self.spn_text.partition(".")[2]
+
+    def under(self, suffix: str) -> HostName:
+        """This short name below a DNS suffix."""
+        return host_name(f"{self.spn_text}.{suffix}")
+
+    @property
+    def spn_text(self) -> str:
+        """What stands in an SPN: the name as written, its A-label where it is not ASCII (RFC 5891, UTS 46)."""
+        return self.text if self.text.isascii() else self.key
+
+    def matches_wildcard(self, pattern: HostName) -> bool:
+        """Whether a request for this name reaches a binding for `*.suffix` (one or more labels in place of `*`)."""
+        return pattern.key.startswith("*.") and self.key.endswith(pattern.key[1:]) and not self.is_wildcard
+
+
+@lru_cache(maxsize=65536)
+def host_name(text: str) -> HostName:
+    """Read a host name as it is written anywhere: trailing dot dropped, IDN to its A-label for comparing."""
+    name = text.strip().rstrip(".")
+    return HostName(name, fold(name) if name.isascii() else fold(_a_label(name)))
+
+
+def _a_label(name: str) -> str:
+    import idna
+
+    try:
+        return idna.encode(name, uts46=True, transitional=False).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        return name
+
+
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\Z")
+
+
+def host_fault(host: HostName) -> str | None:
+    """Why DNS can never know this name (RFC 1035 lengths and characters; `_` is let through), or None."""
+    key = host.key.removeprefix("*.")
+    if len(key) > 253:
+        return f"longer than 253 characters ({len(key)})"
+    for label in key.split("."):
+        if not _LABEL.match(label):
+            return f"label {printable(label)!r} is not a DNS label"
+    return None
+
+
+def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The IP address a text spells, brackets allowed, or None."""
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if not bare or not (":" in bare or bare[-1].isdigit()):
+        return None
+    try:
+        return ipaddress.ip_address(bare.partition("%")[0])
+    except ValueError:
+        return None
+
+
+# -- service principal names ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spn:
+    """A service principal name, `class/host[:port][/name]`; two are equal when their texts differ in case only."""
+
+    text: str
+    key: str = field(repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Spn) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def service(self) -> str:
+        """The service class in folded form: `http`, `host`."""
+        return self.key.partition("/")[0]
+
+    @property
+    def instance(self) -> str:
+        """Host and port as written: `iis01.test.com:8080`."""
+        return self.text.partition("/")[2].partition("/")[0]
+
+    @property
+    def host(self) -> HostName:
+        """The host part without its port."""
+        name, colon, port = self.instance.rpartition(":")
+        return host_name(name if colon and port.isdigit() else self.instance)
+
+    @property
+    def port(self) -> int | None:
+        """The port where one is part of the name; it is, for the KDC, just more text."""
+        _, colon, port = self.instance.rpartition(":")
+        return int(port) if colon and port.isdigit() and len(port) < 6 else None
+
+    def with_service(self, service: str) -> Spn:
+        """The same host and port under another service class (what sPNMappings does)."""
+        return spn(f"{service}/{self.text.partition('/')[2]}")
+
+
+@lru_cache(maxsize=65536)
+def spn(text: str) -> Spn:
+    """Read a service principal name, whatever stands in it; `spn_fault` judges it."""
+    return Spn(text, fold(text))
+
+
+def http_spn(host: HostName, port: int | None = None) -> Spn:
+    """`HTTP/host` or `HTTP/host:port`: https sites use the class HTTP too (rule R2.1)."""
+    return spn(f"HTTP/{host.spn_text}" if port is None else f"HTTP/{host.spn_text}:{port}")
+
+
+def spn_fault(text: str) -> str | None:
+    """Why a stored value can never match what a client asks for (rules R2.1, R2.5, R2.14, R4.15), or None."""
+    service, slash, rest = text.partition("/")
+    if any(not _is_shown(c) for c in text):
+        return "it holds an invisible or control character"
+    if not text.isascii():
+        return "it holds a character outside ASCII (clients ask for the A-label)"
+    if "://" in text:
+        return "it is a URL: a service principal name is HTTP/host, without '://'"
+    if "\\" in text:
+        return "it holds a backslash where '/' belongs"
+    if not slash or not service or not rest:
+        return "it is not of the form class/host"
+    return _class_fault(service) or _instance_fault(rest)
+
+
+def _class_fault(service: str) -> str | None:
+    if fold(service) == "https":
+        return "there is no service class HTTPS: https sites use HTTP/ too"
+    return None
+
+
+def _instance_fault(rest: str) -> str | None:
+    host, slash, name = rest.partition("/")
+    if any(c.isspace() for c in rest):
+        return "it holds white space"
+    if "*" in rest:
+        return "no client asks for a wildcard: names match letter for letter"
+    if "@" in rest:
+        return "the realm is not part of a stored name"
+    if fold(host) in {"http", "https", "host"}:
+        return "a service class stands where the host belongs"
+    if slash and (not name or "/" in name):
+        return "it has an empty or a fourth part"
+    return "a three-part name is another name than class/host" if slash else None
+
+
+# -- accounts ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AccountName:
+    """`DOMAIN\\sAMAccountName`; a computer's and a managed service account's name ends in `$`."""
+
+    domain: str
+    name: str
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AccountName) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    def __str__(self) -> str:
+        return f"{self.domain}\\{self.name}"
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What is compared: both parts, folded."""
+        return (fold(self.domain), fold(self.name))
+
+
+def netbios_name(host: str) -> str:
+    """The computer name Windows makes of a host name: first label, 15 characters (rule R2.7)."""
+    return host.partition(".")[0][:NETBIOS_LENGTH]
+
+
+def computer_account(netbios_domain: str, computer: str) -> AccountName:
+    """`TEST\\IIS01$` for the computer IIS01 (its short name or its FQDN) of the domain TEST."""
+    return AccountName(netbios_domain, netbios_name(computer).upper() + "$")
+
+
+UserForm = Literal["domain", "upn", "local", "bare", "well-known"]
+
+_WELL_KNOWN_DOMAINS = frozenset({"nt authority", "nt service", "iis apppool", "builtin", "window manager"})
+
+
+@dataclass(frozen=True, slots=True)
+class UserName:
+    """A processModel `userName` taken apart (rule R1.8).
+
+    `form` says how `domain` is to be read: a NetBIOS or DNS domain name ("domain"), a UPN suffix ("upn"), a
+    machine ("local"), nothing ("bare"), or a name space of Windows itself ("well-known").
+    """
+
+    form: UserForm
+    domain: str
+    name: str
+
+    @property
+    def is_managed(self) -> bool:
+        """True where the name ends in `$`: a gMSA, sMSA, dMSA or a computer; the directory knows which."""
+        return self.name.endswith("$")
+
+
+def user_name(text: str, machine: str) -> UserName:
+    """Read `DOMAIN\\user`, `user@suffix`, `.\\user`, `MACHINE\\user` or `user` as written for the server `machine`."""
+    domain, backslash, name = text.strip().partition("\\")
+    if backslash:
+        return UserName(_form_of(fold(domain), fold(netbios_name(machine))), domain, name)
+    name, at, suffix = text.strip().rpartition("@")
+    if at and name:
+        return UserName("upn", suffix, name)
+    return UserName("bare", "", text.strip())
+
+
+def _form_of(domain: str, machine: str) -> UserForm:
+    if domain in _WELL_KNOWN_DOMAINS:
+        return "well-known"
+    return "local" if domain in {".", "localhost", machine} else "domain"
+
+
+# -- paths of the configuration system -----------------------------------------------------------------------------
+
+
+def path_key(path: str) -> str:
+    """The form in which two configuration paths (`Site/app/dir`) are equal: IIS compares them without case."""
+    return fold(path)

@@ -1,0 +1,58 @@
+"""What the name service says, in memory: the system resolver, a chosen server and zone files end in one view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from agent.model import Problem
+from agent.names import HostName
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """What a client learns when it resolves a name.
+
+    `chain` starts with the full name asked for and ends with the owner of the address records: more than one entry
+    means an alias. No address and `exists` False: NXDOMAIN.
+    """
+
+    chain: tuple[HostName, ...]
+    addresses: tuple[str, ...]
+    exists: bool = True
+
+    @property
+    def canonical(self) -> HostName:
+        """The owner name of the address records: what canonicalising clients put into the SPN (rules, section 3)."""
+        return self.chain[-1]
+
+    @property
+    def is_alias(self) -> bool:
+        return len(self.chain) > 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class NameService:
+    """Answers by folded full name, names by address, PTR names by address; a missing key was not or could not be asked.
+
+    `suffixes` are tried in order for short names. `complete` is True for zone files only: then `names_by_address`
+    holds every name of the zone, and a name of the zone without a record is known not to exist.
+    """
+
+    source: str
+    suffixes: tuple[str, ...] = ()
+    answers: Mapping[HostName, Resolution] = field(default_factory=dict)
+    names_by_address: Mapping[str, tuple[HostName, ...]] = field(default_factory=dict)
+    pointers: Mapping[str, HostName] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    def resolve(self, host: HostName, suffix: str | None = None) -> Resolution | None:
+        """What a client gets for this name; a short one under `suffix`, then the search list. None: nobody looked."""
+        if not host.is_short:
+            return self.answers.get(host)
+        last: Resolution | None = None
+        for domain in dict.fromkeys((*((suffix,) if suffix else ()), *self.suffixes)):
+            last = self.answers.get(host.under(domain))
+            if last is not None and last.exists:
+                return last
+        return last
