@@ -1,0 +1,85 @@
+"""Bindings: what a site listens to, and which of two sites a request for a name reaches."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from agent.names import HostName, address_of, fold, host_fault, host_name, printable
+from agent.parse import Node
+
+
+class Binding(NamedTuple):
+    """One binding. `address` is "" for all addresses, `host` None where none is given.
+
+    `fault` says why http.sys cannot use an http or https one; other protocols (net.tcp, ftp ...) are kept as text.
+    """
+
+    protocol: str
+    information: str
+    line: int
+    address: str = ""
+    port: int = 0
+    host: HostName | None = None
+    ssl_flags: int = 0
+    fault: str | None = None
+
+    @property
+    def is_http(self) -> bool:
+        return self.protocol in {"http", "https"}
+
+    @property
+    def serves(self) -> bool:
+        """Whether clients can reach the site by it over HTTP."""
+        return self.is_http and self.fault is None
+
+    def overlaps(self, other: Binding) -> bool:
+        """Whether one request can arrive at both endpoints: same port, and not two different addresses."""
+        return self.port == other.port and (not self.address or not other.address or self.address == other.address)
+
+
+_INFORMATION = re.compile(r"(?P<address>\[[^\]]*\]|[^:\[\]]*):(?P<port>[^:]*):(?P<host>.*)\Z", re.DOTALL)
+_LAX_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){0,3}\Z")
+
+
+def binding(node: Node) -> Binding:
+    """Read a `<binding>`; http and https information is `IP:port:host` (iis-docs, bindingInformation)."""
+    protocol = fold(node.attributes.get("protocol", ""))
+    information = node.attributes.get("bindingInformation", "")
+    read = Binding(protocol, information, node.line, ssl_flags=_number(node.attributes.get("sslFlags", "0")) or 0)
+    return _http(read) if read.is_http else read
+
+
+def _http(read: Binding) -> Binding:
+    parts = _INFORMATION.match(read.information)
+    if parts is None:
+        return read._replace(fault="it is not of the form IP:port:host")
+    port = _number(parts["port"])
+    if port is None or not 0 < port < 65536:
+        return read._replace(fault=f"'{printable(parts['port'])}' is not a port (1 to 65535)")
+    address = _address(parts["address"])
+    if address is None:
+        return read._replace(fault=f"'{printable(parts['address'])}' is not an IP address")
+    text = parts["host"].strip()
+    if text in {"", "*"}:
+        return read._replace(address=address, port=port)
+    host = host_name(text)
+    reason = None if host.is_address else host_fault(host)
+    return read._replace(address=address, port=port, host=host, fault=reason and f"host name: {reason}")
+
+
+def _address(text: str) -> str | None:
+    """The address in one spelling, "" for all; `1.1.1` is 1.1.0.1 as inet_aton reads it."""
+    if text in {"", "*", "0.0.0.0", "[::]"}:  # noqa: S104  # the binding text for "all addresses", nothing is bound
+        return ""
+    if (address := address_of(text)) is not None:
+        return str(address)
+    if text.startswith("[") or not _LAX_ADDRESS.match(text):
+        return None
+    *head, last = text.split(".")
+    full = [*head, *["0"] * (4 - len(head) - 1), last]
+    return ".".join(full) if all(int(part) < 256 for part in full) else None
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
