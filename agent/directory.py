@@ -158,3 +158,35 @@ class Directory:
     def named(self, sam_account_name: str) -> tuple[Account, ...]:
         """The accounts of this sAMAccountName in whatever domain."""
         return self._by_name.get(fold(sam_account_name), ())
+
+    @cached_property
+    def _by_upn(self) -> dict[str, Account]:
+        return {fold(account.upn): account for account in self.accounts if account.upn is not None}
+
+    @cached_property
+    def _by_dn(self) -> dict[str, Account]:
+        return {fold(account.dn): account for account in self.accounts}
+
+    def with_upn(self, text: str) -> Account | None:
+        """The account whose userPrincipalName is this text."""
+        return self._by_upn.get(fold(text))
+
+    def at(self, dn: str) -> Account | None:
+        """The account with this distinguished name."""
+        return self._by_dn.get(fold(dn))
+
+    def covers(self, netbios_domain: str) -> bool:
+        """Whether all of a domain was read, so that absence from it proves something."""
+        return any(
+            domain.covered and domain.netbios is not None and fold(domain.netbios) == fold(netbios_domain)
+            for domain in self.domains
+        )
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it was read whole; a directory that was not is `directory-incomplete`."""
+        return not self.problems
+
+    def exports(self, attribute: str) -> bool:
+        """Whether any entry carried the attribute: one that none carries was not exported and is not judged."""
+        return fold(attribute) in self.exported

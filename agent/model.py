@@ -121,6 +121,7 @@ class Requirement:
     holders: tuple[AccountName, ...] | None
     answers: tuple[AccountName, ...] | None
     outcome: Outcome
+    rule: str | None
     asked_by: tuple[str, ...]
     applications: tuple[ApplicationRef, ...]
 

@@ -1,0 +1,350 @@
+"""Effective applications x names x client kinds: which SPN must lead to which account. Looks at no holder yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from agent.authentication import Auth
+from agent.clients import Client, asked_hosts, asked_port
+from agent.directory import Directory, Question
+from agent.effective import Configuration, EffectiveApplication, Pool, Site
+from agent.identity import Decision, PoolIdentity, decide, offers_negotiate, pool_identity
+from agent.model import Application, ApplicationRef, Host, Need, Origins, Place, WindowsAuth
+from agent.names import AccountName, HostName, Spn, fold, http_spn, spn, user_name
+from agent.reach import Names, Reach, reach
+from agent.rules import rule
+from agent.snapshot import Machine
+
+
+class ServerView(NamedTuple):
+    """One server as the analysis needs it; the files it was read from are gone."""
+
+    label: str
+    machine: Machine
+    configuration: Configuration
+    names: Names
+    reach: Mapping[str, Reach]
+
+
+def server_view(label: str, machine: Machine, configuration: Configuration, names: Names) -> ServerView:
+    """Join a configuration with the names that lead to it."""
+    return ServerView(label, machine, configuration, names, reach(configuration, names))
+
+
+@dataclass(slots=True)
+class Wanted:
+    """A requirement in the making: one (SPN, account)."""
+
+    spn: Spn
+    account: AccountName | None
+    need: Need
+    covered_by: Spn | None
+    rule: str | None
+    decision: Decision
+    asked_by: tuple[str, ...]
+    applications: list[ApplicationRef] = field(default_factory=list)
+
+
+_STRENGTH: Mapping[Need, int] = {"explicit": 0, "covered": 1, "port-variant": 2, "optional": 3}
+
+
+class SpnNeed(NamedTuple):
+    """An SPN that clients of a site may ask for, before it is known who decrypts.
+
+    `optional`: nobody reaches the site by this name, or it may fail without harm. `works_by_alias`: default clients
+    follow a CNAME to one of the computer's own names and never ask for this one.
+    """
+
+    host: HostName
+    port: int | None
+    optional: bool
+    works_by_alias: bool
+    asked_by: tuple[str, ...]
+
+
+# -- names to SPNs, once per site ----------------------------------------------------------------------------------
+
+
+def spn_needs(reached: Reach, names: Names, clients: Sequence[Client]) -> tuple[SpnNeed, ...]:
+    """The union over the names that clients use and the client kinds asked about, canonical names included."""
+    collected = _Collected(names, clients)
+    for name in reached.names:
+        collected.typed(name.host, name.optional)
+        reachable = not name.optional or (name.source == "machine" and name.host not in names.own)
+        for client in clients:
+            if not name.optional or (reachable and client.host in {"typed", "extended"}):
+                collected.asked(client, name.host, name.ports)
+    return tuple(collected.needs())
+
+
+class _Collected:
+    def __init__(self, names: Names, clients: Sequence[Client]) -> None:
+        self.names = names
+        self.order = {client.name: position for position, client in enumerate(clients)}
+        self.optional: dict[tuple[HostName, int | None], bool] = {}
+        self.clients: dict[tuple[HostName, int | None], set[str]] = {}
+
+    def typed(self, host: HostName, optional: bool) -> None:
+        key = (host, None)
+        self.optional[key] = self.optional.get(key, True) and optional
+        self.clients.setdefault(key, set())
+
+    def asked(self, client: Client, typed: HostName, ports: Iterable[int]) -> None:
+        for host in asked_hosts(client, typed, self.names.service, self.names.suffix):
+            self.typed(host, False)
+            self.clients[host, None].add(client.name)
+            for port in ports:
+                if asked_port(client, port) is not None:
+                    self.clients.setdefault((host, port), set()).add(client.name)
+
+    def needs(self) -> Iterator[SpnNeed]:
+        for (host, port), clients in self.clients.items():
+            asked_by = tuple(sorted(clients, key=self.order.__getitem__))
+            yield SpnNeed(host, port, self.optional.get((host, port), False), self._aliased(host), asked_by)
+
+    def _aliased(self, host: HostName) -> bool:
+        if self.names.service is None:
+            return False
+        resolution = self.names.service.resolve(host, self.names.suffix)
+        return resolution is not None and resolution.is_alias and resolution.canonical in self.names.own
+
+
+# -- applications --------------------------------------------------------------------------------------------------
+
+
+class Required(NamedTuple):
+    """All applications of the servers, and what they want, in the order of the servers."""
+
+    applications: tuple[Application, ...]
+    wanted: tuple[Wanted, ...]
+
+
+def require(servers: Iterable[ServerView], clients: Sequence[Client], directory: Directory | None) -> Required:
+    """Decide for each application who decrypts, and collect one requirement for each (SPN, account)."""
+    collector = _Requirements(clients, directory)
+    for server in servers:
+        collector.server(server)
+    return Required(tuple(collector.applications), tuple(collector.wanted.values()))
+
+
+class _Requirements:
+    def __init__(self, clients: Sequence[Client], directory: Directory | None) -> None:
+        self.clients = clients
+        self.directory = directory
+        self.applications: list[Application] = []
+        self.wanted: dict[tuple[Spn, AccountName | None], Wanted] = {}
+
+    def server(self, server: ServerView) -> None:
+        identities: dict[str, PoolIdentity] = {}
+        for site in server.configuration.sites:
+            reached = server.reach[site.name]
+            needs: tuple[SpnNeed, ...] | None = None
+            for application in site.applications:
+                identity = self._identity(application.pool, server.machine, identities)
+                built = _application(server, site, application, identity, reached)
+                self.applications.append(built.application)
+                if built.decisions:
+                    needs = spn_needs(reached, server.names, self.clients) if needs is None else needs
+                    for settings, decision in built.decisions:
+                        self._want(server, built.application, settings, decision, identity, needs)
+
+    def _identity(self, pool: Pool | None, machine: Machine, known: dict[str, PoolIdentity]) -> PoolIdentity:
+        if pool is None:
+            return pool_identity(None, machine, self.directory)
+        key = fold(pool.name)
+        if key not in known:
+            known[key] = pool_identity(pool, machine, self.directory)
+        return known[key]
+
+    def _want(
+        self,
+        server: ServerView,
+        application: Application,
+        settings: WindowsAuth,
+        decision: Decision,
+        identity: PoolIdentity,
+        needs: Iterable[SpnNeed],
+    ) -> None:
+        reference = ApplicationRef(server.label, application.site, application.path)
+        for need in needs:
+            name = http_spn(need.host, need.port)
+            kind = _need(need, decision, server.names)
+            key = (name, decision.account)
+            known = self.wanted.get(key)
+            if known is None:
+                row = _row(settings, decision, identity, need.host in server.names.own)
+                covered_by = spn(f"HOST/{need.host.spn_text}") if kind == "covered" else None
+                known = Wanted(name, decision.account, kind, covered_by, row, decision, need.asked_by)
+                self.wanted[key] = known
+            else:
+                _strengthen(known, kind, need)
+            if not known.applications or known.applications[-1] != reference:
+                known.applications.append(reference)
+
+
+def _strengthen(known: Wanted, kind: Need, need: SpnNeed) -> None:
+    if _STRENGTH[kind] < _STRENGTH[known.need]:
+        known.need = kind
+        known.covered_by = spn(f"HOST/{need.host.spn_text}") if kind == "covered" else None
+    if not set(need.asked_by) <= set(known.asked_by):
+        known.asked_by = tuple(dict.fromkeys((*known.asked_by, *need.asked_by)))
+
+
+def _need(need: SpnNeed, decision: Decision, names: Names) -> Need:
+    if need.port is not None:
+        return "port-variant"
+    if need.optional:
+        return "optional"
+    if decision.decryption == "computer":
+        if need.host in names.own:
+            return "covered"
+        if need.works_by_alias and not need.asked_by:
+            return "optional"
+    return "explicit"
+
+
+def _row(settings: WindowsAuth, decision: Decision, identity: PoolIdentity, own: bool) -> str | None:
+    """The table's row, None for what was classified before it."""
+    if decision.decryption not in {"computer", "pool"} and identity.kind != "account":
+        return None
+    if decision.decryption in {"none", "impossible"} or (
+        identity.known and identity.known.kind == "dMSA" and not identity.certain
+    ):
+        return None
+    kind = "machine account" if identity.kind == "machine" else "service account"
+    name = "own name" if own else "custom name"
+    return rule(settings.kernel_mode, settings.pool_credentials, kind, name).id
+
+
+class _Built(NamedTuple):
+    application: Application
+    decisions: tuple[tuple[WindowsAuth, Decision], ...]
+
+
+def _application(
+    server: ServerView, site: Site, application: EffectiveApplication, identity: PoolIdentity, reached: Reach
+) -> _Built:
+    decision, decisions = _decide(application.auth, application, identity, server.machine)
+    places = []
+    for path, auth in application.places:
+        if auth.settings == application.auth.settings and auth.fault is None:
+            continue
+        below, more = _decide(auth, application, identity, server.machine)
+        decisions += tuple(pair for pair in more if pair not in decisions)
+        places.append(_place(path, auth, below, identity, server, reached))
+    hosts = _hosts(server, reached) if application.serves_http else ()
+    own = bool(hosts) and hosts[0].host in server.names.own
+    settings = application.auth.settings
+    built = Application(
+        server=server.label,
+        site=site.name,
+        path=application.path,
+        pool=application.pool_name,
+        identity_type=application.pool.identity_type if application.pool else None,
+        pool_account=_configured_account(application.pool, identity, server.machine),
+        windows_auth=settings,
+        origins=_origins(application.auth.origins, application.pool),
+        negotiates=decision.decryption != "none",
+        decryption=decision.decryption,
+        decrypts_as=decision.account,
+        rule=_row(settings, decision, identity, own) if settings and decision.decryption != "none" else None,
+        hosts=hosts,
+        places=tuple(places),
+    )
+    return _Built(built, decisions)
+
+
+def _decide(
+    auth: Auth, application: EffectiveApplication, identity: PoolIdentity, machine: Machine
+) -> tuple[Decision, tuple[tuple[WindowsAuth, Decision], ...]]:
+    if not application.serves_http or auth.settings is None or not offers_negotiate(auth.settings):
+        return Decision("none", None), ()
+    decision = decide(auth.settings, identity, machine)
+    return decision, ((auth.settings, decision),)
+
+
+def _place(
+    path: str, auth: Auth, decision: Decision, identity: PoolIdentity, server: ServerView, reached: Reach
+) -> Place:
+    hosts = reached.hosts
+    own = bool(hosts) and hosts[0].host in server.names.own
+    return Place(
+        path=path,
+        windows_auth=auth.settings,
+        origins=auth.origins,
+        negotiates=decision.decryption != "none",
+        decryption=decision.decryption,
+        decrypts_as=decision.account,
+        rule=_row(auth.settings, decision, identity, own) if auth.settings else None,
+    )
+
+
+def _hosts(server: ServerView, reached: Reach) -> tuple[Host, ...]:
+    """The names of the site, with the canonical names DNS gives for its aliases."""
+    if server.names.service is None:
+        return reached.hosts
+    hosts = {host.host: host for host in reached.hosts}
+    for host in reached.hosts:
+        resolution = server.names.service.resolve(host.host, server.names.suffix)
+        if resolution is not None and resolution.is_alias and resolution.addresses:
+            hosts.setdefault(resolution.canonical, Host(resolution.canonical, "dns"))
+    return tuple(hosts.values())
+
+
+def _origins(origins: Origins, pool: Pool | None) -> Origins:
+    if pool is None:
+        return origins
+    return Origins(
+        enabled=origins.enabled,
+        kernel_mode=origins.kernel_mode,
+        pool_credentials=origins.pool_credentials,
+        providers=origins.providers,
+        identity_type=pool.origin,
+    )
+
+
+def _configured_account(pool: Pool | None, identity: PoolIdentity, machine: Machine) -> AccountName | None:
+    """The account the configuration names, also where a dMSA has taken it over."""
+    if pool is None or pool.identity_type != "SpecificUser" or not pool.user_name:
+        return None
+    user = user_name(pool.user_name, machine.name or "")
+    if identity.known is not None and user.form == "domain" and fold(identity.known.name.name) != fold(user.name):
+        return AccountName(identity.known.name.domain, user.name)
+    if identity.account is not None:
+        return identity.account
+    return AccountName(machine.name or ".", user.name) if user.form == "local" else None
+
+
+# -- what to ask the directory -------------------------------------------------------------------------------------
+
+
+def question(servers: Iterable[ServerView], clients: Sequence[Client]) -> Question:
+    """Everything the directory must be asked for these servers: HTTP/ and HOST/, short and full, and the accounts."""
+    hosts: dict[HostName, None] = {}
+    ports: dict[tuple[HostName, int], None] = {}
+    accounts: set[str] = set()
+    for server in servers:
+        accounts.add(fold(server.machine.account.name))
+        hosts.update(dict.fromkeys(server.names.own))
+        for pool in server.configuration.pools.values():
+            accounts.update(_account_texts(pool, server.machine))
+        for reached in server.reach.values():
+            for need in spn_needs(reached, server.names, clients):
+                hosts[need.host] = None
+            for name in reached.names:
+                ports.update(((name.host, port), None) for port in name.ports)
+    both = dict.fromkeys((*hosts, *(host.first_label for host in hosts if not host.is_address)))
+    names = {spn(f"{service}/{host.spn_text}") for host in both for service in ("HTTP", "HOST")}
+    names |= {http_spn(host, port) for host, port in ports}
+    return Question(spns=frozenset(names), account_names=frozenset(accounts))
+
+
+def _account_texts(pool: Pool, machine: Machine) -> Iterator[str]:
+    if pool.identity_type == "SpecificUser" and pool.user_name:
+        user = user_name(pool.user_name, machine.name or "")
+        if user.form not in {"well-known", "local"} or machine.domain_controller:
+            yield fold(user.name)
+            if user.form == "upn":
+                yield fold(f"{user.name}@{user.domain}")

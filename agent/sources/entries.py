@@ -1,0 +1,536 @@
+"""From directory entries to a `Directory`: what LDIF files and live LDAP have in common.
+
+A domain may hold a million entries and a question concerns a few dozen. So entries are judged one at a time; those
+that answer the question are kept, of all others only eight bytes per service principal name remain.
+"""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import TypeVar
+
+from agent.directory import DEFAULT_MAPPED_TO_HOST, Account, AccountKind, Directory, Domain, Question
+from agent.model import Problem
+from agent.names import AccountName, Spn, fold, printable, spn, spn_fault
+
+SPOKEN_PROBLEMS = 20
+"""How many problems of a directory are told one by one; the rest is a count."""
+
+ATTRIBUTES = frozenset(
+    {
+        *("objectclass", "objectsid", "samaccountname", "cn", "serviceprincipalname", "userprincipalname"),
+        *("dnshostname", "msds-additionaldnshostname", "useraccountcontrol", "pwdlastset", "lastlogontimestamp"),
+        *("msds-supportedencryptiontypes", "msds-groupmsamembership", "memberof", "whencreated"),
+        *("msds-supersededserviceaccountstate", "msds-supersededaccountstate"),
+        *("msds-supersededmanagedserviceaccountlink", "msds-supersededmanagedaccountlink"),
+        *("msds-allowedtodelegateto", "msds-allowedtoactonbehalfofotheridentity"),
+        *("ncname", "netbiosname", "spnmappings", "dsheuristics"),
+    }
+)
+"""The folded names of the attributes that are read; a source need not decode any other."""
+
+RODC_GROUP = "-521"
+"""RID of Read-only Domain Controllers: the group comes with functional level 2008, and with it AES keys (5.10)."""
+
+_WEB_CLASSES = frozenset({"http", "https", "host"})
+_APPLICATION_PARTITIONS = frozenset({"domaindnszones", "forestdnszones"})
+
+Attributes = Mapping[str, Sequence[bytes]]
+Complain = Callable[[str], None]
+_T = TypeVar("_T")
+
+
+# -- distinguished names (RFC 4514) --------------------------------------------------------------------------------
+
+_RDN = re.compile(r"(?:\\.|[^,\\])+")
+_ESCAPE = re.compile(r"(?:\\[0-9A-Fa-f]{2})+|\\(.)", re.DOTALL)
+
+
+def dns_name_of(dn: str) -> str:
+    """The DNS name that the DC= parts of a distinguished name spell: `test.com`."""
+    parts = (part.strip().partition("=") for part in _RDN.findall(dn))
+    return ".".join(value for kind, _, value in parts if fold(kind) == "dc")
+
+
+def common_name(dn: str) -> str:
+    """The value of the first part of a distinguished name, its escapes undone (RFC 4514, 2.4)."""
+    first = _RDN.match(dn)
+    value = first.group().partition("=")[2] if first else ""
+    return _ESCAPE.sub(_unescaped, value)
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    if match.group(1):
+        return match.group(1)
+    return bytes.fromhex(match.group().replace("\\", "")).decode("utf-8", "replace")
+
+
+def domain_dn_of(dn: str) -> str:
+    """The distinguished name of the domain an entry stands in: `DC=test,DC=com`."""
+    parts = (part.strip() for part in _RDN.findall(dn))
+    return ",".join(part for part in parts if fold(part).startswith("dc="))
+
+
+# -- values --------------------------------------------------------------------------------------------------------
+
+_FILETIME_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
+_NEVER = frozenset({0, -1, 0x7FFFFFFFFFFFFFFF})
+
+
+def sid_text(value: bytes) -> str:
+    """A security identifier as `S-1-5-...`, from its binary form (MS-DTYP 2.4.2.2) or its text."""
+    if value.startswith((b"S-1-", b"s-1-")):
+        return value.decode("ascii").upper()
+    count = value[1] if len(value) >= 8 else -1
+    if value[:1] != b"\x01" or len(value) != 8 + 4 * count:
+        raise ValueError("not a security identifier")
+    authority = int.from_bytes(value[2:8], "big")
+    parts = (int.from_bytes(value[at : at + 4], "little") for at in range(8, len(value), 4))
+    return "-".join(map(str, ("S-1", authority, *parts)))
+
+
+def file_time(value: bytes) -> datetime | None:
+    """A Windows FILETIME, 100 ns since 1601 (MS-DTYP 2.3.3); None for the values that mean "never"."""
+    ticks = int(value)
+    return None if ticks in _NEVER else _FILETIME_EPOCH + timedelta(microseconds=ticks // 10)
+
+
+def generalized_time(value: bytes) -> datetime:
+    """`20240131235959.0Z` (RFC 4517, 3.3.13) as Active Directory writes it: always UTC."""
+    return datetime.strptime(value[:14].decode("ascii"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+
+
+def allowed_sids(descriptor: bytes) -> frozenset[str]:
+    """Whom the allow-entries of a self-relative security descriptor name (MS-DTYP 2.4.6, 2.4.4)."""
+    acl = int.from_bytes(descriptor[16:20], "little")
+    if len(descriptor) < 20 or not 20 <= acl <= len(descriptor) - 8:
+        raise ValueError("not a security descriptor with a DACL")
+    found: set[str] = set()
+    at = acl + 8
+    for _ in range(int.from_bytes(descriptor[acl + 4 : acl + 6], "little")):
+        size = int.from_bytes(descriptor[at + 2 : at + 4], "little")
+        if size < 8 or at + size > len(descriptor):
+            raise ValueError("an access control entry runs over the end")
+        found.update(_allowed(descriptor[at : at + size]))
+        at += size
+    return frozenset(found)
+
+
+_ALLOWED, _ALLOWED_OBJECT, _ALLOWED_CALLBACK = 0x00, 0x05, 0x09
+
+
+def _allowed(entry: bytes) -> tuple[str, ...]:
+    """The SID of one allow-entry, nothing for any other kind; an object entry has up to two GUIDs before it."""
+    at = 8
+    if entry[0] == _ALLOWED_OBJECT:
+        at = 12 + 16 * (entry[8] & 1) + 16 * (entry[8] >> 1 & 1)
+    elif entry[0] not in (_ALLOWED, _ALLOWED_CALLBACK):
+        return ()
+    return (sid_text(entry[at : at + 8 + 4 * entry[at + 1]]),)
+
+
+# -- one entry -----------------------------------------------------------------------------------------------------
+
+_KINDS: tuple[tuple[str, AccountKind], ...] = (
+    ("msds-groupmanagedserviceaccount", "gMSA"),
+    ("msds-managedserviceaccount", "sMSA"),
+    ("msds-delegatedmanagedserviceaccount", "dMSA"),
+    ("computer", "computer"),
+    ("user", "user"),
+    ("person", "user"),
+)
+"""Most derived first: the classes of a managed service account hold `computer` and `user` too (rule R1.9)."""
+
+
+def kind_of(classes: Iterable[str]) -> AccountKind | None:
+    """What kind of account these folded object classes make; None where they make none (a group, an OU)."""
+    present = frozenset(classes)
+    if not present:
+        return "unknown"
+    return next((kind for name, kind in _KINDS if name in present), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One raw entry: values by folded attribute name without options. A value that cannot be read is told and None."""
+
+    dn: str
+    values: Mapping[str, Sequence[bytes]]
+    complain: Complain
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        return tuple(value.decode("utf-8", "replace") for value in self.values.get(name, ()))
+
+    def text(self, *names: str) -> str | None:
+        return next((text for name in names for text in self.texts(name)), None)
+
+    def number(self, *names: str) -> int | None:
+        return self._read(int, *names)
+
+    def time(self, name: str) -> datetime | None:
+        return self._read(file_time, name)
+
+    def created(self) -> datetime | None:
+        return self._read(generalized_time, "whencreated")
+
+    def sid(self) -> str | None:
+        return self._read(sid_text, "objectsid")
+
+    def readers(self) -> frozenset[str] | None:
+        return self._read(allowed_sids, "msds-groupmsamembership")
+
+    def classes(self) -> tuple[str, ...]:
+        return tuple(map(fold, self.texts("objectclass")))
+
+    def _read(self, reader: Callable[[bytes], _T], *names: str) -> _T | None:
+        for name in names:
+            for value in self.values.get(name, ()):
+                try:
+                    return reader(value)
+                except (ValueError, OverflowError, IndexError) as fault:
+                    self.complain(f"{printable(self.dn)}: {name} cannot be read: {printable(str(fault))}")
+        return None
+
+
+_NAMING = frozenset({"samaccountname", "serviceprincipalname", "userprincipalname"})
+
+
+def account_of(entry: Entry) -> Account | None:
+    """The account that an entry describes, None where it is something else.
+
+    Its `name.domain` is the domain's DNS name; `Collector.directory` puts the NetBIOS name in its place.
+    """
+    kind = kind_of(entry.classes())
+    if kind is None:
+        return None
+    if kind == "unknown" and not _NAMING.intersection(entry.values):
+        return None
+    targets = entry.texts("msds-allowedtodelegateto")
+    name = entry.text("samaccountname") or entry.text("cn") or common_name(entry.dn)
+    return Account(
+        name=AccountName(dns_name_of(entry.dn), name),
+        dn=entry.dn,
+        kind=kind,
+        sid=entry.sid(),
+        spns=tuple(map(spn, entry.texts("serviceprincipalname"))),
+        upn=entry.text("userprincipalname"),
+        dns_host_name=entry.text("dnshostname"),
+        additional_dns_host_names=entry.texts("msds-additionaldnshostname"),
+        user_account_control=entry.number("useraccountcontrol"),
+        password_set=entry.time("pwdlastset"),
+        last_logon=entry.time("lastlogontimestamp"),
+        encryption_types=entry.number("msds-supportedencryptiontypes"),
+        superseded_state=entry.number("msds-supersededserviceaccountstate", "msds-supersededaccountstate"),
+        superseded_by=entry.text("msds-supersededmanagedserviceaccountlink", "msds-supersededmanagedaccountlink"),
+        password_readers=entry.readers(),
+        delegates_to=targets or None,
+        resource_delegation=("msds-allowedtoactonbehalfofotheridentity" in entry.values) or None,
+        member_of=entry.texts("memberof"),
+    )
+
+
+# -- which accounts concern the question ---------------------------------------------------------------------------
+
+
+class Concern:
+    """Which accounts a question is about: those it wants, and those that hold a misspelt form of its names."""
+
+    def __init__(self, question: Question) -> None:
+        self._question = question
+        self._hosts = frozenset(name.host.key for name in question.spns)
+        self._host_lines = "\n".join(self._hosts)
+
+    def covers(self, account: Account) -> bool:
+        """Whether the account answers the question, shadows one of its names, or holds a wrong spelling of one."""
+        return (
+            self._question.wants(account)
+            or account.kind == "dMSA"  # few, and any kept account may turn out to be superseded by one
+            or (account.upn is not None and self._shadows(account.upn))
+            or any(self._misspells(name) for name in account.spns)
+        )
+
+    def _shadows(self, upn: str) -> bool:
+        """A userPrincipalName `HTTP/host[@realm]` (rule R4.9)."""
+        name = spn(upn.partition("@")[0])
+        return name.service in _WEB_CLASSES and name.host.key in self._hosts
+
+    def _misspells(self, name: Spn) -> bool:
+        odd = spn_fault(name.text) is not None or name.port is not None
+        return odd and self._is_of_the_web(name) and self._mentions(name.key)
+
+    @staticmethod
+    def _is_of_the_web(name: Spn) -> bool:
+        """Ports and third parts are ordinary in other classes: `MSSQLSvc/sql01:1433`, `ldap/dc01/test.com`."""
+        well_formed = bool(_PORT_OR_THIRD_PART.match(name.key))
+        return name.service in _WEB_CLASSES or not well_formed
+
+    def _mentions(self, key: str) -> bool:
+        return any(self._is_host(part) for part in re.split(r"[/\\:@]+", "".join(key.split())))
+
+    def _is_host(self, part: str) -> bool:
+        """Whether a part is one of the hosts; a character no DNS name has may stand for any one, or for none."""
+        if part in self._hosts or _PLAIN.match(part):
+            return part in self._hosts
+        loose = "".join(".*" if c == "*" else re.escape(c) if c.isascii() and c.isprintable() else ".?" for c in part)
+        return re.search(f"^(?:{loose})$", self._host_lines, re.MULTILINE) is not None
+
+
+_PORT_OR_THIRD_PART = re.compile(r"[a-z0-9_-]+/[a-z0-9._-]+(?::[^/]*)?(?:/[^/]+)?\Z")
+_PLAIN = re.compile(r"[a-z0-9._-]*\Z")
+
+
+# -- all names, in eight bytes each --------------------------------------------------------------------------------
+
+
+def folded(value: bytes) -> bytes:
+    """`agent.names.fold` on UTF-8."""
+    return value.lower() if value.isascii() else _hashable(fold(value.decode("utf-8", "replace")))
+
+
+def _hashable(key: str) -> bytes:
+    return key.encode("utf-8", "replace")
+
+
+class Census:
+    """Every SPN of the source and who holds it, as hashes: enough to count duplicates and to ask "is it held?".
+
+    Two arrays of eight bytes per SPN take 5 MB for 300,000 names, the strings would take 40 MB. Python's hash of
+    bytes is keyed at random for each process, so nobody can craft a collision; by chance, a million names give one
+    with a probability below 1 in 10 million, and it would change a count by one.
+    """
+
+    def __init__(self) -> None:
+        self._names = array("q")
+        self._owners = array("q")
+
+    def count(self, owner: bytes, names: Sequence[bytes]) -> None:
+        """Take down what an account holds; all texts folded, UTF-8. The same account may come more than once."""
+        self._names.extend(map(hash, names))
+        self._owners.extend([hash(owner)] * len(names))
+
+    def shared(self, apart_from: Iterable[Spn]) -> int:
+        """How many names two or more different accounts hold."""
+        repeated = {one for one, other in pairwise(sorted(self._names)) if one == other}
+        repeated.difference_update(hash(_hashable(name.key)) for name in apart_from)
+        owners: dict[int, set[int]] = {name: set() for name in repeated}
+        if owners:
+            for name, owner in zip(self._names, self._owners, strict=True):
+                if name in owners:
+                    owners[name].add(owner)
+        return sum(len(accounts) > 1 for accounts in owners.values())
+
+    def held(self, names: Iterable[Spn]) -> frozenset[Spn]:
+        """Those of the names that some account holds."""
+        by_hash: dict[int, Spn] = {hash(_hashable(name.key)): name for name in names}
+        found = set(by_hash).intersection(self._names) if by_hash else set()
+        return frozenset(by_hash[value] for value in found)
+
+
+# -- collecting ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Forest:
+    """What entries other than accounts say."""
+
+    whole: dict[str, str] = field(default_factory=dict)
+    netbios: dict[str, str] = field(default_factory=dict)
+    mapped_to_host: frozenset[str] = DEFAULT_MAPPED_TO_HOST
+    ds_heuristics: str | None = None
+    aes_since: datetime | None = None
+
+
+class Collector:
+    """Fed one entry at a time, keeps what answers `question`; at the end it gives the `Directory`.
+
+    One collector takes any number of sources, `next_source` before each. A domain is covered when a source that was
+    read whole holds the domain's own entry. `netbios_names` maps folded DNS names to NetBIOS names where no crossRef
+    entry does.
+    """
+
+    def __init__(self, question: Question, netbios_names: Mapping[str, str] | None = None) -> None:
+        self.question = question
+        self._netbios_names = netbios_names or {}
+        self._concern = Concern(question)
+        self._census = Census()
+        self._forest = _Forest()
+        self._accounts: dict[str, Account] = {}
+        self._dn_of_sid: dict[str, str] = {}
+        self._exported: set[str] = set()
+        self._problems: list[Problem] = []
+        self._unspoken = 0
+        self._file: str | None = None
+        self._domains_here: dict[str, str] = {}
+        self._whole = True
+
+    def next_source(self, file: str | None = None) -> None:
+        """What follows comes from another file or server; `file` is named in problems."""
+        if self._whole:
+            self._forest.whole.update(self._domains_here)
+        self._domains_here, self._whole, self._file = {}, True, file
+
+    def note(self, message: str, line: int | None = None) -> None:
+        """Something of the source could not be read."""
+        if len(self._problems) < SPOKEN_PROBLEMS:
+            self._problems.append(Problem(id="directory-incomplete", message=message, file=self._file, line=line))
+        else:
+            self._unspoken += 1
+
+    def incomplete(self, message: str, line: int | None = None) -> None:
+        """Entries of this source may be missing: no domain is covered by it."""
+        self._whole = False
+        self.note(message, line)
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """The distinguished names of the accounts kept so far: another source may say more about them."""
+        return frozenset(account.dn for account in self._accounts.values())
+
+    def saw(self, names: Iterable[str]) -> None:
+        """These attributes (folded, without options) occur in the source."""
+        self._exported.update(names)
+
+    def passing(self, owner: bytes, names: Sequence[bytes]) -> None:
+        """An account that does not concern the question: its folded DN and SPNs, counted and forgotten."""
+        self._census.count(owner, names)
+
+    def add(self, dn: str, attributes: Attributes) -> None:
+        """Judge one entry; attribute names in any case, options such as `;range=0-1499` are dropped."""
+        values: dict[str, Sequence[bytes]] = {}
+        for name, found in attributes.items():
+            key = fold(name.partition(";")[0])
+            values[key] = [*values.get(key, ()), *found]
+        self.saw(values)
+        entry = Entry(dn, values, self.note)
+        account = account_of(entry)
+        if account is not None:
+            self.add_account(account)
+        if account is None or account.kind == "unknown":
+            self._read_other(entry)
+
+    def add_account(self, account: Account) -> None:
+        """Count what the account holds and keep it if it concerns the question; `name.domain` is a DNS name."""
+        key = fold(account.dn)
+        self._census.count(_hashable(key), [_hashable(name.key) for name in account.spns])
+        key = self._dn_of_sid.get(account.sid or "", key)
+        known = self._accounts.get(key)
+        if known is None and not self._concern.covers(account):
+            return
+        self._accounts[key] = account if known is None else joined(known, account)
+        if account.sid:
+            self._dn_of_sid[account.sid] = key
+
+    def _read_other(self, entry: Entry) -> None:
+        classes = entry.classes()
+        if "domaindns" in classes:
+            self._read_domain(entry)
+        if "ncname" in entry.values:
+            self._read_cross_reference(entry)
+        if fold(entry.dn).startswith("cn=directory service,"):
+            self._read_directory_service(entry)
+        if "objectsid" in entry.values and (entry.sid() or "").endswith(RODC_GROUP):
+            self._read_rodc_group(entry)
+
+    def _read_domain(self, entry: Entry) -> None:
+        dns_name = dns_name_of(entry.dn)
+        if fold(dns_name.partition(".")[0]) not in _APPLICATION_PARTITIONS:
+            self._domains_here[fold(dns_name)] = entry.dn
+
+    def _read_cross_reference(self, entry: Entry) -> None:
+        naming_context, netbios = entry.text("ncname"), entry.text("netbiosname")
+        if naming_context and netbios:
+            self._forest.netbios[fold(dns_name_of(naming_context))] = netbios
+
+    def _read_directory_service(self, entry: Entry) -> None:
+        for mapping in entry.texts("spnmappings"):
+            service, _, aliases = mapping.partition("=")
+            if fold(service.strip()) == "host":
+                self._forest.mapped_to_host = frozenset(fold(alias.strip()) for alias in aliases.split(","))
+        self._forest.ds_heuristics = entry.text("dsheuristics") or self._forest.ds_heuristics
+
+    def _read_rodc_group(self, entry: Entry) -> None:
+        created = entry.created()
+        if created and (self._forest.aes_since is None or created < self._forest.aes_since):
+            self._forest.aes_since = created
+
+    def directory(self, source: str) -> Directory:
+        """Everything kept, names settled; `source` is how the report calls where it comes from."""
+        self.next_source()
+        accounts = tuple(self._settled(account) for account in self._accounts.values())
+        return Directory(
+            source=source,
+            accounts=accounts,
+            domains=self._domains(accounts),
+            exported=frozenset(self._exported),
+            mapped_to_host=self._forest.mapped_to_host,
+            ds_heuristics=self._forest.ds_heuristics,
+            aes_since=self._forest.aes_since,
+            duplicates_elsewhere=self._census.shared(apart_from=self.question.spns),
+            held_elsewhere=self._held_targets(accounts),
+            problems=self._told_problems(),
+        )
+
+    def _settled(self, account: Account) -> Account:
+        """The account with its domain's NetBIOS name; what was exported and is absent is known to be none."""
+        exported = self._exported
+        delegates, acts = account.delegates_to, account.resource_delegation
+        if delegates is None and "msds-allowedtodelegateto" in exported:
+            delegates = ()
+        if acts is None and "msds-allowedtoactonbehalfofotheridentity" in exported:
+            acts = False
+        name = AccountName(self._netbios(account.name.domain), account.name.name)
+        return replace(account, name=name, delegates_to=delegates, resource_delegation=acts)
+
+    def _netbios(self, dns_name: str) -> str:
+        key = fold(dns_name)
+        known = self._forest.netbios.get(key) or self._netbios_names.get(key)
+        return known or dns_name.partition(".")[0].upper()
+
+    def _domains(self, accounts: Iterable[Account]) -> tuple[Domain, ...]:
+        found = {fold(dns_name_of(account.dn)): domain_dn_of(account.dn) for account in accounts}
+        found |= self._forest.whole
+        return tuple(
+            Domain(
+                dns_name=dns_name_of(dn),
+                netbios=self._netbios(dns_name_of(dn)),
+                dn=dn,
+                covered=key in self._forest.whole,
+            )
+            for key, dn in sorted(found.items())
+            if key
+        )
+
+    def _held_targets(self, accounts: Iterable[Account]) -> frozenset[Spn]:
+        targets = {spn(text) for account in accounts for text in account.delegates_to or ()}
+        by_host = {t: t.with_service("HOST") for t in targets if t.service in self._forest.mapped_to_host}
+        held = self._census.held(targets | set(by_host.values()))
+        return frozenset(t for t in targets if t in held or by_host.get(t) in held)
+
+    def _told_problems(self) -> tuple[Problem, ...]:
+        if not self._unspoken:
+            return tuple(self._problems)
+        rest = Problem(id="directory-incomplete", message=f"and {self._unspoken} more problems of the same kind")
+        return (*self._problems, rest)
+
+
+def joined(one: Account, other: Account) -> Account:
+    """One account as two sources show it: the SPNs of both, for the rest what either of them knows.
+
+    A source that knows the class knows the sAMAccountName too, so its name is the better one.
+    """
+    better, worse = (other, one) if one.kind == "unknown" else (one, other)
+    spns = tuple(dict.fromkeys((*one.spns, *other.spns)))
+    missing = {
+        name: getattr(worse, name)
+        for name in _FILLED_FROM_EITHER
+        if getattr(better, name) is None or getattr(better, name) == ()
+    }
+    return replace(better, spns=spns, **missing)
+
+
+_FILLED_FROM_EITHER = tuple(f.name for f in fields(Account) if f.name not in {"name", "dn", "kind", "spns"})

@@ -1,0 +1,357 @@
+"""Logging on to a domain controller: Kerberos, then NTLM, always sealed unless the connection is verified TLS.
+
+Windows: SSPI "Negotiate" in SASL GSS-SPNEGO (MS-ADTS 5.1.1.1.2). Elsewhere: Kerberos in SASL GSSAPI (RFC 4752), and
+NTLM in GSS-SPNEGO. Under TLS the bind carries the channel binding tls-server-end-point (RFC 5929) and no second seal.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from agent.names import address_of, fold, printable
+from agent.sources.ldap_connection import (
+    SASL_IN_PROGRESS,
+    SUCCESS,
+    LdapConnection,
+    LdapError,
+    result_of,
+    result_words,
+)
+
+if TYPE_CHECKING:
+    import sansldap
+    import spnego
+    from spnego.channel_bindings import GssChannelBindings
+
+_T = TypeVar("_T")
+
+MAX_STEPS = 10
+_NOT_OFFERED = (7, 48)  # authMethodNotSupported, inappropriateAuthentication
+_LAYER_NONE, _LAYER_SEAL = 1, 4  # RFC 4752 3.1
+_OWN_LIMIT = 0xFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Logon:
+    """A user, as `user@realm`, `DOMAIN\\user` or `user`; the password is asked for once per bind and never kept."""
+
+    user: str
+    password: Callable[[], str] = field(repr=False)
+
+
+def bind(connection: LdapConnection, logon: Logon | None) -> None:
+    """Log on with the present ticket or Windows logon (None), or with user and password. Raises LdapError."""
+    _keep_tokens_out_of_logs()
+    if sys.platform == "win32":
+        _bind_with_sspi(connection, logon)
+    elif logon is None:
+        _bind_with_ticket(connection)
+    else:
+        _bind_with_password(connection, logon.user, logon.password())
+
+
+def _keep_tokens_out_of_logs() -> None:
+    """At level DEBUG pyspnego logs every token that it makes."""
+    logger = logging.getLogger("spnego")
+    if logger.getEffectiveLevel() < logging.INFO:
+        logger.setLevel(logging.INFO)
+
+
+# -- ways to log on ------------------------------------------------------------------------------------------------
+
+
+class _Start(NamedTuple):
+    """A security context with its first token, or the reason why there is none."""
+
+    context: spnego.ContextProxy | None
+    token: bytes = b""
+    reason: str = ""
+    final: bool = False
+    """The reason says that another attempt with the same password would only count as one more wrong one."""
+
+
+def _bind_with_ticket(connection: LdapConnection) -> None:
+    start = _started(lambda: _client(connection, [], "kerberos", layer_in_words=True))
+    if start.context is None:
+        raise LdapError(f"no Kerberos logon to {connection.server}: {start.reason}")
+    _gssapi(connection, start.context, start.token)
+
+
+def _bind_with_sspi(connection: LdapConnection, logon: Logon | None) -> None:
+    import spnego
+
+    credentials: list[spnego.Credential] = []
+    if logon is not None:
+        credentials.append(spnego.Password(logon.user, logon.password()))
+    start = _started(lambda: _client(connection, credentials, "negotiate"))
+    if start.context is None:
+        raise LdapError(f"no Windows logon to {connection.server}: {start.reason}")
+    _spnego(connection, start.context, start.token)
+
+
+def _bind_with_password(connection: LdapConnection, user: str, password: str) -> None:
+    import spnego
+
+    class NtlmPassword(spnego.Password):
+        """SPNEGO would offer Kerberos too, and so send one wrong password twice."""
+
+        @property
+        def supported_protocols(self) -> list[str]:
+            return ["ntlm"]
+
+    reason = "no Kerberos realm follows from the names"
+    principal = kerberos_principal(user, connection.server.host)
+    if principal:
+        kerberos: list[spnego.Credential] = [spnego.Password(principal, password)]
+        start = _started(lambda: _client(connection, kerberos, "kerberos", layer_in_words=True))
+        if start.context:
+            return _gssapi(connection, start.context, start.token)
+        if start.final:
+            raise LdapError(f"{connection.server}: {start.reason}")
+        reason = start.reason
+    start = _started(lambda: _client(connection, [NtlmPassword(user, password)], "negotiate"))
+    if start.context is None:
+        raise LdapError(f"no logon to {connection.server}: Kerberos: {reason}; NTLM: {start.reason}")
+    try:
+        _spnego(connection, start.context, start.token)
+    except LdapError as error:
+        if not connection.is_tls or error.code not in _NOT_OFFERED:
+            raise
+    else:
+        return None
+    return _simple(connection, user, password)
+
+
+def _simple(connection: LdapConnection, user: str, password: str) -> None:
+    """A simple bind, inside verified TLS only; with an empty password it would be anonymous (RFC 4513 5.1.2)."""
+    if not connection.is_tls or not password:
+        raise LdapError(f"{connection.server}: no simple bind without TLS and a password")
+    result = result_of(connection.exchange(lambda client: client.bind_simple(user, password)))
+    if result.result_code != SUCCESS:
+        raise LdapError(f"{connection.server}: {_logon_words(result)}", result.result_code)
+
+
+def kerberos_principal(user: str, host: str) -> str | None:
+    """`user@REALM` for what a person types, or None where the realm cannot be known.
+
+    A bare name and a NetBIOS domain that is the first label of the controller's domain mean the controller's realm.
+    """
+    domain, backslash, name = user.rpartition("\\")
+    realm = host.partition(".")[2] if address_of(host) is None else ""
+    if "@" in name and not backslash:
+        name, _, realm = name.rpartition("@")
+    elif "." in domain:
+        realm = domain
+    elif domain and fold(domain) != fold(realm.partition(".")[0]):
+        return None
+    if not realm or not name:
+        return None
+    return re.sub(r"([\\/@])", r"\\\1", name) + "@" + realm.upper()
+
+
+# -- SASL ----------------------------------------------------------------------------------------------------------
+
+
+def _gssapi(connection: LdapConnection, context: spnego.ContextProxy, first: bytes) -> None:
+    """SASL GSSAPI (RFC 4752): after the context both sides agree in words on encryption, or on none under TLS."""
+    token, agreed = first, False
+    for _ in range(MAX_STEPS):
+        result, answer = _sasl_step(connection, "GSSAPI", token)
+        if result == SUCCESS:
+            break
+        if context.complete:
+            token, agreed = _agree(connection, context, answer), True
+        else:
+            token = _stepped(connection, context, answer)
+    if not agreed or not context.complete:
+        raise LdapError(f"{connection.server} ended the logon without agreeing on encryption")
+    _seal_unless_tls(connection, context)
+
+
+def _agree(connection: LdapConnection, context: spnego.ContextProxy, answer: bytes) -> bytes:
+    offer = _guarded(lambda: context.unwrap(answer).data)
+    wanted = _LAYER_NONE if connection.is_tls else _LAYER_SEAL
+    if len(offer) != 4 or not offer[0] & wanted:
+        raise LdapError(f"{connection.server} does not offer the encryption that is needed here")
+    limit = 0 if connection.is_tls else _OWN_LIMIT
+    return _guarded(lambda: context.wrap(bytes([wanted]) + limit.to_bytes(3, "big"), encrypt=False).data)
+
+
+def _spnego(connection: LdapConnection, context: spnego.ContextProxy, first: bytes) -> None:
+    """SASL GSS-SPNEGO: the flags of the context say whether what follows is sealed."""
+    token = first
+    for _ in range(MAX_STEPS):
+        result, answer = _sasl_step(connection, "GSS-SPNEGO", token)
+        if answer and not context.complete:
+            token = _stepped(connection, context, answer)
+        if result == SUCCESS:
+            break
+    if not context.complete:
+        raise LdapError(f"{connection.server} ended the logon before it proved who it is")
+    _seal_unless_tls(connection, context)
+
+
+def _sasl_step(connection: LdapConnection, mechanism: str, token: bytes) -> tuple[int, bytes]:
+    message = connection.exchange(lambda client: client.bind_sasl(mechanism, None, token))
+    result = result_of(message)
+    if result.result_code not in (SUCCESS, SASL_IN_PROGRESS):
+        raise LdapError(f"{connection.server}: {_logon_words(result)}", result.result_code)
+    answer: bytes | None = getattr(message, "server_sasl_creds", None)
+    return int(result.result_code), answer or b""
+
+
+def _stepped(connection: LdapConnection, context: spnego.ContextProxy, answer: bytes) -> bytes:
+    start = _started(lambda: context, answer)
+    if start.context is None:
+        raise LdapError(f"{connection.server}: the logon failed: {start.reason}")
+    return start.token
+
+
+class _Sealed:
+    """Signed and encrypted, by the keys of the logon."""
+
+    def __init__(self, context: spnego.ContextProxy) -> None:
+        self._context = context
+
+    def close_up(self, data: bytes) -> bytes:
+        result = _guarded(lambda: self._context.wrap(data, encrypt=True))
+        if not result.encrypted:
+            raise LdapError("the security layer does not encrypt")
+        return result.data
+
+    def open_up(self, data: bytes) -> bytes:
+        result = _guarded(lambda: self._context.unwrap(data))
+        if not result.encrypted:
+            raise LdapError("the server answered without encryption")
+        return result.data
+
+
+def _seal_unless_tls(connection: LdapConnection, context: spnego.ContextProxy) -> None:
+    from spnego import ContextReq
+
+    if connection.is_tls:
+        return
+    needed = ContextReq.confidentiality | ContextReq.integrity
+    if context.context_attr & needed != needed:
+        raise LdapError(f"{connection.server} agreed to no encryption; use ldaps://")
+    connection.use_seal(_Sealed(context))
+
+
+# -- security contexts ---------------------------------------------------------------------------------------------
+
+
+def _client(
+    connection: LdapConnection, credentials: list[spnego.Credential], protocol: str, *, layer_in_words: bool = False
+) -> spnego.ContextProxy:
+    """A context for `ldap/host`; under TLS its flags must not ask for a seal, unless the layer is agreed in words."""
+    import spnego
+
+    flags = spnego.ContextReq.default
+    if connection.is_tls and not layer_in_words:
+        flags = spnego.ContextReq.mutual_auth | spnego.ContextReq.no_integrity
+    return spnego.client(
+        credentials or None,
+        hostname=connection.server.host,
+        service="ldap",
+        protocol=protocol,
+        context_req=flags,
+        channel_bindings=channel_bindings(connection.certificate),
+    )
+
+
+def channel_bindings(certificate: bytes | None) -> GssChannelBindings | None:
+    """tls-server-end-point of a certificate (RFC 5929 4.1): hashed by its own algorithm, SHA-256 for MD5 and SHA-1."""
+    if not certificate:
+        return None
+    from cryptography import exceptions, x509
+    from cryptography.hazmat.primitives import hashes
+    from spnego.channel_bindings import GssChannelBindings
+
+    try:
+        algorithm = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
+    except (ValueError, exceptions.UnsupportedAlgorithm):
+        return None
+    if algorithm is None:
+        return None
+    weak = isinstance(algorithm, hashes.MD5 | hashes.SHA1)
+    digest = hashes.Hash(hashes.SHA256() if weak else algorithm)
+    digest.update(certificate)
+    return GssChannelBindings(application_data=b"tls-server-end-point:" + digest.finalize())
+
+
+def _started(make: Callable[[], spnego.ContextProxy], answer: bytes | None = None) -> _Start:
+    """Make a context (or take the one at hand) and let it go one step.
+
+    Whatever pyspnego, gssapi and krb5 raise has no common base and could hold secrets: only its words get out.
+    """
+    try:
+        context = make()
+        return _Start(context, context.step(answer) or b"")
+    except Exception as error:  # noqa: BLE001
+        return _refused(error)
+
+
+def _guarded(work: Callable[[], _T]) -> _T:
+    """Run a step of the security layer; as in `_started` only the words of a failure get out."""
+    try:
+        return work()
+    except LdapError:
+        raise
+    except Exception as error:  # noqa: BLE001
+        reason = _words(error)
+    raise LdapError(f"the encrypted session is broken: {reason}")
+
+
+# -- words ---------------------------------------------------------------------------------------------------------
+
+_WRONG_PASSWORD = "the password is wrong"  # noqa: S105
+_KRB5 = {  # RFC 4120 7.5.9, as MIT krb5 numbers them
+    -1765328378: ("the realm does not know this user", False),
+    -1765328366: ("the account is disabled or locked", True),
+    -1765328361: ("the password has expired", True),
+    -1765328360: (_WRONG_PASSWORD, True),
+    -1765328353: (_WRONG_PASSWORD, True),
+    -1765328347: ("the clock of this machine differs too much from the domain controller's", False),
+    -1765328230: ("no KDC is known for the realm", False),
+    -1765328228: ("no KDC of the realm answers", False),
+}
+_SPNEGO = {
+    "NoCredentialError": "there is no Kerberos ticket; run kinit, or name a user",
+    "CredentialsExpiredError": "the Kerberos ticket has expired; run kinit",
+}
+_DATA = {  # Win32 errors in the text of an AD bind answer
+    "525": "the user does not exist",
+    "52e": "the user or the password is wrong",
+    "530": "the account may not log on at this time",
+    "531": "the account may not log on from this machine",
+    "532": "the password has expired",
+    "533": "the account is disabled",
+    "701": "the account has expired",
+    "773": "the password must be changed first",
+    "775": "the account is locked",
+    "80090346": "the channel binding does not match: something stands between this machine and the server",
+}
+
+
+def _refused(error: Exception) -> _Start:
+    known = _KRB5.get(getattr(error, "err_code", 0))
+    if known:
+        return _Start(None, reason=known[0], final=known[1])
+    return _Start(None, reason=_words(error))
+
+
+def _words(error: Exception) -> str:
+    """The words of a failure without the object itself; pyspnego's texts name codes and principals, never secrets."""
+    known = _SPNEGO.get(type(error).__name__)
+    return known or printable(str(error))[:300] or type(error).__name__
+
+
+def _logon_words(result: sansldap.LDAPResult) -> str:
+    match = re.search(r"data ([0-9a-f]{3,8})\b", result.diagnostics_message)
+    known = _DATA.get(match[1]) if match else None
+    return known or result_words(result)

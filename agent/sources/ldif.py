@@ -1,0 +1,342 @@
+"""Reading LDIF (RFC 2849) as `ldifde -f` and `ldapsearch` write it, in blocks of many entries.
+
+An export of a whole domain has millions of lines, and a dozen of its accounts concern the question. So the text is
+looked at with operations on whole blocks and whole entries; only an entry that may concern the question is taken
+apart. A block with a line that is not plain LDIF is mended line by line first, which also gives the line numbers.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import codecs
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from agent.names import printable
+from agent.sources.entries import ATTRIBUTES, Collector, folded
+
+CHUNK = 1 << 20
+LONGEST_LINE = 16 << 20
+LONGEST_ENTRY = 64 << 20
+
+_NOT_ATTRIBUTES = frozenset({"dn", "version", "changetype", "control"})
+_LDAPSEARCH_WORDS = frozenset(
+    {
+        *(b"version:", b"search:", b"result:", b"text:", b"text::", b"matcheddn:", b"ref:", b"control:", b"control::"),
+        *(b"pagedresults:", b"numresponses:", b"numentries:", b"numreferences:"),
+    }
+)
+"""First words of the lines that `ldapsearch` without -LLL writes between and after the entries."""
+
+
+def read(path: Path, collector: Collector) -> None:
+    """Feed every entry of an LDIF file to `collector`, and say where the file is damaged. Raises OSError only."""
+    collector.next_source(str(path))
+    reader, cutter = _Reader(collector), _Cutter(collector)
+    with path.open("rb") as stream:
+        for chunk in _plain_chunks(stream):
+            for block in cutter.cut(chunk):
+                reader.read(block)
+    for block in cutter.last():
+        reader.read(block)
+    if not reader.entries:
+        collector.incomplete("no entry stands in it", 1)
+
+
+# -- from the file to blocks of whole entries ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Whole entries, folded as in the file; `line` is the number of the first line."""
+
+    line: int
+    raw: bytes
+
+    def logical_lines(self) -> Iterator[tuple[int, bytes]]:
+        """Every line with its continuations, under the number of its first line."""
+        number, start = self.line, self.line
+        parts: list[bytes] = []
+        for physical in self.raw.split(b"\n"):
+            if not physical.startswith(b" "):
+                if parts:
+                    yield start, b"".join(parts)
+                start, parts = number, [physical]
+            else:
+                parts.append(physical[1:])
+            number += 1
+        yield start, b"".join(parts)
+
+
+def _plain_chunks(stream: BinaryIO) -> Iterator[bytes]:
+    """UTF-8 without BOM and with LF, whatever `ldifde -u` or an editor made of it."""
+    decode = None
+    carry = b""
+    first = True
+    while chunk := stream.read(CHUNK):
+        if first and chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            decode = codecs.getincrementaldecoder("utf-16")("replace").decode
+        if first:
+            chunk, first = chunk.removeprefix(codecs.BOM_UTF8), False
+        text = carry + (chunk if decode is None else decode(chunk).encode("utf-8", "replace"))
+        carry = b"\r" if text.endswith(b"\r") else b""
+        text = text[: len(text) - len(carry)]
+        yield text.replace(b"\r\n", b"\n") if b"\r" in text else text
+    yield carry if decode is None else carry + decode(b"", True).encode("utf-8", "replace")
+
+
+class _Cutter:
+    """Cuts the text at empty lines. An entry too long to hold ends where it is too long, its rest is passed over."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+        self._line = 1
+        self._rest = b""
+        self._passing_over = False
+
+    def cut(self, chunk: bytes) -> Iterator[_Block]:
+        """The whole entries that stand before the last empty line so far."""
+        searched = max(0, len(self._rest) - 1)
+        self._rest += chunk
+        if self._passing_over:
+            self._pass_over()
+            searched = 0
+        end = self._rest.rfind(b"\n\n", searched)
+        if end >= 0:
+            yield self._take(end + 2)
+        reason = None if self._passing_over else _too_long(self._rest)
+        if reason:
+            self._passing_over = True
+            yield self._take(self._rest.rfind(b"\n") + 1)
+            self._collector.incomplete(reason, self._line)
+
+    def _pass_over(self) -> None:
+        end = self._rest.find(b"\n\n")
+        self._passing_over = end < 0
+        self._take(max(0, len(self._rest) - 1) if end < 0 else end + 2)
+
+    def _take(self, length: int) -> _Block:
+        block = _Block(self._line, self._rest[:length])
+        self._line += block.raw.count(b"\n")
+        self._rest = self._rest[length:]
+        return block
+
+    def last(self) -> Iterator[_Block]:
+        """What follows the last empty line.
+
+        Both `ldifde` and `ldapsearch` end every line: one without its end was cut, and its value is not the value.
+        """
+        whole = self._rest.rfind(b"\n") + 1
+        if self._passing_over or not self._rest:
+            return
+        if whole < len(self._rest):
+            line = self._line + self._rest.count(b"\n")
+            self._collector.incomplete("the file ends in the middle of a line: it was cut", line)
+            while whole and self._rest.startswith(b" ", whole):
+                whole = self._rest.rfind(b"\n", 0, whole - 1) + 1
+        yield self._take(whole)
+
+
+def _too_long(rest: bytes) -> str | None:
+    if len(rest) - rest.rfind(b"\n") > LONGEST_LINE:
+        return f"a line is longer than {LONGEST_LINE >> 20} MB; the rest of its entry is passed over"
+    if len(rest) > LONGEST_ENTRY:
+        return f"an entry is longer than {LONGEST_ENTRY >> 20} MB; the rest of it is passed over"
+    return None
+
+
+# -- from blocks to entries ----------------------------------------------------------------------------------------
+
+_FIRST_WORD = re.compile(rb"(?:[a-z0-9][a-z0-9._-]*(?:;[^:]*)?::?|#.*)?\Z")
+_LINE = re.compile(rb"([A-Za-z0-9][A-Za-z0-9._-]*(?:;[^:\s]*)?)(::|:<|:)[ \t]*(.*)", re.DOTALL)
+_COMMENT = re.compile(rb"^#[^\n]*\n?", re.MULTILINE)
+_RESULT_COMMENT = re.compile(rb"^# result: ([1-9][^\n]*)", re.MULTILINE)
+_WIDE = re.compile(rb"^[^\s:]+::?  ", re.MULTILINE)
+_SPNS = re.compile(rb"\nserviceprincipalname: ([^\n]*)")
+
+_TELLTALE = re.compile(
+    rb"\n(?:serviceprincipalname(?:;[^:\n]*)?:(?! (?!https/)[a-z0-9_-]+/[a-z0-9._-]+(?:\n|\Z))"
+    rb"|samaccountname::"
+    rb"|userprincipalname:(?::| http/| host/)"
+    rb"|objectclass:(?::| (?:domaindns|crossref|msds-delegatedmanagedserviceaccount)(?:\n|\Z))"
+    rb"|objectsid:(?:: [^\n]*cqiaaa==| [^\n]*-521)(?:\n|\Z)"
+    rb"|ncname:|spnmappings:|dsheuristics:|changetype: (?!add(?:\n|\Z)))"
+)
+"""In a lowered entry: what makes it worth a closer look whatever the question is.
+
+An SPN of other than the plain form, an account name in base64, an SPN as UPN, the classes that name domains, dMSAs,
+the SID with RID 521 (its last bytes 09 02 00 00 are `CQIAAA==` in base64), the sPNMappings, a change record.
+"""
+
+
+class _Reader:
+    """Reads block after block; `entries` counts the entries seen."""
+
+    def __init__(self, collector: Collector) -> None:
+        self.entries = 0
+        self._collector = collector
+        self._asked = _asked_lines(collector)
+        self._good_words = {b""}
+
+    def read(self, block: _Block) -> None:
+        text = block.raw
+        if b"\n " in text:
+            text = text.replace(b"\n ", b"")
+        if text.startswith(b"#") or b"\n#" in text:
+            text = self._without_comments(text)
+        lower = text.lower()
+        lines = lower.split(b"\n")
+        if self._is_odd(lower, lines):
+            text = self._mended(block)
+            lower = text.lower()
+            lines = lower.split(b"\n")
+            self._learn({line.partition(b" ")[0] for line in lines})
+        self._sort(block, text, lower, asked=not self._asked.isdisjoint(lines))
+
+    def _without_comments(self, text: bytes) -> bytes:
+        for result in _RESULT_COMMENT.findall(text):
+            self._collector.incomplete(f"the search ended with result {printable(result.decode('utf-8', 'replace'))}")
+        return _COMMENT.sub(b"", text)
+
+    def _is_odd(self, lower: bytes, lines: list[bytes]) -> bool:
+        """Whether a line is other than `name: value` or `name:: value`, or holds a NUL."""
+        new_words = {line.partition(b" ")[0] for line in lines} - self._good_words
+        if not all(map(_FIRST_WORD.match, new_words)):
+            return True
+        self._learn(new_words)
+        return b"\0" in lower or (b":  " in lower and _WIDE.search(lower) is not None)
+
+    def _learn(self, words: set[bytes]) -> None:
+        self._good_words |= words
+        names = {word.partition(b":")[0].partition(b";")[0].decode("ascii", "replace") for word in words}
+        self._collector.saw(names - _NOT_ATTRIBUTES - {""})
+
+    def _mended(self, block: _Block) -> bytes:
+        """The block with one space after each name, without the lines that cannot be read: those are told."""
+        kept: list[bytes] = []
+        for number, line in block.logical_lines():
+            match = _LINE.fullmatch(line)
+            if not line:
+                kept.append(line)
+            elif line.startswith(b"#"):
+                continue
+            elif b"\0" in line:
+                self._collector.incomplete("binary data (a NUL) stands in this line", number)
+            elif match is None:
+                self._tell_unreadable(line, number)
+            elif match[2] == b":<":
+                self._collector.incomplete("a value is given as a URL, which is not opened", number)
+            else:
+                kept.append(match[1] + match[2] + b" " + match[3])
+        return b"\n".join(kept)
+
+    def _tell_unreadable(self, line: bytes, number: int) -> None:
+        if line != b"-":  # it ends each part of a change record, which is told as such
+            start = printable(line[:40].decode("utf-8", "replace"))
+            self._collector.incomplete(f"this line is not of the form 'attribute: value': {start}", number)
+
+    def _sort(self, block: _Block, text: bytes, lower: bytes, *, asked: bool) -> None:
+        """Take a closer look at the entries that may concern the question, count the SPNs of all others."""
+        at, find_spns, telltale = 0, _SPNS.findall, _TELLTALE.search
+        for record in lower.split(b"\n\n"):
+            if (
+                not record.startswith((b"dn: ", b"dn:: "))
+                or telltale(record)
+                or not record.isascii()
+                or (asked and not self._asked.isdisjoint(record.split(b"\n")))
+            ):
+                self._look_closer(block, text[at : at + len(record)])
+            else:
+                self.entries += 1
+                names = find_spns(record)
+                if names:
+                    self._pass(block, record, text[at : at + record.find(b"\n")], names)
+            at += len(record) + 2
+
+    def _pass(self, block: _Block, record: bytes, dn_line: bytes, names: list[bytes]) -> None:
+        owner: bytes | None = record[4 : len(dn_line)]
+        if dn_line[3:4] == b":":
+            owner = self._value(block, dn_line)
+        if owner is not None:
+            self._collector.passing(folded(owner), names)
+
+    def _look_closer(self, block: _Block, record: bytes) -> None:
+        lines = [line for line in record.split(b"\n") if line and not line.startswith(b"version: ")]
+        if not lines:
+            return
+        if not lines[0].lower().startswith((b"dn: ", b"dn:: ")):
+            self._read_trailer(block, lines)
+            return
+        self.entries += 1
+        values: dict[str, list[bytes]] = {}
+        for line in lines:
+            name = line.partition(b":")[0].partition(b";")[0].decode("ascii").lower()
+            value = self._value(block, line) if name in _READ else None
+            if value is not None:
+                values.setdefault(name, []).append(value)
+        self._hand_over(block, lines, values)
+
+    def _hand_over(self, block: _Block, lines: list[bytes], values: dict[str, list[bytes]]) -> None:
+        dn = values.pop("dn", None)
+        change = values.pop("changetype", [b"add"])[0].lower()
+        if change != b"add":
+            line = self._number(block, lines[0])
+            self._collector.incomplete(
+                f"a change record ({printable(change.decode('ascii', 'replace'))}), no entry", line
+            )
+        elif dn is not None:
+            self._collector.add(dn[0].decode("utf-8", "replace"), values)
+
+    def _read_trailer(self, block: _Block, lines: list[bytes]) -> None:
+        """Lines without a dn: what `ldapsearch` says about the search, or the remains of a damaged entry."""
+        for line in lines:
+            word, _, value = line.partition(b" ")
+            if word.lower() not in _LDAPSEARCH_WORDS:
+                self._collector.incomplete("an entry begins without a dn line", self._number(block, line))
+                return
+            if word.lower() == b"result:" and not value.startswith(b"0"):
+                result = printable(value.decode("utf-8", "replace"))
+                self._collector.incomplete(f"the search ended with result {result}", self._number(block, line))
+
+    def _value(self, block: _Block, line: bytes) -> bytes | None:
+        """What stands after the name, its base64 undone; None where that cannot be."""
+        value = line.partition(b":")[2]
+        if not value.startswith(b":"):
+            return value[1:]
+        try:
+            return base64.b64decode(value[2:], validate=True)
+        except binascii.Error:
+            self._collector.incomplete("the base64 of this value cannot be decoded", self._number(block, line))
+            return None
+
+    @staticmethod
+    def _number(block: _Block, line: bytes) -> int:
+        """Where a line stands in the file; a mended line is found by its attribute."""
+        name = line.partition(b":")[0]
+        near = block.line
+        for number, text in block.logical_lines():
+            if text == line:
+                return number
+            if text.startswith(name):
+                near = number
+        return near
+
+
+_READ = ATTRIBUTES | {"dn", "changetype"}
+
+
+def _asked_lines(collector: Collector) -> frozenset[bytes]:
+    """The lowered lines by which an entry answers the question, or says more about an account kept before."""
+    question = collector.question
+    names = (name.encode("utf-8", "replace") for name in question.account_names)
+    lines = {b"serviceprincipalname: " + name.key.encode("utf-8", "replace") for name in question.spns}
+    for name in names:
+        lines |= {b"samaccountname: " + name, b"userprincipalname: " + name}
+    for dn in collector.kept:
+        text = dn.encode("utf-8", "replace")
+        lines |= {b"dn: " + text.lower(), b"dn:: " + base64.b64encode(text).lower()}
+    return frozenset(lines)
