@@ -6,7 +6,8 @@ always "who holds this SPN?", never "does X hold it?".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Literal
@@ -127,6 +128,8 @@ class Directory:
     duplicates_elsewhere: int = 0
     held_elsewhere: frozenset[Spn] = frozenset()
     """Of the SPNs that delegation entries point to: those that some account holds."""
+    group_sids: Mapping[str, str] = field(default_factory=dict)
+    """SIDs of groups by folded DN: who may read a gMSA's password is often said of a group."""
     problems: tuple[Problem, ...] = ()
 
     @cached_property

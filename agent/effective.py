@@ -66,7 +66,10 @@ class Site(NamedTuple):
 
 
 class Configuration(NamedTuple):
-    """One server's configuration as IIS would use it. `module_installed`: None where the file lists no modules."""
+    """One server's configuration as IIS would use it. `module_installed`: None where the file lists no modules.
+
+    `shared` is the folder of a shared configuration, folded; servers with the same one are a farm.
+    """
 
     file: str
     sites: tuple[Site, ...]
@@ -74,6 +77,7 @@ class Configuration(NamedTuple):
     notices: tuple[Notice, ...]
     module_installed: bool | None
     content_looked: bool
+    shared: str | None = None
 
 
 def effective(document: Document, snapshot: Snapshot) -> Configuration:

@@ -175,6 +175,7 @@ FINDINGS: dict[str, FindingKind] = {
         ("warning",),
         "the DC will refuse the planned SPN from anyone but a full domain administrator (KB5008382)",
     ),
+    "dns-incomplete": FindingKind(("warning",), "names could not be looked up: what DNS says of them is not known"),
     "directory-incomplete": FindingKind(("error",), "the directory could not be read whole"),
 }
 """Finding id -> what it is. `server-unreachable` comes with the sweep."""

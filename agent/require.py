@@ -14,7 +14,7 @@ from agent.identity import Decision, PoolIdentity, decide, offers_negotiate, poo
 from agent.model import Application, ApplicationRef, Host, Need, Origins, Place, WindowsAuth
 from agent.names import AccountName, HostName, Spn, fold, http_spn, spn, user_name
 from agent.reach import Names, Reach, reach
-from agent.rules import rule
+from agent.rules import Identity, NameKind, rule
 from agent.snapshot import Machine
 
 
@@ -43,6 +43,7 @@ class Wanted:
     covered_by: Spn | None
     rule: str | None
     decision: Decision
+    variant_of: tuple[HostName, ...]
     asked_by: tuple[str, ...]
     applications: list[ApplicationRef] = field(default_factory=list)
 
@@ -54,13 +55,15 @@ class SpnNeed(NamedTuple):
     """An SPN that clients of a site may ask for, before it is known who decrypts.
 
     `optional`: nobody reaches the site by this name, or it may fail without harm. `works_by_alias`: default clients
-    follow a CNAME to one of the computer's own names and never ask for this one.
+    follow a CNAME to one of the computer's own names and never ask for this one. `variant_of`: the names people
+    type when clients make this one of them; empty where it is typed itself.
     """
 
     host: HostName
     port: int | None
     optional: bool
     works_by_alias: bool
+    variant_of: tuple[HostName, ...]
     asked_by: tuple[str, ...]
 
 
@@ -85,16 +88,24 @@ class _Collected:
         self.order = {client.name: position for position, client in enumerate(clients)}
         self.optional: dict[tuple[HostName, int | None], bool] = {}
         self.clients: dict[tuple[HostName, int | None], set[str]] = {}
+        self.is_typed: set[HostName] = set()
+        self.variants: dict[HostName, list[HostName]] = {}
 
     def typed(self, host: HostName, optional: bool) -> None:
+        self.is_typed.add(host)
+        self._note(host, optional)
+
+    def _note(self, host: HostName, optional: bool) -> None:
         key = (host, None)
         self.optional[key] = self.optional.get(key, True) and optional
         self.clients.setdefault(key, set())
 
     def asked(self, client: Client, typed: HostName, ports: Iterable[int]) -> None:
         for host in asked_hosts(client, typed, self.names.service, self.names.suffix):
-            self.typed(host, False)
+            self._note(host, False)
             self.clients[host, None].add(client.name)
+            if host != typed and typed not in self.variants.setdefault(host, []):
+                self.variants[host].append(typed)
             for port in ports:
                 if asked_port(client, port) is not None:
                     self.clients.setdefault((host, port), set()).add(client.name)
@@ -102,7 +113,9 @@ class _Collected:
     def needs(self) -> Iterator[SpnNeed]:
         for (host, port), clients in self.clients.items():
             asked_by = tuple(sorted(clients, key=self.order.__getitem__))
-            yield SpnNeed(host, port, self.optional.get((host, port), False), self._aliased(host), asked_by)
+            optional = self.optional.get((host, port), False)
+            variant_of = () if host in self.is_typed else tuple(self.variants.get(host, ()))
+            yield SpnNeed(host, port, optional, self._aliased(host), variant_of, asked_by)
 
     def _aliased(self, host: HostName) -> bool:
         if self.names.service is None:
@@ -176,7 +189,7 @@ class _Requirements:
             if known is None:
                 row = _row(settings, decision, identity, need.host in server.names.own)
                 covered_by = spn(f"HOST/{need.host.spn_text}") if kind == "covered" else None
-                known = Wanted(name, decision.account, kind, covered_by, row, decision, need.asked_by)
+                known = Wanted(name, decision.account, kind, covered_by, row, decision, need.variant_of, need.asked_by)
                 self.wanted[key] = known
             else:
                 _strengthen(known, kind, need)
@@ -188,6 +201,8 @@ def _strengthen(known: Wanted, kind: Need, need: SpnNeed) -> None:
     if _STRENGTH[kind] < _STRENGTH[known.need]:
         known.need = kind
         known.covered_by = spn(f"HOST/{need.host.spn_text}") if kind == "covered" else None
+    if not need.variant_of:
+        known.variant_of = ()
     if not set(need.asked_by) <= set(known.asked_by):
         known.asked_by = tuple(dict.fromkeys((*known.asked_by, *need.asked_by)))
 
@@ -213,8 +228,8 @@ def _row(settings: WindowsAuth, decision: Decision, identity: PoolIdentity, own:
         identity.known and identity.known.kind == "dMSA" and not identity.certain
     ):
         return None
-    kind = "machine account" if identity.kind == "machine" else "service account"
-    name = "own name" if own else "custom name"
+    kind: Identity = "machine account" if identity.kind == "machine" else "service account"
+    name: NameKind = "own name" if own else "custom name"
     return rule(settings.kernel_mode, settings.pool_credentials, kind, name).id
 
 

@@ -25,6 +25,14 @@ class SourceFile(NamedTuple):
     error: str | None = None
 
 
+class WorkerProcess(NamedTuple):
+    """A running w3wp.exe: which pool it serves, and the account it runs as."""
+
+    pool: str
+    pid: int
+    account: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     """The facts of `machine.json`. None: not said there.
@@ -42,6 +50,7 @@ class Machine:
     environment: Mapping[str, str] = field(default_factory=dict)
     registry: Mapping[str, object] | None = None
     services: Mapping[str, str] | None = None
+    worker_processes: tuple[WorkerProcess, ...] | None = None
     content_looked: bool = False
     unread: tuple[tuple[str, str], ...] = ()
     collected_at: datetime | None = None

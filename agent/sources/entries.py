@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import accumulate
 from typing import TypeVar
 
 from agent.directory import DEFAULT_MAPPED_TO_HOST, Account, AccountKind, Directory, Domain, Question
@@ -246,9 +247,13 @@ class Concern:
         self._host_lines = "\n".join(self._hosts)
 
     def covers(self, account: Account) -> bool:
-        """Whether the account answers the question, shadows one of its names, or holds a wrong spelling of one."""
+        """Whether the account answers the question, shadows one of its names, or holds a wrong spelling of one.
+
+        setspn output names a computer by its CN, without the `$` of its sAMAccountName.
+        """
         return (
             self._question.wants(account)
+            or (account.kind == "unknown" and f"{fold(account.name.name)}$" in self._question.account_names)
             or account.kind == "dMSA"  # few, and any kept account may turn out to be superseded by one
             or (account.upn is not None and self._shadows(account.upn))
             or any(self._misspells(name) for name in account.spns)
@@ -307,22 +312,32 @@ class Census:
     def __init__(self) -> None:
         self._names = array("q")
         self._owners = array("q")
+        self._ends = array("q")
 
-    def count(self, owner: bytes, names: Sequence[bytes]) -> None:
-        """Take down what an account holds; all texts folded, UTF-8. The same account may come more than once."""
+    def count(self, owners: Sequence[bytes], counts: Sequence[int], names: Sequence[bytes]) -> None:
+        """Take down that the first owner holds the first `counts[0]` names, and so on; an owner may come again."""
+        self._ends.extend(accumulate(counts, initial=len(self._names)))
+        self._owners.extend(map(hash, (b"", *owners)))
         self._names.extend(map(hash, names))
-        self._owners.extend([hash(owner)] * len(names))
 
     def shared(self, apart_from: Iterable[Spn]) -> int:
         """How many names two or more different accounts hold."""
-        repeated = {one for one, other in pairwise(sorted(self._names)) if one == other}
-        repeated.difference_update(hash(_hashable(name.key)) for name in apart_from)
+        repeated = self._repeated().difference(hash(_hashable(name.key)) for name in apart_from)
         owners: dict[int, set[int]] = {name: set() for name in repeated}
-        if owners:
-            for name, owner in zip(self._names, self._owners, strict=True):
-                if name in owners:
-                    owners[name].add(owner)
+        for place, name in enumerate(self._names if repeated else ()):
+            if name in owners:
+                owners[name].add(self._owners[bisect_right(self._ends, place)])
         return sum(len(accounts) > 1 for accounts in owners.values())
+
+    def _repeated(self) -> set[int]:
+        """The hashes that occur more than once, found in parts of a million so that no big set is built."""
+        parts = len(self._names) // 1_000_000 + 1
+        repeated: set[int] = set()
+        for part in range(parts):
+            seen: set[int] = set()
+            for name in self._names if parts == 1 else (name for name in self._names if name % parts == part):
+                (repeated if name in seen else seen).add(name)
+        return repeated
 
     def held(self, names: Iterable[Spn]) -> frozenset[Spn]:
         """Those of the names that some account holds."""
@@ -395,9 +410,9 @@ class Collector:
         """These attributes (folded, without options) occur in the source."""
         self._exported.update(names)
 
-    def passing(self, owner: bytes, names: Sequence[bytes]) -> None:
-        """An account that does not concern the question: its folded DN and SPNs, counted and forgotten."""
-        self._census.count(owner, names)
+    def passing(self, owners: Sequence[bytes], counts: Sequence[int], names: Sequence[bytes]) -> None:
+        """Accounts that need not concern the question: their folded DNs, how many SPNs each holds, and these SPNs."""
+        self._census.count(owners, counts, names)
 
     def add(self, dn: str, attributes: Attributes) -> None:
         """Judge one entry; attribute names in any case, options such as `;range=0-1499` are dropped."""
@@ -416,7 +431,7 @@ class Collector:
     def add_account(self, account: Account) -> None:
         """Count what the account holds and keep it if it concerns the question; `name.domain` is a DNS name."""
         key = fold(account.dn)
-        self._census.count(_hashable(key), [_hashable(name.key) for name in account.spns])
+        self._census.count([_hashable(key)], [len(account.spns)], [_hashable(name.key) for name in account.spns])
         key = self._dn_of_sid.get(account.sid or "", key)
         known = self._accounts.get(key)
         if known is None and not self._concern.covers(account):

@@ -1,4 +1,4 @@
-"""Live LDAP: ask domain controllers and the global catalog a `Question`, in few queries, and never say "nobody" lightly.
+"""Live LDAP: ask domain controllers and the global catalog a `Question`, in few queries.
 
 What was not answered whole becomes a `directory-incomplete` problem, and no domain counts as covered by it.
 """
@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
-from urllib.parse import urlsplit
 
 from agent.directory import Directory, Question
 from agent.errors import UsageError
 from agent.names import Spn, fold, host_fault, host_name, printable, spn
 from agent.sources.entries import ATTRIBUTES, Collector, dns_name_of, domain_dn_of
 from agent.sources.ldap_connection import BASE, ONE_LEVEL, SUBTREE, Deadline, LdapConnection, LdapError, Server
+from agent.sources.ldap_locate import PORTS, Locate, Located, Target, current_domain, parse_target, srv_records
 from agent.sources.ldap_logon import Logon, bind
 
 if TYPE_CHECKING:
@@ -31,23 +30,8 @@ BATCH = 100
 """Values of one OR filter."""
 MAX_CONTROLLERS = 3
 MAX_DOMAINS = 200
-DNS_SECONDS = 10.0
 _DOMAIN_NC = 0x2  # systemFlags of a crossRef: FLAG_CR_NTDS_DOMAIN (MS-ADTS 2.2.10)
 _RODC_GROUP_RID = 521
-
-Scheme = Literal["ldap", "ldaps", "gc"]
-
-
-class Located(NamedTuple):
-    """A domain controller or global catalog as the name service knows it."""
-
-    host: str
-    port: int
-    address: str | None = None
-
-
-Locate = Callable[[str, float], Sequence[Located]]
-"""From the name of an SRV record, and the seconds there are, to the servers behind it."""
 
 
 def is_available() -> bool:
@@ -55,73 +39,13 @@ def is_available() -> bool:
     return all(importlib.util.find_spec(name) for name in ("sansldap", "spnego"))
 
 
-def srv_records(name: str, seconds: float) -> Sequence[Located]:
-    """The servers of an SRV record (RFC 2782), best first. Raises LdapError."""
-    import dns.exception
-    import dns.resolver
-
-    try:
-        answer = dns.resolver.resolve(name, "SRV", lifetime=min(seconds, DNS_SECONDS))
-    except dns.exception.DNSException as error:
-        raise LdapError(f"the name service gives no {printable(name)} ({type(error).__name__})") from None
-    records = sorted(answer, key=lambda record: (record.priority, -record.weight))
-    return [Located(str(record.target).rstrip("."), record.port) for record in records]
-
-
-def current_domain(logon: Logon | None = None) -> str | None:
-    """The DNS name of the domain that `auto` means: the logon's realm, the Windows logon's, the Kerberos ticket's."""
-    if logon is not None and "@" in logon.user:
-        return fold(logon.user.rpartition("@")[2])
-    if sys.platform == "win32":
-        return fold(os.environ.get("USERDNSDOMAIN", "")) or None
-    try:
-        import krb5
-
-        context = krb5.init_context()
-        principal = krb5.cc_default(context).principal
-        realm = krb5.principal_get_realm(context, principal) if principal else b""
-    except (ImportError, AttributeError):
-        return None
-    except Exception:  # noqa: BLE001
-        return None  # no ticket: krb5 says so with an exception that has no public base
-    return fold(realm.decode("utf-8", "replace")) or None
-
-
-# -- targets -------------------------------------------------------------------------------------------------------
-
-
-class _Target(NamedTuple):
-    scheme: Scheme
-    host: str
-    port: int | None
-
-
-_PORTS: Mapping[Scheme, int] = {"ldap": 389, "ldaps": 636, "gc": 3268}
-
-
-def _target(text: str) -> _Target | None:
-    """What `--ad` says, None for `auto`. Raises UsageError."""
-    if text == "auto":
-        return None
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        host, port, parts = "", None, urlsplit("")
-    extra = parts.path.strip("/") or parts.query or parts.username
-    if parts.scheme not in _PORTS or not host or extra:
-        raise UsageError(f"{printable(text)} is no directory: write ldap://HOST[:PORT], ldaps://HOST, gc://HOST or auto")
-    scheme: Scheme = "ldap" if parts.scheme == "ldap" else "gc" if parts.scheme == "gc" else "ldaps"
-    return _Target(scheme, host, port)
-
-
 @dataclass(kw_only=True)
 class LdapSource:
     """A directory to ask live.
 
-    `target` is `auto`, `ldap://HOST[:PORT]`, `ldaps://HOST[:PORT]` or `gc://HOST[:PORT]`; `logon` None means the present
-    Kerberos ticket or Windows logon; `address` is connected to in place of the target's host name, which stays the
-    name that the certificate and Kerberos must prove. After `ask`, `round_trips` counts its requests.
+    `target` is `auto`, `ldap://HOST[:PORT]`, `ldaps://HOST[:PORT]` or `gc://HOST[:PORT]`; `logon` None means the
+    present Kerberos ticket or Windows logon; `address` is connected to in place of the target's host name, which
+    stays the name that the certificate and Kerberos must prove. After `ask`, `round_trips` counts its requests.
     """
 
     target: str
@@ -136,7 +60,7 @@ class LdapSource:
 
     def ask(self, question: Question) -> Directory:
         """Who holds the names, who is who. Raises UsageError for a bad target or a missing extra, nothing else."""
-        target = _target(self.target)
+        target = parse_target(self.target)
         if not is_available():
             raise UsageError(f"--ad {self.target} needs the LDAP extra: pip install 'iis-spn[ldap]'")
         return _Conversation(self, target, question).directory()
@@ -189,6 +113,25 @@ def _misspelt(host: str) -> tuple[str, ...]:
     return (f"HTTPS/{host}", f"http://{host}", f"https://{host}", f"HTTP\\{host}", f"HTTP/http://{host}")
 
 
+def _with_rid(domain_sid: bytes, rid: int) -> bytes:
+    """The SID of one of a domain's own accounts (MS-DTYP 2.4.2.2)."""
+    return bytes([domain_sid[0], (domain_sid[1] + 1) % 256]) + domain_sid[2:] + rid.to_bytes(4, "little")
+
+
+def _first_texts(attributes: Mapping[str, Sequence[bytes]]) -> dict[str, str]:
+    """The first value of each attribute that has one, by folded name."""
+    return {fold(name): found[0].decode("utf-8", "replace") for name, found in attributes.items() if found}
+
+
+_NUMBER = re.compile(r"-?[0-9]{1,10}\Z")
+_WANTED = sorted(ATTRIBUTES)
+_PARTITIONS = ("nCName", "nETBIOSName", "dnsRoot", "systemFlags", "objectClass")
+_ROOT = (
+    *("defaultNamingContext", "configurationNamingContext", "rootDomainNamingContext", "dnsHostName"),
+    "isGlobalCatalogReady",
+)
+
+
 # -- asking --------------------------------------------------------------------------------------------------------
 
 
@@ -205,7 +148,7 @@ class _Root(NamedTuple):
 class _Conversation:
     """One question to one directory, from the first connection to the `Directory`."""
 
-    def __init__(self, source: LdapSource, target: _Target | None, question: Question) -> None:
+    def __init__(self, source: LdapSource, target: Target | None, question: Question) -> None:
         self._source = source
         self._target = target
         self._question = question
@@ -215,7 +158,7 @@ class _Conversation:
         self._seen: dict[str, str] = {}
         self._targets: dict[Spn, None] = {}
         self._successors: dict[str, None] = {}
-        self._domain_sid: bytes | None = None
+        self._domain_sids: dict[str, bytes] = {}
 
     def directory(self) -> Directory:
         self._source.round_trips = 0
@@ -231,8 +174,7 @@ class _Conversation:
             root = self._root(connection)
             self._read_partitions(connection, root)
             if self._target and self._target.scheme == "gc":
-                self._ask_catalog(connection, root)
-                self._complete(root, {fold(root.default)})
+                self._ask_forest(connection, root, set(self._domains))
                 return
             self._ask_domain(connection, root)
         others = set(self._domains) - {fold(root.default)}
@@ -243,42 +185,41 @@ class _Conversation:
         self._collector.next_source()
         try:
             with self._open(self._catalogs(root)) as catalog:
-                self._ask_catalog(catalog, root)
-                self._complete(root, set())
-                self._second_round(catalog, "")
+                self._ask_forest(catalog, root, others)
         except LdapError as error:
             names = ", ".join(sorted(printable(dns_name_of(self._domains[key])) for key in others))
             hint = "name a reachable global catalog with gc://HOST"
-            self._collector.incomplete(f"no global catalog was asked about the other domains ({names}): {error}; {hint}")
+            self._collector.incomplete(f"the global catalog did not tell about the domains {names}: {error}; {hint}")
 
     # .. servers ..
 
     def _first_servers(self) -> Sequence[Server]:
         source, target = self._source, self._target
         if target is not None:
-            port = target.port or _PORTS[target.scheme]
+            port = target.port or PORTS[target.scheme]
             return [self._server(Located(target.host, port, source.address))]
         domain = current_domain(source.logon)
         if domain is None:
             raise LdapError("this machine and this logon belong to no domain; name a controller with ldap://HOST")
-        return self._located(f"_ldap._tcp.dc._msdcs.{domain}", catalog=False)
+        return self._located(f"_ldap._tcp.dc._msdcs.{domain}")
 
     def _catalogs(self, root: _Root) -> Iterator[Server]:
         if root.is_catalog:
             yield self._beside(root, catalog=True)
-        yield from self._located(f"_gc._tcp.{dns_name_of(root.forest)}", catalog=True)
+        yield from self._located(f"_gc._tcp.{dns_name_of(root.forest)}")
 
     def _beside(self, root: _Root, *, catalog: bool) -> Server:
-        """The catalog (or the domain's own port) of the server that was asked first."""
+        """The server that was asked first, at the port of its catalog or of its domain."""
         target = self._target
         host, address = (target.host, self._source.address) if target else (root.host, None)
         return self._server(Located(host, self._port(catalog=catalog), address))
 
-    def _located(self, record: str, *, catalog: bool) -> list[Server]:
-        port = self._port(catalog=catalog)
-        found = self._source.locate(record, self._deadline.left())
-        sealed = self._protection == "seal"
-        return [self._server(place if sealed else place._replace(port=port)) for place in found[:MAX_CONTROLLERS]]
+    def _located(self, record: str) -> list[Server]:
+        places = self._source.locate(record, self._deadline.left())[:MAX_CONTROLLERS]
+        if self._protection == "tls":  # the record tells the plain port
+            port = self._port(catalog=record.startswith("_gc."))
+            places = [place._replace(port=port) for place in places]
+        return [self._server(place) for place in places]
 
     def _port(self, *, catalog: bool) -> int:
         if self._protection == "tls":
@@ -329,7 +270,12 @@ class _Conversation:
         count = 0
         for dn, attributes in connection.search(base, scope, filter_, _WANTED):
             self._collector.add(dn, attributes)
-            self._remember(dn, {fold(name): values for name, values in attributes.items()})
+            values = {fold(name): found for name, found in attributes.items() if found}
+            self._remember(values)
+            if fold(dn) in self._domains:
+                self._domain_sids[fold(dn)] = values.get("objectsid", [b""])[0]
+            elif scope == SUBTREE:
+                self._seen[fold(dn)] = dn
             count += 1
         return count
 
@@ -355,23 +301,20 @@ class _Conversation:
                     raise
                 self._collector.incomplete(str(error))
 
-    def _remember(self, dn: str, values: Mapping[str, Sequence[bytes]]) -> None:
-        """What a second round has to ask about, and where an entry lives."""
-        self._seen[fold(dn)] = dn
+    def _remember(self, values: Mapping[str, Sequence[bytes]]) -> None:
+        """What a second round has to ask about."""
         for target in values.get("msds-allowedtodelegateto", ()):
             self._targets.setdefault(spn(target.decode("utf-8", "replace")))
         for name in ("msds-supersededmanagedserviceaccountlink", "msds-supersededmanagedaccountlink"):
             for successor in values.get(name, ()):
                 self._successors.setdefault(successor.decode("utf-8", "replace"))
-        if fold(dn) in self._domains:
-            self._domain_sid = next(iter(values.get("objectsid", ())), None)
 
-    def _root(self, connection: LdapConnection) -> _Root:
-        """rootDSE (RFC 4512 5.1)."""
+    def _root(self, connection: LdapConnection, expected: str | None = None) -> _Root:
+        """rootDSE (RFC 4512 5.1); `expected` is the folded DN of the domain whose controller it must be."""
         for _, attributes in connection.search("", BASE, None, _ROOT):
-            values = {fold(name): found[0].decode("utf-8", "replace") for name, found in attributes.items() if found}
+            values = _first_texts(attributes)
             default = values.get("defaultnamingcontext", "")
-            if default:
+            if default and expected in (None, fold(default)):
                 return _Root(
                     default,
                     values.get("configurationnamingcontext", ""),
@@ -379,7 +322,7 @@ class _Conversation:
                     values.get("dnshostname", connection.server.host),
                     values.get("isglobalcatalogready", "").upper() == "TRUE",
                 )
-        raise LdapError(f"{connection.server} is no domain controller: it names no domain")
+        raise LdapError(f"{connection.server} is no controller of the domain asked about")
 
     def _read_partitions(self, connection: LdapConnection, root: _Root) -> None:
         """The domains of the forest with their NetBIOS names."""
@@ -387,9 +330,9 @@ class _Conversation:
         search = connection.search(f"CN=Partitions,{root.configuration}", ONE_LEVEL, None, _PARTITIONS)
         for dn, attributes in search:
             self._collector.add(dn, attributes)
-            values = {fold(name): [v.decode("utf-8", "replace") for v in all_] for name, all_ in attributes.items()}
-            name, flags = values.get("ncname", [""])[0], values.get("systemflags", ["0"])[0]
-            if flags.lstrip("-").isdecimal() and int(flags) & _DOMAIN_NC and name:
+            values = _first_texts(attributes)
+            name, flags = values.get("ncname", ""), values.get("systemflags", "")
+            if name and _NUMBER.match(flags) and int(flags) & _DOMAIN_NC:
                 found[fold(name)] = name
         if fold(root.default) not in found or len(found) > MAX_DOMAINS:
             raise LdapError(f"{connection.server} does not list the domains of its forest")
@@ -407,28 +350,49 @@ class _Conversation:
         """The forest's sPNMappings and dSHeuristics, and since when the domain has AES keys."""
         service = f"CN=Directory Service,CN=Windows NT,CN=Services,{root.configuration}"
         self._read_or_note(connection, "the setting sPNMappings", service, BASE)
-        if self._domain_sid:
-            group = _equal("objectSid", _with_rid(self._domain_sid, _RODC_GROUP_RID))
+        sid = self._domain_sids.get(fold(root.default))
+        if sid and len(sid) >= 8:
+            group = _equal("objectSid", _with_rid(sid, _RODC_GROUP_RID))
             self._read_or_note(connection, "the group of RID 521", root.default, SUBTREE, group)
 
-    def _ask_catalog(self, catalog: LdapConnection, root: _Root) -> None:
-        """Who holds what in the whole forest; a catalog knows only some attributes of each account."""
+    def _ask_forest(self, catalog: LdapConnection, root: _Root, incomplete: set[str]) -> None:
+        """Who holds what in the whole forest, from a catalog; what it lacks of some domains, from theirs."""
         if not self._root(catalog).is_catalog:
             raise LdapError(f"{catalog.server} is no global catalog, or not ready as one")
-        for key, dn in self._domains.items():
+        for dn in self._domains.values():
             if not self._read(catalog, dn, BASE):
-                self._collector.note(f"{catalog.server} does not show the domain {printable(self._domains[key])}")
+                self._collector.note(f"{catalog.server} does not show the domain {printable(dn)}")
         self._read_batches(catalog, "", _questions(self._question))
         self._second_round(catalog, "")
-        if self._target and self._target.scheme == "gc":
-            self._collector.next_source()
-            self._ask_home(root)
+        for key in sorted(incomplete):
+            self._complete(key, root)
+        self._collector.next_source()
+        self._second_round(catalog, "")
 
-    def _ask_home(self, root: _Root) -> None:
-        raise NotImplementedError
+    def _complete(self, key: str, root: _Root) -> None:
+        """The attributes that no catalog holds, of the accounts found in one domain, from its own controller."""
+        found = [_equal("distinguishedName", dn) for dn in self._seen.values() if fold(domain_dn_of(dn)) == key]
+        is_home = key == fold(root.default)
+        if not found and not is_home:
+            return
+        self._collector.next_source()
+        try:
+            with self._open(self._controllers(key, root)) as connection:
+                here = self._root(connection, key)
+                if is_home:
+                    self._read_settings(connection, here)
+                self._read_batches(connection, here.default, _batches(found))
+        except LdapError as error:
+            name = printable(dns_name_of(self._domains[key]))
+            self._collector.note(f"of the accounts of {name} only what the global catalog holds is known: {error}")
 
-    def _complete(self, root: _Root, also: set[str]) -> None:
-        raise NotImplementedError
+    def _controllers(self, key: str, root: _Root) -> Iterator[Server]:
+        if key == fold(root.default):
+            yield self._beside(root, catalog=False)
+        domain = dns_name_of(self._domains[key])
+        if host_fault(host_name(domain)):
+            raise LdapError(f"{printable(domain)} is no domain name")
+        yield from self._located(f"_ldap._tcp.dc._msdcs.{domain}")
 
     def _second_round(self, connection: LdapConnection, base: str) -> None:
         """Who holds the names that delegation points to, and the accounts that supersede others."""

@@ -35,7 +35,7 @@ START_TLS = "1.3.6.1.4.1.1466.20037"
 DOMAIN_SCOPE = "1.2.840.113556.1.4.1339"
 """LDAP_SERVER_DOMAIN_SCOPE: the server is asked not to refer us to other partitions (MS-ADTS 3.1.1.3.4.1.4)."""
 
-SUCCESS, REFERRAL, SASL_IN_PROGRESS, NO_SUCH_OBJECT = 0, 10, 14, 32
+SUCCESS, REFERRAL, SASL_IN_PROGRESS = 0, 10, 14
 
 Protection = Literal["seal", "tls", "starttls"]
 Entry = tuple[str, Mapping[str, Sequence[bytes]]]
@@ -232,8 +232,8 @@ class LdapConnection:
         if self.server.protection == "starttls":
             answer = self.exchange(lambda client: client.extended_request(START_TLS))
             result = result_of(answer)
-            if result.result_code != SUCCESS:
-                raise LdapError(f"{self.server} refuses StartTLS: {result_words(result)}", result.result_code)
+            if code_of(result) != SUCCESS:
+                raise LdapError(f"{self.server} refuses StartTLS: {result_words(result)}", code_of(result))
         if self.server.protection != "seal":
             self.certificate = self._wire.use_tls()
 
@@ -290,13 +290,12 @@ class LdapConnection:
         self._wire.send(self._client.data_to_send())
 
     def _next(self) -> sansldap.LDAPMessage:
-        import sansldap
-
         data = self._wire.message()
         try:
             messages = self._client.receive(data)
-        except (sansldap.LDAPError, ValueError, RecursionError, OverflowError) as error:
-            raise LdapError(f"{self.server} sent what is no answer to the question: {_short(error)}") from None
+        except Exception as error:  # noqa: BLE001 - sansldap lets IndexError, RecursionError and others through
+            words = f"{self.server} sent what is no answer to the question: {_short(error)}"
+            raise LdapError(words) from None
         if len(messages) != 1:  # a whole message whose inside ends too early
             raise LdapError(f"{self.server} sent a broken message")
         return messages[0]
@@ -389,9 +388,10 @@ class _Page:
         for control in message.controls:
             if isinstance(control, sansldap.PagedResultControl):
                 self.cookie = control.cookie
-        if message.result.result_code != SUCCESS:
+        code = code_of(message.result)
+        if code != SUCCESS:
             words = result_words(message.result)
-            self.failure = LdapError(f"{self._server} did not answer a search: {words}", message.result.result_code)
+            self.failure = LdapError(f"{self._server} did not answer a search: {words}", code)
         elif self._referrals:
             words = "refers to other servers for a part of the answer; name a domain controller of that domain"
             self.failure = LdapError(f"{self._server} {words}", REFERRAL)
@@ -406,6 +406,11 @@ def result_of(message: sansldap.LDAPMessage) -> sansldap.LDAPResult:
     if result is None:
         raise LdapError("the server answered with another kind of message")
     return result
+
+
+def code_of(result: sansldap.LDAPResult) -> int:
+    """The LDAP result code. In sansldap 0.1.0 a code that it has no name for *equals* 0, success; `value` is right."""
+    return int(result.result_code.value)
 
 
 _RESULTS = {
@@ -430,7 +435,7 @@ _RESULTS = {
 
 def result_words(result: sansldap.LDAPResult) -> str:
     """What an LDAP result means, with the server's own words after it."""
-    code = int(result.result_code)
+    code = code_of(result)
     meaning = _RESULTS.get(code, f"LDAP result {code}")
     own = printable(result.diagnostics_message.strip("\0 \n"))[:200]
     return f"{meaning} ({own})" if own else meaning

@@ -1,7 +1,8 @@
 """Logging on to a domain controller: Kerberos, then NTLM, always sealed unless the connection is verified TLS.
 
 Windows: SSPI "Negotiate" in SASL GSS-SPNEGO (MS-ADTS 5.1.1.1.2). Elsewhere: Kerberos in SASL GSSAPI (RFC 4752), and
-NTLM in GSS-SPNEGO. Under TLS the bind carries the channel binding tls-server-end-point (RFC 5929) and no second seal.
+NTLM in GSS-SPNEGO; within verified TLS also a simple bind, where NTLM is not offered. Under TLS a bind carries the
+channel binding tls-server-end-point (RFC 5929) and makes no second seal.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -19,6 +21,7 @@ from agent.sources.ldap_connection import (
     SUCCESS,
     LdapConnection,
     LdapError,
+    code_of,
     result_of,
     result_words,
 )
@@ -31,7 +34,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 MAX_STEPS = 10
-_NOT_OFFERED = (7, 48)  # authMethodNotSupported, inappropriateAuthentication
+_NOT_OFFERED = (7, 48, 53)  # authMethodNotSupported, inappropriateAuthentication, unwillingToPerform
+_NOT_UNDERSTOOD = "57"  # ERROR_INVALID_PARAMETER: Samba on NTLM without signing, before it looks at the password
 _LAYER_NONE, _LAYER_SEAL = 1, 4  # RFC 4752 3.1
 _OWN_LIMIT = 0xFFFFFF
 
@@ -118,22 +122,26 @@ def _bind_with_password(connection: LdapConnection, user: str, password: str) ->
     if start.context is None:
         raise LdapError(f"no logon to {connection.server}: Kerberos: {reason}; NTLM: {start.reason}")
     try:
-        _spnego(connection, start.context, start.token)
-    except LdapError as error:
-        if not connection.is_tls or error.code not in _NOT_OFFERED:
+        return _spnego(connection, start.context, start.token)
+    except _NotOfferedError:
+        if not connection.is_tls:
             raise
-    else:
-        return None
     return _simple(connection, user, password)
+
+
+class _NotOfferedError(LdapError):
+    """The server did not judge the password, but this way to log on."""
 
 
 def _simple(connection: LdapConnection, user: str, password: str) -> None:
     """A simple bind, inside verified TLS only; with an empty password it would be anonymous (RFC 4513 5.1.2)."""
     if not connection.is_tls or not password:
         raise LdapError(f"{connection.server}: no simple bind without TLS and a password")
-    result = result_of(connection.exchange(lambda client: client.bind_simple(user, password)))
-    if result.result_code != SUCCESS:
-        raise LdapError(f"{connection.server}: {_logon_words(result)}", result.result_code)
+    suffix = connection.server.host.partition(".")[2]
+    name = user if re.search(r"[@\\=]", user) else f"{user}@{suffix}"
+    result = result_of(connection.exchange(lambda client: client.bind_simple(name, password)))
+    if code_of(result) != SUCCESS:
+        raise LdapError(f"{connection.server}: {_logon_words(result)}", code_of(result))
 
 
 def kerberos_principal(user: str, host: str) -> str | None:
@@ -168,6 +176,8 @@ def _gssapi(connection: LdapConnection, context: spnego.ContextProxy, first: byt
             token, agreed = _agree(connection, context, answer), True
         else:
             token = _stepped(connection, context, answer)
+    else:
+        raise LdapError(f"{connection.server} does not come to an end with the logon")
     if not agreed or not context.complete:
         raise LdapError(f"{connection.server} ended the logon without agreeing on encryption")
     _seal_unless_tls(connection, context)
@@ -191,6 +201,8 @@ def _spnego(connection: LdapConnection, context: spnego.ContextProxy, first: byt
             token = _stepped(connection, context, answer)
         if result == SUCCESS:
             break
+    else:
+        raise LdapError(f"{connection.server} does not come to an end with the logon")
     if not context.complete:
         raise LdapError(f"{connection.server} ended the logon before it proved who it is")
     _seal_unless_tls(connection, context)
@@ -199,10 +211,12 @@ def _spnego(connection: LdapConnection, context: spnego.ContextProxy, first: byt
 def _sasl_step(connection: LdapConnection, mechanism: str, token: bytes) -> tuple[int, bytes]:
     message = connection.exchange(lambda client: client.bind_sasl(mechanism, None, token))
     result = result_of(message)
-    if result.result_code not in (SUCCESS, SASL_IN_PROGRESS):
-        raise LdapError(f"{connection.server}: {_logon_words(result)}", result.result_code)
+    code = code_of(result)
+    if code not in (SUCCESS, SASL_IN_PROGRESS):
+        kind = _NotOfferedError if code in _NOT_OFFERED or _data(result) == _NOT_UNDERSTOOD else LdapError
+        raise kind(f"{connection.server}: {_logon_words(result)}", code)
     answer: bytes | None = getattr(message, "server_sasl_creds", None)
-    return int(result.result_code), answer or b""
+    return code, answer or b""
 
 
 def _stepped(connection: LdapConnection, context: spnego.ContextProxy, answer: bytes) -> bytes:
@@ -273,7 +287,9 @@ def channel_bindings(certificate: bytes | None) -> GssChannelBindings | None:
     from spnego.channel_bindings import GssChannelBindings
 
     try:
-        algorithm = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on certificates that only just pass; ssl has judged this one
+            algorithm = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
     except (ValueError, exceptions.UnsupportedAlgorithm):
         return None
     if algorithm is None:
@@ -325,6 +341,7 @@ _SPNEGO = {
     "CredentialsExpiredError": "the Kerberos ticket has expired; run kinit",
 }
 _DATA = {  # Win32 errors in the text of an AD bind answer
+    "51f": "no controller of the user's domain could be asked",
     "525": "the user does not exist",
     "52e": "the user or the password is wrong",
     "530": "the account may not log on at this time",
@@ -351,7 +368,11 @@ def _words(error: Exception) -> str:
     return known or printable(str(error))[:300] or type(error).__name__
 
 
+def _data(result: sansldap.LDAPResult) -> str | None:
+    """The Win32 error in `..., comment: AcceptSecurityContext error, data 52e, v1db1`."""
+    match = re.search(r"data ([0-9a-f]{2,8})\b", result.diagnostics_message)
+    return match[1] if match else None
+
+
 def _logon_words(result: sansldap.LDAPResult) -> str:
-    match = re.search(r"data ([0-9a-f]{3,8})\b", result.diagnostics_message)
-    known = _DATA.get(match[1]) if match else None
-    return known or result_words(result)
+    return _DATA.get(_data(result) or "") or result_words(result)

@@ -19,18 +19,23 @@ from typing import BinaryIO
 from agent.names import printable
 from agent.sources.entries import ATTRIBUTES, Collector, folded
 
-CHUNK = 1 << 20
+CHUNK = 1 << 17
 LONGEST_LINE = 16 << 20
 LONGEST_ENTRY = 64 << 20
+MOST_WORDS = 2000
+"""A schema with Exchange has some hundred attributes on accounts; a file with more names than this is no export."""
 
-_NOT_ATTRIBUTES = frozenset({"dn", "version", "changetype", "control"})
 _LDAPSEARCH_WORDS = frozenset(
     {
-        *(b"version:", b"search:", b"result:", b"text:", b"text::", b"matcheddn:", b"ref:", b"control:", b"control::"),
+        *(b"search:", b"result:", b"text:", b"text::", b"matcheddn:", b"ref:", b"control:", b"control::"),
         *(b"pagedresults:", b"numresponses:", b"numentries:", b"numreferences:"),
     }
 )
 """First words of the lines that `ldapsearch` without -LLL writes between and after the entries."""
+
+_NOT_ATTRIBUTES = frozenset(
+    {"dn", "version", "changetype", *(word.rstrip(b":").decode() for word in _LDAPSEARCH_WORDS)}
+)
 
 
 def read(path: Path, collector: Collector) -> None:
@@ -43,7 +48,7 @@ def read(path: Path, collector: Collector) -> None:
                 reader.read(block)
     for block in cutter.last():
         reader.read(block)
-    if not reader.entries:
+    if not reader.saw_entries:
         collector.incomplete("no entry stands in it", 1)
 
 
@@ -75,18 +80,16 @@ class _Block:
 def _plain_chunks(stream: BinaryIO) -> Iterator[bytes]:
     """UTF-8 without BOM and with LF, whatever `ldifde -u` or an editor made of it."""
     decode = None
-    carry = b""
     first = True
     while chunk := stream.read(CHUNK):
         if first and chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             decode = codecs.getincrementaldecoder("utf-16")("replace").decode
         if first:
             chunk, first = chunk.removeprefix(codecs.BOM_UTF8), False
-        text = carry + (chunk if decode is None else decode(chunk).encode("utf-8", "replace"))
-        carry = b"\r" if text.endswith(b"\r") else b""
-        text = text[: len(text) - len(carry)]
-        yield text.replace(b"\r\n", b"\n") if b"\r" in text else text
-    yield carry if decode is None else carry + decode(b"", True).encode("utf-8", "replace")
+        text = chunk if decode is None else decode(chunk).encode("utf-8", "replace")
+        yield text.translate(None, b"\r") if b"\r" in text else text  # within a value CR is always base64
+    if decode is not None:
+        yield decode(b"", True).encode("utf-8", "replace")
 
 
 class _Cutter:
@@ -151,69 +154,136 @@ def _too_long(rest: bytes) -> str | None:
 
 # -- from blocks to entries ----------------------------------------------------------------------------------------
 
-_FIRST_WORD = re.compile(rb"(?:[a-z0-9][a-z0-9._-]*(?:;[^:]*)?::?|#.*)?\Z")
+_FIRST_WORD = re.compile(rb"[a-z0-9][a-z0-9._-]*(?:;[^:]*)?::?\Z")
 _LINE = re.compile(rb"([A-Za-z0-9][A-Za-z0-9._-]*(?:;[^:\s]*)?)(::|:<|:)[ \t]*(.*)", re.DOTALL)
-_COMMENT = re.compile(rb"^#[^\n]*\n?", re.MULTILINE)
-_RESULT_COMMENT = re.compile(rb"^# result: ([1-9][^\n]*)", re.MULTILINE)
-_WIDE = re.compile(rb"^[^\s:]+::?  ", re.MULTILINE)
-_SPNS = re.compile(rb"\nserviceprincipalname: ([^\n]*)")
+_COMMENT = re.compile(rb"\n#[^\n]*")
+_RESULT_COMMENT = re.compile(rb"\n# result: ([1-9][^\n]*)")
+_SPN = b"\nserviceprincipalname: "
+_SPNS = re.compile(_SPN + rb"([^\n]*)")
 
-_TELLTALE = re.compile(
-    rb"\n(?:serviceprincipalname(?:;[^:\n]*)?:(?! (?!https/)[a-z0-9_-]+/[a-z0-9._-]+(?:\n|\Z))"
-    rb"|samaccountname::"
-    rb"|userprincipalname:(?::| http/| host/)"
-    rb"|objectclass:(?::| (?:domaindns|crossref|msds-delegatedmanagedserviceaccount)(?:\n|\Z))"
-    rb"|objectsid:(?:: [^\n]*cqiaaa==| [^\n]*-521)(?:\n|\Z)"
-    rb"|ncname:|spnmappings:|dsheuristics:|changetype: (?!add(?:\n|\Z)))"
-)
-"""In a lowered entry: what makes it worth a closer look whatever the question is.
+_ORDINARY_VALUES = {
+    b"dn:": rb" (?! )",
+    b"dn::": rb" (?! )",
+    b"changetype:": rb" add\n",
+    b"samaccountname:": rb" (?! )",
+    b"serviceprincipalname:": rb" (?!https/)[a-z0-9_-]+/[a-z0-9._-]+\n",
+    b"userprincipalname:": rb" (?! |http/|host/)",
+    b"objectclass:": rb" (?! |(?:domaindns|crossref|msds-delegatedmanagedserviceaccount)\n)",
+    b"objectsid:": rb" (?![^\n]*-521\n)",
+    b"objectsid::": rb" (?![^\n]*cqiaaa==\n)",
+}
+"""By the lowered first word of a line: values that make no entry worth a closer look.
 
-An SPN of other than the plain form, an account name in base64, an SPN as UPN, the classes that name domains, dMSAs,
-the SID with RID 521 (its last bytes 09 02 00 00 are `CQIAAA==` in base64), the sPNMappings, a change record.
+Worth it are an SPN of other than the plain form, an SPN as UPN, the classes that name domains and dMSAs, and the SID
+with RID 521 (its last bytes 09 02 00 00 are `CQIAAA==` in base64).
 """
+
+_NEVER_ORDINARY = re.compile(
+    rb"(?:version|ncname|spnmappings|dsheuristics|search|result|ref)::?\Z"
+    rb"|(?:samaccountname|userprincipalname|objectclass)::\Z"
+    rb"|serviceprincipalname(?:::|;.*)\Z"
+)
+_EMPTY_LINE_BEFORE_AN_ENTRY = rb"\n(?:dn:|\n|\Z)"
+
+
+def _out_of_the_ordinary(words: frozenset[bytes]) -> re.Pattern[bytes]:
+    """Finds, in one pass over a lowered block, each line end after which no ordinary line follows."""
+    ordinary = (
+        re.escape(w) + _ORDINARY_VALUES.get(w, rb"[ \n]") for w in sorted(words) if not _NEVER_ORDINARY.match(w)
+    )
+    return re.compile(rb"\n(?!" + b"|".join((*ordinary, _EMPTY_LINE_BEFORE_AN_ENTRY, rb"\Z")) + rb")")
 
 
 class _Reader:
-    """Reads block after block; `entries` counts the entries seen."""
+    """Reads block after block."""
 
     def __init__(self, collector: Collector) -> None:
-        self.entries = 0
         self._collector = collector
         self._asked = _asked_lines(collector)
-        self._good_words = {b""}
+        self._dressed = False
+        self._words: frozenset[bytes] = frozenset()
+        self._unusual = _out_of_the_ordinary(self._words)
 
     def read(self, block: _Block) -> None:
-        text = block.raw
-        if b"\n " in text:
-            text = text.replace(b"\n ", b"")
-        if text.startswith(b"#") or b"\n#" in text:
-            text = self._without_comments(text)
+        text = b"\n\n" + block.raw
+        if self._dressed:
+            text = self._undressed(text)
         lower = text.lower()
-        lines = lower.split(b"\n")
-        if self._is_odd(lower, lines):
-            text = self._mended(block)
+        places = self._unusual_places(lower)
+        if places is None and not self._dressed:
+            self._dressed = True
+            self.read(block)
+            return
+        if places is None:
+            text = b"\n\n" + self._mended(block)
             lower = text.lower()
-            lines = lower.split(b"\n")
-            self._learn({line.partition(b" ")[0] for line in lines})
-        self._sort(block, text, lower, asked=not self._asked.isdisjoint(lines))
+            places = self._unusual_places(lower) or []
+        self._count(block, text, lower)
+        places += self._asked_places(lower)
+        for start in sorted({lower.rfind(b"\n\n", 0, place + 2) + 2 for place in places}):
+            self._look_closer(block, text[start : text.find(b"\n\n", start)])
+
+    def _undressed(self, text: bytes) -> bytes:
+        """Without folds and comments; `ldifde -f` writes few of them, so they are looked for once one was seen."""
+        text = text.replace(b"\n ", b"")
+        return self._without_comments(text) if b"\n#" in text else text
 
     def _without_comments(self, text: bytes) -> bytes:
         for result in _RESULT_COMMENT.findall(text):
             self._collector.incomplete(f"the search ended with result {printable(result.decode('utf-8', 'replace'))}")
         return _COMMENT.sub(b"", text)
 
-    def _is_odd(self, lower: bytes, lines: list[bytes]) -> bool:
-        """Whether a line is other than `name: value` or `name:: value`, or holds a NUL."""
-        new_words = {line.partition(b" ")[0] for line in lines} - self._good_words
-        if not all(map(_FIRST_WORD.match, new_words)):
-            return True
-        self._learn(new_words)
-        return b"\0" in lower or (b":  " in lower and _WIDE.search(lower) is not None)
+    def _unusual_places(self, lower: bytes) -> list[int] | None:
+        """Where a line of other than the ordinary kind begins; None where one is not `name: value` at all."""
+        places = [match.start() for match in self._unusual.finditer(lower)]
+        lines = {lower[place + 1 : lower.find(b"\n", place + 1)] for place in places} - {b""}
+        new = {line.partition(b" ")[0] for line in lines} - self._words
+        if b"\0" in lower or not all(map(_FIRST_WORD.match, new)):
+            return None
+        if not new or len(self._words) > MOST_WORDS:
+            return places
+        self._learn(new)
+        return self._unusual_places(lower)
+
+    @property
+    def saw_entries(self) -> bool:
+        return not self._words.isdisjoint({b"dn:", b"dn::"})
 
     def _learn(self, words: set[bytes]) -> None:
-        self._good_words |= words
+        self._words |= words
+        self._unusual = _out_of_the_ordinary(self._words)
         names = {word.partition(b":")[0].partition(b";")[0].decode("ascii", "replace") for word in words}
-        self._collector.saw(names - _NOT_ATTRIBUTES - {""})
+        self._collector.saw(names - _NOT_ATTRIBUTES)
+
+    def _asked_places(self, lower: bytes) -> list[int]:
+        places = []
+        for line in self._asked.intersection(lower.split(b"\n")):
+            place = lower.find(b"\n" + line + b"\n")
+            while place >= 0:
+                places.append(place)
+                place = lower.find(b"\n" + line + b"\n", place + 1)
+        return places
+
+    def _count(self, block: _Block, text: bytes, lower: bytes) -> None:
+        """Take down who holds how many of the SPNs of this block; what `add` counts once more does no harm."""
+        owners: list[bytes] = []
+        counts: list[int] = []
+        names: list[bytes] = []
+        find_names = _SPNS.findall
+        for record in lower.split(b"\n\n"):
+            held = find_names(record)
+            if held and (record := record.lstrip(b"\n")).startswith(b"dn:"):
+                owners.append(record[4 : record.find(b"\n")])
+                counts.append(len(held))
+                names += held
+        if b"\ndn:: " in lower or not lower.isascii():
+            owners = self._decoded_owners(block, text)
+        self._collector.passing(owners, counts, names)
+
+    def _decoded_owners(self, block: _Block, text: bytes) -> list[bytes]:
+        records = (record.lstrip(b"\n") for record in text.split(b"\n\n") if _SPNS.search(record.lower()))
+        first_lines = (record.partition(b"\n")[0] for record in records if record[:3].lower() == b"dn:")
+        return [folded(self._value(block, line) or b"") for line in first_lines]
 
     def _mended(self, block: _Block) -> bytes:
         """The block with one space after each name, without the lines that cannot be read: those are told."""
@@ -232,37 +302,12 @@ class _Reader:
                 self._collector.incomplete("a value is given as a URL, which is not opened", number)
             else:
                 kept.append(match[1] + match[2] + b" " + match[3])
-        return b"\n".join(kept)
+        return b"\n".join(kept).rstrip(b"\n") + b"\n\n"
 
     def _tell_unreadable(self, line: bytes, number: int) -> None:
         if line != b"-":  # it ends each part of a change record, which is told as such
             start = printable(line[:40].decode("utf-8", "replace"))
             self._collector.incomplete(f"this line is not of the form 'attribute: value': {start}", number)
-
-    def _sort(self, block: _Block, text: bytes, lower: bytes, *, asked: bool) -> None:
-        """Take a closer look at the entries that may concern the question, count the SPNs of all others."""
-        at, find_spns, telltale = 0, _SPNS.findall, _TELLTALE.search
-        for record in lower.split(b"\n\n"):
-            if (
-                not record.startswith((b"dn: ", b"dn:: "))
-                or telltale(record)
-                or not record.isascii()
-                or (asked and not self._asked.isdisjoint(record.split(b"\n")))
-            ):
-                self._look_closer(block, text[at : at + len(record)])
-            else:
-                self.entries += 1
-                names = find_spns(record)
-                if names:
-                    self._pass(block, record, text[at : at + record.find(b"\n")], names)
-            at += len(record) + 2
-
-    def _pass(self, block: _Block, record: bytes, dn_line: bytes, names: list[bytes]) -> None:
-        owner: bytes | None = record[4 : len(dn_line)]
-        if dn_line[3:4] == b":":
-            owner = self._value(block, dn_line)
-        if owner is not None:
-            self._collector.passing(folded(owner), names)
 
     def _look_closer(self, block: _Block, record: bytes) -> None:
         lines = [line for line in record.split(b"\n") if line and not line.startswith(b"version: ")]
@@ -271,7 +316,6 @@ class _Reader:
         if not lines[0].lower().startswith((b"dn: ", b"dn:: ")):
             self._read_trailer(block, lines)
             return
-        self.entries += 1
         values: dict[str, list[bytes]] = {}
         for line in lines:
             name = line.partition(b":")[0].partition(b";")[0].decode("ascii").lower()
@@ -306,9 +350,9 @@ class _Reader:
         """What stands after the name, its base64 undone; None where that cannot be."""
         value = line.partition(b":")[2]
         if not value.startswith(b":"):
-            return value[1:]
+            return value.lstrip(b" ")
         try:
-            return base64.b64decode(value[2:], validate=True)
+            return base64.b64decode(value[1:].strip(b" "), validate=True)
         except binascii.Error:
             self._collector.incomplete("the base64 of this value cannot be decoded", self._number(block, line))
             return None

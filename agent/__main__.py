@@ -1,0 +1,7 @@
+"""`python -m agent` is the program `iis-spn`."""
+
+import sys
+
+from agent.cli import main
+
+sys.exit(main())

@@ -1,0 +1,247 @@
+"""What the configuration alone tells: files IIS refuses, providers, pools, machines outside a domain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agent.authentication import Auth
+from agent.case import Case, evidence, finding
+from agent.effective import EffectiveApplication, Site
+from agent.identity import NEGOTIATE
+from agent.merge import SectionFault
+from agent.model import Application, ApplicationRef, Evidence, Finding, WindowsAuth
+from agent.names import fold, printable
+from agent.require import ServerView
+
+
+def notices(case: Case) -> Iterator[Finding]:
+    """What was said while applicationHost.config was read."""
+    for server in case.servers:
+        for notice in server.configuration.notices:
+            lines = (Evidence(notice.file, notice.line, notice.text),)
+            yield finding(
+                notice.id,
+                notice.message,
+                server=server.label,
+                site=notice.site,
+                path=notice.path,
+                evidence=lines,
+                fix=(f"Correct {notice.file}, line {notice.line}.",),
+            )
+
+
+def refused(case: Case) -> Iterator[Finding]:
+    """Sections IIS refuses: one finding for each fault, at the first application it takes down."""
+    for server in case.servers:
+        seen: dict[tuple[str, int | None, str], None] = {}
+        for site, application, path, auth in _every_auth(server):
+            fault = auth.fault
+            if fault is None or (fault.file, fault.line, fault.message) in seen:
+                continue
+            seen[fault.file, fault.line, fault.message] = None
+            lines = (Evidence(fault.file, fault.line, fault.text),)
+            yield finding(
+                fault.id,
+                f"{site.name}{path or application.path}: {fault.message}",
+                server=server.label,
+                site=site.name,
+                path=path or application.path,
+                evidence=lines,
+                fix=_refused_fix(fault),
+            )
+
+
+def _every_auth(server: ServerView) -> Iterator[tuple[Site, EffectiveApplication, str, Auth]]:
+    for site in server.configuration.sites:
+        for application in site.applications:
+            yield site, application, "", application.auth
+            for path, auth in application.places:
+                yield site, application, path, auth
+
+
+def _refused_fix(fault: SectionFault) -> tuple[str, ...]:
+    place = fault.file if fault.line is None else f"{fault.file}, line {fault.line}"
+    if fault.id == "section-locked":
+        return (f"Take the section out of {place}, or unlock it for that path in applicationHost.config.",)
+    if fault.id == "content-unread":
+        return (f"Read {place} with an account that may, and inspect again.",)
+    return (f"Correct {place}.",)
+
+
+def machine(case: Case) -> Iterator[Finding]:
+    """Servers whose account cannot be named, and servers outside a domain that want Kerberos."""
+    negotiating = {application.server for application in case.applications if application.negotiates}
+    for server in case.servers:
+        if not server.machine.is_known:
+            yield finding(
+                "machine-unknown",
+                "the server's name or domain is not known: <COMPUTER> and <DOMAIN> stand for them",
+                server=server.label,
+                fix=("Give --computer with the server's FQDN, or a snapshot folder with machine.json.",),
+            )
+        elif not server.machine.joined and server.label in negotiating:
+            kind = "in a workgroup" if server.machine.membership == "workgroup" else "joined to Entra ID only"
+            yield finding(
+                "not-domain-joined",
+                f"the server is {kind}: there is no computer account and no KDC, Negotiate ends in NTLM",
+                server=server.label,
+                fix=("Join the server to an Active Directory domain, or plan without Kerberos.",),
+            )
+
+
+# -- providers -----------------------------------------------------------------------------------------------------
+
+
+def providers(case: Case) -> Iterator[Finding]:
+    """What the list of providers makes of an enabled windowsAuthentication."""
+    for application in case.applications:
+        settings = application.windows_auth
+        if settings is None or not settings.enabled:
+            continue
+        yield from _provider_list(case, application, settings)
+        if any(fold(name) == "negotiate:kerberos" for name in settings.providers) and settings.kernel_mode:
+            yield finding(
+                "negotiate-kerberos-kernel-mode",
+                "the provider Negotiate:Kerberos cannot be used with kernel-mode authentication",
+                at=application,
+                evidence=evidence(application.origins.providers, "Negotiate:Kerberos"),
+                fix=(
+                    "Use the provider Negotiate, or set useKernelMode=false; the pool identity then decrypts and "
+                    "every SPN must be on its account.",
+                ),
+            )
+
+
+def _provider_list(case: Case, application: Application, settings: WindowsAuth) -> Iterator[Finding]:
+    names = [fold(name) for name in settings.providers]
+    lines = evidence(application.origins.providers, f"providers: {', '.join(settings.providers) or 'none'}")
+    negotiate = [i for i, name in enumerate(names) if name.partition(":")[0] == NEGOTIATE]
+    if not names:
+        installed = case.by_label[application.server].configuration.module_installed
+        looks = {
+            True: "the module WindowsAuthenticationModule is listed, so the role looks installed",
+            False: "the module WindowsAuthenticationModule is not listed: the role service looks not installed",
+            None: "the file lists no modules, so nothing tells whether the role service is installed",
+        }[installed]
+        yield finding(
+            "windows-auth-not-installed",
+            f"windowsAuthentication is enabled, but its provider list is empty: no challenge can be sent ({looks})",
+            at=application,
+            evidence=lines,
+            fix=("Install the role service Web-Windows-Auth, or add the providers Negotiate and NTLM.",),
+        )
+    elif not negotiate:
+        yield finding(
+            "negotiate-missing",
+            f"the providers are {', '.join(map(printable, settings.providers))}: clients are never asked for Kerberos",
+            at=application,
+            evidence=lines,
+            fix=("Add the provider Negotiate before NTLM.",),
+        )
+    elif "ntlm" in names and names.index("ntlm") < negotiate[0]:
+        yield finding(
+            "providers-order",
+            "NTLM stands before Negotiate: clients that take the first scheme they know use NTLM",
+            at=application,
+            evidence=lines,
+            fix=("Put Negotiate before NTLM (clear the list and add both in that order).",),
+        )
+
+
+# -- pools and identities ------------------------------------------------------------------------------------------
+
+
+def pools(case: Case) -> Iterator[Finding]:
+    """Applications without a usable pool, and settings of no effect."""
+    incomplete: dict[tuple[str, str], None] = {}
+    for server in case.servers:
+        for site in server.configuration.sites:
+            for application in site.applications:
+                at = ApplicationRef(server.label, site.name, application.path)
+                if application.pool is None:
+                    yield _pool_undefined(application, server, at)
+                elif application.pool.identity_type == "SpecificUser" and not application.pool.user_name:
+                    key = (server.label, fold(application.pool.name))
+                    if key not in incomplete:
+                        incomplete[key] = None
+                        yield finding(
+                            "pool-identity-incomplete",
+                            f"pool {printable(application.pool.name)} is SpecificUser without a userName: "
+                            "it cannot start (503)",
+                            evidence=evidence(application.pool.origin, application.pool.text),
+                            fix=("Set userName, or another identityType, on the pool.",),
+                            at=at,
+                        )
+
+
+def _pool_undefined(application: EffectiveApplication, server: ServerView, at: ApplicationRef) -> Finding:
+    named = application.pool_name
+    message = (
+        f"the pool {printable(named)} does not exist: requests get 503"
+        if named
+        else "no applicationPool is set here or in any default: requests get 503"
+    )
+    lines = (Evidence(server.configuration.file, application.line, f'<application path="{application.path}">'),)
+    fix = ("Create the pool, or name one that exists.",)
+    return finding("pool-undefined", message, evidence=lines, fix=fix, at=at)
+
+
+def decryption(case: Case) -> Iterator[Finding]:
+    """Identities that cannot decrypt, or of which nobody can say it; settings that decide nothing."""
+    for application in case.applications:
+        settings = application.windows_auth
+        if settings is None or not application.negotiates:
+            continue
+        if settings.pool_credentials:
+            yield from _no_effect(case, application, settings)
+        if application.decryption in {"impossible", "uncertain"}:
+            yield from _doubtful(case, application)
+
+
+def _no_effect(case: Case, application: Application, settings: WindowsAuth) -> Iterator[Finding]:
+    identity = case.identity_of(application)
+    if settings.kernel_mode and (identity is None or identity.kind != "machine"):
+        return
+    because = "with kernel mode off" if not settings.kernel_mode else "with a built-in identity"
+    yield finding(
+        "pool-credentials-no-effect",
+        f"useAppPoolCredentials=true has no effect {because}",
+        at=application,
+        evidence=evidence(application.origins.pool_credentials, 'useAppPoolCredentials="true"'),
+        fix=("Nothing must be done; set it to false to avoid misreading.",),
+    )
+
+
+def _doubtful(case: Case, application: Application) -> Iterator[Finding]:
+    identity = case.identity_of(application)
+    if identity is None or not case.by_label[application.server].machine.joined:
+        return
+    lines = evidence(application.origins.identity_type, f"pool {application.pool}: {application.identity_type}")
+    if identity.kind == "local user":
+        yield finding(
+            "local-account-decrypts",
+            "the pool runs as a local user and the pool would decrypt: no account in the domain has that key. "
+            "On the server's own name users get three prompts and 401, elsewhere NTLM",
+            at=application,
+            evidence=lines,
+            fix=("Set useAppPoolCredentials=false with kernel mode on, or run the pool as a domain account or gMSA.",),
+        )
+    elif identity.kind == "LocalService":
+        yield finding(
+            "local-service-identity",
+            "LocalService would decrypt: it has no network credentials, and the documents contradict each other",
+            at=application,
+            evidence=lines,
+            fix=("Use ApplicationPoolIdentity or NetworkService, or kernel mode without useAppPoolCredentials.",),
+        )
+    elif identity.doubt:
+        likely = "" if identity.account is None else f" (likely {identity.account})"
+        yield finding(
+            "account-uncertain",
+            f"which account decrypts is not certain{likely}: {identity.doubt}",
+            severity="info" if identity.account is not None and identity.known is None else "warning",
+            at=application,
+            account=identity.account,
+            evidence=lines,
+            fix=("Write DOMAIN\\sAMAccountName as the pool's userName, or give the directory with --ad.",),
+        )

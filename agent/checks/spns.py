@@ -1,0 +1,376 @@
+"""What is wrong with who holds which SPN: missing, misplaced, shadowed, double, malformed, stale."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+
+from agent import repair
+from agent.case import Case, Judged, finding
+from agent.directory import Account
+from agent.farm import contested
+from agent.identity import in_domain
+from agent.model import Application, Finding, Requirement, Severity
+from agent.names import AccountName, HostName, Spn, fold, host_name, http_spn, printable, spn, spn_fault
+from agent.verdict import is_account
+
+LONG_UNUSED = timedelta(days=180)
+"""lastLogonTimestamp older than this: nobody logs on with the account (it is replicated within 14 days)."""
+
+BROKEN = frozenset({"modified", "duplicate"})
+
+
+def outcomes(case: Case) -> Iterator[Finding]:
+    """One finding for each requirement that does not end in Kerberos; an optional one gives none.
+
+    Where several accounts want one SPN the conflict or the farm speaks for it: no `setspn` can satisfy them.
+    """
+    conflicting = contested(case)
+    broken = {
+        reference
+        for judged in case.judged
+        if judged.requirement.outcome in BROKEN and judged.requirement.asked_by
+        for reference in judged.requirement.applications
+    }
+    for judged in case.judged:
+        requirement = judged.requirement
+        if requirement.need == "optional" or requirement.outcome not in {*BROKEN, "ntlm-fallback"}:
+            continue
+        if requirement.spn in conflicting:
+            yield from _contested_duplicate(requirement)
+        elif judged.wanted.variant_of or requirement.need == "port-variant":
+            yield _variant(case, judged)
+        elif requirement.asked_by or broken.intersection(requirement.applications):
+            yield from _plain(case, requirement)
+        elif requirement.outcome in BROKEN:
+            yield _unasked(case, requirement)
+
+
+def _contested_duplicate(requirement: Requirement) -> Iterator[Finding]:
+    if requirement.outcome == "duplicate":
+        message = f"{requirement.spn} leads to several accounts ({_listed(requirement.answers)})"
+        fix = ("First settle which account decrypts for this name everywhere, then leave the SPN on that one only.",)
+        yield _about(requirement, "spn-duplicate", message, fix)
+
+
+def _applications(case: Case, requirement: Requirement) -> list[Application]:
+    return [case.application_at[reference] for reference in requirement.applications]
+
+
+def _plain(case: Case, requirement: Requirement) -> Iterator[Finding]:
+    applications = _applications(case, requirement)
+    if requirement.outcome == "duplicate":
+        yield _about(
+            requirement,
+            "spn-duplicate",
+            f"{requirement.spn} leads to {len(requirement.answers or ())} accounts "
+            f"({_listed(requirement.answers)}): clients get no ticket and use NTLM, or one that cannot be decrypted",
+            repair.duplicate(case, requirement),
+        )
+    elif requirement.outcome == "modified":
+        yield _modified(case, requirement, applications)
+    else:
+        yield _about(
+            requirement,
+            "spn-missing",
+            f"nobody answers for {requirement.spn}: users notice nothing, they are silently logged on with NTLM",
+            repair.missing(case, requirement),
+        )
+        yield from _port_only(case, requirement)
+
+
+def _modified(case: Case, requirement: Requirement, applications: list[Application]) -> Finding:
+    decrypting = f"{requirement.account} decrypts"
+    effect = "KRB_AP_ERR_MODIFIED: users get three prompts, then 401"
+    if requirement.holders:
+        message = f"{requirement.spn} is on {requirement.holders[0]}, but {decrypting}: {effect}"
+        return _about(requirement, "spn-misplaced", message, repair.wrong_holder(case, requirement, applications))
+    host = f"HOST/{requirement.spn.instance} on {_listed(requirement.answers)}"
+    message = f"no account has {requirement.spn}, so {host} answers, but {decrypting}: {effect}"
+    return _about(requirement, "spn-shadowed-by-host", message, repair.shadowed(case, requirement, applications))
+
+
+def _port_only(case: Case, requirement: Requirement) -> Iterator[Finding]:
+    if case.directory is None:
+        return
+    ports = {port for a in _applications(case, requirement) for port in _ports(case, a)}
+    for port in sorted(ports):
+        name = http_spn(requirement.spn.host, port)
+        if case.directory.holders(name):
+            message = f"only {name} is registered: clients ask for {requirement.spn}, without the port"
+            fix = repair.missing(case, requirement)
+            yield _about(requirement, "spn-port-only", message, fix)
+
+
+def _ports(case: Case, application: Application) -> set[int]:
+    reached = case.by_label[application.server].reach[application.site]
+    return {port for name in reached.names for port in name.ports}
+
+
+def _variant(case: Case, judged: Judged) -> Finding:
+    """A name or port that only some clients make of what is typed."""
+    requirement = judged.requirement
+    asking = ", ".join(requirement.asked_by) or "some clients"
+    typed = ", ".join(host.text for host in judged.wanted.variant_of)
+    why = f"{typed} is an alias of it" if typed else "they include the port"
+    ends = {"modified": "KRB_AP_ERR_MODIFIED: three prompts, then 401", "duplicate": "NTLM or 401"}
+    default = {client.name for client in case.clients if client.default}
+    bad = requirement.outcome in BROKEN and bool(default.intersection(requirement.asked_by))
+    who = f" ({_listed(requirement.answers)} answers, {requirement.account} decrypts)" if requirement.answers else ""
+    return _about(
+        requirement,
+        "client-spn-variant",
+        f"{asking} ask for {requirement.spn}, because {why}, and get {ends.get(requirement.outcome, 'NTLM')}{who}",
+        _variant_fix(case, requirement, judged.wanted.variant_of),
+        severity="error" if bad else "warning",
+    )
+
+
+def _variant_fix(case: Case, requirement: Requirement, typed: tuple[HostName, ...]) -> tuple[str, ...]:
+    if requirement.account is None:
+        return ()
+    if not typed:
+        return (repair.add(case, requirement.spn, requirement.account), repair.PURGE)
+    record = f"Replace the CNAME of {', '.join(host.text for host in typed)} by an A record, and keep its own SPN."
+    if requirement.spn in case.own_spns:
+        return (record, f"Do not put {requirement.spn} on {requirement.account}: it would break WinRM on the server.")
+    return (record, f"Or {repair.add(case, requirement.spn, requirement.account)}")
+
+
+def _unasked(case: Case, requirement: Requirement) -> Finding:
+    message = (
+        f"{requirement.spn} leads to {_listed(requirement.answers)}, {requirement.account} decrypts: the clients asked "
+        "about send the full name, one that sends the short name as typed gets KRB_AP_ERR_MODIFIED"
+    )
+    fix = repair.wrong_holder(case, requirement, _applications(case, requirement))
+    return _about(requirement, "client-spn-variant", message, fix, severity="warning")
+
+
+def _about(
+    requirement: Requirement,
+    finding_id: str,
+    message: str,
+    fix: tuple[str, ...],
+    severity: Severity | None = None,
+) -> Finding:
+    first = requirement.applications[0]
+    return finding(
+        finding_id,
+        message,
+        severity=severity,
+        at=first,
+        servers=tuple(dict.fromkeys(reference.server for reference in requirement.applications)),
+        spn=requirement.spn,
+        account=requirement.account,
+        holders=requirement.holders or (),
+        fix=fix,
+    )
+
+
+def _listed(accounts: tuple[AccountName, ...] | None) -> str:
+    return " and ".join(map(str, accounts or ())) or "nobody"
+
+
+# -- names of the computers themselves -----------------------------------------------------------------------------
+
+
+def winrm(case: Case) -> Iterator[Finding]:
+    """`HTTP/<computer>` on another account: every http.sys service that decrypts as the computer breaks (rule R6.7)."""
+    wanted = {j.requirement.spn: j.requirement for j in case.judged if not j.wanted.variant_of}
+    for name, server in case.own_spns.items():
+        holders = case.directory.holders(name) if case.directory is not None else ()
+        foreign = [h for h in holders if case.directory and not is_account(h, server.machine.account, case.directory)]
+        requirement = wanted.get(name)
+        for holder in foreign:
+            if case.is_computer(holder.name) is not True:
+                yield _collision(name, server.label, holder.name, "is")
+            if not _is_pool_account(case, holder):
+                yield finding(
+                    "foreign-http-owner",
+                    f"{name} is on {holder.name}, an account that no inspected pool uses: another http.sys service "
+                    "(Reporting Services, ADFS ...) may own it",
+                    server=server.label,
+                    spn=name,
+                    holders=(holder.name,),
+                    fix=("Ask the owner of the account before anything is moved.",),
+                )
+        if not foreign and requirement is not None and _planned_elsewhere(case, requirement):
+            account = requirement.account
+            if account is not None:
+                yield _collision(name, server.label, account, "would have to be")
+
+
+def _planned_elsewhere(case: Case, requirement: Requirement) -> bool:
+    """Whether the SPN would have to go to the pool's account: HOST/ cannot serve, as other names need that account."""
+    if requirement.need != "explicit" or requirement.outcome == "kerberos" or requirement.account is None:
+        return False
+    if requirement.account in case.computer_accounts:
+        return False
+    return requirement.outcome == "unchecked" or not repair.only_own_names(case, _applications(case, requirement))
+
+
+def _is_pool_account(case: Case, holder: Account) -> bool:
+    return case.directory is not None and any(is_account(holder, name, case.directory) for name in case.pool_accounts)
+
+
+def _collision(name: Spn, server: str, holder: AccountName, verb: str) -> Finding:
+    return finding(
+        "winrm-collision",
+        f"{name} {verb} on {holder}: WinRM (0x80090322), Server Manager and every other http.sys service on the server "
+        "that decrypts as the computer fail for this name",
+        server=server,
+        spn=name,
+        holders=(holder,) if verb == "is" else (),
+        fix=("Give the site a host header of its own with a DNS A record and move the SPN to that name.",),
+    )
+
+
+# -- what stands in the directory ----------------------------------------------------------------------------------
+
+
+def malformed(case: Case) -> Iterator[Finding]:
+    """Stored SPNs that were meant for one of our names and can never match."""
+    if case.directory is None:
+        return
+    concerning = _Concerning(case)
+    for account in case.directory.accounts:
+        for name in account.spns:
+            reason = spn_fault(name.text) if fold(name.text).startswith("http") else None
+            if reason is not None and (host := concerning.host(name.text)) is not None:
+                line = repair.delete(case, name, account.name) if name.text.isascii() else ""
+                yield finding(
+                    "spn-malformed",
+                    f"'{printable(name.text)}' on {account.name} never matches {http_spn(host)}: {reason}",
+                    spn=name,
+                    server=None,
+                    holders=(account.name,),
+                    fix=(line or "Remove the value by its exact characters (PowerShell, ADSI Edit).",),
+                )
+
+
+_SEPARATORS = re.compile(r"[/\\:@\s]+")
+
+
+class _Concerning:
+    """Finds the one of our hosts that a malformed SPN was meant for."""
+
+    def __init__(self, case: Case) -> None:
+        self.hosts = case.hosts
+        self.by_length: dict[int, list[HostName]] = {}
+        for host in case.hosts:
+            self.by_length.setdefault(len(host.key), []).append(host)
+        self.wildcards = [b.host for s in case.servers for r in s.reach.values() for b in r.wildcards if b.host]
+
+    def host(self, text: str) -> HostName | None:
+        """The host meant, None where the value concerns nobody we know."""
+        for token in _SEPARATORS.split(text):
+            plain = "".join(c for c in token if c.isascii() and c.isprintable())
+            found = host_name(plain) if plain else None
+            if found is not None and (found in self.hosts or found in self.wildcards):
+                return found
+            if found is not None and found.is_wildcard:
+                return next((host for host in self.hosts if host.matches_wildcard(found)), None)
+            if not token.isascii() and (alike := self._look_alike(fold(token))) is not None:
+                return alike
+        return None
+
+    def _look_alike(self, token: str) -> HostName | None:
+        """A host that differs in non-ASCII letters only (CVE-2026-25177)."""
+        for host in self.by_length.get(len(token), ()):
+            if all(a == b or not a.isascii() for a, b in zip(token, host.key, strict=True)):
+                return host
+        return None
+
+
+def stale(case: Case) -> Iterator[Finding]:
+    """An SPN of ours on an account nobody uses any more: it shadows or doubles the right one."""
+    if case.directory is None:
+        return
+    seen: set[tuple[Spn, str]] = set()
+    for judged in case.judged:
+        requirement = judged.requirement
+        for holder in case.directory.answers(requirement.spn):
+            key = (requirement.spn, holder.identity)
+            right = requirement.account is not None and is_account(holder, requirement.account, case.directory)
+            reason = _unused(case, holder)
+            if right or reason is None or key in seen:
+                continue
+            seen.add(key)
+            yield finding(
+                "spn-stale",
+                f"{requirement.spn} leads to {holder.name}, which {reason}",
+                at=requirement.applications[0],
+                spn=requirement.spn,
+                account=requirement.account,
+                holders=(holder.name,),
+                fix=(repair.delete(case, requirement.spn, holder.name),) if requirement.holders else (),
+            )
+
+
+def _unused(case: Case, account: Account) -> str | None:
+    if account.disabled:
+        return "is disabled"
+    if account.last_logon is not None and case.now - account.last_logon > LONG_UNUSED:
+        return f"has not logged on since {account.last_logon:%Y-%m-%d}"
+    return None
+
+
+def principal_names(case: Case) -> Iterator[Finding]:
+    """A userPrincipalName with the text of an SPN (ktpass writes them): setspn does not show it (rule R4.9)."""
+    if case.directory is None:
+        return
+    required = {j.requirement.spn: j.requirement for j in case.judged}
+    for account in case.directory.accounts:
+        if account.upn is None or "/" not in account.upn:
+            continue
+        name = spn(account.upn.rpartition("@")[0] or account.upn)
+        requirement = required.get(name) or required.get(spn(account.upn))
+        if requirement is None:
+            continue
+        if requirement.account is not None and is_account(account, requirement.account, case.directory):
+            continue
+        yield finding(
+            "upn-shadows-spn",
+            f"the userPrincipalName of {account.name} is {printable(account.upn)}: a KDC may take it for "
+            f"{requirement.spn} (the documents contradict each other), and setspn -Q does not show it",
+            at=requirement.applications[0],
+            spn=requirement.spn,
+            account=requirement.account,
+            holders=(account.name,),
+            fix=("Give the account an ordinary user@domain UPN.",),
+        )
+
+
+_ALLOWS_DUPLICATE_SPNS = 2
+_DS_HEURISTICS_CHARACTER = 21
+
+
+def directory_wide(case: Case) -> Iterator[Finding]:
+    """What concerns the directory as a whole."""
+    directory = case.directory
+    if directory is None:
+        return
+    heuristics = directory.ds_heuristics or ""
+    digit = heuristics[_DS_HEURISTICS_CHARACTER - 1 : _DS_HEURISTICS_CHARACTER]
+    if digit.isdigit() and int(digit) & _ALLOWS_DUPLICATE_SPNS:
+        yield finding(
+            "spn-uniqueness-off",
+            f"dSHeuristics ({heuristics}) has {digit} as its 21st character: DCs let duplicate SPNs in",
+            server=None,
+            fix=("Set the 21st character of dSHeuristics back to 0 once the reason for it is gone (KB5008382).",),
+        )
+    if directory.duplicates_elsewhere:
+        yield finding(
+            "spn-duplicate-elsewhere",
+            f"{directory.duplicates_elsewhere} SPN(s) that concern none of the names inspected are held twice",
+            server=None,
+            fix=("List them with: setspn -X -F",),
+        )
+
+
+def required_account(case: Case, requirement: Requirement) -> Account | None:
+    """The account object a requirement names."""
+    if requirement.account is None or case.directory is None:
+        return None
+    return in_domain(case.directory, requirement.account)

@@ -1,0 +1,300 @@
+"""The stages put together: targets -> effective -> names -> requirements -> directory -> findings -> Report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from agent.accept import Acceptance, accept
+from agent.case import Case, Judged, finding
+from agent.checks import check
+from agent.clients import CLIENTS, DEFAULT_CLIENTS, Client
+from agent.directory import Directory, Question
+from agent.effective import Configuration, effective
+from agent.errors import MalformedError, UsageError
+from agent.farm import farm
+from agent.model import SCHEMA, Evidence, Finding, Problem, Report, Server, Severity, Status, Tool
+from agent.names import HostName, fold
+from agent.nameservice import NameService
+from agent.parse import parse
+from agent.reach import FarmName, names_of
+from agent.redirection import configuration_file
+from agent.require import ServerView, question, require, server_view
+from agent.schema import APPLICATION_POOLS, SITES
+from agent.snapshot import Machine, Snapshot
+from agent.verdict import judge
+
+VERSION = "0.1.0"
+
+AskDirectory = Callable[[Question], Directory | None]
+AskNames = Callable[[Sequence[HostName], Sequence[str]], NameService | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Where the analysis may look besides the servers' files; every default means "nobody looked".
+
+    `directory` is asked once, with everything the run needs to know; `names` is given the host names and addresses
+    that occur. `now` is the time against which passwords and logons are old.
+    """
+
+    directory: AskDirectory = field(default=lambda _question: None)
+    names: AskNames = field(default=lambda _hosts, _addresses: None)
+    farm: Sequence[FarmName] = ()
+    clients: Sequence[Client] = DEFAULT_CLIENTS
+    accepted: Sequence[Acceptance] = ()
+    now: datetime | None = None
+
+
+def clients_named(names: Sequence[str]) -> tuple[Client, ...]:
+    """The client kinds of these names, the default ones for none. Raises UsageError for an unknown name."""
+    unknown = [name for name in names if name not in CLIENTS]
+    if unknown:
+        raise UsageError(f"unknown client kind {unknown[0]!r}: known are {', '.join(CLIENTS)}")
+    return tuple(CLIENTS[name] for name in dict.fromkeys(names)) or DEFAULT_CLIENTS
+
+
+class Read(NamedTuple):
+    """One server, read: `configuration` None where it could not be."""
+
+    label: str
+    source: str
+    machine: Machine
+    configuration: Configuration | None
+    problems: tuple[Problem, ...]
+
+
+class Analysis(NamedTuple):
+    """A finished case and its report; `explain` looks at both."""
+
+    case: Case
+    report: Report
+
+
+def analyse(snapshots: Iterable[Snapshot], sources: Sources) -> Analysis:
+    """Judge a run of servers. Snapshots may be a stream: only what is needed of each is kept."""
+    started = datetime.now(UTC)
+    reads = list(_unique(_read(snapshot) for snapshot in snapshots))
+    service = sources.names(*_names_question(reads, sources.farm))
+    views = _views(reads, sources.farm, service, None)
+    directory = sources.directory(question(views, sources.clients))
+    if directory is not None:
+        views = _views(reads, sources.farm, service, directory)
+    required = require(views, sources.clients, directory)
+    case = Case(
+        servers=views,
+        applications=required.applications,
+        judged=tuple([Judged(wanted, judge(wanted, directory)) for wanted in required.wanted]),
+        directory=directory,
+        service=service,
+        farm=sources.farm,
+        clients=sources.clients,
+        now=sources.now or started,
+    )
+    return Analysis(case, _report(case, reads, sources, started))
+
+
+# -- servers -------------------------------------------------------------------------------------------------------
+
+
+def _read(snapshot: Snapshot) -> Read:
+    force = configuration_file(snapshot)
+    problems = [*snapshot.problems, *([force.problem] if force.problem is not None else [])]
+    configuration = None
+    if force.file is not None:
+        try:
+            configuration = _configuration(snapshot, force.file.data, force.file.name, force.file.error)
+        except MalformedError as error:
+            problems.append(Problem(id="config-malformed", message=error.reason, file=error.file, line=error.line))
+    if configuration is not None:
+        configuration = configuration._replace(shared=force.shared_key)
+        if not configuration.content_looked:
+            text = "web.config files were not looked at: what they set (where the section is unlocked) is not known"
+            problems.append(Problem(id="content-not-collected", message=text))
+    return Read(snapshot.label, snapshot.source, snapshot.machine, configuration, tuple(problems))
+
+
+def _configuration(snapshot: Snapshot, data: bytes, name: str, error: str | None) -> Configuration:
+    if error is not None:
+        raise MalformedError(name, None, f"could not be opened: {error}")
+    document = parse(data, name)
+    if document.section(SITES) is None and document.section(APPLICATION_POOLS) is None:
+        reason = "it has no <system.applicationHost> with sites: this is not an applicationHost.config"
+        raise MalformedError(name, 1, reason)
+    return effective(document, snapshot)
+
+
+def _unique(reads: Iterable[Read]) -> Iterator[Read]:
+    """Two machines of one name in two domains are told apart by their full names; two snapshots of one are not."""
+    seen: dict[str, str] = {}
+    for read in reads:
+        label = read.label
+        if fold(label) in seen and read.machine.dns_name:
+            label = read.machine.dns_name
+        if (other := seen.setdefault(fold(label), read.source)) is not read.source:
+            text = f"{other} is a server of the same name ({label}): this one is not analysed"
+            problem = Problem(id="config-invalid", message=text, file=read.source)
+            yield read._replace(label=f"{label} ({read.source})", configuration=None, problems=(problem,))
+        else:
+            yield read._replace(label=label)
+
+
+def _names_question(reads: Iterable[Read], names: Sequence[FarmName]) -> tuple[list[HostName], list[str]]:
+    """The host names and addresses that occur: live DNS is asked about these, never to list a zone."""
+    hosts: dict[HostName, None] = {name.host: None for name in names}
+    addresses: dict[str, None] = {}
+    for read in reads:
+        own = (read.machine.short_name, read.machine.full_name)
+        hosts.update((host, None) for host in own if host is not None and read.machine.name)
+        addresses.update(dict.fromkeys(read.machine.addresses))
+        for site in read.configuration.sites if read.configuration is not None else ():
+            for binding in site.bindings:
+                if binding.serves and binding.host is not None and not binding.host.is_wildcard:
+                    hosts[binding.host] = None
+    return [host for host in hosts if not host.is_address], list(addresses)
+
+
+def _views(
+    reads: Iterable[Read], farm_names: Sequence[FarmName], service: NameService | None, directory: Directory | None
+) -> list[ServerView]:
+    views = []
+    for read in reads:
+        if read.configuration is not None:
+            additional = _additional_names(read.machine, directory)
+            names = names_of(read.machine, farm_names, service, additional)
+            views.append(server_view(read.label, read.machine, read.configuration, names))
+    return views
+
+
+def _additional_names(machine: Machine, directory: Directory | None) -> tuple[str, ...]:
+    """msDS-AdditionalDnsHostName: names that netdom gave the computer, covered by its HOST/ SPNs."""
+    if directory is None:
+        return ()
+    found = [a for a in directory.named(machine.account.name) if fold(a.name.domain) == fold(machine.account.domain)]
+    return tuple(name for account in found for name in account.additional_dns_host_names)
+
+
+# -- the report ----------------------------------------------------------------------------------------------------
+
+_BREAKS = frozenset({"config-malformed", "content-unread"})
+
+
+def _report(case: Case, reads: Sequence[Read], sources: Sources, started: datetime) -> Report:
+    servers = tuple(_server(read) for read in reads)
+    findings = accept(_ordered(_findings(case, reads)), sources.accepted, case.now.date())
+    looked = (case.directory is None or case.directory.is_complete) and (
+        case.service is None or not case.service.problems
+    )
+    return Report(
+        schema=SCHEMA,
+        tool=Tool("iis-spn", VERSION),
+        started=_time(started),
+        finished=_time(datetime.now(UTC)),
+        complete=looked and bool(servers) and all(server.status == "ok" for server in servers),
+        servers=servers,
+        applications=tuple(case.applications),
+        requirements=tuple(judged.requirement for judged in case.judged),
+        findings=findings,
+    )
+
+
+def _time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _server(read: Read) -> Server:
+    problems = read.problems
+    status: Status = "ok"
+    if read.configuration is None:
+        status = "failed"
+    else:
+        broken = tuple(_content_problems(read.configuration))
+        problems += broken
+        if broken or any(problem.id in _BREAKS for problem in read.problems):
+            status = "partial"
+    return Server(name=read.label, dns_name=read.machine.dns_name, source=read.source, status=status, problems=problems)
+
+
+def _content_problems(configuration: Configuration) -> Iterator[Problem]:
+    seen: set[tuple[str, int | None]] = set()
+    for site in configuration.sites:
+        for application in site.applications:
+            for auth in (application.auth, *(auth for _, auth in application.places)):
+                fault = auth.fault
+                if fault is not None and fault.id in _BREAKS and (fault.file, fault.line) not in seen:
+                    seen.add((fault.file, fault.line))
+                    yield Problem(id=fault.id, message=fault.message, file=fault.file, line=fault.line)
+
+
+def _findings(case: Case, reads: Iterable[Read]) -> Iterator[Finding]:
+    for read in reads:
+        yield from _problem_findings(read)
+    yield from check(case)
+    yield from farm(case)
+    for source in (case.directory, case.service):
+        for problem in source.problems if source is not None else ():
+            lines = (Evidence(problem.file, problem.line, ""),) if problem.file else ()
+            yield finding(problem.id, problem.message, server=None, evidence=lines)
+
+
+def _problem_findings(read: Read) -> Iterator[Finding]:
+    for problem in read.problems:
+        if problem.id == "content-not-collected":
+            continue
+        severity: Severity | None = None
+        if problem.id == "shared-configuration":
+            severity = "error" if read.configuration is None else "info"
+        lines = (Evidence(problem.file, problem.line, ""),) if problem.file else ()
+        yield finding(problem.id, problem.message, severity=severity, server=read.label, evidence=lines)
+
+
+_RANK: Mapping[Severity, int] = {"error": 0, "warning": 1, "info": 2}
+
+
+def _ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Errors first; within a severity as found. One that says the same of the same place is kept once."""
+    unique: dict[tuple[object, ...], Finding] = {}
+    for found in findings:
+        key = (found.id, found.server, found.servers, found.site, found.path, found.spn, found.account, found.message)
+        unique.setdefault(key, found)
+    return tuple(sorted(unique.values(), key=lambda found: _RANK[found.severity]))
+
+
+# -- the library's front door --------------------------------------------------------------------------------------
+
+
+def inspect(
+    targets: Sequence[str | Path],
+    *,
+    ad: Sequence[str | Path] = (),
+    dns: str | Path | None = None,
+    farm: Path | None = None,
+    accept: Path | None = None,
+    clients: Sequence[str] = (),
+    computer: str | None = None,
+    netbios_domains: Mapping[str, str] | None = None,
+    now: datetime | None = None,
+) -> Report:
+    """Say which SPN each site needs, on which account it must live, and whether that is so.
+
+    `targets` are bare applicationHost.config files, snapshot folders or patterns; `ad` LDIF or setspn text files;
+    `dns` a zone file. `netbios_domains` maps folded DNS domain names to NetBIOS names. Raises UsageError where an
+    argument is wrong; what cannot be read is in the report, whose `complete` is then False.
+    """
+    from agent.sources import directory_files, options, snapshot, zone
+
+    known = netbios_domains or {}
+    paths = snapshot.expand([str(target) for target in targets])
+    only = computer if len(paths) == 1 else None
+    sources = Sources(
+        directory=lambda asked: directory_files.read([Path(path) for path in ad], asked, known) if ad else None,
+        names=lambda _hosts, _addresses: zone.read([Path(dns)]) if dns is not None else None,
+        farm=options.farm_file(farm) if farm is not None else (),
+        accepted=options.accept_file(accept) if accept is not None else (),
+        clients=clients_named(clients),
+        now=now,
+    )
+    return analyse((snapshot.read(path, only, known) for path in paths), sources).report

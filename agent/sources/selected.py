@@ -1,0 +1,100 @@
+"""`--ad` and `--dns`: from the words of the command line to the sources they mean."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.directory import Directory, Question
+from agent.errors import UsageError
+from agent.inspection import AskDirectory, AskNames
+from agent.names import HostName, fold
+from agent.nameservice import NameService
+
+LiveLogon = tuple[str | None, Callable[[], str], Path | None]
+"""A user name or None for the current logon, how to get the password, and a file of certificates to trust."""
+
+NAME_SERVER_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class DirectorySource:
+    """Who is asked about SPNs; `is_live` where a domain controller is."""
+
+    ask: AskDirectory
+    is_live: bool
+
+
+def directory_source(words: Sequence[str], logon: LiveLogon, netbios: Mapping[str, str]) -> DirectorySource:
+    """Read the values of `--ad`. Raises UsageError where they contradict each other."""
+    live = [word for word in words if "://" in word]
+    files = [Path(word) for word in words if "://" not in word and fold(word) not in {"auto", "off"}]
+    if len(live) > 1 or (live and files):
+        raise UsageError("--ad takes one live directory, or any number of files")
+    if live:
+        return DirectorySource(_live(live[0], logon, netbios), True)
+    if files:
+        return DirectorySource(_files(files, netbios), False)
+    if fold(words[-1]) == "auto":
+        return _current_domain(logon, netbios)
+    return DirectorySource(lambda _question: None, False)
+
+
+def _files(paths: Sequence[Path], netbios: Mapping[str, str]) -> AskDirectory:
+    from agent.sources import directory_files
+
+    for path in paths:
+        if not path.exists():
+            raise UsageError(f"--ad {path}: there is no such file")
+    return lambda question: directory_files.read(paths, question, netbios)
+
+
+def _live(target: str, logon: LiveLogon, netbios: Mapping[str, str]) -> AskDirectory:
+    from agent.sources import ldap
+    from agent.sources.ldap_logon import Logon
+
+    user, password, ca_file = logon
+    who = Logon(user, password) if user is not None else None
+
+    def ask(question: Question) -> Directory:
+        return ldap.LdapSource(target=target, logon=who, ca_file=ca_file, netbios_names=netbios).ask(question)
+
+    return ask
+
+
+def _current_domain(logon: LiveLogon, netbios: Mapping[str, str]) -> DirectorySource:
+    """`auto`: the domain this machine is in; without one, or without the LDAP extra, nobody is asked."""
+    from agent.sources import ldap
+
+    if ldap.current_domain() is None:
+        return DirectorySource(lambda _question: None, False)
+    if not ldap.is_available():
+        sys.stderr.write("iis-spn: the directory is not asked, that needs: pip install 'iis-spn[ldap]'\n")
+        return DirectorySource(lambda _question: None, False)
+    return DirectorySource(_live("auto", logon, netbios), True)
+
+
+def name_source(word: str) -> AskNames:
+    """Read the value of `--dns`."""
+    if fold(word) == "off":
+        return lambda _hosts, _addresses: None
+    if Path(word).is_file():
+        from agent.sources import zone
+
+        return lambda _hosts, _addresses: zone.read([Path(word)])
+    return _live_names(None if fold(word) == "system" else word)
+
+
+def _live_names(server: str | None) -> AskNames:
+    from agent.sources import dns
+
+    if server is not None:
+        dns.endpoint(server)
+
+    def ask(hosts: Sequence[HostName], addresses: Sequence[str]) -> NameService:
+        suffixes = tuple(dict.fromkeys(host.suffix for host in hosts if host.suffix))
+        return dns.ask(hosts, addresses, server=server, suffixes=suffixes, deadline=NAME_SERVER_SECONDS)
+
+    return ask

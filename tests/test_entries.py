@@ -1,0 +1,247 @@
+"""Entries to accounts: values after MS-DTYP and RFC 4517, what is kept, what is counted."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from agent.directory import Directory, Question
+from agent.names import spn
+from agent.sources.entries import (
+    SPOKEN_PROBLEMS,
+    Collector,
+    allowed_sids,
+    common_name,
+    dns_name_of,
+    file_time,
+    sid_text,
+)
+
+BASE = "DC=test,DC=com"
+QUESTION = Question(
+    spns=frozenset({spn("HTTP/contoso.test.com"), spn("HOST/contoso.test.com")}),
+    account_names=frozenset({"iis01$"}),
+)
+Attributes = Mapping[str, Sequence[bytes]]
+
+
+def sid(rid: int) -> bytes:
+    return b"\x01\x05\0\0\0\0\0\x05" + struct.pack("<5I", 21, 1, 2, 3, rid)
+
+
+def user(name: str, *spns: str, **more: Sequence[bytes]) -> tuple[str, Attributes]:
+    attributes = {
+        "objectClass": [b"top", b"person", b"user"],
+        "sAMAccountName": [name.encode()],
+        "servicePrincipalName": [s.encode() for s in spns],
+        **{key.replace("_", "-"): value for key, value in more.items()},
+    }
+    return f"CN={name},CN=Users,{BASE}", attributes
+
+
+def collected(*entries: tuple[str, Attributes], question: Question = QUESTION) -> Directory:
+    collector = Collector(question)
+    for dn, attributes in entries:
+        collector.add(dn, attributes)
+    return collector.directory("test")
+
+
+def names(directory: Directory) -> set[str]:
+    return {str(account.name) for account in directory.accounts}
+
+
+def test_a_sid_is_read_from_its_binary_form() -> None:
+    assert sid_text(sid(521)) == "S-1-5-21-1-2-3-521"
+
+
+@pytest.mark.parametrize("value", [b"", b"\x01\x05\0\0\0\0\0\x05\0", b"garbage of any length"])
+def test_what_is_no_sid_is_refused(value: bytes) -> None:
+    with pytest.raises(ValueError, match="identifier"):
+        sid_text(value)
+
+
+def test_file_times() -> None:
+    assert file_time(b"116444736000000000") == datetime(1970, 1, 1, tzinfo=UTC)
+    assert [file_time(never) for never in (b"0", b"-1", b"9223372036854775807")] == [None, None, None]
+
+
+def test_only_allow_entries_of_a_security_descriptor_count() -> None:
+    aces = [(0, sid(1)), (1, sid(2))]
+    body = b"".join(struct.pack("<BBHI", kind, 0, 8 + len(who), 0xF01FF) + who for kind, who in aces)
+    guid = bytes(16)
+    body += struct.pack("<BBHII", 5, 0, 12 + 16 + len(sid(3)), 0x100, 1) + guid + sid(3)
+    acl = struct.pack("<BBHHH", 4, 0, 8 + len(body), 3, 0) + body
+    descriptor = struct.pack("<BBHIIII", 1, 0, 0x8004, 0, 0, 0, 20) + acl
+    assert allowed_sids(descriptor) == {"S-1-5-21-1-2-3-1", "S-1-5-21-1-2-3-3"}
+    with pytest.raises(ValueError, match="end"):
+        allowed_sids(descriptor[:-4])
+
+
+def test_distinguished_names() -> None:
+    assert dns_name_of(r"CN=Smith\, J\=,OU=x,DC=child,DC=test,DC=com") == "child.test.com"
+    assert common_name(r"CN=Smith\, J\C3\BCrgen,DC=test,DC=com") == "Smith, Jürgen"
+
+
+def test_only_what_answers_the_question_is_kept() -> None:
+    directory = collected(
+        user("holder", "http/CONTOSO.test.com"),
+        user("other", "HTTP/other.test.com"),
+        user("iis01$"),
+    )
+    assert names(directory) == {"TEST\\holder", "TEST\\iis01$"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "HTTP/contoso.test.com:8080",
+        "HTTPS/contoso.test.com",
+        "http://contoso.test.com",
+        "HTTP\\contoso.test.com",
+        "HTTP/*.test.com",
+        "HTTP/cont\u200boso.test.com",
+        "HTTP/contos\u043e.test.com",
+        "HTTP/contoso.test.com/test.com",
+        "HTTP/contoso.test.com@TEST.COM",
+        "HTTP/http/contoso.test.com",
+    ],
+)
+def test_wrong_spellings_of_our_names_are_kept(text: str) -> None:
+    assert names(collected(user("wrong", text))) == {"TEST\\wrong"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["MSSQLSvc/contoso.test.com:1433", "ldap/contoso.test.com/test.com", "HTTP/x.test.com:80", "HTTP/*.other.com"],
+)
+def test_what_concerns_other_names_or_services_is_not(text: str) -> None:
+    assert names(collected(user("fine", text))) == set()
+
+
+def test_a_upn_with_the_text_of_our_spn_is_kept() -> None:
+    shadow = user("shadow", userPrincipalName=[b"HTTP/contoso.test.com@TEST.COM"])
+    assert names(collected(shadow, user("plain", userPrincipalName=[b"plain@test.com"]))) == {"TEST\\shadow"}
+
+
+def test_the_most_derived_class_is_the_kind() -> None:
+    classes = [b"top", b"person", b"user", b"computer", b"msDS-GroupManagedServiceAccount"]
+    gmsa = (f"CN=g,{BASE}", {"objectClass": classes, "sAMAccountName": [b"iis01$"]})
+    classless = (f"CN=c,{BASE}", {"servicePrincipalName": [b"HTTP/contoso.test.com"]})
+    kinds = {account.name.name: account.kind for account in collected(gmsa, classless).accounts}
+    assert kinds == {"iis01$": "gMSA", "c": "unknown"}
+
+
+def test_a_dmsa_is_kept_wherever_it_stands() -> None:
+    dmsa = (
+        f"CN=new,{BASE}",
+        {"objectClass": [b"computer", b"msDS-DelegatedManagedServiceAccount"], "sAMAccountName": [b"new$"]},
+    )
+    old = user(
+        "holder",
+        "HTTP/contoso.test.com",
+        msDS_SupersededAccountState=[b"2"],
+        msDS_SupersededManagedAccountLink=[dmsa[0].encode()],
+    )
+    directory = collected(dmsa, old)
+    (account,) = directory.named("holder")
+    assert (account.superseded_state, account.superseded_by) == (2, dmsa[0])
+    assert directory.named("new$")[0].kind == "dMSA"
+
+
+def test_the_netbios_name_of_a_cross_reference_counts_wherever_it_stands() -> None:
+    cross = (
+        f"CN=X,CN=Partitions,CN=Configuration,{BASE}",
+        {"objectClass": [b"crossRef"], "nCName": [BASE.encode()], "nETBIOSName": [b"CORP"]},
+    )
+    assert names(collected(user("iis01$"), cross)) == names(collected(cross, user("iis01$"))) == {"CORP\\iis01$"}
+
+
+def test_a_netbios_name_given_from_outside() -> None:
+    collector = Collector(QUESTION, {"test.com": "OLD"})
+    collector.add(*user("iis01$"))
+    assert names(collector.directory("x")) == {"OLD\\iis01$"}
+
+
+def test_a_domain_is_covered_by_its_own_entry_in_a_whole_source() -> None:
+    domain = (BASE, {"objectClass": [b"top", b"domain", b"domainDNS"]})
+    assert [d.covered for d in collected(domain).domains] == [True]
+    assert [d.covered for d in collected(user("iis01$")).domains] == [False]
+    collector = Collector(QUESTION)
+    collector.add(*domain)
+    collector.incomplete("cut")
+    assert collector.directory("x").domains == ()
+
+
+def test_application_partitions_are_no_domains() -> None:
+    zones = (f"DC=DomainDnsZones,{BASE}", {"objectClass": [b"domainDNS"]})
+    assert collected(zones).domains == ()
+
+
+def test_duplicates_elsewhere_are_counted_by_account() -> None:
+    directory = collected(
+        user("a", "MSSQLSvc/x:1433", "HTTP/CONTOSO.test.com", "WWW/one"),
+        user("b", "mssqlsvc/X:1433", "HTTP/contoso.test.com"),
+        user("a", "MSSQLSvc/x:1433", "WWW/one"),
+    )
+    assert directory.duplicates_elsewhere == 1
+
+
+def test_delegation_targets_are_held_exactly_or_through_host() -> None:
+    directory = collected(
+        user(
+            "iis01$", msDS_AllowedToDelegateTo=[b"HTTP/back", b"CIFS/files", b"MSSQLSvc/gone:1433", b"MSSQLSvc/files"]
+        ),
+        user("back$", "http/BACK"),
+        user("files$", "HOST/files"),
+    )
+    assert {str(name) for name in directory.held_elsewhere} == {"HTTP/back", "CIFS/files"}
+
+
+def test_the_mapping_of_the_directory_service_counts_for_host_only() -> None:
+    service = (
+        f"CN=Directory Service,CN=Windows NT,CN=Services,CN=Configuration,{BASE}",
+        {
+            "objectClass": [b"nTDSService"],
+            "sPNMappings": [b"host=alerter,WWW", b"ldap=gc"],
+            "dSHeuristics": [b"0000002"],
+        },
+    )
+    directory = collected(service)
+    assert directory.mapped_to_host == {"alerter", "www"}
+    assert directory.ds_heuristics == "0000002"
+
+
+def test_aes_came_with_the_group_of_read_only_domain_controllers() -> None:
+    group = {"objectClass": [b"top", b"group"], "objectSid": [sid(521)], "whenCreated": [b"20090102030405.0Z"]}
+    assert collected((f"CN=RODCs,{BASE}", group)).aes_since == datetime(2009, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def test_absent_is_known_to_be_none_only_where_the_attribute_was_exported() -> None:
+    (alone,) = collected(user("iis01$")).accounts
+    assert (alone.delegates_to, alone.resource_delegation) == (None, None)
+    delegating = user("x", msDS_AllowedToDelegateTo=[b"a/b"], msDS_AllowedToActOnBehalfOfOtherIdentity=[b"?"])
+    (account,) = collected(user("iis01$"), delegating).accounts
+    assert (account.delegates_to, account.resource_delegation) == ((), False)
+
+
+def test_options_of_an_attribute_are_dropped() -> None:
+    dn, attributes = user("iis01$")
+    (account,) = collected((dn, {**attributes, "servicePrincipalName;range=0-1499": [b"HOST/a"]})).accounts
+    assert account.spns == (spn("HOST/a"),)
+
+
+def test_bad_values_are_told_and_leave_the_field_open() -> None:
+    directory = collected(user("iis01$", userAccountControl=[b"many"], pwdLastSet=[b"9" * 30]))
+    assert directory.accounts[0].user_account_control is None
+    assert directory.accounts[0].password_set is None
+    assert {problem.id for problem in directory.problems} == {"directory-incomplete"}
+    assert len(directory.problems) == 2
+
+
+def test_many_problems_become_a_count() -> None:
+    directory = collected(*(user(f"u{i}", userAccountControl=[b"x"]) for i in range(SPOKEN_PROBLEMS + 7)))
+    assert len(directory.problems) == SPOKEN_PROBLEMS + 1
+    assert "7 more" in directory.problems[-1].message

@@ -1,0 +1,258 @@
+"""LDIF after RFC 2849, as ldifde and ldapsearch write it, whole and damaged."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent.directory import Directory, Question
+from agent.names import spn
+from agent.sources import ldif
+from agent.sources.directory_files import read
+
+QUESTION = Question(spns=frozenset({spn("HTTP/contoso.test.com")}), account_names=frozenset({"svc", "müller"}))
+
+DOMAIN = "dn: DC=test,DC=com\nobjectClass: top\nobjectClass: domainDNS\n\n"
+SVC = (
+    "dn: CN=svc,DC=test,DC=com\nchangetype: add\nobjectClass: user\nsAMAccountName: svc\n"
+    "servicePrincipalName: HTTP/contoso.test.com\nservicePrincipalName: HTTP/contoso\n\n"
+)
+
+
+def load(tmp_path: Path, text: str | bytes, question: Question = QUESTION) -> Directory:
+    path = tmp_path / "export.ldf"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return read([path], question, {})
+
+
+def spns(directory: Directory) -> list[list[str]]:
+    return [[str(name) for name in account.spns] for account in directory.accounts]
+
+
+def covered(directory: Directory) -> list[bool]:
+    return [domain.covered for domain in directory.domains]
+
+
+def lines(directory: Directory) -> list[int | None]:
+    return [problem.line for problem in directory.problems]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("version", ["", "version: 1\n", "version: 1\n\n"])
+def test_every_encoding_and_line_end(tmp_path: Path, encoding: str, end: str, version: str) -> None:
+    text = (version + DOMAIN + SVC).replace("\n", end)
+    directory = load(tmp_path, text.encode(encoding))
+    assert spns(directory) == [["HTTP/contoso.test.com", "HTTP/contoso"]]
+    assert covered(directory) == [True]
+    assert directory.problems == ()
+    assert directory.exported == {"objectclass", "samaccountname", "serviceprincipalname"}
+
+
+def test_utf_16_big_endian(tmp_path: Path) -> None:
+    assert covered(load(tmp_path, b"\xfe\xff" + (DOMAIN + SVC).encode("utf-16-be"))) == [True]
+
+
+def test_one_space_is_the_fold_and_the_next_is_text(tmp_path: Path) -> None:
+    text = "dn: CN=s\n vc,DC=test\n ,DC=com\nsAMAccountName: sv\n c\nmemberOf: CN=two\n  words,DC=test,DC=com\n\n"
+    (account,) = load(tmp_path, text).accounts
+    assert account.dn == "CN=svc,DC=test,DC=com"
+    assert account.member_of == ("CN=two words,DC=test,DC=com",)
+
+
+def test_comments_fold_too(tmp_path: Path) -> None:
+    text = f"# extended LDIF\n# a comment that goes\n  on\n#\n\n# svc, test.com\n{SVC}"
+    directory = load(tmp_path, DOMAIN + text)
+    assert spns(directory) == [["HTTP/contoso.test.com", "HTTP/contoso"]]
+    assert directory.problems == ()
+
+
+def test_base64_in_names_and_values(tmp_path: Path) -> None:
+    def encoded(text: str) -> str:
+        return base64.b64encode(text.encode()).decode()
+
+    text = f"dn:: {encoded('CN=Müller,DC=test,DC=com')}\nsAMAccountName:: {encoded('Müller')}\n"
+    text += f"servicePrincipalName:: {encoded('HTTP/contoso.test.com ')}\n\n"
+    (account,) = load(tmp_path, text).accounts
+    assert account.dn == "CN=Müller,DC=test,DC=com"
+    assert account.spns == (spn("HTTP/contoso.test.com "),)
+
+
+def test_any_number_of_spaces_may_stand_before_a_value(tmp_path: Path) -> None:
+    text = "dn:CN=svc,DC=test,DC=com\nsAMAccountName:svc\nservicePrincipalName:   HTTP/a\n\n"
+    assert spns(load(tmp_path, text)) == [["HTTP/a"]]
+
+
+def test_names_and_options_in_any_case(tmp_path: Path) -> None:
+    text = "DN: CN=svc,DC=test,DC=com\nSAMACCOUNTNAME: SVC\nserviceprincipalname;range=0-1499: HTTP/a\n\n"
+    directory = load(tmp_path, text)
+    assert spns(directory) == [["HTTP/a"]]
+    assert "serviceprincipalname" in directory.exported
+
+
+def test_what_ldapsearch_writes_around_the_entries(tmp_path: Path) -> None:
+    text = (
+        "# extended LDIF\n#\n# LDAPv3\n\n" + DOMAIN + SVC + "# search reference\nref: ldap://child.test.com/x\n\n"
+        "# refldap://other.test.com\n\n# search result\nsearch: 2\nresult: 0 Success\n\n"
+        "# numResponses: 3\n# numEntries: 2\n"
+    )
+    directory = load(tmp_path, text)
+    assert directory.problems == ()
+    assert covered(directory) == [True]
+    assert "result" not in directory.exported
+
+
+@pytest.mark.parametrize("mark", ["", "# "])
+def test_a_search_that_hit_a_limit_covers_nothing(tmp_path: Path, mark: str) -> None:
+    directory = load(tmp_path, DOMAIN + SVC + f"{mark}search: 2\n{mark}result: 4 Size limit exceeded\n")
+    assert covered(directory) == [False]
+    assert "4 Size limit exceeded" in directory.problems[0].message
+
+
+def test_a_file_cut_in_a_line(tmp_path: Path) -> None:
+    directory = load(tmp_path, DOMAIN + SVC.rstrip()[:-4])
+    assert spns(directory) == [["HTTP/contoso.test.com"]]
+    assert covered(directory) == [False]
+    assert lines(directory) == [10]
+
+
+def test_a_cut_folded_line_goes_as_a_whole(tmp_path: Path) -> None:
+    directory = load(tmp_path, DOMAIN + SVC.rstrip() + "\nservicePrincipalName: HTTP/con\n toso.te")
+    assert spns(directory) == [["HTTP/contoso.test.com", "HTTP/contoso"]]
+
+
+def test_a_last_line_that_ends_is_whole(tmp_path: Path) -> None:
+    directory = load(tmp_path, DOMAIN + SVC.rstrip() + "\n")
+    assert covered(directory) == [True]
+    assert directory.problems == ()
+
+
+def test_base64_that_does_not_decode(tmp_path: Path) -> None:
+    directory = load(tmp_path, DOMAIN + SVC.replace("\n\n", "\nobjectSid:: AQUAAA!\n\n"))
+    assert spns(directory) == [["HTTP/contoso.test.com", "HTTP/contoso"]]
+    assert lines(directory) == [11]
+    assert covered(directory) == [False]
+
+
+def test_a_url_is_never_opened(tmp_path: Path) -> None:
+    directory = load(tmp_path, DOMAIN + SVC.replace("\n\n", "\ndescription:< file:///etc/hostname\n\n"))
+    assert lines(directory) == [11]
+    assert "URL" in directory.problems[0].message
+
+
+def test_a_line_without_a_colon_and_a_nul(tmp_path: Path) -> None:
+    directory = load(tmp_path, DOMAIN + SVC.replace("\n\n", "\nno colon here\ndescription: a\0b\nmemberOf: x\n\n"))
+    assert lines(directory) == [11, 12]
+    assert directory.accounts[0].member_of == ("x",)
+
+
+def test_a_change_record_is_no_entry(tmp_path: Path) -> None:
+    change = "dn: CN=a,DC=test,DC=com\nchangetype: modify\nadd: servicePrincipalName\n"
+    directory = load(tmp_path, DOMAIN + change + "servicePrincipalName: HTTP/contoso.test.com\n-\n\n")
+    assert directory.accounts == ()
+    assert any("modify" in problem.message for problem in directory.problems)
+
+
+def test_a_line_of_a_megabyte_is_fine(tmp_path: Path) -> None:
+    directory = load(tmp_path, DOMAIN + SVC.replace("\n\n", f"\ndescription: {'x' * (1 << 20)}\n\n"))
+    assert directory.problems == ()
+    assert len(directory.accounts) == 1
+
+
+def test_a_line_over_the_limit_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ldif, "LONGEST_LINE", 1 << 18)
+    long = f"dn: CN=long,DC=test,DC=com\ndescription: {'x' * (1 << 20)}\nsn: a\n\n"
+    directory = load(tmp_path, DOMAIN + long + SVC)
+    assert lines(directory) == [6]
+    assert len(directory.accounts) == 1
+    assert covered(directory) == [False]
+
+
+@pytest.mark.parametrize("data", [b"", b"\x7fELF\0\0\xff\xfe\n\0\0", b"hello\nworld\n", b"version: 1\n"])
+def test_garbage_is_a_problem_with_a_line(tmp_path: Path, data: bytes) -> None:
+    directory = load(tmp_path, data)
+    assert lines(directory) == [1]
+    assert directory.problems[0].file == str(tmp_path / "export.ldf")
+
+
+def test_duplicates_among_accounts_nobody_asked_about(tmp_path: Path) -> None:
+    text = "".join(f"dn: CN=u{i},DC=test,DC=com\nservicePrincipalName: x/{i // 2}\n\n\n" for i in range(6))
+    assert load(tmp_path, text + text).duplicates_elsewhere == 3
+
+
+def test_encoded_and_plain_names_are_one_account(tmp_path: Path) -> None:
+    plain = "dn: CN=u,DC=test,DC=com\nservicePrincipalName: x/1\n\n"
+    encoded = plain.replace(": CN=u,DC=test,DC=com", ":: " + base64.b64encode(b"CN=U,DC=test,DC=com").decode())
+    assert load(tmp_path, plain + encoded).duplicates_elsewhere == 0
+
+
+def test_accounts_deep_in_a_long_file_are_found(tmp_path: Path) -> None:
+    crowd = "".join(f"dn: CN=u{i},DC=test,DC=com\nobjectClass: user\nsAMAccountName: u{i}\n\n" for i in range(9000))
+    directory = load(tmp_path, (crowd + SVC + crowd + DOMAIN).replace("\n", "\r\n"))
+    assert [str(account.name) for account in directory.accounts] == ["TEST\\svc"]
+    assert covered(directory) == [True]
+
+
+def test_a_missing_file_does_not_stop_the_others(tmp_path: Path) -> None:
+    whole = tmp_path / "a.ldf"
+    whole.write_text(DOMAIN + SVC)
+    directory = read([tmp_path / "none.ldf", whole], QUESTION, {})
+    assert len(directory.accounts) == 1
+    assert [problem.file for problem in directory.problems] == [str(tmp_path / "none.ldf")]
+    assert directory.source == f"{tmp_path / 'none.ldf'}, {whole}"
+
+
+def test_setspn_text_and_ldif_make_one_account(tmp_path: Path) -> None:
+    text, export = tmp_path / "a.txt", tmp_path / "b.ldf"
+    text.write_text("x CN=SVC,DC=test,DC=com:\n\tHTTP/contoso.test.com\n")
+    export.write_text(
+        "dn: CN=svc,DC=test,DC=com\nobjectClass: user\nsAMAccountName: svcweb\nuserAccountControl: 514\n\n"
+    )
+    for paths in ([text, export], [export, text]):
+        (account,) = read(paths, QUESTION, {}).accounts
+        assert (str(account.name), account.kind, account.disabled) == ("TEST\\svcweb", "user", True)
+        assert account.spns == (spn("HTTP/contoso.test.com"),)
+
+
+# -- round trip ----------------------------------------------------------------------------------------------------
+
+VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40)
+
+
+def is_safe(value: bytes) -> bool:
+    """SAFE-STRING of RFC 2849: ASCII without NUL, CR, LF; no space, colon or `<` first, no space last."""
+    return value.isascii() and not set(value) & set(b"\0\r\n") and value[:1] not in b" :<" and not value.endswith(b" ")
+
+
+def ldif_line(name: str, text: str, encode: bool, width: int) -> str:
+    value = text.encode()
+    plain = is_safe(value) and not encode
+    line = f"{name}: {text}" if plain else f"{name}:: {base64.b64encode(value).decode()}"
+    return "\n ".join(line[at : at + width] for at in range(0, len(line), width))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    entries=st.lists(st.tuples(st.lists(VALUES, max_size=4), st.lists(VALUES, max_size=3)), min_size=1, max_size=5),
+    encode=st.booleans(),
+    width=st.integers(10, 80),
+    end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_entries_survive_folding_and_base64(
+    tmp_path: Path, entries: list[tuple[list[str], list[str]]], encode: bool, width: int, end: str
+) -> None:
+    records = []
+    for number, (held, groups) in enumerate(entries):
+        pairs = [("dn", f"CN=u{number},DC=test,DC=com"), ("sAMAccountName", f"u{number}")]
+        pairs += [("servicePrincipalName", value) for value in held] + [("memberOf", value) for value in groups]
+        records.append("\n".join(ldif_line(name, value, encode, width) for name, value in pairs) + "\n\n")
+    question = Question(account_names=frozenset(f"u{number}" for number in range(len(entries))))
+    directory = load(tmp_path, "".join(records).replace("\n", end), question)
+    assert directory.problems == ()
+    assert [
+        (account.name.name, [s.text for s in account.spns], list(account.member_of)) for account in directory.accounts
+    ] == [(f"u{number}", held, groups) for number, (held, groups) in enumerate(entries)]

@@ -1,0 +1,129 @@
+"""What setspn prints (reference 7.2), in any language and encoding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.directory import Question
+from agent.errors import MalformedError
+from agent.names import spn
+from agent.sources.directory_files import read
+from agent.sources.setspn_text import Holding, decoded, holdings
+
+LISTED = """Registered ServicePrincipalNames for CN=MYHOST,CN=Computers,DC=CONTOSO,DC=com:
+        HOST/myhost.contoso.com
+        HOST/MYHOST
+"""
+QUERIED = """Checking domain DC=active,DC=htb
+CN=DC,OU=Domain Controllers,DC=active,DC=htb
+        ldap/DC.active.htb/ForestDnsZones.active.htb
+        HOST/DC
+
+Existing SPN found!
+"""
+SHARED = """Checking forest DC=corp,DC=firma,DC=com
+Processing entry 1
+MSSQLSvc/sqlserver.corp.firma.com is registered on these accounts:
+    CN=sqlservice_old,OU=Service Accounts,DC=corp,DC=firma,DC=com
+    CN=sqlservice_new,OU=Service Accounts,DC=corp,DC=firma,DC=com
+
+found 1 group of duplicate SPNs.
+"""
+LISTED_HOLDING = Holding("CN=MYHOST,CN=Computers,DC=CONTOSO,DC=com", ("HOST/myhost.contoso.com", "HOST/MYHOST"))
+QUERIED_HOLDING = Holding(
+    "CN=DC,OU=Domain Controllers,DC=active,DC=htb", ("ldap/DC.active.htb/ForestDnsZones.active.htb", "HOST/DC")
+)
+SHARED_HOLDINGS = tuple(
+    Holding(
+        f"CN=sqlservice_{which},OU=Service Accounts,DC=corp,DC=firma,DC=com", ("MSSQLSvc/sqlserver.corp.firma.com",)
+    )
+    for which in ("old", "new")
+)
+
+
+def test_each_form() -> None:
+    assert holdings(LISTED, "f") == (LISTED_HOLDING,)
+    assert holdings(QUERIED, "f") == (QUERIED_HOLDING,)
+    assert holdings(SHARED, "f") == SHARED_HOLDINGS
+
+
+@pytest.mark.parametrize("prompt", ["C:\\Users\\me>", "PS C:\\> ", "[dc01]: PS C:\\Windows> ", "> "])
+def test_several_runs_with_prompts(prompt: str) -> None:
+    text = f"{prompt}setspn -L myhost\n{LISTED}{prompt}setspn -Q */dc\n{QUERIED}{prompt}setspn -X -F\n{SHARED}{prompt}"
+    assert holdings(text, "f") == (LISTED_HOLDING, QUERIED_HOLDING, *SHARED_HOLDINGS)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Registrierte Dienstprinzipalnamen (SPN) für CN=MYHOST,CN=Computers,DC=CONTOSO,DC=com:",
+        "Noms ServicePrincipalNames inscrits pour CN=MYHOST,CN=Computers,DC=CONTOSO,DC=com\u00a0:",
+        "CN=MYHOST,CN=Computers,DC=CONTOSO,DC=com için kayıtlı ServicePrincipalNames:",
+        "CN=MYHOST,CN=Computers,DC=CONTOSO,DC=com に登録されている ServicePrincipalNames：",
+    ],
+)
+def test_the_language_does_not_matter(header: str) -> None:
+    assert holdings("\n".join((header, *LISTED.splitlines()[1:])), "f") == (LISTED_HOLDING,)
+
+
+def test_names_being_removed_are_not_held() -> None:
+    text = (
+        "Unregistering ServicePrincipalNames for CN=anni,OU=x,DC=eagle,DC=local\n        http/ws001\nUpdated object\n"
+    )
+    assert holdings(text + LISTED, "f") == (LISTED_HOLDING,)
+
+
+def test_failures_and_counters_are_no_names() -> None:
+    text = (
+        "Checking domain DC=a,DC=com\nProcessing entry 0\rProcessing entry 1\r\n"
+        "Duplicate SPN found, aborting operation!\n"
+        "Failed to assign SPN on account 'CN=x,DC=a,DC=com', error 0x2098/8344 -> Insufficient access rights.\n"
+        "found 0 groups of duplicate SPNs.\n"
+    )
+    assert holdings(text, "f") == ()
+
+
+def test_an_account_without_names_is_still_there() -> None:
+    assert holdings("x CN=a,DC=test,DC=com:\n", "f") == (Holding("CN=a,DC=test,DC=com", ()),)
+
+
+def test_doubled_carriage_returns_separate_nothing() -> None:
+    assert holdings(LISTED.replace("\n", "\r\r\n"), "f") == (LISTED_HOLDING,)
+
+
+def test_a_search_without_holders_is_empty() -> None:
+    assert holdings("Checking domain DC=jlg,DC=local\n\nNo such SPN found.\n", "f") == ()
+
+
+def test_another_text_is_refused() -> None:
+    with pytest.raises(MalformedError) as caught:
+        holdings("hello\n    HTTP/contoso\n", "notes.txt")
+    assert (caught.value.file, caught.value.line) == ("notes.txt", 1)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "cp850"])
+def test_encodings(encoding: str) -> None:
+    text = "für CN=Müller,DC=test,DC=com:\n"
+    assert decoded(text.encode(encoding)) == text
+
+
+def test_accounts_are_named_by_cn_and_prove_no_absence(tmp_path: Path) -> None:
+    path = tmp_path / "out.txt"
+    path.write_text(LISTED + SHARED)
+    question = Question(
+        account_names=frozenset({"myhost$"}), spns=frozenset({spn("mssqlsvc/SQLSERVER.corp.firma.com")})
+    )
+    directory = read([path], question, {"corp.firma.com": "FIRMA"})
+    found = {str(account.name): account.kind for account in directory.accounts}
+    assert found == {
+        "CONTOSO\\MYHOST": "unknown",
+        "FIRMA\\sqlservice_old": "unknown",
+        "FIRMA\\sqlservice_new": "unknown",
+    }
+    assert [(domain.dns_name, domain.covered) for domain in directory.domains] == [
+        ("CONTOSO.com", False),
+        ("corp.firma.com", False),
+    ]
+    assert directory.problems == ()
