@@ -51,7 +51,11 @@ class Case:
     @cached_property
     def own_spns(self) -> dict[Spn, ServerView]:
         """`HTTP/` of every server's own names."""
-        return {http_spn(host): server for server in self.servers for host in server.names.own}
+        return {
+            http_spn(host): server
+            for server in self.servers
+            for host in sorted(server.names.own, key=lambda name: name.key)
+        }
 
     @cached_property
     def hosts(self) -> frozenset[HostName]:

@@ -22,7 +22,7 @@ from agent.parse import Node, parse
 from agent.redirection import APPLICATION_HOST, REDIRECTION_FILE, configuration_file, redirection
 from agent.schema import READ_SECTIONS, SITES
 from agent.snapshot import Machine, Membership, Snapshot, SourceFile, file_key
-from agent.sources.snapshot import is_link, load
+from agent.sources.snapshot import is_folder, is_link, load
 
 MAXIMUM_DIRECTORIES = 100_000
 MAXIMUM_SECONDS = 60.0
@@ -61,7 +61,8 @@ def configuration_folder(environment: Mapping[str, str]) -> str:
     """Where IIS keeps its files: a 32-bit process sees a copy in System32, and the real one as Sysnative."""
     known = {fold(name): value for name, value in environment.items()}
     system = "Sysnative" if "processor_architew6432" in known else "System32"
-    return rf"{known.get('windir', r'C:\Windows')}\{system}\inetsrv\config"
+    windir = known.get("windir", r"C:\Windows")
+    return rf"{windir}\{system}\inetsrv\config"
 
 
 _VARIABLE = re.compile("%([^%]+)%")
@@ -215,7 +216,7 @@ def _inner(place: _Place, entry: os.DirEntry[str]) -> _Place | None:
     physical = rf"{place.physical}\{entry.name}"
     if not is_link(entry):
         return _Place(physical, place.links) if entry.is_dir() else None
-    if not Path(entry.path).is_dir():
+    if not is_folder(entry.path):
         return None
     real = Path(os.path.realpath(entry.path))
     if str(real) in place.links or real in Path(os.path.realpath(Path(entry.path).parent), entry.name).parents:

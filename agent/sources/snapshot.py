@@ -128,7 +128,7 @@ def read(path: Path, computer: str | None, netbios: Mapping[str, str]) -> Snapsh
     `computer` is the server's FQDN where it is known from elsewhere; `netbios` has NetBIOS names by folded DNS name
     of the domain, under "" the one for any domain. Both only fill what the target does not say.
     """
-    content = _read_folder(path) if _is_folder(path) else _read_file(path)
+    content = _read_folder(path) if is_folder(path) else _read_file(path)
     machine, doubts = complete(content.machine, computer, content.called, netbios)
     return Snapshot(source=_shown(path), machine=machine, files=content.files, problems=(*content.problems, *doubts))
 
@@ -137,7 +137,7 @@ def _shown(path: Path) -> str:
     return printable(str(path))
 
 
-def _is_folder(path: str | Path) -> bool:
+def is_folder(path: str | Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112  Path.is_dir raises where the folder above cannot be entered
 
 
@@ -263,7 +263,7 @@ class _Folder:
 
     def _is_entered(self, entry: os.DirEntry[str], relative: str) -> bool:
         key = fold(relative)
-        if not f"{key}/".startswith("files/") or key.endswith("/web.config") or not _is_folder(entry.path):
+        if not f"{key}/".startswith("files/") or key.endswith("/web.config") or not is_folder(entry.path):
             return False
         if is_link(entry):
             reason = "a link to a folder, which is not followed: what it holds is not known"
