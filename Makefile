@@ -13,15 +13,13 @@ comma := ,
 EXTRAS := dev$(and $(shell command -v krb5-config 2>/dev/null),$(shell command -v cc 2>/dev/null),$(comma)live)
 
 SAMPLES := sample_configs
-DIRECTORY := $(wildcard $(SAMPLES)/directory.ldif)
-ZONE := $(wildcard $(SAMPLES)/zone.txt)
-SERVERS := $(filter-out $(DIRECTORY) $(ZONE),$(wildcard $(SAMPLES)/*))
 
 .PHONY: demo test lint
 
 # Exit code 1 means "there are findings", and the samples have some.
 demo: .venv/.installed
-	.venv/bin/iis-spn inspect $(SERVERS) $(DIRECTORY:%=--ad %) $(ZONE:%=--dns %) || [ $$? -eq 1 ]
+	.venv/bin/iis-spn inspect '$(SAMPLES)/*' --ad $(SAMPLES)/directory.ldif --dns $(SAMPLES)/zone.txt \
+		--farm $(SAMPLES)/farm.toml || [ $$? -eq 1 ]
 
 test: lint
 	.venv/bin/pytest

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agent.model import Report as Report
 
 __all__ = ["Report", "inspect"]
+__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:

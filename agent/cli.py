@@ -211,9 +211,9 @@ def _output(command: argparse.ArgumentParser, formats: Sequence[str] = FORMATS) 
 
 
 def _version() -> int:
-    from agent.inspection import VERSION
+    from agent import __version__
 
-    return _print(f"iis-spn {VERSION}\n")
+    return _print(f"iis-spn {__version__}\n")
 
 
 def _help(parser: argparse.ArgumentParser) -> int:

@@ -6,7 +6,7 @@ always "who holds this SPN?", never "does X hold it?".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -193,3 +193,7 @@ class Directory:
     def exports(self, attribute: str) -> bool:
         """Whether any entry carried the attribute: one that none carries was not exported and is not judged."""
         return fold(attribute) in self.exported
+
+
+AskDirectory = Callable[[Question], Directory | None]
+"""A source of the directory: None where nobody is to be asked."""

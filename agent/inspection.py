@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from agent import __version__
 from agent.accept import Acceptance, accept
 from agent.case import Case, Judged, finding
 from agent.checks import check
 from agent.clients import CLIENTS, DEFAULT_CLIENTS, Client
-from agent.directory import Directory, Question
+from agent.directory import AskDirectory, Directory
 from agent.effective import Configuration, effective
 from agent.errors import MalformedError, UsageError
 from agent.farm import farm
 from agent.model import SCHEMA, Evidence, Finding, Problem, Report, Server, Severity, Status, Tool
 from agent.names import HostName, fold
-from agent.nameservice import NameService
+from agent.nameservice import AskNames, NameService
 from agent.parse import parse
 from agent.reach import FarmName, names_of
 from agent.redirection import configuration_file
@@ -26,11 +27,6 @@ from agent.require import ServerView, question, require, server_view
 from agent.schema import APPLICATION_POOLS, SITES
 from agent.snapshot import Machine, Snapshot
 from agent.verdict import judge
-
-VERSION = "0.1.0"
-
-AskDirectory = Callable[[Question], Directory | None]
-AskNames = Callable[[Sequence[HostName], Sequence[str]], NameService | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +186,7 @@ def _report(case: Case, reads: Sequence[Read], sources: Sources, started: dateti
     )
     return Report(
         schema=SCHEMA,
-        tool=Tool("iis-spn", VERSION),
+        tool=Tool("iis-spn", __version__),
         started=_time(started),
         finished=_time(datetime.now(UTC)),
         complete=looked and bool(servers) and all(server.status == "ok" for server in servers),

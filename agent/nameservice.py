@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.model import Problem
@@ -56,3 +56,7 @@ class NameService:
             if last is not None and last.exists:
                 return last
         return last
+
+
+AskNames = Callable[[Sequence[HostName], Sequence[str]], NameService | None]
+"""A source of names, given the host names and addresses that occur: None where nobody is to be asked."""

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.directory import Directory, Question
+from agent.directory import AskDirectory, Directory, Question
 from agent.errors import UsageError
-from agent.inspection import AskDirectory, AskNames
 from agent.names import HostName, fold
-from agent.nameservice import NameService
+from agent.nameservice import AskNames, NameService
 
 LiveLogon = tuple[str | None, Callable[[], str], Path | None]
 """A user name or None for the current logon, how to get the password, and a file of certificates to trust."""

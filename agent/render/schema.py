@@ -1,0 +1,81 @@
+"""The JSON Schema of the report, derived from the type hints of `agent.model`; `docs/report.schema.json` is its text.
+
+Written anew with: python -m agent.render.schema > docs/report.schema.json
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import types
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from agent.model import SCHEMA, Explanation, Report
+from agent.names import AccountName, HostName, Spn
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+_ATOMS: dict[object, str] = {str: "string", bool: "boolean", int: "integer", type(None): "null"}
+_NAMES = (Spn, HostName, AccountName)
+"""Classes that stand in the document as their text."""
+
+_Schema = dict[str, Any]
+
+
+def report_schema() -> _Schema:
+    """What `inspect --format json` and `explain --format json` print; later versions may add keys."""
+    definitions: dict[str, _Schema] = {}
+    schema = _object(Explanation, definitions)
+    schema["properties"]["schema"] = {"const": SCHEMA}
+    schema["required"] = [f.name for f in dataclasses.fields(Report)]
+    about = f"{_first_line(Report)} `url` and `outcomes` are there for `explain` only."
+    schema = {**schema, "title": SCHEMA, "description": about}
+    return {"$schema": DIALECT, **schema, "$defs": dict(sorted(definitions.items()))}
+
+
+def to_text() -> str:
+    """The committed file."""
+    return json.dumps(report_schema(), indent=2) + "\n"
+
+
+def _object(kind: type, definitions: dict[str, _Schema]) -> _Schema:
+    hints = {name: hint for name, hint in get_type_hints(kind).items() if not name.startswith("_")}
+    return {
+        "description": _first_line(kind),
+        "type": "object",
+        "properties": {name: _schema(hint, definitions) for name, hint in hints.items()},
+        "required": list(hints),
+    }
+
+
+def _schema(hint: Any, definitions: dict[str, _Schema]) -> _Schema:
+    if hint in _ATOMS:
+        return {"type": _ATOMS[hint]}
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    if origin in {Union, types.UnionType}:
+        return {"anyOf": [_schema(argument, definitions) for argument in arguments]}
+    if origin is tuple and arguments[1:] == (...,):
+        return {"type": "array", "items": _schema(arguments[0], definitions)}
+    return _reference(hint, definitions)
+
+
+def _reference(kind: type, definitions: dict[str, _Schema]) -> _Schema:
+    if kind in _NAMES:
+        definitions[kind.__name__] = {"description": _first_line(kind), "type": "string"}
+    elif not (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields")):
+        raise TypeError(f"{kind!r} has no schema")
+    elif kind.__name__ not in definitions:
+        definitions[kind.__name__] = {}  # taken, should a class refer to itself
+        definitions[kind.__name__] = _object(kind, definitions)
+    return {"$ref": f"#/$defs/{kind.__name__}"}
+
+
+def _first_line(kind: type) -> str:
+    return (kind.__doc__ or "").partition("\n")[0]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(to_text())

@@ -1,0 +1,99 @@
+"""The report as CSV for a spreadsheet: one row per requirement and application, then what concerns no requirement."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+
+from agent.model import Application, Finding, Report, Requirement
+from agent.names import AccountName, printable
+from agent.render.wording import Overview, reference, servers_of
+
+ENCODING = "utf-8-sig"
+"""For files: without the mark Excel reads UTF-8 as the code page of the day."""
+
+COLUMNS = (
+    "server",
+    "site",
+    "path",
+    "names",
+    "spn",
+    "account",
+    "need",
+    "covered_by",
+    "holders",
+    "outcome",
+    "decryption",
+    "rule",
+    "findings",
+    "messages",
+    "fix",
+)
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def to_csv(report: Report) -> str:
+    """The whole report as rows; several values in a cell are separated by "; ", what nobody looked up is empty."""
+    overview = Overview(report)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([_cell(text) for text in row] for row in _rows(overview))
+    return out.getvalue()
+
+
+def _cell(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) else printable(text)
+
+
+def _rows(overview: Overview) -> Iterator[list[str]]:
+    applications = {reference(application): application for application in overview.report.applications}
+    told: set[int] = set()
+    for requirement in overview.report.requirements:
+        for place in requirement.applications:
+            findings = list(overview.about(requirement, place.server))
+            told.update(map(id, findings))
+            yield _requirement(requirement, applications[place], findings)
+    for finding in overview.report.findings:
+        if id(finding) not in told:
+            yield _finding(finding)
+
+
+def _requirement(requirement: Requirement, application: Application, findings: list[Finding]) -> list[str]:
+    return [
+        application.server,
+        application.site,
+        application.path,
+        _joined(host.host for host in application.hosts),
+        str(requirement.spn),
+        str(requirement.account or ""),
+        requirement.need,
+        str(requirement.covered_by or ""),
+        _holders(requirement.holders),
+        requirement.outcome,
+        application.decryption,
+        requirement.rule or "",
+        *_told(findings),
+    ]
+
+
+def _finding(finding: Finding) -> list[str]:
+    place = [_joined(servers_of(finding)), finding.site or "", finding.path or "", ""]
+    return [*place, *[""] * (COLUMNS.index("findings") - len(place)), *_told([finding])]
+
+
+def _told(findings: list[Finding]) -> list[str]:
+    unique = dict.fromkeys(sentence for finding in findings for sentence in finding.fix)
+    ids = dict.fromkeys(f"{f.id} (accepted)" if f.accepted is not None else f.id for f in findings)
+    return [_joined(ids), _joined(finding.message for finding in findings), _joined(unique)]
+
+
+def _holders(holders: tuple[AccountName, ...] | None) -> str:
+    return "" if holders is None else _joined(holders) or "nobody"
+
+
+def _joined(values: Iterable[object]) -> str:
+    return "; ".join(map(str, values))

@@ -1,0 +1,248 @@
+"""What the renderings for people share: words, places, and which finding belongs to what. Nothing here judges."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from agent.model import (
+    Application,
+    ApplicationRef,
+    Finding,
+    Origin,
+    Origins,
+    Outcome,
+    Place,
+    Report,
+    Requirement,
+    Server,
+    Severity,
+    WindowsAuth,
+)
+from agent.names import AccountName, Spn, fold, printable
+from agent.rules import TABLE
+
+WORDS: Mapping[Outcome, str] = {
+    "kerberos": "OK",
+    "ntlm-fallback": "NTLM",
+    "modified": "BROKEN",
+    "duplicate": "DUPLICATE",
+    "impossible": "IMPOSSIBLE",
+    "uncertain": "UNSURE",
+    "unchecked": "?",
+}
+"""What stands in a table for an outcome; `MEANINGS` says it in a sentence."""
+
+MEANINGS: Mapping[Outcome, str] = {
+    "kerberos": "Kerberos works",
+    "ntlm-fallback": "nobody answers for the SPN: clients use NTLM, and users notice nothing",
+    "modified": "the ticket is for another account, KRB_AP_ERR_MODIFIED: three prompts, then 401",
+    "duplicate": "more than one account answers: NTLM, or now and then KRB_AP_ERR_MODIFIED",
+    "impossible": "no account of the domain can decrypt here: no Kerberos",
+    "uncertain": "what was read does not settle it",
+    "unchecked": "nobody looked who holds the SPN (--ad)",
+}
+
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
+
+_RULES = {row.id: row for row in TABLE}
+
+
+# -- what belongs to what ------------------------------------------------------------------------------------------
+
+
+def reference(application: Application) -> ApplicationRef:
+    """The application as requirements name it."""
+    return ApplicationRef(application.server, application.site, application.path)
+
+
+def servers_of(finding: Finding) -> tuple[str, ...]:
+    """Every server a finding names, each once."""
+    first = () if finding.server is None else (finding.server,)
+    return tuple(dict.fromkeys((*first, *finding.servers)))
+
+
+class Overview:
+    """A report with the ways through it that a page needs: what is on a server, what concerns an SPN."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.applications: dict[str, list[Application]] = {}
+        self.requirements: dict[ApplicationRef, list[Requirement]] = {}
+        self.findings: dict[str, list[Finding]] = {server.name: [] for server in report.servers}
+        self.elsewhere: list[Finding] = []
+        self._by_spn: dict[Spn, list[Finding]] = {}
+        for application in report.applications:
+            self.applications.setdefault(application.server, []).append(application)
+        for requirement in report.requirements:
+            for place in requirement.applications:
+                self.requirements.setdefault(place, []).append(requirement)
+        for finding in by_severity(report.findings):
+            self._sort_in(finding)
+
+    def _sort_in(self, finding: Finding) -> None:
+        servers = servers_of(finding)
+        of_one = servers[0] if len(servers) == 1 else None
+        self.findings.get(of_one or "", self.elsewhere).append(finding)
+        if finding.spn is not None:
+            self._by_spn.setdefault(finding.spn, []).append(finding)
+
+    def required_by(self, application: Application) -> list[Requirement]:
+        """The SPNs an application needs."""
+        return self.requirements.get(reference(application), [])
+
+    def about(self, requirement: Requirement, server: str) -> Iterator[Finding]:
+        """The findings that speak of this SPN (and account) on this server, errors first."""
+        for finding in self._by_spn.get(requirement.spn, ()):
+            servers = servers_of(finding)
+            of_account = finding.account is None or finding.account == requirement.account
+            if of_account and (not servers or server in servers):
+                yield finding
+
+    @property
+    def nobody_looked(self) -> bool:
+        """Whether no holder of any SPN is known."""
+        return all(requirement.holders is None for requirement in self.report.requirements)
+
+
+def by_severity(findings: Iterable[Finding]) -> list[Finding]:
+    """Errors first; accepted ones after all others."""
+    return sorted(findings, key=lambda found: (found.accepted is not None, SEVERITIES.index(found.severity)))
+
+
+def counted(report: Report) -> str:
+    """`11 errors, 9 warnings, 6 notes`, accepted findings apart."""
+    told = []
+    for severity, word in zip(SEVERITIES, ("error", "warning", "note"), strict=True):
+        number = sum(found.severity == severity and found.accepted is None for found in report.findings)
+        if number:
+            told.append(plural(number, word))
+    accepted = sum(found.accepted is not None for found in report.findings)
+    return ", ".join([*(told or ["no findings"]), *([f"{accepted} accepted"] if accepted else [])])
+
+
+def plural(number: int, word: str) -> str:
+    """`1 server`, `2 servers`."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+# -- single facts in words -----------------------------------------------------------------------------------------
+
+
+def listed(accounts: Iterable[AccountName]) -> str:
+    """Accounts side by side."""
+    return ", ".join(printable(str(account)) for account in accounts)
+
+
+def held_by(requirement: Requirement) -> str:
+    """Who answers for the SPN today; empty where nobody looked."""
+    if requirement.holders:
+        return listed(requirement.holders)
+    if requirement.answers:
+        return f"HOST/ of {listed(requirement.answers)}"
+    return "" if requirement.holders is None else "nobody"
+
+
+def shortened(file: str, server: Server | None) -> str:
+    """A file as seen from the server's own source, which the heading names."""
+    source = "" if server is None else server.source
+    for separator in ("/", "\\"):
+        if source and file.startswith(source.rstrip(separator) + separator):
+            return printable(file[len(source.rstrip(separator)) + 1 :])
+    return printable(re.split(r"[/\\]", file)[-1] if file == source else file)
+
+
+def at_line(file: str | None, line: int | None, server: Server | None) -> str:
+    """`applicationHost.config:212`; empty where there is no file."""
+    if file is None:
+        return ""
+    return shortened(file, server) if line is None else f"{shortened(file, server)}:{line}"
+
+
+def _origin(origin: Origin | None, server: Server | None) -> str:
+    if origin is None:
+        return ""
+    return f" ({'default' if origin.file is None else at_line(origin.file, origin.line, server)})"
+
+
+def settings_told(auth: WindowsAuth, origins: Origins, server: Server | None) -> tuple[str, str]:
+    """The two settings that decide, with the line that sets each."""
+    return (
+        f"useKernelMode={str(auth.kernel_mode).lower()}{_origin(origins.kernel_mode, server)}",
+        f"useAppPoolCredentials={str(auth.pool_credentials).lower()}{_origin(origins.pool_credentials, server)}",
+    )
+
+
+def pool_told(application: Application, server: Server | None) -> str:
+    """The pool with its identity, and the line that sets it."""
+    if application.pool is None:
+        return "no application pool"
+    account = "" if application.pool_account is None else f" {printable(str(application.pool_account))}"
+    identity = printable(application.identity_type or "unknown identity")
+    return f"pool {printable(application.pool)}: {identity}{account}{_origin(application.origins.identity_type, server)}"
+
+
+def rule_told(rule_id: str) -> str:
+    """A row of the table as a sentence."""
+    row = _RULES.get(rule_id)
+    if row is None:
+        return printable(rule_id)
+    who = "the computer" if row.decrypts == "computer" else "the pool account"
+    spn = "needs an HTTP/ SPN" if row.spn == "explicit" else "is covered by HOST/"
+    article = "a" if row.name == "custom name" else "the computer's"
+    return f"{row.id}: {who} decrypts; {article} {row.name} {spn} ({row.comment})"
+
+
+def why_not(auth: WindowsAuth | None, origins: Origins, server: Server | None) -> str:
+    """Why an application does not negotiate."""
+    if auth is None:
+        return "IIS refuses the configuration here (see the findings)"
+    if not auth.enabled:
+        return f"Windows authentication is off{_origin(origins.enabled, server)}"
+    if not any(fold(name).partition(":")[0] == "negotiate" for name in auth.providers):
+        names = ", ".join(map(printable, auth.providers))
+        return f"no Negotiate among the providers: {names or 'none'}{_origin(origins.providers, server)}"
+    return "it does not serve http or https"
+
+
+def place_told(place: Place, server: Server | None) -> str:
+    """A directory below an application that has settings of its own."""
+    if place.windows_auth is None or not place.negotiates:
+        return why_not(place.windows_auth, place.origins, server)
+    who = "nobody that can be named" if place.decrypts_as is None else printable(str(place.decrypts_as))
+    row = f" ({place.rule})" if place.rule else ""
+    return "; ".join((f"{who} decrypts{row}", *settings_told(place.windows_auth, place.origins, server)))
+
+
+def subject(finding: Finding) -> str:
+    """What a finding is about, shortly: the SPN, the site with its path."""
+    site = "" if finding.site is None else f"{finding.site} {finding.path or ''}".rstrip()
+    account = str(finding.account) if finding.account is not None and finding.spn is None and not site else ""
+    return printable("  ".join(part for part in (str(finding.spn or ""), site, account) if part))
+
+
+# -- sentences with a command in them ------------------------------------------------------------------------------
+
+_COMMAND = re.compile(
+    r"(?:^|(?<=: ))(?:setspn|%windir%\\System32\\inetsrv\\appcmd\.exe)(?: (?:\"[^\"]*\"|[^\s\"(]\S*))+|(?<=: )\[\[.*"
+)
+
+
+class Piece(NamedTuple):
+    """A part of a sentence; `command`: it is to be copied as it stands, and never broken."""
+
+    text: str
+    command: bool
+
+
+def pieces(sentence: str) -> Sequence[Piece]:
+    """A sentence taken apart into words and commands."""
+    found: list[Piece] = []
+    position = 0
+    for match in _COMMAND.finditer(sentence):
+        found.append(Piece(printable(sentence[position : match.start()].strip()), False))
+        found.append(Piece(printable(match[0]), True))
+        position = match.end()
+    found.append(Piece(printable(sentence[position:].strip()), False))
+    return [piece for piece in found if piece.text]

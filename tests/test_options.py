@@ -1,0 +1,193 @@
+"""The farm file and the file of accepted findings: what they mean, and that no slip in them passes unseen."""
+
+from datetime import date
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from agent.accept import Acceptance, accept
+from agent.errors import UsageError
+from agent.model import Finding
+from agent.names import AccountName, host_name, spn
+from agent.reach import FarmName
+from agent.sources.options import accept_file, farm_file
+
+FARM = """\
+    [[name]]
+    host = "portal.test.com"        # what clients type
+    servers = ["IIS01", "iis02.test.com."]
+    site = "Intranet"
+    proxy = "terminates-tls"
+
+    [[name]]
+    host = "bücher.test.com"
+    servers = ["IIS03"]
+"""
+ACCEPT = """\
+    [[accept]]
+    id = "spn-missing"
+    subject = "HTTP/old.test.com"
+    reason = "retired in spring"
+    until = 2027-01-31
+"""
+
+
+def written(folder: Path, text: str | bytes) -> Path:
+    path = folder / "options.toml"
+    path.write_bytes(text if isinstance(text, bytes) else dedent(text).encode())
+    return path
+
+
+def refusal(folder: Path, text: str | bytes, reader: object = farm_file) -> str:
+    path = written(folder, text)
+    assert callable(reader)
+    with pytest.raises(UsageError) as caught:
+        reader(path)
+    return str(caught.value).replace(str(path), "FILE")
+
+
+def test_farm_file(tmp_path: Path) -> None:
+    assert farm_file(written(tmp_path, FARM)) == (
+        FarmName(
+            host=host_name("portal.test.com"),
+            servers=("IIS01", "iis02.test.com"),
+            site="Intranet",
+            proxy="terminates-tls",
+        ),
+        FarmName(host=host_name("xn--bcher-kva.test.com"), servers=("IIS03",)),
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_as_windows_editors_write_it(tmp_path: Path, encoding: str) -> None:
+    assert len(farm_file(written(tmp_path, dedent(FARM).encode(encoding)))) == 2
+
+
+def test_no_entry_is_no_fault(tmp_path: Path) -> None:
+    assert farm_file(written(tmp_path, "# nothing yet\n")) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[name]\n", "FILE:1: not TOML"),
+        ("a = 1\n\n[[name]]\nhost=\n", "FILE:4: not TOML"),
+        ("x = " + "[" * 50_000, "FILE: not TOML: nested too deeply"),
+        ("x = " + "9" * 5_000, "not TOML"),
+        (b"\n\xff\n", "FILE:2: not UTF-8 text"),
+        ("[[names]]\n", "FILE: unknown key 'names'; known: name"),
+        ("[name]\nhost = 'a.b'\n", "FILE: name must be written as [[name]]"),
+        ("name = ['a']\n", "name must be written as [[name]]"),
+        ("\n[[name]]\nhost = 'a.b'\nserver = ['x']\n", "FILE:2: [[name]]: unknown key 'server'; known: host, servers"),
+        ("[[name]]\nservers = ['x']\n", "FILE:1: [[name]]: host is missing"),
+        ("[[name]]\nhost = 3\n", "host must be a text"),
+        ("[[name]]\nhost = 'a.b'\n", "servers must be a list of server names"),
+        ("[[name]]\nhost = 'a.b'\nservers = []\n", "servers must be a list of server names"),
+        ("[[name]]\nhost = 'a.b'\nservers = ['x y']\n", "'x y' in servers is not a server name"),
+        ("[[name]]\nhost = 'a.b'\nservers = [1]\n", "'1' in servers is not a server name"),
+        ("[[name]]\nhost = 'http://a.b'\nservers = ['x']\n", "host 'http://a.b' is not a host name"),
+        ("[[name]]\nhost = '10.0.0.1'\nservers = ['x']\n", "is an address"),
+        ("[[name]]\nhost = '*.a.b'\nservers = ['x']\n", "a wildcard names no host"),
+        ("[[name]]\nhost = 'a.b'\nservers = ['x']\nproxy = 'tls'\n", "proxy must be terminates-tls or passthrough"),
+        ("[[name]]\nhost = 'a.b'\nservers = ['x']\nsite = ' '\n", "site must be a text that is not empty"),
+        ("name = [{host = 'a.b', servers = ['x']}, {host = ''}]\n", "FILE, entry 2: [[name]]: host must be"),
+    ],
+)
+def test_slip_in_a_farm_file(tmp_path: Path, text: str | bytes, said: str) -> None:
+    assert said in refusal(tmp_path, text)
+
+
+def test_second_entry_is_named_by_its_line(tmp_path: Path) -> None:
+    assert refusal(tmp_path, FARM.replace('"IIS03"', "")).startswith("FILE:7: ")
+
+
+@pytest.mark.parametrize("name", ["absent.toml", "."])
+def test_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        farm_file(tmp_path / name)
+
+
+def test_accept_file(tmp_path: Path) -> None:
+    assert accept_file(written(tmp_path, ACCEPT)) == (
+        Acceptance(id="spn-missing", subject="HTTP/old.test.com", reason="retired in spring", until=date(2027, 1, 31)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("spn-missing", "spn-mising"), "FILE:1: [[accept]]: there is no finding 'spn-mising'"),
+        (('reason = "retired in spring"', ""), "reason is missing"),
+        (("retired in spring", ""), "reason must be a text that is not empty"),
+        (("2027-01-31", '"2027-01-31"'), "until must be a date without quotes"),
+        (("2027-01-31", "2027-01-31T10:00:00Z"), "until must be a date without quotes"),
+        (("2027-01-31", "2027-02-31"), "FILE:5: not TOML"),
+        (("until", "expires"), "unknown key 'expires'; known: id, subject, reason, until"),
+    ],
+)
+def test_slip_in_an_accept_file(tmp_path: Path, change: tuple[str, str], said: str) -> None:
+    assert said in refusal(tmp_path, dedent(ACCEPT).replace(*change), accept_file)
+
+
+# -- accepting -----------------------------------------------------------------------------------------------------
+
+TODAY = date(2026, 11, 22)
+FOUND = Finding(
+    id="spn-misplaced",
+    severity="error",
+    server="IIS01",
+    servers=("IIS01", "IIS02"),
+    site="Intranet",
+    spn=spn("HTTP/intranet.test.com"),
+    account=AccountName("TEST", "contososvc"),
+    message="...",
+)
+
+
+def accepted(
+    subject: str, finding: Finding = FOUND, until: date | None = None, kind: str = "spn-misplaced"
+) -> str | None:
+    acceptance = Acceptance(id=kind, subject=subject, reason="known", until=until)
+    (result,) = accept([finding], [acceptance], TODAY)
+    return result.accepted
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "iis01",
+        "IIS02",
+        "intranet",
+        "IIS02/Intranet",
+        "http/INTRANET.test.com",
+        r"test\ContosoSvc",
+        "*",
+        "IIS*/Intranet",
+    ],
+)
+def test_subject_that_is_meant(subject: str) -> None:
+    assert accepted(subject) == "known"
+
+
+@pytest.mark.parametrize("subject", ["IIS0", "IIS03", "IIS01/Intra", "HTTP/intranet?test.com", "HTTP/*.test.org", ""])
+def test_subject_that_is_not_meant(subject: str) -> None:
+    assert accepted(subject) is None
+
+
+def test_other_finding_stays_open() -> None:
+    assert accepted("*", kind="spn-missing") is None
+
+
+def test_last_day_counts_and_the_day_after_does_not() -> None:
+    assert accepted("*", until=TODAY) == "known"
+    assert accepted("*", until=date(2026, 11, 21)) is None
+
+
+def test_first_acceptance_that_counts_gives_the_reason_and_the_order_stays() -> None:
+    other = Finding(id="spn-missing", severity="warning", server=None, message="...")
+    expired = Acceptance(id="spn-misplaced", subject="*", reason="old", until=date(2020, 1, 1))
+    counts = Acceptance(id="spn-misplaced", subject="IIS01", reason="first")
+    later = Acceptance(id="spn-misplaced", subject="*", reason="second")
+    results = accept([other, FOUND], [expired, counts, later], TODAY)
+    assert [(result.id, result.accepted) for result in results] == [("spn-missing", None), ("spn-misplaced", "first")]
