@@ -131,9 +131,9 @@ class AuthenticationPaths:
 
     # -- results -----------------------------------------------------------------------------------------------
 
-    def at(self, path: str, application: str) -> Auth:
-        """The effective section at a folded path, seen from the application that serves it."""
-        return _auth(self._state(path, application), path)
+    def at(self, path: str, application: str | None = None) -> Auth:
+        """The effective section at a folded path, seen from the application (folded path) that serves it."""
+        return _auth(self._state(path, self._owner(path) if application is None else application), path)
 
     def places(self, application: str) -> tuple[tuple[str, Auth], ...]:
         """The paths below an application where something of its own is set, relative to the site's root."""

@@ -49,6 +49,22 @@ class Case:
         return {ApplicationRef(a.server, a.site, a.path): a for a in self.applications}
 
     @cached_property
+    def judged_at(self) -> dict[tuple[Spn, AccountName | None], Judged]:
+        return {(judged.requirement.spn, judged.requirement.account): judged for judged in self.judged}
+
+    @cached_property
+    def _by_application(self) -> dict[ApplicationRef, list[Judged]]:
+        index: dict[ApplicationRef, list[Judged]] = {}
+        for judged in self.judged:
+            for reference in judged.requirement.applications:
+                index.setdefault(reference, []).append(judged)
+        return index
+
+    def judged_for(self, application: Application) -> list[Judged]:
+        """What one application requires."""
+        return self._by_application.get(ApplicationRef(application.server, application.site, application.path), [])
+
+    @cached_property
     def own_spns(self) -> dict[Spn, ServerView]:
         """`HTTP/` of every server's own names."""
         return {

@@ -31,15 +31,14 @@ def setspn(action: str, name: Spn, account: AccountName, *, computer: bool | Non
     return f"setspn {forest}{kind}{action} {_quoted(name.text)} {_quoted(text)}"
 
 
-def appcmd(site: str, path: str, setting: str, value: str) -> str | None:
-    """Set one windowsAuthentication attribute for one application, in applicationHost.config."""
+def appcmd(site: str, path: str, setting: str, value: str, *, in_web_config: bool = False) -> str | None:
+    """Set one windowsAuthentication attribute for one application, in applicationHost.config or its web.config."""
     place = f"{site}{path}".rstrip("/")
     if not is_safe(place):
         return None
-    return (
-        f'{APPCMD} set config "{place}" -section:system.webServer/security/authentication/windowsAuthentication '
-        f"/{setting}:{value} /commit:apphost"
-    )
+    section = "system.webServer/security/authentication/windowsAuthentication"
+    commit = "" if in_web_config else " /commit:apphost"
+    return f'{APPCMD} set config "{place}" -section:{section} /{setting}:{value}{commit}'
 
 
 def _quoted(text: str) -> str:

@@ -7,7 +7,7 @@ always "who holds this SPN?", never "does X hold it?".
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Literal
@@ -177,6 +177,11 @@ class Directory:
     def at(self, dn: str) -> Account | None:
         """The account with this distinguished name."""
         return self._by_dn.get(fold(dn))
+
+    def with_spns(self, spns: Mapping[str, tuple[Spn, ...]]) -> Directory:
+        """The same directory with other SPNs, given by account identity."""
+        changed = tuple(replace(a, spns=spns[a.identity]) if a.identity in spns else a for a in self.accounts)
+        return replace(self, accounts=changed)
 
     def covers(self, netbios_domain: str) -> bool:
         """Whether all of a domain was read, so that absence from it proves something."""

@@ -85,6 +85,11 @@ def effective(document: Document, snapshot: Snapshot) -> Configuration:
     return _Evaluation(document, snapshot).configuration()
 
 
+def authentication_paths(document: Document, snapshot: Snapshot) -> AuthenticationPaths:
+    """Effective windowsAuthentication of an applicationHost.config at any path, one that is no application too."""
+    return _Evaluation(document, snapshot).authentication_paths()
+
+
 # -- collections with defaults -------------------------------------------------------------------------------------
 
 
@@ -115,14 +120,23 @@ class _Evaluation:
 
     def configuration(self) -> Configuration:
         pools = self._pools()
-        sites = self._unique(self.sites, "site", "name")
+        sites = self._named_sites()
         self._check_ids(sites)
-        sites = [site for site in sites if site.attributes.get("name")]
-        content = Content(self.snapshot, self._mounts(sites), self.document.definitions)
+        content = self._content(sites)
         section = AuthenticationPaths(self.document, content, self._application_paths(sites))
         built = tuple([self._site(site, pools, section) for site in sites])
         looked = self.snapshot.machine.content_looked or not content.is_empty
         return Configuration(self.file, built, pools, tuple(self.notices), self._module_installed(), looked)
+
+    def authentication_paths(self) -> AuthenticationPaths:
+        sites = self._named_sites()
+        return AuthenticationPaths(self.document, self._content(sites), self._application_paths(sites))
+
+    def _named_sites(self) -> list[Node]:
+        return [site for site in self._unique(self.sites, "site", "name") if site.attributes.get("name")]
+
+    def _content(self, sites: list[Node]) -> Content:
+        return Content(self.snapshot, self._mounts(sites), self.document.definitions)
 
     def _module_installed(self) -> bool | None:
         modules = self.document.section(GLOBAL_MODULES)

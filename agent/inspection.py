@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -16,13 +16,15 @@ from agent.clients import CLIENTS, DEFAULT_CLIENTS, Client
 from agent.directory import AskDirectory, Directory
 from agent.effective import Configuration, effective
 from agent.errors import MalformedError, UsageError
-from agent.farm import farm
+from agent.farm import contested, farm
 from agent.model import SCHEMA, Evidence, Finding, Problem, Report, Server, Severity, Status, Tool
 from agent.names import HostName, fold
 from agent.nameservice import AskNames, NameService
 from agent.parse import parse
+from agent.plan import plan
 from agent.reach import FarmName, names_of
 from agent.redirection import configuration_file
+from agent.repair import advice
 from agent.require import ServerView, question, require, server_view
 from agent.schema import APPLICATION_POOLS, SITES
 from agent.snapshot import Machine, Snapshot
@@ -180,7 +182,11 @@ _BREAKS = frozenset({"config-malformed", "content-unread"})
 
 def _report(case: Case, reads: Sequence[Read], sources: Sources, started: datetime) -> Report:
     servers = tuple(_server(read) for read in reads)
-    findings = accept(_ordered(_findings(case, reads)), sources.accepted, case.now.date())
+    today = case.now.date()
+    findings = accept(_ordered(_findings(case, reads)), sources.accepted, today)
+    planned = plan(case, findings)
+    findings = accept(_ordered((*findings, *planned.findings)), sources.accepted, today)
+    conflicting = contested(case)
     looked = (case.directory is None or case.directory.is_complete) and (
         case.service is None or not case.service.problems
     )
@@ -192,8 +198,12 @@ def _report(case: Case, reads: Sequence[Read], sources: Sources, started: dateti
         complete=looked and bool(servers) and all(server.status == "ok" for server in servers),
         servers=servers,
         applications=tuple(case.applications),
-        requirements=tuple(judged.requirement for judged in case.judged),
+        requirements=tuple(
+            j.requirement if j.requirement.spn in conflicting else replace(j.requirement, advice=advice(case, j))
+            for j in case.judged
+        ),
         findings=findings,
+        plan=planned.plan,
     )
 
 

@@ -111,7 +111,7 @@ class Requirement:
     """One SPN that must lead to one account, and what happens with it today.
 
     `account` is None where no account can serve. `holders` and `answers` are None when nobody looked.
-    `asked_by` names the client kinds asked about that send exactly this SPN.
+    `asked_by` names the client kinds asked about that send exactly this SPN; `advice` says what must be done.
     """
 
     spn: Spn
@@ -124,6 +124,7 @@ class Requirement:
     rule: str | None
     asked_by: tuple[str, ...]
     applications: tuple[ApplicationRef, ...]
+    advice: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

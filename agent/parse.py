@@ -76,7 +76,7 @@ class Document(NamedTuple):
     def section(self, path: str) -> Node | None:
         """The section at the level of the file itself."""
         for location in self.locations:
-            if location.path in {"", "."}:
+            if not location.path:
                 for name, node in location.sections:
                     if name == path:
                         return node
@@ -186,8 +186,11 @@ def _is_secret(name: str, value: str) -> bool:
     return value.startswith("[enc:") or fold(name).endswith("password")
 
 
+_SECRET_ELEMENT = "environmentVariables"  # of an application pool: names are free there, and values may be passwords
+
+
 def _node(element: etree._Element, lines: _Lines) -> Node:
-    children = tuple([_node(child, lines) for child in element]) if len(element) else ()
+    children = tuple([_node(child, lines) for child in element if child.tag != _SECRET_ELEMENT]) if len(element) else ()
     attributes = cast("Mapping[str, str]", element.attrib)
     shown = {name: value for name, value in attributes.items() if not _is_secret(name, value)}
     return Node(_local(element.tag), shown, lines[element], children)
@@ -216,6 +219,8 @@ class _Reader:
             if name == "location":
                 locations.append(self._location(child))
             elif name == "configSections":
+                if child is not root[0]:
+                    self.faults.append(Fault(self.lines[child], "<configSections> stands once, and before all else"))
                 self._definitions(child, "")
             else:
                 body.extend(self._sections(child, name, ""))
@@ -224,11 +229,15 @@ class _Reader:
 
     def _location(self, element: etree._Element) -> Location:
         path = element.get("path", "")
+        path = "" if path == "." else path
         line = self.lines[element]
         self._check_location(element, path, line)
         sections = [found for child in element for found in self._sections(child, _local(child.tag), path)]
+        if (reason := _path_fault(path)) is not None:
+            self.faults.append(Fault(line, f"location path '{printable(path)}' is not understood: {reason}"))
+            sections = []
         inherit = _BOOLEANS.get(fold(element.get("inheritInChildApplications", "true")), True)
-        return Location("" if path == "." else path, line, _override(element), inherit, tuple(sections))
+        return Location(path, line, _override(element), inherit, tuple(sections))
 
     def _check_location(self, element: etree._Element, path: str, line: int) -> None:
         for name in element.attrib:
@@ -238,8 +247,9 @@ class _Reader:
             self.faults.append(Fault(line, "both allowOverride and overrideMode on one <location>", path))
         if fold(element.get("overrideMode", "inherit")) not in _MODES:
             self.faults.append(Fault(line, "overrideMode must be one of Allow, Deny, Inherit", path))
-        if (reason := _path_fault(path)) is not None:
-            self.faults.append(Fault(line, f"location path '{printable(path)}' is not understood: {reason}"))
+        for name in ("allowOverride", "inheritInChildApplications"):
+            if fold(element.get(name, "true")) not in _BOOLEANS:
+                self.faults.append(Fault(line, f"{name} must be true or false", path))
 
     def _sections(self, element: etree._Element, path: str, location: str) -> Iterator[tuple[str, Node]]:
         if path in READ_SECTIONS:
@@ -281,8 +291,6 @@ def _override(element: etree._Element) -> str | None:
 
 def _path_fault(path: str) -> str | None:
     """Why .NET refuses a location path (BaseConfigurationRecord); IIS's own wording is not documented."""
-    if path in {"", "."}:
-        return None
     if path.startswith("/") or path.endswith("/") or "//" in path:
         return "it has an empty segment"
     if "\\" in path:

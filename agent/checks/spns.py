@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 from datetime import timedelta
 
-from agent import repair
 from agent.case import Case, Judged, finding
 from agent.directory import Account
 from agent.farm import contested
 from agent.identity import in_domain
 from agent.model import Application, Finding, Requirement, Severity
 from agent.names import AccountName, HostName, Spn, fold, host_name, http_spn, printable, spn, spn_fault
+from agent.repair import applications_of, delete, only_own_names, remedy
 from agent.verdict import is_account
 
 LONG_UNUSED = timedelta(days=180)
@@ -42,9 +42,9 @@ def outcomes(case: Case) -> Iterator[Finding]:
         elif judged.wanted.variant_of or requirement.need == "port-variant":
             yield _variant(case, judged)
         elif requirement.asked_by or broken.intersection(requirement.applications):
-            yield from _plain(case, requirement)
+            yield from _plain(case, judged)
         elif requirement.outcome in BROKEN:
-            yield _unasked(case, requirement)
+            yield _unasked(case, judged)
 
 
 def _contested_duplicate(requirement: Requirement) -> Iterator[Finding]:
@@ -54,52 +54,42 @@ def _contested_duplicate(requirement: Requirement) -> Iterator[Finding]:
         yield _about(requirement, "spn-duplicate", message, fix)
 
 
-def _applications(case: Case, requirement: Requirement) -> list[Application]:
-    return [case.application_at[reference] for reference in requirement.applications]
-
-
-def _plain(case: Case, requirement: Requirement) -> Iterator[Finding]:
-    applications = _applications(case, requirement)
+def _plain(case: Case, judged: Judged) -> Iterator[Finding]:
+    requirement = judged.requirement
+    fix = remedy(case, judged).sentences
     if requirement.outcome == "duplicate":
-        yield _about(
-            requirement,
-            "spn-duplicate",
-            f"{requirement.spn} leads to {len(requirement.answers or ())} accounts "
-            f"({_listed(requirement.answers)}): clients get no ticket and use NTLM, or one that cannot be decrypted",
-            repair.duplicate(case, requirement),
+        message = (
+            f"{requirement.spn} leads to {len(requirement.answers or ())} accounts ({_listed(requirement.answers)}): "
+            "clients get no ticket and use NTLM, or one that cannot be decrypted"
         )
+        yield _about(requirement, "spn-duplicate", message, fix)
     elif requirement.outcome == "modified":
-        yield _modified(case, requirement, applications)
+        yield _modified(requirement, fix)
     else:
-        yield _about(
-            requirement,
-            "spn-missing",
-            f"nobody answers for {requirement.spn}: users notice nothing, they are silently logged on with NTLM",
-            repair.missing(case, requirement),
-        )
-        yield from _port_only(case, requirement)
+        message = f"nobody answers for {requirement.spn}: users notice nothing, they are silently logged on with NTLM"
+        yield _about(requirement, "spn-missing", message, fix)
+        yield from _port_only(case, requirement, fix)
 
 
-def _modified(case: Case, requirement: Requirement, applications: list[Application]) -> Finding:
+def _modified(requirement: Requirement, fix: tuple[str, ...]) -> Finding:
     decrypting = f"{requirement.account} decrypts"
     effect = "KRB_AP_ERR_MODIFIED: users get three prompts, then 401"
     if requirement.holders:
         message = f"{requirement.spn} is on {requirement.holders[0]}, but {decrypting}: {effect}"
-        return _about(requirement, "spn-misplaced", message, repair.wrong_holder(case, requirement, applications))
+        return _about(requirement, "spn-misplaced", message, fix)
     host = f"HOST/{requirement.spn.instance} on {_listed(requirement.answers)}"
     message = f"no account has {requirement.spn}, so {host} answers, but {decrypting}: {effect}"
-    return _about(requirement, "spn-shadowed-by-host", message, repair.shadowed(case, requirement, applications))
+    return _about(requirement, "spn-shadowed-by-host", message, fix)
 
 
-def _port_only(case: Case, requirement: Requirement) -> Iterator[Finding]:
+def _port_only(case: Case, requirement: Requirement, fix: tuple[str, ...]) -> Iterator[Finding]:
     if case.directory is None:
         return
-    ports = {port for a in _applications(case, requirement) for port in _ports(case, a)}
+    ports = {port for a in applications_of(case, requirement) for port in _ports(case, a)}
     for port in sorted(ports):
         name = http_spn(requirement.spn.host, port)
         if case.directory.holders(name):
             message = f"only {name} is registered: clients ask for {requirement.spn}, without the port"
-            fix = repair.missing(case, requirement)
             yield _about(requirement, "spn-port-only", message, fix)
 
 
@@ -113,7 +103,7 @@ def _variant(case: Case, judged: Judged) -> Finding:
     requirement = judged.requirement
     asking = ", ".join(requirement.asked_by) or "some clients"
     typed = ", ".join(host.text for host in judged.wanted.variant_of)
-    why = f"{typed} is an alias of it" if typed else "they include the port"
+    why = f"that is what they make of {typed}" if typed else "they include the port"
     ends = {"modified": "KRB_AP_ERR_MODIFIED: three prompts, then 401", "duplicate": "NTLM or 401"}
     default = {client.name for client in case.clients if client.default}
     bad = requirement.outcome in BROKEN and bool(default.intersection(requirement.asked_by))
@@ -122,29 +112,18 @@ def _variant(case: Case, judged: Judged) -> Finding:
         requirement,
         "client-spn-variant",
         f"{asking} ask for {requirement.spn}, because {why}, and get {ends.get(requirement.outcome, 'NTLM')}{who}",
-        _variant_fix(case, requirement, judged.wanted.variant_of),
+        remedy(case, judged).sentences,
         severity="error" if bad else "warning",
     )
 
 
-def _variant_fix(case: Case, requirement: Requirement, typed: tuple[HostName, ...]) -> tuple[str, ...]:
-    if requirement.account is None:
-        return ()
-    if not typed:
-        return (repair.add(case, requirement.spn, requirement.account), repair.PURGE)
-    record = f"Replace the CNAME of {', '.join(host.text for host in typed)} by an A record, and keep its own SPN."
-    if requirement.spn in case.own_spns:
-        return (record, f"Do not put {requirement.spn} on {requirement.account}: it would break WinRM on the server.")
-    return (record, f"Or {repair.add(case, requirement.spn, requirement.account)}")
-
-
-def _unasked(case: Case, requirement: Requirement) -> Finding:
+def _unasked(case: Case, judged: Judged) -> Finding:
+    requirement = judged.requirement
     message = (
         f"{requirement.spn} leads to {_listed(requirement.answers)}, {requirement.account} decrypts: the clients asked "
         "about send the full name, one that sends the short name as typed gets KRB_AP_ERR_MODIFIED"
     )
-    fix = repair.wrong_holder(case, requirement, _applications(case, requirement))
-    return _about(requirement, "client-spn-variant", message, fix, severity="warning")
+    return _about(requirement, "client-spn-variant", message, remedy(case, judged).sentences, severity="warning")
 
 
 def _about(
@@ -207,7 +186,7 @@ def _planned_elsewhere(case: Case, requirement: Requirement) -> bool:
         return False
     if requirement.account in case.computer_accounts:
         return False
-    return requirement.outcome == "unchecked" or not repair.only_own_names(case, _applications(case, requirement))
+    return requirement.outcome == "unchecked" or not only_own_names(case, applications_of(case, requirement))
 
 
 def _is_pool_account(case: Case, holder: Account) -> bool:
@@ -238,7 +217,7 @@ def malformed(case: Case) -> Iterator[Finding]:
         for name in account.spns:
             reason = spn_fault(name.text) if fold(name.text).startswith("http") else None
             if reason is not None and (host := concerning.host(name.text)) is not None:
-                line = repair.delete(case, name, account.name) if name.text.isascii() else ""
+                line = delete(case, name, account.name).sentence if name.text.isascii() else ""
                 yield finding(
                     "spn-malformed",
                     f"'{printable(name.text)}' on {account.name} never matches {http_spn(host)}: {reason}",
@@ -304,7 +283,7 @@ def stale(case: Case) -> Iterator[Finding]:
                 spn=requirement.spn,
                 account=requirement.account,
                 holders=(holder.name,),
-                fix=(repair.delete(case, requirement.spn, holder.name),) if requirement.holders else (),
+                fix=(delete(case, requirement.spn, holder.name).sentence,) if requirement.holders else (),
             )
 
 

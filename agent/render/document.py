@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from functools import cache
 from operator import attrgetter
 from typing import cast
 
@@ -29,19 +28,21 @@ def plain(value: object) -> object:
         return str(value)
     if kind is tuple or kind is list:
         return [plain(item) for item in cast("tuple[object, ...]", value)]
-    names, values = _fields(kind)
+    names, values = _FIELDS.get(kind) or _learn(kind)
     return dict(zip(names, map(plain, values(value)), strict=True))
 
 
-@cache
-def _fields(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]:
-    """The keys of a dataclass or NamedTuple, and what reads their values."""
-    names = tuple(getattr(kind, "__dataclass_fields__", None) or getattr(kind, "_fields", ()))
+_Fields = tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]
+_FIELDS: dict[type, _Fields] = {}
+
+
+def _learn(kind: type) -> _Fields:
+    """The keys of a dataclass or NamedTuple, and what reads their values; looked up once for a class."""
+    names: tuple[str, ...] = tuple(getattr(kind, "__dataclass_fields__", getattr(kind, "_fields", ())))
     if not names:
         raise TypeError(f"{kind.__name__} is no object of the report")
-    if len(names) == 1:
-        return names, lambda value: (getattr(value, names[0]),)
-    return names, attrgetter(*names)
+    _FIELDS[kind] = (names, attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),))
+    return _FIELDS[kind]
 
 
 def to_json(report: Report) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from agent.model import Application, Finding, Report, Requirement
 from agent.names import AccountName, printable
-from agent.render.wording import Overview, reference, servers_of
+from agent.render.wording import Overview, reference, rule_of, servers_of
 
 ENCODING = "utf-8-sig"
 """For files: without the mark Excel reads UTF-8 as the code page of the day."""
@@ -46,7 +46,7 @@ def to_csv(report: Report) -> str:
 
 def _cell(text: str) -> str:
     """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else printable(text)
+    return f"'{printable(text)}" if text.startswith(_FORMULA) else printable(text)
 
 
 def _rows(overview: Overview) -> Iterator[list[str]]:
@@ -75,7 +75,7 @@ def _requirement(requirement: Requirement, application: Application, findings: l
         _holders(requirement.holders),
         requirement.outcome,
         application.decryption,
-        requirement.rule or "",
+        rule_of(requirement, application) or "",
         *_told(findings),
     ]
 

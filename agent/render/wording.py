@@ -180,7 +180,18 @@ def pool_told(application: Application, server: Server | None) -> str:
         return "no application pool"
     account = "" if application.pool_account is None else f" {printable(str(application.pool_account))}"
     identity = printable(application.identity_type or "unknown identity")
-    return f"pool {printable(application.pool)}: {identity}{account}{_origin(application.origins.identity_type, server)}"
+    return (
+        f"pool {printable(application.pool)}: {identity}{account}{_origin(application.origins.identity_type, server)}"
+    )
+
+
+def rule_of(requirement: Requirement, application: Application) -> str | None:
+    """The row by which an application needs an SPN; others may need the same one by another row."""
+    row = _RULES.get(requirement.rule or "")
+    auth = application.windows_auth
+    if row is None or auth is None or row.kernel_mode != auth.kernel_mode:
+        return application.rule
+    return application.rule if row.pool_credentials not in {None, auth.pool_credentials} else row.id
 
 
 def rule_told(rule_id: str) -> str:
@@ -216,16 +227,21 @@ def place_told(place: Place, server: Server | None) -> str:
 
 
 def subject(finding: Finding) -> str:
-    """What a finding is about, shortly: the SPN, the site with its path."""
-    site = "" if finding.site is None else f"{finding.site} {finding.path or ''}".rstrip()
-    account = str(finding.account) if finding.account is not None and finding.spn is None and not site else ""
-    return printable("  ".join(part for part in (str(finding.spn or ""), site, account) if part))
+    """Where a finding is, shortly: the site with its path."""
+    return "" if finding.site is None else printable(f"{finding.site} {finding.path or ''}".rstrip())
+
+
+def servers_told(finding: Finding, server: Server | None) -> str:
+    """The servers a finding is about, where the page does not stand at one."""
+    return "" if server is not None else printable(", ".join(servers_of(finding)))
 
 
 # -- sentences with a command in them ------------------------------------------------------------------------------
 
 _COMMAND = re.compile(
-    r"(?:^|(?<=: ))(?:setspn|%windir%\\System32\\inetsrv\\appcmd\.exe)(?: (?:\"[^\"]*\"|[^\s\"(]\S*))+|(?<=: )\[\[.*"
+    r"(?:^|(?<=: ))(?:setspn|dnscmd|klist|%windir%\\\S+|[A-Z][a-z]+-[A-Z][A-Za-z]+)(?= )"  # the program
+    r'(?: (?:"[^"]*"|[^\s"(]\S*))+'  # its arguments; words in brackets behind them are about it
+    r"|(?<=: )\[\[.*"  # a piece of TOML
 )
 
 

@@ -19,7 +19,7 @@ from typing import NamedTuple, Protocol
 from agent.errors import MalformedError, SourceError, UsageError
 from agent.names import fold, printable
 from agent.parse import Node, parse
-from agent.redirection import APPLICATION_HOST, REDIRECTION_FILE, configuration_file, redirection
+from agent.redirection import REDIRECTION_FILE, configuration_file, redirection
 from agent.schema import READ_SECTIONS, SITES
 from agent.snapshot import Machine, Membership, Snapshot, SourceFile, file_key
 from agent.sources.snapshot import is_folder, is_link, load
@@ -49,7 +49,7 @@ def read(windows: Windows | None = None) -> Snapshot:
         windows = _this_windows()
     machine = replace(windows.machine(), environment=windows.environment(), collected_at=datetime.now(UTC))
     folder = configuration_folder(windows.environment())
-    files = {name: _load(windows, f"{folder}\\{name}") for name in (APPLICATION_HOST, REDIRECTION_FILE)}
+    files = {fold(name): _load(windows, f"{folder}\\{name}") for name in ("applicationHost.config", REDIRECTION_FILE)}
     if files[REDIRECTION_FILE].error == _ABSENT:
         del files[REDIRECTION_FILE]
     found = Snapshot(source="this server", machine=machine, files=files)
@@ -85,13 +85,13 @@ def _expanded(path: str, environment: Mapping[str, str]) -> str | None:
     return _VARIABLE.sub(lambda match: known[fold(match[1])], path)
 
 
-_ABSENT = "no such file"
+_ABSENT, _DENIED = "no such file", "access denied"  # as agent.sources.snapshot.load says it
 
 
 def _load(windows: Windows, physical: str) -> SourceFile:
     file = load(windows.real(physical), printable(physical))
-    if file.error == "access denied":
-        return file._replace(error="access denied: it takes an elevated prompt (Run as administrator)")
+    if file.error == _DENIED:
+        return file._replace(error=f"{_DENIED}: it takes an elevated prompt (Run as administrator)")
     return file
 
 
@@ -197,8 +197,7 @@ class _Search:
         except OSError as error:
             if isinstance(error, FileNotFoundError) and place.may_be_absent:
                 return []
-            why = "access denied" if isinstance(error, PermissionError) else str(error.strerror or error)
-            self._leave_out(place, why)
+            self._leave_out(place, _in_words(error))
             return []
 
     def _take(self, physical: str, key: str) -> None:
@@ -209,6 +208,12 @@ class _Search:
         self.files[f"{key}/web.config"] = file
         for source in _sources(file):
             self.files[f"{key}/{fold(source)}".replace("\\", "/")] = _load(self.windows, rf"{physical}\{source}")
+
+
+def _in_words(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "not found"
+    return _DENIED if isinstance(error, PermissionError) else str(error.strerror or error)
 
 
 def _inner(place: _Place, entry: os.DirEntry[str]) -> _Place | None:

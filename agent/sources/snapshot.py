@@ -56,22 +56,26 @@ class _WrongError(Exception):
 def expand(patterns: Sequence[str]) -> list[Path]:
     """The servers that TARGETs name, each once: files, snapshot folders, what a folder of snapshots holds.
 
-    A folder without any configuration stays a target, so that `read` can say so. Raises UsageError for a TARGET
-    that names nothing.
+    What does not exist and a folder without any configuration stay targets, so that `read` can say so. Raises
+    UsageError for a pattern that matches nothing. A POSIX shell expands `*` itself: among several TARGETs, files
+    that are evidently no server are left out as well.
     """
     found: dict[str, Path] = {}
     for pattern in patterns:
         for path in _matches(pattern):
             for target in _targets(path):
                 found.setdefault(os.path.normcase(os.path.realpath(target)), target)
-    return list(found.values())
+    servers = [path for path in found.values() if not (path.is_file() and _is_no_server(path.name))]
+    return servers if servers and len(patterns) > 1 else list(found.values())
 
 
 def _matches(pattern: str) -> list[Path]:
+    if not pattern or "\0" in pattern:
+        raise UsageError(f"no file or folder can be called '{printable(pattern)}'")
     if os.path.lexists(pattern):
         return [Path(pattern)]
     if "*" not in pattern and "?" not in pattern:
-        raise UsageError(f"no such file or folder: '{printable(pattern)}'")
+        return [Path(pattern)]
     literal_brackets = pattern.replace("[", "[[]")
     names = sorted(glob.glob(literal_brackets))  # noqa: PTH207  pathlib refuses absolute patterns
     servers = [Path(name) for name in names if not _is_no_server(Path(name).name)]

@@ -1,0 +1,218 @@
+"""Findings -> ordered, reversible steps. Never runs anything; every step says which finding it serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from agent.case import Case, finding
+from agent.directory import Directory
+from agent.model import Alternative, Blocked, Finding, Plan, Step, StepKind
+from agent.names import AccountName, Spn
+from agent.repair import Action, Remedy, Way, delete, farm_remedy, remedy
+from agent.verdict import is_account
+
+REQUIREMENT_FINDINGS = frozenset(
+    {"spn-missing", "spn-misplaced", "spn-shadowed-by-host", "spn-duplicate", "spn-port-only", "client-spn-variant"}
+)
+FARM_FINDINGS = frozenset({"farm-machine-identity", "farm-nodes-differ"})
+UNREPAIRABLE = {
+    "spn-conflict": "no setspn can satisfy two accounts: choose one of the ways that the finding names",
+    "account-disabled": "enable the account, or run the pool as another one",
+    "gmsa-server-not-allowed": "the owner of the gMSA must let the server read its password",
+    "local-account-decrypts": "the pool's identity must change first",
+    "not-domain-joined": "Kerberos needs a domain",
+    "section-locked": "the configuration must be corrected first",
+    "config-invalid": "the configuration must be corrected first",
+    "config-malformed": "the file must be corrected first",
+}
+
+_RANK: Mapping[StepKind, int] = {"dns": 0, "iis-setting": 1, "spn-delete": 2, "spn-add": 3, "manual": 4}
+"""A delete stands before an add: while the old value is visible on a global catalog the add is refused (R4.12)."""
+
+
+class Planned(NamedTuple):
+    """The plan, and the findings that only a plan brings."""
+
+    plan: Plan
+    findings: tuple[Finding, ...]
+
+
+def plan(case: Case, findings: Iterable[Finding]) -> Planned:
+    """The recommended steps for every finding that a step can repair, other ways, and what stays blocked."""
+    draft = _Draft()
+    for found in findings:
+        if found.accepted is not None:
+            continue
+        offered = _remedy(case, found)
+        if offered is None:
+            if found.id in UNREPAIRABLE:
+                draft.block(found, UNREPAIRABLE[found.id])
+        elif not offered.ways:
+            draft.block(found, offered.blocked)
+        else:
+            draft.take(found, offered.ways)
+    steps = draft.steps()
+    return Planned(
+        Plan(steps=steps, alternatives=tuple(draft.alternatives), blocked=tuple(dict.fromkeys(draft.blocked))),
+        tuple(_refused(case, steps)),
+    )
+
+
+def _remedy(case: Case, found: Finding) -> Remedy | None:
+    if found.spn is None:
+        return None
+    if found.id in FARM_FINDINGS:
+        return farm_remedy(case, found.spn)
+    if found.id == "spn-malformed" and found.spn.text.isascii() and found.holders:
+        return Remedy((Way("the value never matches", (delete(case, found.spn, found.holders[0]),)),))
+    judged = case.judged_at.get((found.spn, found.account))
+    if found.id not in REQUIREMENT_FINDINGS or judged is None:
+        return None
+    if found.id == "spn-duplicate" and _is_contested(case, found):
+        return Remedy((), "first settle which account decrypts for this name everywhere")
+    return remedy(case, judged)
+
+
+def _is_contested(case: Case, found: Finding) -> bool:
+    accounts = {
+        judged.requirement.account
+        for judged in case.judged
+        if judged.requirement.spn == found.spn and judged.requirement.need in {"explicit", "covered"}
+    }
+    return len(accounts) > 1
+
+
+class _Draft:
+    """Collects actions once each; two findings may need the same one, and none may undo another."""
+
+    def __init__(self) -> None:
+        self.actions: dict[tuple[str, str], tuple[Action, str]] = {}
+        self.alternatives: list[Alternative] = []
+        self.blocked: list[Blocked] = []
+        self.touched: dict[tuple[Spn, AccountName], StepKind] = {}
+
+    def take(self, found: Finding, ways: tuple[Way, ...]) -> None:
+        first, *others = ways
+        if any(self._contradicts(action) for action in first.actions):
+            self.block(found, "its repair would undo that of another finding: settle the conflict by hand")
+            return
+        for action in first.actions:
+            self._note(action)
+            self.actions.setdefault((action.kind, action.command), (action, found.id))
+        for way in others:
+            steps = tuple(_ordered((action, found.id) for action in way.actions))
+            self.alternatives.append(Alternative(finding=found.id, why=way.why, steps=steps))
+
+    def _contradicts(self, action: Action) -> bool:
+        if action.spn is None or action.account is None or not action.kind.startswith("spn"):
+            return False
+        return self.touched.get((action.spn, action.account), action.kind) != action.kind
+
+    def _note(self, action: Action) -> None:
+        if action.spn is not None and action.account is not None:
+            self.touched[action.spn, action.account] = action.kind
+
+    def block(self, found: Finding, why: str) -> None:
+        self.blocked.append(Blocked(finding=found.id, why=f"{_about(found)}: {why}"))
+
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(_ordered(self.actions.values()))
+
+
+def _about(found: Finding) -> str:
+    place = f"{found.site or ''}{found.path or ''}"
+    return " ".join(part for part in (found.server or "", place, str(found.spn or "")) if part) or found.id
+
+
+def _ordered(actions: Iterable[tuple[Action, str]]) -> Iterator[Step]:
+    ranked = sorted(actions, key=lambda pair: _RANK[pair[0].kind])
+    for order, (action, served) in enumerate(ranked, start=1):
+        yield Step(
+            order=order,
+            kind=action.kind,
+            spn=action.spn,
+            account=action.account,
+            command=action.command,
+            rollback=action.rollback,
+            finding=served,
+        )
+
+
+# -- what a domain controller will refuse --------------------------------------------------------------------------
+
+
+def _refused(case: Case, steps: Iterable[Step]) -> Iterator[Finding]:
+    """Adds of `HTTP/x` where `HOST/x` is on another account: alias uniqueness (KB5008382, rule R4.13)."""
+    directory = case.directory
+    if directory is None:
+        return
+    for step in steps:
+        if step.kind != "spn-add" or step.spn is None or step.account is None:
+            continue
+        if step.spn.service not in directory.mapped_to_host:
+            continue
+        others = [
+            holder.name
+            for holder in directory.holders(step.spn.with_service("HOST"))
+            if not is_account(holder, step.account, directory)
+        ]
+        if others:
+            yield finding(
+                "plan-blocked-by-alias",
+                f"the DC refuses {step.spn} on {step.account} (error 0x21c7/8647, though setspn -Q shows nothing) from "
+                f"anyone but a full domain administrator, because HOST/{step.spn.instance} is on {others[0]}",
+                server=None,
+                spn=step.spn,
+                account=step.account,
+                holders=others,
+                fix=("Let a full domain administrator run the step.",),
+            )
+
+
+# -- the plan in memory --------------------------------------------------------------------------------------------
+
+
+def applied(directory: Directory, steps: Iterable[Step]) -> Directory:
+    """The directory after the SPN steps, in order. Raises ValueError where a step does not fit the state."""
+    spns = {account.identity: list(account.spns) for account in directory.accounts}
+    for step in steps:
+        if step.kind not in {"spn-delete", "spn-add"} or step.spn is None or step.account is None:
+            continue
+        held = spns[_identity(directory, step.account)]
+        if (step.spn in held) == (step.kind == "spn-add"):
+            raise ValueError(f"step {step.order} does not fit: {step.command}")
+        if step.kind == "spn-add":
+            held.append(step.spn)
+        else:
+            held.remove(step.spn)
+    return directory.with_spns({identity: tuple(held) for identity, held in spns.items()})
+
+
+def rolled_back(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The steps that take a plan back, last first."""
+    undone: dict[StepKind, StepKind] = {"spn-add": "spn-delete", "spn-delete": "spn-add"}
+    return tuple(
+        Step(
+            order=order,
+            kind=undone.get(step.kind, step.kind),
+            spn=step.spn,
+            account=step.account,
+            command=step.rollback,
+            rollback=step.command,
+            finding=step.finding,
+        )
+        for order, step in enumerate(reversed(list(steps)), start=1)
+    )
+
+
+def _identity(directory: Directory, name: AccountName) -> str:
+    for account in directory.accounts:
+        if is_account(account, name, directory):
+            return account.identity
+    raise ValueError(f"{name} is not in the directory")
+
+
+def repaired_by(steps: Iterable[Step]) -> frozenset[str]:
+    """The finding ids that the steps claim to repair."""
+    return frozenset(step.finding for step in steps if step.kind != "manual")

@@ -1,0 +1,151 @@
+"""The report as Markdown (GitHub's tables), for a ticket or a wiki."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from agent.model import Application, Finding, Report, Requirement, Server
+from agent.names import printable
+from agent.render.wording import (
+    WORDS,
+    Overview,
+    at_line,
+    by_severity,
+    counted,
+    held_by,
+    pieces,
+    plural,
+    rule_of,
+    servers_told,
+    settings_told,
+    subject,
+    why_not,
+)
+
+_COLUMNS = ("Site", "Application", "SPN", "Must be on", "Need", "Today", "Is on", "Why")
+_MARKUP = re.compile(r"([\\`*_\[\]<>|#~&])")
+_TICKS = re.compile(r"`+")
+
+
+def to_markdown(report: Report) -> str:
+    """The whole report: a summary, a section for each server, what concerns several at the end."""
+    overview = Overview(report)
+    return "\n".join(_lines(overview)).rstrip("\n") + "\n"
+
+
+# -- escaping ------------------------------------------------------------------------------------------------------
+
+
+def words(text: str) -> str:
+    """A text that Markdown shows as it is, also within a table."""
+    return _MARKUP.sub(r"\\\1", printable(text))
+
+
+def code(text: str) -> str:
+    """A text in a code span, whatever backticks stand in it."""
+    shown = printable(text)
+    fence = "`" * (max(map(len, _TICKS.findall(shown)), default=0) + 1)
+    space = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{space}{shown}{space}{fence}"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(text: str) -> str:
+    """A code span for a table, where a bar within would end the cell; empty for nothing."""
+    return code(text).replace("|", "\\|") if text else ""
+
+
+# -- the page ------------------------------------------------------------------------------------------------------
+
+
+def _lines(overview: Overview) -> Iterator[str]:
+    report = overview.report
+    numbers = (
+        plural(len(report.servers), "server"),
+        plural(len(report.applications), "application"),
+        plural(len(report.requirements), "SPN"),
+    )
+    yield from ("# Service principal names of IIS", "", f"{', '.join(numbers)}: **{counted(report)}**", "")
+    if not report.complete:
+        yield from ("**INCOMPLETE: not everything could be read. What is not shown is not known to be right.**", "")
+    for server in report.servers:
+        yield from _server(overview, server)
+    if overview.elsewhere:
+        yield from ("## Across servers", "")
+        yield from _findings(overview.elsewhere, None)
+
+
+def _server(overview: Overview, server: Server) -> Iterator[str]:
+    dns_name = "" if server.dns_name is None else f" ({words(server.dns_name)})"
+    yield from (
+        f"## {words(server.name)}{dns_name}",
+        "",
+        f"Source {code(server.source)}, status **{server.status}**",
+        "",
+    )
+    for problem in server.problems:
+        where = at_line(problem.file, problem.line, server)
+        yield f"- {f'{code(where)}: ' if where else ''}{words(problem.message)} ({words(problem.id)})"
+    yield from [""] if server.problems else []
+    rows = list(_sites(overview, server))
+    if rows:
+        yield from (_row(_COLUMNS), _row("---" for _ in _COLUMNS))
+        yield from (*map(_row, rows), "")
+    findings = overview.findings[server.name]
+    if findings:
+        yield from ("### Findings", "")
+        yield from _findings(findings, server)
+
+
+def _sites(overview: Overview, server: Server) -> Iterator[Sequence[str]]:
+    for application in overview.applications.get(server.name, []):
+        requirements = overview.required_by(application)
+        if not requirements:
+            reason = "no name is known" if application.negotiates else _why_not(application, server)
+            yield (*_place(application), "", "", "", "no Kerberos", "", words(reason))
+        for requirement in requirements:
+            yield _requirement(requirement, application, server)
+
+
+def _place(application: Application) -> tuple[str, str]:
+    return words(application.site), words(application.path)
+
+
+def _why_not(application: Application, server: Server) -> str:
+    return why_not(application.windows_auth, application.origins, server)
+
+
+def _requirement(requirement: Requirement, application: Application, server: Server) -> Sequence[str]:
+    settings = ()
+    if application.windows_auth is not None:
+        settings = settings_told(application.windows_auth, application.origins, server)
+    why = [part for part in (rule_of(requirement, application), *settings) if part]
+    return (
+        *_place(application),
+        _cell(str(requirement.spn)),
+        _cell(str(requirement.account or "")),
+        requirement.need,
+        f"**{WORDS[requirement.outcome]}**",
+        words(held_by(requirement)),
+        words(", ".join(why)),
+    )
+
+
+def _findings(findings: Iterable[Finding], server: Server | None) -> Iterator[str]:
+    for finding in by_severity(findings):
+        severity = finding.severity if finding.accepted is None else f"accepted {finding.severity}"
+        about = [part for part in (servers_told(finding, server), subject(finding)) if part]
+        where = f", {words(', '.join(about))}" if about else ""
+        yield f"- **{words(finding.id)}** ({severity}{where}): {words(finding.message)}"
+        for line in finding.evidence:
+            place = at_line(line.file, line.line, server)
+            yield f"  - {f'{code(place)} ' if place else ''}{words(line.text)}"
+        if finding.accepted is not None:
+            yield f"  - Accepted: {words(finding.accepted)}"
+        for sentence in finding.fix:
+            yield f"  - Fix: {' '.join(code(p.text) if p.command else words(p.text) for p in pieces(sentence))}"
+    yield ""
