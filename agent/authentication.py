@@ -43,6 +43,7 @@ class AuthenticationPaths:
             if fault.path is not None:
                 found = SectionFault("config-invalid", fault.reason, document.file, fault.line, "")
                 self._faults.setdefault(path_key(fault.path), found)
+        self._written: dict[str, str] = {}
         self._below = self._group_places()
 
     def _contributions(self, document: Document, level: str, rank: int) -> Iterator[Contribution]:
@@ -65,6 +66,8 @@ class AuthenticationPaths:
     def _group_places(self) -> dict[str, list[str]]:
         """By application: the paths below it, not applications themselves, where some file sets the section."""
         targets = dict.fromkeys((*self._by_path, *self._content_targets()))
+        for contribution in (c for found in self._by_path.values() for c in found):
+            self._written.setdefault(path_key(contribution.path), contribution.path)
         below: dict[str, list[str]] = {}
         for target in targets:
             if target not in self._applications and (owner := self._owner(target)):
@@ -140,7 +143,8 @@ class AuthenticationPaths:
         below = self._below.get(application)
         if not below:
             return ()
-        return tuple([(path[path.find("/") :], self.at(path, application)) for path in sorted(below)])
+        found = [(self._written.get(path, path), self.at(path, application)) for path in sorted(below)]
+        return tuple([(written[written.find("/") :], auth) for written, auth in found])
 
 
 def _auth(state: State, path: str) -> Auth:

@@ -46,7 +46,10 @@ def binding(node: Node) -> Binding:
     """Read a `<binding>`; http and https information is `IP:port:host` (iis-docs, bindingInformation)."""
     protocol = fold(node.attributes.get("protocol", ""))
     information = node.attributes.get("bindingInformation", "")
-    read = Binding(protocol, information, node.line, ssl_flags=_number(node.attributes.get("sslFlags", "0")) or 0)
+    flags = _number(node.attributes.get("sslFlags", "0"))
+    if flags is None:
+        return Binding(protocol, information, node.line, fault="sslFlags is not an unsigned integer")
+    read = Binding(protocol, information, node.line, ssl_flags=flags)
     return _http(read) if read.is_http else read
 
 
@@ -70,15 +73,20 @@ def _http(read: Binding) -> Binding:
 
 def _address(text: str) -> str | None:
     """The address in one spelling, "" for all; `1.1.1` is 1.1.0.1 as inet_aton reads it."""
-    if text in {"", "*", "0.0.0.0", "[::]"}:  # noqa: S104  # the binding text for "all addresses", nothing is bound
+    if text in {"", "*"}:
         return ""
-    if (address := address_of(text)) is not None:
-        return str(address)
-    if text.startswith("[") or not _LAX_ADDRESS.match(text):
+    address = address_of(text) or address_of(_filled(text))
+    if address is None:
         return None
+    return "" if address.is_unspecified else str(address)
+
+
+def _filled(text: str) -> str:
+    """Four numbers where fewer are written: the last one keeps its place."""
+    if not _LAX_ADDRESS.match(text):
+        return text
     *head, last = text.split(".")
-    full = [*head, *["0"] * (4 - len(head) - 1), last]
-    return ".".join(full) if all(int(part) < 256 for part in full) else None
+    return ".".join([*head, *["0"] * (3 - len(head)), last])
 
 
 def _number(text: str) -> int | None:

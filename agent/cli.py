@@ -341,7 +341,7 @@ def _terminal(report: Report, *, to_file: bool) -> str:
     from agent.model import Explanation
     from agent.render import terminal
 
-    color = not to_file and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    color = not to_file and terminal.wants_color(sys.stdout.isatty(), os.environ)
     width = shutil.get_terminal_size((100, 24)).columns
     if isinstance(report, Explanation):
         return terminal.story(report, width, color)

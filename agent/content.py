@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from agent.errors import MalformedError
 from agent.merge import SectionFault
-from agent.names import fold
+from agent.names import fold, printable
 from agent.parse import Document, Node, parse, parse_section
 from agent.schema import KNOWN_WEB_SERVER_SECTIONS, WINDOWS_AUTHENTICATION
 from agent.snapshot import Snapshot, file_key
@@ -32,6 +32,15 @@ class WebConfig(NamedTuple):
     unread: bool = False
 
 
+class _UnreadError(Exception):
+    """A file that a configSource names could not be opened."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(why)
+        self.name = name
+        self.why = why
+
+
 class Content:
     """The web.config files of one server. `declared` are the sections applicationHost.config registers."""
 
@@ -42,13 +51,12 @@ class Content:
         self._read: dict[str, WebConfig] = {}
         environment = snapshot.machine.environment
         self._unread = {file_key(path, environment): why for path, why in snapshot.machine.unread}
-        self.present = frozenset(
-            key.removesuffix("/web.config") for key in snapshot.files if key.endswith("/web.config")
-        )
+        known = (*snapshot.files, *(key for key in self._unread if key is not None))
+        self._folders = frozenset(key.removesuffix("/web.config") for key in known if key.endswith("/web.config"))
 
     @property
     def is_empty(self) -> bool:
-        return not self.present and not self._unread
+        return not self._folders and not self._unread
 
     def at(self, path: str) -> WebConfig | None:
         """The web.config of one level (`site/app/dir`, folded), None where there is none."""
@@ -75,14 +83,14 @@ class Content:
         return f"{mount.folder}/{below}" if below else mount.folder
 
     def directories(self) -> Iterator[str]:
-        """The URL paths (folded) of the directories that have a web.config of their own."""
-        if not self.present:
+        """The URL paths (folded) of the directories that have a web.config of their own, read or not."""
+        if not self._folders:
             return
         by_folder: dict[str, list[str]] = {}
         for path, mount in self._mounts.items():
             if mount.folder is not None:
                 by_folder.setdefault(mount.folder, []).append(path)
-        for folder in self.present:
+        for folder in self._folders:
             above, below = folder, ""
             while above:
                 for path in by_folder.get(above, ()):
@@ -100,6 +108,8 @@ class Content:
             return _unreadable(file.name, file.error)
         try:
             document = self._with_sources(parse(file.data, file.name), key)
+        except _UnreadError as error:
+            return _unreadable(error.name, error.why)
         except MalformedError as error:
             return WebConfig(None, SectionFault("config-malformed", error.reason, error.file, error.line, ""))
         return WebConfig(document, self._refused(document))
@@ -108,6 +118,10 @@ class Content:
         """Why IIS would refuse the whole file; an unregistered section breaks every section of the level."""
         for fault in document.faults:
             return SectionFault("config-invalid", fault.reason, document.file, fault.line, "")
+        for path, definition in document.definitions.items():
+            if path in self._declared:
+                reason = f"section '{path}' is declared already, in applicationHost.config"
+                return SectionFault("config-invalid", reason, document.file, definition.line, "")
         if WINDOWS_AUTHENTICATION not in self._declared:
             return None
         known = KNOWN_WEB_SERVER_SECTIONS | self._declared | set(document.definitions)
@@ -136,7 +150,10 @@ class Content:
         folder = key.rpartition("/")[0]
         named = self._snapshot.files.get(f"{folder}/{'/'.join(_parts(source))}")
         if named is None or ".." in _parts(source):
-            raise MalformedError(document.file, node.line, f"specified configSource '{source}' cannot be parsed")
+            reason = f"specified configSource '{printable(source)}' cannot be parsed"
+            raise MalformedError(document.file, node.line, reason)
+        if named.error is not None:
+            raise _UnreadError(named.name, named.error)
         return parse_section(named.data, named.name, node.name)
 
 

@@ -17,6 +17,8 @@ from agent.schema import (
     DEFAULT_IDENTITY_TYPE,
     GLOBAL_MODULES,
     IDENTITY_TYPES,
+    NOT_IN_POOL_NAMES,
+    NOT_IN_SITE_NAMES,
     SITES,
 )
 from agent.snapshot import Snapshot, file_key
@@ -117,6 +119,15 @@ class _Evaluation:
         self.snapshot = snapshot
         self.sites = document.section(SITES)
         self.notices = [Notice("config-invalid", f.reason, self.file, f.line, "") for f in document.faults]
+        for name in (APPLICATION_POOLS, SITES):
+            self._check_defined_once(name)
+
+    def _check_defined_once(self, name: str) -> None:
+        levels = [location.sections for location in self.document.locations if not location.path]
+        found = [node for sections in levels for path, node in sections if path == name]
+        for second in found[1:]:
+            first = f"first in line {found[0].line}"
+            self._invalid(f"section '{name}' is defined twice ({first}): IIS answers 0x800700B7", second)
 
     def configuration(self) -> Configuration:
         pools = self._pools()
@@ -133,7 +144,15 @@ class _Evaluation:
         return AuthenticationPaths(self.document, self._content(sites), self._application_paths(sites))
 
     def _named_sites(self) -> list[Node]:
-        return [site for site in self._unique(self.sites, "site", "name") if site.attributes.get("name")]
+        sites = self._unique(self.sites, "site", "name")
+        return [site for site in sites if self._is_name(site, NOT_IN_SITE_NAMES)]
+
+    def _is_name(self, node: Node, forbidden: str) -> bool:
+        name = node.attributes.get("name", "")
+        if name and not any(character in forbidden for character in name):
+            return True
+        self._invalid(f"'{printable(name)}' cannot be the name of a <{node.name}>", node)
+        return False
 
     def _content(self, sites: list[Node]) -> Content:
         return Content(self.snapshot, self._mounts(sites), self.document.definitions)
@@ -152,7 +171,8 @@ class _Evaluation:
         section = self.document.section(APPLICATION_POOLS)
         defaults = _child(_child(section, "applicationPoolDefaults"), "processModel")
         nodes = self._unique(section, "add", "name")
-        return {fold(node.attributes.get("name", "")): self._pool(node, defaults) for node in nodes}
+        nodes = [node for node in nodes if self._is_name(node, NOT_IN_POOL_NAMES)]
+        return {fold(node.attributes["name"]): self._pool(node, defaults) for node in nodes}
 
     def _pool(self, node: Node, defaults: Node | None) -> Pool:
         chain = (_child(node, "processModel"), defaults)
@@ -199,8 +219,19 @@ class _Evaluation:
     def _site(self, site: Node, pools: Mapping[str, Pool], section: AuthenticationPaths) -> Site:
         name = site.attributes["name"]
         nodes = self._unique_applications(site)
+        self._check_roots(site, nodes)
         applications = tuple([self._application(node, site, pools, section) for node in nodes])
         return Site(name, site.line, self._bindings(site), applications)
+
+    def _check_roots(self, site: Node, applications: list[Node]) -> None:
+        name = printable(site.attributes["name"])
+        if not any(application.attributes["path"] == "/" for application in applications):
+            self._invalid(f"site '{name}' has no application '/': none of its paths can be used", site)
+        for application in applications:
+            paths = [node.attributes.get("path") for node in self._unique(application, "virtualDirectory", "path")]
+            if paths and "/" not in paths:  # without any, the file is an excerpt
+                path = printable(application.attributes["path"])
+                self._invalid(f"application '{path}' of site '{name}' has no virtual directory '/'", application)
 
     def _unique_applications(self, site: Node) -> list[Node]:
         nodes = self._unique(site, "application", "path")

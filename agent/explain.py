@@ -13,8 +13,8 @@ from agent.errors import UsageError
 from agent.identity import Decision
 from agent.inspection import Analysis
 from agent.model import Application, ClientOutcome, Explanation, Finding, Origin, Outcome, Place
-from agent.names import AccountName, HostName, Spn, fold, host_name, http_spn
-from agent.require import ServerView, Wanted
+from agent.names import AccountName, HostName, Spn, address_of, fold, host_name, http_spn
+from agent.require import ServerView, Wanted, row
 from agent.verdict import judge
 
 
@@ -79,24 +79,38 @@ def explain(analysis: Analysis, text: str) -> Explanation:
 def _concerns(found: Finding, spns: set[Spn], answering: list[Answering]) -> bool:
     if found.spn is not None:
         return found.spn in spns
+    if found.server is None:
+        return found.severity != "info"
     sites = {(a.server.label, a.site) for a in answering}
-    return found.site is None or (found.server, found.site) in sites
+    return (found.server, found.site) in sites or (found.site is None and found.server in {s for s, _ in sites})
 
 
 # -- who answers ---------------------------------------------------------------------------------------------------
 
 
 def _answering(case: Case, url: Url) -> Iterator[Answering]:
-    """The application on each server that can get the request; several: DNS or the farm file did not narrow it down."""
-    candidates = list(_servers(case, url.host))
-    for server in candidates:
-        found = _binding(server, url)
-        if found is None:
-            continue
-        site, binding = found
-        application = _application(case, server, site, url.path)
-        if application is not None:
-            yield Answering(server, site, binding, application, _place(application, url.path))
+    """The application on each server that can get the request; several: DNS or the farm file did not narrow it down.
+
+    A binding without a host header answers every name. Where nothing says that the name leads to such a server, it
+    counts only when no server is known to answer.
+    """
+    servers = list(_servers(case, url.host))
+    sure = [server for server in servers if _leads_to(case, server, url.host)]
+    found = [answer for server in servers if (answer := _answer(case, url, server, server in sure)) is not None]
+    if not found and not _is_known_elsewhere(case, url.host):
+        found = [answer for server in servers if (answer := _answer(case, url, server, True)) is not None]
+    yield from found
+
+
+def _answer(case: Case, url: Url, server: ServerView, catch_all: bool) -> Answering | None:
+    found = _binding(case, server, url, catch_all)
+    if found is None:
+        return None
+    site, binding = found
+    application = _application(case, server, site, url.path)
+    if application is None:
+        return None
+    return Answering(server, site, binding, application, _place(application, url.path))
 
 
 def _servers(case: Case, host: HostName) -> Iterator[ServerView]:
@@ -106,21 +120,55 @@ def _servers(case: Case, host: HostName) -> Iterator[ServerView]:
             if any(name.includes(server.machine) for name in declared):
                 yield server
             continue
-        resolution = case.service.resolve(host, server.names.suffix) if case.service is not None else None
-        known = resolution is not None and resolution.addresses and server.machine.addresses
-        if not known or (resolution and set(resolution.addresses) & set(server.machine.addresses)):
+        addresses = _addresses(case, server, host)
+        mine = {_normal(address) for address in server.machine.addresses}
+        if not addresses or not mine or addresses & mine:
             yield server
 
 
-def _binding(server: ServerView, url: Url) -> tuple[str, Binding] | None:
-    """http.sys: the exact host header, then a wildcard one, then a binding without (most specific first)."""
-    full = url.host.under(server.names.suffix) if url.host.is_short and server.names.suffix else url.host
+def _addresses(case: Case, server: ServerView, host: HostName) -> set[str]:
+    """Where the name leads, as far as that is known."""
+    if host.is_address:
+        return {_normal(host.key)}
+    resolution = case.service.resolve(host, server.names.suffix) if case.service is not None else None
+    return {_normal(address) for address in resolution.addresses} if resolution is not None else set()
+
+
+def _normal(address: str) -> str:
+    return str(address_of(address) or address)
+
+
+def _qualified(server: ServerView, host: HostName) -> HostName:
+    return host.under(server.names.suffix) if host.is_short and server.names.suffix else host
+
+
+def _leads_to(case: Case, server: ServerView, host: HostName) -> bool:
+    """Whether the name is the server's own or declared for it, or DNS leads it there."""
+    if {host, _qualified(server, host)} & server.names.own:
+        return True
+    if any(host in {name.host, name.host.first_label} for name in server.names.farm):
+        return True
+    return bool(_addresses(case, server, host) & {_normal(address) for address in server.machine.addresses})
+
+
+def _is_known_elsewhere(case: Case, host: HostName) -> bool:
+    """Whether the name is a server's own (which then does not answer there), or does not exist."""
+    resolutions = [case.service.resolve(host, s.names.suffix) for s in case.servers] if case.service else []
+    if resolutions and all(resolution is not None and not resolution.exists for resolution in resolutions):
+        return True
+    return any({host, _qualified(server, host)} & server.names.own for server in case.servers)
+
+
+def _binding(case: Case, server: ServerView, url: Url, catch_all: bool) -> tuple[str, Binding] | None:
+    """http.sys: the exact host header, then a wildcard one, then one without, bound to the address or to all."""
+    full = _qualified(server, url.host)
+    addresses = _addresses(case, server, url.host)
     ranked = []
     for site in server.configuration.sites:
         for binding in site.bindings:
             if binding.serves and binding.protocol == url.scheme and binding.port == url.port:
-                rank = _rank(binding, url.host, full, server)
-                if rank is not None:
+                rank = _rank(binding, url.host, full, addresses)
+                if rank is not None and (catch_all or binding.host is not None):
                     ranked.append((rank, site.name, binding))
     if not ranked:
         return None
@@ -128,14 +176,15 @@ def _binding(server: ServerView, url: Url) -> tuple[str, Binding] | None:
     return site_name, best
 
 
-def _rank(binding: Binding, typed: HostName, full: HostName, server: ServerView) -> int | None:
+def _rank(binding: Binding, typed: HostName, full: HostName, addresses: set[str]) -> int | None:
+    if binding.address and addresses and binding.address not in addresses:
+        return None
+    bound = 0 if binding.address else 1
     if binding.host is None:
-        own = typed in server.names.own or full in server.names.own or server.names.service is not None
-        own = own or any(typed in {name.host, name.host.first_label} for name in server.names.farm)
-        return 3 if own else None
+        return 4 + bound
     if binding.host.is_wildcard:
-        return 2 if full.matches_wildcard(binding.host) else None
-    return 0 if binding.host == typed else None
+        return 2 + bound if full.matches_wildcard(binding.host) else None
+    return bound if binding.host == typed else None
 
 
 def _application(case: Case, server: ServerView, site: str, path: str) -> Application | None:
@@ -183,7 +232,7 @@ def _outcome(case: Case, url: Url, client: Client, found: Answering) -> ClientOu
     story.append(f"{client.name} asks the KDC for {name}.")
     story.append(_holders_told(name, requirement.holders, requirement.answers))
     story.append(_place_told(found))
-    story.append(_decryption_told(found))
+    story.append(_decryption_told(found, _row(case, found, name)))
     story.append(_ENDS[requirement.outcome])
     return ClientOutcome(
         client=client.name,
@@ -225,9 +274,9 @@ def _resolution(case: Case, url: Url, server: ServerView) -> Iterator[str]:
     elif not resolution.exists:
         yield f"{url.host} is typed; DNS knows no such name."
     else:
-        chain = " is an alias of ".join(host.text for host in resolution.chain)
+        chain = ", an alias of ".join(host.text for host in resolution.chain)
         addresses = ", ".join(resolution.addresses) or "no address"
-        yield f"{url.host} is typed; in DNS {chain} has {addresses}."
+        yield f"{url.host} is typed; DNS finds {chain}: {addresses}."
 
 
 def _holders_told(name: Spn, holders: tuple[AccountName, ...] | None, answers: tuple[AccountName, ...] | None) -> str:
@@ -246,7 +295,16 @@ def _place_told(found: Answering) -> str:
     return f"On {found.server.label} the binding {binding} leads to {where} (pool {found.application.pool})."
 
 
-def _decryption_told(found: Answering) -> str:
+def _row(case: Case, found: Answering, name: Spn) -> str | None:
+    """The row of the rule table for this very name: an alias of the computer's own name is another one."""
+    decided = found.place or found.application
+    identity = case.identity_of(found.application)
+    if decided.windows_auth is None or identity is None:
+        return None
+    return row(decided.windows_auth, found.decision, identity, name.host in found.server.names.own)
+
+
+def _decryption_told(found: Answering, rule: str | None) -> str:
     decided = found.place or found.application
     settings = decided.windows_auth
     if settings is None:
@@ -257,8 +315,8 @@ def _decryption_told(found: Answering) -> str:
     if found.application.pool_account is not None:
         identity += f" {found.application.pool_account}"
     who = found.decision.account or "nobody that can be named"
-    row = f" ({decided.rule})" if decided.rule else ""
-    return f"{who} decrypts{row}: {kernel}, {credentials}, {identity}."
+    shown = f" ({rule})" if rule else ""
+    return f"{who} decrypts{shown}: {kernel}, {credentials}, {identity}."
 
 
 def _said(name: str, value: bool, origin: Origin | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -182,7 +183,7 @@ def _suspected(case: Case, name: Spn, nodes: list[Serving]) -> Finding | None:
     if len({node.account for node in answering}) < 2:
         return None
     servers = [node.server for node in answering]
-    quoted = ", ".join(f'"{server}"' for server in servers)
+    quoted = ", ".join(map(json.dumps, servers))
     return finding(
         "farm-suspected",
         f"{name.host} is bound on {', '.join(servers)} with different decrypting accounts: if clients reach all of "
@@ -191,7 +192,8 @@ def _suspected(case: Case, name: Spn, nodes: list[Serving]) -> Finding | None:
         servers=servers,
         spn=name,
         fix=(
-            f'If they are one farm, put this into the farm file: [[name]] host = "{name.host}" servers = [{quoted}]',
+            "If they are one farm, put this into the farm file: "
+            f"name = [{{ host = {json.dumps(name.host.spn_text)}, servers = [{quoted}] }}]",
             "If they are not, give DNS with --dns: it shows which of them the name leads to.",
         ),
     )

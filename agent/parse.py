@@ -186,11 +186,11 @@ def _is_secret(name: str, value: str) -> bool:
     return value.startswith("[enc:") or fold(name).endswith("password")
 
 
-_SECRET_ELEMENT = "environmentVariables"  # of an application pool: names are free there, and values may be passwords
+_FREE_NAMES = "environmentVariables"  # of an application pool: names are free there, and values may be passwords
 
 
 def _node(element: etree._Element, lines: _Lines) -> Node:
-    children = tuple([_node(child, lines) for child in element if child.tag != _SECRET_ELEMENT]) if len(element) else ()
+    children = tuple([_node(child, lines) for child in element if child.tag != _FREE_NAMES]) if len(element) else ()
     attributes = cast("Mapping[str, str]", element.attrib)
     shown = {name: value for name, value in attributes.items() if not _is_secret(name, value)}
     return Node(_local(element.tag), shown, lines[element], children)

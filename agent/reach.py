@@ -93,9 +93,12 @@ class _Claims:
     def __init__(self, sites: Iterable[Site]) -> None:
         self._exact: dict[HostName, list[tuple[str, Binding]]] = {}
         self._wildcards: list[tuple[str, Binding]] = []
+        self._addresses: dict[tuple[str, int], str] = {}
         for site in sites:
             for binding in site.bindings:
-                if binding.host is not None and binding.serves:
+                if binding.host is None and binding.serves and binding.address:
+                    self._addresses.setdefault((binding.address, binding.port), site.name)
+                elif binding.host is not None and binding.serves:
                     if binding.host.is_wildcard:
                         self._wildcards.append((site.name, binding))
                     else:
@@ -107,6 +110,12 @@ class _Claims:
         if binding.host is None and self._wildcards:
             claims = [*claims, *(c for c in self._wildcards if c[1].host and host.matches_wildcard(c[1].host))]
         return not any(owner != site and claim.overlaps(binding) for owner, claim in claims)
+
+    def takes(self, address: str, binding: Binding, site: str) -> bool:
+        """Whether requests to this address reach another site, one bound to it, before a binding to all addresses."""
+        if binding.address:
+            return False
+        return self._addresses.get((_normal(address), binding.port), site) != site
 
 
 class _SiteReach:
@@ -169,19 +178,31 @@ class _SiteReach:
     # -- bindings without a host header ------------------------------------------------------------------------
 
     def _without_host(self, binding: Binding) -> None:
-        before = len(self.found)
-        if not binding.address or self._is_only_address(binding.address):
+        own = self._leads_to_own_names(binding)
+        if own:
             self._own_names(binding)
-        for host, source in self._leading_here(binding):
-            if self.claims.free(host, binding, self.site.name):
-                self._add(host, source, binding)
-                if not host.is_short:
-                    self._add(host.first_label, source, binding)
-        if binding.address and len(self.found) == before and not self._is_only_address(binding.address):
+        leading = [(h, s) for h, s in self._leading_here(binding) if self.claims.free(h, binding, self.site.name)]
+        for host, source in leading:
+            self._add(host, source, binding)
+            if not host.is_short and self.claims.free(host.first_label, binding, self.site.name):
+                self._add(host.first_label, source, binding)
+        if binding.address and not leading and not own:
             self.address_only.append(binding)
 
-    def _is_only_address(self, address: str) -> bool:
-        return self.names.service is None and self.names.machine.addresses == (address,)
+    def _leads_to_own_names(self, binding: Binding) -> bool:
+        """Whether the computer's own names lead to this binding: to its address or, for all, to one left to it."""
+        mine = [_normal(address) for address in self.names.machine.addresses]
+        own = self._own_addresses()
+        if binding.address:
+            return binding.address in own if own is not None else mine == [binding.address]
+        here = [address for address in mine if address in own] if own is not None else mine if len(mine) == 1 else []
+        return not here or not all(self.claims.takes(address, binding, self.site.name) for address in here)
+
+    def _own_addresses(self) -> set[str] | None:
+        """What DNS says of the computer's full name; None where it was not asked about it."""
+        service, full = self.names.service, self.names.machine.full_name
+        resolution = service.resolve(full) if service is not None and full is not None else None
+        return None if resolution is None else {_normal(address) for address in resolution.addresses}
 
     def _own_names(self, binding: Binding) -> None:
         machine = self.names.machine
@@ -202,6 +223,8 @@ class _SiteReach:
             return
         service = self.names.service
         for address in (binding.address,) if binding.address else self.names.machine.addresses:
+            if self.claims.takes(address, binding, self.site.name):
+                continue
             hosts = service.names_by_address.get(_normal(address), ())
             if not hosts and binding.address and (pointer := service.pointers.get(_normal(address))) is not None:
                 hosts = (pointer,)

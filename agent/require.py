@@ -75,6 +75,7 @@ def spn_needs(reached: Reach, names: Names, clients: Sequence[Client]) -> tuple[
     collected = _Collected(names, clients)
     for name in reached.names:
         collected.typed(name.host, name.optional)
+    for name in reached.names:
         reachable = not name.optional or (name.source == "machine" and name.host not in names.own)
         for client in clients:
             if not name.optional or (reachable and client.host in {"typed", "extended"}):
@@ -187,9 +188,11 @@ class _Requirements:
             key = (name, decision.account)
             known = self.wanted.get(key)
             if known is None:
-                row = _row(settings, decision, identity, need.host in server.names.own)
+                found = row(settings, decision, identity, need.host in server.names.own)
                 covered_by = spn(f"HOST/{need.host.spn_text}") if kind == "covered" else None
-                known = Wanted(name, decision.account, kind, covered_by, row, decision, need.variant_of, need.asked_by)
+                known = Wanted(
+                    name, decision.account, kind, covered_by, found, decision, need.variant_of, need.asked_by
+                )
                 self.wanted[key] = known
             else:
                 _strengthen(known, kind, need)
@@ -220,7 +223,7 @@ def _need(need: SpnNeed, decision: Decision, names: Names) -> Need:
     return "explicit"
 
 
-def _row(settings: WindowsAuth, decision: Decision, identity: PoolIdentity, own: bool) -> str | None:
+def row(settings: WindowsAuth, decision: Decision, identity: PoolIdentity, own: bool) -> str | None:
     """The table's row, None for what was classified before it."""
     if decision.decryption not in {"computer", "pool"} and identity.kind != "account":
         return None
@@ -264,7 +267,7 @@ def _application(
         negotiates=decision.decryption != "none",
         decryption=decision.decryption,
         decrypts_as=decision.account,
-        rule=_row(settings, decision, identity, own) if settings and decision.decryption != "none" else None,
+        rule=row(settings, decision, identity, own) if settings and decision.decryption != "none" else None,
         hosts=hosts,
         places=tuple(places),
     )
@@ -292,7 +295,7 @@ def _place(
         negotiates=decision.decryption != "none",
         decryption=decision.decryption,
         decrypts_as=decision.account,
-        rule=_row(auth.settings, decision, identity, own) if auth.settings else None,
+        rule=row(auth.settings, decision, identity, own) if auth.settings else None,
     )
 
 

@@ -71,6 +71,8 @@ WINDOWS_AUTHENTICATION_SCHEMA = ElementSchema(
 IDENTITY_TYPES = ("LocalSystem", "LocalService", "NetworkService", "SpecificUser", "ApplicationPoolIdentity")
 DEFAULT_IDENTITY_TYPE = "ApplicationPoolIdentity"  # since IIS 7.5; NetworkService in 7.0
 DEFAULT_ENABLED_PROTOCOLS = "http"
+NOT_IN_SITE_NAMES = "/?"
+NOT_IN_POOL_NAMES = '|<>&"/[]+=;:,?*@\\'
 DEFAULT_OVERRIDE_MODE = "Allow"  # of a <section> that does not say; windowsAuthentication is shipped with Deny
 
 READ_SECTIONS = frozenset({WINDOWS_AUTHENTICATION, APPLICATION_POOLS, SITES, REDIRECTION, GLOBAL_MODULES})

@@ -45,8 +45,11 @@ def _outcome(wanted: Wanted, answers: tuple[Account, ...] | None, directory: Dir
 
 
 def _unseen(account: AccountName, directory: Directory | None) -> Outcome:
-    """No holder seen in a source that proves no absence: open, and doubtful where not even the account is in it."""
-    if directory is None or not directory.exported or directory.covers(account.domain):
+    """No holder seen in a source that proves no absence: open, and doubtful where not even the account is in it.
+
+    A source without account names (setspn text) cannot tell whether the account is there.
+    """
+    if directory is None or not directory.exports("sAMAccountName") or directory.covers(account.domain):
         return "unchecked"
     return "unchecked" if in_domain(directory, account) is not None else "uncertain"
 

@@ -53,8 +53,10 @@ def required(case: Case) -> Iterator[Finding]:
 
 def _absent(case: Case, name: AccountName, requirement: Requirement) -> Iterator[Finding]:
     directory = case.directory
-    if directory is None or not directory.exported or not directory.is_complete or "<" in str(name):
+    if directory is None or not directory.is_complete or "<" in str(name):
         return
+    if not directory.exports("sAMAccountName"):
+        return  # setspn text: that it does not name the account says nothing
     covered = directory.covers(name.domain)
     yield finding(
         "account-not-found",

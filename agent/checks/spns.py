@@ -269,6 +269,8 @@ def stale(case: Case) -> Iterator[Finding]:
     seen: set[tuple[Spn, str]] = set()
     for judged in case.judged:
         requirement = judged.requirement
+        if requirement.need == "optional":
+            continue
         for holder in case.directory.answers(requirement.spn):
             key = (requirement.spn, holder.identity)
             right = requirement.account is not None and is_account(holder, requirement.account, case.directory)
@@ -299,7 +301,7 @@ def principal_names(case: Case) -> Iterator[Finding]:
     """A userPrincipalName with the text of an SPN (ktpass writes them): setspn does not show it (rule R4.9)."""
     if case.directory is None:
         return
-    required = {j.requirement.spn: j.requirement for j in case.judged}
+    required = {j.requirement.spn: j.requirement for j in case.judged if j.requirement.need != "optional"}
     for account in case.directory.accounts:
         if account.upn is None or "/" not in account.upn:
             continue

@@ -13,8 +13,10 @@ from agent.render.wording import (
     at_line,
     by_severity,
     counted,
+    decider,
     held_by,
     pieces,
+    place_told,
     plural,
     rule_of,
     servers_told,
@@ -105,10 +107,14 @@ def _sites(overview: Overview, server: Server) -> Iterator[Sequence[str]]:
     for application in overview.applications.get(server.name, []):
         requirements = overview.required_by(application)
         if not requirements:
-            reason = "no name is known" if application.negotiates else _why_not(application, server)
-            yield (*_place(application), "", "", "", "no Kerberos", "", words(reason))
+            today, reason = (
+                ("?", "no name is known") if application.negotiates else ("-", _why_not(application, server))
+            )
+            yield (*_place(application), "", "", "", today, "", words(reason))
         for requirement in requirements:
             yield _requirement(requirement, application, server)
+        for place in application.places:
+            yield (words(application.site), words(place.path), "", "", "", "", "", words(place_told(place, server)))
 
 
 def _place(application: Application) -> tuple[str, str]:
@@ -120,9 +126,8 @@ def _why_not(application: Application, server: Server) -> str:
 
 
 def _requirement(requirement: Requirement, application: Application, server: Server) -> Sequence[str]:
-    settings = ()
-    if application.windows_auth is not None:
-        settings = settings_told(application.windows_auth, application.origins, server)
+    place = decider(requirement, application)
+    settings = settings_told(place.windows_auth, place.origins, server) if place.windows_auth is not None else ()
     why = [part for part in (rule_of(requirement, application), *settings) if part]
     return (
         *_place(application),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from agent.model import Application, Finding, Report, Requirement
 from agent.names import AccountName, printable
-from agent.render.wording import Overview, reference, rule_of, servers_of
+from agent.render.wording import Overview, decider, reference, rule_of, servers_of
 
 ENCODING = "utf-8-sig"
 """For files: without the mark Excel reads UTF-8 as the code page of the day."""
@@ -74,7 +74,7 @@ def _requirement(requirement: Requirement, application: Application, findings: l
         str(requirement.covered_by or ""),
         _holders(requirement.holders),
         requirement.outcome,
-        application.decryption,
+        decider(requirement, application).decryption,
         rule_of(requirement, application) or "",
         *_told(findings),
     ]

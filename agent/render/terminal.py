@@ -67,7 +67,7 @@ def to_text(report: Report, width: int, color: bool) -> str:
     """The whole report: what is broken and how to repair it, then server by server, then what concerns several."""
     page = _Page(width)
     overview = Overview(report)
-    _summary(page, report)
+    _summary(page, overview)
     _digest(page, report)
     if report.requirements and overview.nobody_looked:
         page.blank()
@@ -188,7 +188,8 @@ def _listed(units: Sequence[str]) -> list[str]:
 # -- the first screen ----------------------------------------------------------------------------------------------
 
 
-def _summary(page: _Page, report: Report) -> None:
+def _summary(page: _Page, overview: Overview) -> None:
+    report = overview.report
     parts = (
         plural(len(report.servers), "server"),
         plural(len(report.applications), "application"),
@@ -196,7 +197,8 @@ def _summary(page: _Page, report: Report) -> None:
     )
     found = [f for f in report.findings if f.accepted is None]
     worst = min(found, key=lambda finding: ("error", "warning", "info").index(finding.severity), default=None)
-    look = "bold green" if worst is None else _SEVERITY_LOOKS[worst.severity]
+    clean = "bold green" if report.complete and not overview.nobody_looked else "bold"
+    look = clean if worst is None else _SEVERITY_LOOKS[worst.severity]
     page.prose(f"{', '.join(parts)}: {counted(report)}", look=look)
     _incomplete(page, report)
 
@@ -246,7 +248,10 @@ def _digested(page: _Page, findings: list[Finding]) -> None:
 
 
 def _effect(finding: Finding) -> str:
-    """A message without the SPN that the heading has just named."""
+    """A message without the SPN that the heading has just named, or with the place where no SPN is concerned."""
+    if finding.spn is None and finding.evidence:
+        where = at_line(finding.evidence[0].file, finding.evidence[0].line, None)
+        return f"{where}: {finding.message}" if where else finding.message
     return finding.message.removeprefix(f"{finding.spn} ")
 
 
@@ -296,7 +301,7 @@ class _Block:
         dns_name = "" if server.dns_name is None else f" ({server.dns_name})"
         self.page.heading(server.name, dns_name)
         self.page.line(f"source  {server.source}")
-        self.page.line("status  ", (_STATUS[server.status], "" if server.status == "ok" else "bold red"))
+        self.page.prose(_STATUS[server.status], 8, first="status", look="" if server.status == "ok" else "bold red")
         for problem in server.problems:
             where = at_line(problem.file, problem.line, server)
             units = [*([f"{where}:"] if where else []), *_UNITS.findall(problem.message), f"({problem.id})"]
@@ -328,7 +333,7 @@ class _Block:
         if self.page.fits(cell_len(printable(f"{title}   reached as {names}"))):
             self.page.line((title, "bold"), f"   reached as {names}" if names else "")
         else:
-            self.page.line((title, "bold"))
+            self.page.prose(title, look="bold")
             self.page.prose(names, 13, first="  reached as")
         self._spns(group, widths)
         self._why(group)
@@ -394,6 +399,14 @@ class _Block:
                 _sentence(self.page, sentence, 9)
                 self.said.add(sentence)
             label = ""
+        if not found:
+            self._look(group)
+
+    def _look(self, group: _Group) -> None:
+        """Where nobody looked who holds the SPNs: how to look, and what must be there."""
+        unchecked = [r for r in group.requirements if r.outcome == "unchecked" and _is_shown(r)]
+        for number, sentence in enumerate(dict.fromkeys(s for r in unchecked for s in r.advice)):
+            _sentence(self.page, sentence, 9, first="" if number else ("  do", "bold"))
 
     def _silent(self, applications: list[Application]) -> None:
         """The applications that never ask for a ticket, with the reason, a line for those of one site."""
@@ -409,7 +422,7 @@ class _Block:
             for application in rows:
                 for place in application.places:
                     told = place_told(place, self.server)
-                    self.page.prose([f"{place.path}:", *_UNITS.findall(told)], 6, first="    below")
+                    self.page.prose([f"{place.path}:", *_UNITS.findall(told)], 10, first="    below")
 
 
 _STATUS: Mapping[Status, str] = {
@@ -545,11 +558,12 @@ def _of_any(step: str, client: str) -> str:
 def _told(page: _Page, clients: list[str], outcome: ClientOutcome) -> None:
     page.blank()
     page.prose(", ".join(clients), 0, look="bold")
-    page.prose(MEANINGS[outcome.outcome], 14, first=(f"  {WORDS[outcome.outcome]}", _LOOKS[outcome.outcome]))
+    ends = outcome.because[-1] if outcome.because else MEANINGS[outcome.outcome]
+    page.prose(ends, 14, first=(f"  {WORDS[outcome.outcome]}", _LOOKS[outcome.outcome]))
     for label, value in _facts(outcome):
-        page.line(f"  {label}".ljust(14), value)
+        page.prose(_listed(value.split(", ")), 14, first=f"  {label}")
     page.blank()
-    for number, step in enumerate(outcome.because, 1):
+    for number, step in enumerate(outcome.because[:-1], 1):
         page.prose(_of_any(step, outcome.client), 6, first=f"  {number}.".ljust(6))
 
 

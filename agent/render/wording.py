@@ -188,10 +188,17 @@ def pool_told(application: Application, server: Server | None) -> str:
 def rule_of(requirement: Requirement, application: Application) -> str | None:
     """The row by which an application needs an SPN; others may need the same one by another row."""
     row = _RULES.get(requirement.rule or "")
-    auth = application.windows_auth
+    place = decider(requirement, application)
+    auth = place.windows_auth
     if row is None or auth is None or row.kernel_mode != auth.kernel_mode:
-        return application.rule
-    return application.rule if row.pool_credentials not in {None, auth.pool_credentials} else row.id
+        return place.rule
+    return place.rule if row.pool_credentials not in {None, auth.pool_credentials} else row.id
+
+
+def decider(requirement: Requirement, application: Application) -> Application | Place:
+    """The application, or the place below it, whose settings make it need this SPN on this account."""
+    places: tuple[Application | Place, ...] = (application, *application.places)
+    return next((place for place in places if place.decrypts_as == requirement.account), application)
 
 
 def rule_told(rule_id: str) -> str:
@@ -241,7 +248,7 @@ def servers_told(finding: Finding, server: Server | None) -> str:
 _COMMAND = re.compile(
     r"(?:^|(?<=: ))(?:setspn|dnscmd|klist|%windir%\\\S+|[A-Z][a-z]+-[A-Z][A-Za-z]+)(?= )"  # the program
     r'(?: (?:"[^"]*"|[^\s"(]\S*))+'  # its arguments; words in brackets behind them are about it
-    r"|(?<=: )\[\[.*"  # a piece of TOML
+    r"|(?<=: )name = \[.*"  # a piece of TOML
 )
 
 

@@ -1,0 +1,373 @@
+"""Which web.config files take part, and what becomes of those that cannot be read."""
+
+import json
+from pathlib import Path
+
+import pytest
+from configurations import (
+    ROOT,
+    application,
+    auth_at,
+    configuration,
+    element,
+    evaluate,
+    location,
+    paths_of,
+    site,
+    web_config,
+    windows,
+)
+
+from agent import inspect
+from agent.cli import main
+from agent.model import Report, WindowsAuth
+from agent.names import path_key
+from agent.snapshot import Machine, Snapshot, SourceFile, file_key
+
+ON = web_config(windows(enabled="true"))
+OPEN = configuration(mode="Allow")
+
+
+def enabled(text: str, path: str, files: dict[str, bytes], machine: Machine | None = None) -> bool:
+    auth = auth_at(text, path, files, machine)
+    assert auth.settings is not None, auth.fault
+    return auth.settings.enabled
+
+
+def fault(text: str, path: str, files: dict[str, bytes]) -> tuple[str, str, int | None]:
+    found = auth_at(text, path, files).fault
+    assert found is not None
+    return found.id, found.file, found.line
+
+
+# -- physical paths ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [
+        (r"%SystemDrive%\inetpub\wwwroot", "files/c/inetpub/wwwroot"),
+        (r"%systemdrive%\Inetpub\WWWRoot" + "\\", "files/c/inetpub/wwwroot"),
+        (r"%windir%\web", "files/c/windows/web"),
+        ("D:/sites/a", "files/d/sites/a"),
+        ("D:\\", "files/d"),
+        ("d:", "files/d"),
+        (r"\\FileServer\Share\app", "files/unc/fileserver/share/app"),
+        ("\\\\srv\\share\\app\\", "files/unc/srv/share/app"),
+        (r"\\?\C:\long", "files/c/long"),
+        (r"%NO_SUCH_VARIABLE%\x", None),
+        (r"inetpub\wwwroot", None),
+        ("", None),
+    ],
+)
+def test_where_a_physical_path_stands_in_a_snapshot(written: str, key: str | None) -> None:
+    found = file_key(written, {})
+    assert (found.rstrip("/") if found else found) == key
+
+
+def test_variables_come_from_the_machine() -> None:
+    text = configuration(sites=site("Site", application("/", r"%SystemDrive%\%Web%")), mode="Allow")
+    machine = Machine(name="X", environment={"SYSTEMDRIVE": "E:", "web": "web"})
+    assert enabled(text, "Site", {r"E:\web\web.config": ON}, machine)
+    assert not enabled(text, "Site", {r"C:\web\web.config": ON}, machine)
+
+
+def test_a_share() -> None:
+    text = configuration(sites=site("Site", application("/", r"\\srv\share\web")), mode="Allow")
+    assert enabled(text, "Site/sub/x", {r"\\SRV\Share\web\sub\web.config": ON})
+
+
+# -- which directories ---------------------------------------------------------------------------------------------
+
+
+def test_every_directory_on_the_way_takes_part() -> None:
+    files = {
+        r"C:\web\web.config": ON,
+        r"C:\web\dir\web.config": web_config(windows(useKernelMode="false")),
+        r"C:\app\web.config": web_config(windows(useAppPoolCredentials="true")),
+    }
+
+    def found(path: str) -> tuple[bool, bool, bool]:
+        settings = auth_at(OPEN, path, files).settings
+        assert settings is not None
+        return settings.enabled, settings.kernel_mode, settings.pool_credentials
+
+    assert found("Site") == (True, True, False)
+    assert found("Site/dir/page.aspx") == (True, False, False)
+    assert found("Site/app/dir") == (True, True, True)
+
+
+def test_the_longest_virtual_directory_wins_over_the_folder_of_that_name() -> None:
+    mounted = element("virtualDirectory", path="/docs", physicalPath=r"D:\docs")
+    text = configuration(sites=site("Site", application("/", r"C:\web", mounted)), mode="Allow")
+    assert not enabled(text, "Site/docs", {r"C:\web\docs\web.config": ON})
+    assert enabled(text, "Site/docs/x", {r"D:\docs\web.config": ON})
+
+
+@pytest.mark.parametrize("where", ["virtualDirectory", "application", "site", "sites"])
+def test_allow_sub_dir_config_of_the_directory_or_a_default(where: str) -> None:
+    off = element("virtualDirectoryDefaults", allowSubDirConfig="false")
+    folder = element("virtualDirectory", path="/", physicalPath=r"C:\web")
+    if where == "virtualDirectory":
+        folder = folder.replace('path="/"', 'path="/" allowSubDirConfig="False"')
+    root = element("application", folder + off * (where == "application"), path="/")
+    sites = element("site", root + off * (where == "site"), name="Site", id="1") + off * (where == "sites")
+    text = configuration(sites=sites, mode="Allow")
+    assert enabled(text, "Site", {r"C:\web\web.config": ON})
+    assert not enabled(text, "Site/dir", {r"C:\web\dir\web.config": ON})
+
+
+def test_the_nearer_default_wins() -> None:
+    far = element("virtualDirectoryDefaults", allowSubDirConfig="false")
+    near = element("virtualDirectoryDefaults", allowSubDirConfig="true")
+    sites = site("Site", application("/", r"C:\web", near)) + far
+    assert enabled(configuration(sites=sites, mode="Allow"), "Site/dir", {r"C:\web\dir\web.config": ON})
+
+
+def test_one_folder_mounted_twice_is_read_twice() -> None:
+    sites = site("Site", application("/", r"C:\web"), application("/app", r"C:\web"))
+    adds = {r"C:\web\web.config": web_config(windows('<providers><add value="Negotiate:Kerberos" /></providers>'))}
+    text = configuration(sites=sites, mode="Allow")
+    assert auth_at(text, "Site", adds).fault is None
+    found = auth_at(text, "Site/app", adds).fault
+    assert found is not None
+    assert (found.id, "duplicate collection entry" in found.message) == ("config-invalid", True)
+
+
+def test_two_sites_on_one_folder_do_not_disturb_each_other() -> None:
+    sites = site("One", application("/", r"C:\web")) + site("Two", application("/", r"c:\WEB"), id="2")
+    adds = {r"C:\web\web.config": web_config(windows('<providers><add value="Negotiate:Kerberos" /></providers>'))}
+    text = configuration(sites=sites, mode="Allow")
+    for name in ("One", "Two"):
+        found = auth_at(text, name, adds).settings
+        assert found is not None
+        assert found.providers == ("Negotiate", "NTLM", "Negotiate:Kerberos")
+
+
+# -- <location> in a web.config ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("scope", "child"), [("false", False), ("true", True)])
+def test_inherit_in_child_applications(scope: str, child: bool) -> None:
+    tag = location(".", windows(enabled="true"), inheritInChildApplications=scope)
+    files = {r"C:\web\web.config": web_config(tag)}
+    assert enabled(OPEN, "Site", files)
+    assert enabled(OPEN, "Site/dir", files)
+    assert enabled(OPEN, "Site/app", files) == child
+    assert enabled(OPEN, "Site/app/dir", files) == child
+
+
+def test_inherit_in_child_applications_for_a_directory_below() -> None:
+    tag = location("dir", windows(enabled="true"), inheritInChildApplications="false")
+    sites = site("Site", application("/", r"C:\web"), application("/dir/app", r"C:\app"))
+    text = configuration(sites=sites, mode="Allow")
+    files = {r"C:\web\web.config": web_config(tag)}
+    assert enabled(text, "Site/dir/x", files)
+    assert not enabled(text, "Site/dir/app", files)
+
+
+def test_a_location_of_a_web_config_reaches_down_only() -> None:
+    files = {r"C:\app\web.config": web_config(location("Site", windows(enabled="true")))}
+    assert not enabled(OPEN, "Site", files)
+    assert not enabled(OPEN, "Site/app", files)
+    assert enabled(OPEN, "Site/app/Site", files)
+
+
+# -- places below an application -----------------------------------------------------------------------------------
+
+
+def test_a_sub_directory_of_its_own_settings_is_a_place_of_its_application() -> None:
+    files = {
+        r"C:\web\reports\web.config": ON,
+        r"C:\app\x\y\web.config": ON,
+        r"C:\elsewhere\web.config": ON,
+    }
+    text = configuration(mode="Allow", body=location("Site/app/z", windows(enabled="true")))
+    root, app = evaluate(text, files).sites[0].applications
+    assert [path for path, auth in root.places if auth.settings and auth.settings.enabled] == ["/reports"]
+    assert [path for path, auth in app.places if auth.settings and auth.settings.enabled] == ["/app/x/y", "/app/z"]
+
+
+# -- configSource --------------------------------------------------------------------------------------------------
+
+SOURCED = web_config("\n" + windows(configSource="win.config"))
+
+
+def with_source(data: bytes | None, error: str | None = None) -> Snapshot:
+    files = {"files/c/web/web.config": SourceFile("web.config", SOURCED)}
+    if data is not None:
+        files["files/c/web/win.config"] = SourceFile("win.config", data, error)
+    return Snapshot(source="x", machine=Machine(name="X"), files=files)
+
+
+def test_config_source_in_a_web_config() -> None:
+    files = {r"C:\web\web.config": SOURCED, r"C:\web\WIN.config": b"\n<windowsAuthentication enabled='true' />"}
+    auth = auth_at(OPEN, "Site", files)
+    assert auth.settings is not None
+    assert auth.settings.enabled
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (None, ("config-malformed", r"C:\web\web.config", 2)),
+        (b"<other />", ("config-malformed", r"C:\web\win.config", 1)),
+        (b"\n<windowsAuthentication", ("config-malformed", r"C:\web\win.config", 2)),
+    ],
+)
+def test_a_config_source_that_gives_nothing(source: bytes | None, expected: tuple[str, str, int]) -> None:
+    files = {r"C:\web\web.config": SOURCED} | ({r"C:\web\win.config": source} if source is not None else {})
+    assert fault(OPEN, "Site/app", files) == expected
+
+
+@pytest.mark.parametrize("source", [r"..\win.config", r"sub\..\..\win.config", r"C:\web\win.config"])
+def test_a_config_source_stays_below_its_file(source: str) -> None:
+    files = {r"C:\web\sub\web.config": web_config(windows(configSource=source)), r"C:\web\win.config": b"<x/>"}
+    assert fault(OPEN, "Site/sub", files) == ("config-malformed", r"C:\web\sub\web.config", 1)
+
+
+def test_config_source_is_refused_in_application_host_config() -> None:
+    text = configuration(body="\n" + location("Site", windows(configSource="win.config")))
+    assert fault(text, "Site", {r"C:\web\win.config": b"<windowsAuthentication />"}) == (
+        "config-invalid",
+        "applicationHost.config",
+        2,
+    )
+
+
+# -- files IIS refuses ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "id", "line"),
+    [
+        (b"", "config-malformed", 1),
+        (b"<configuration>\n<oops>", "config-malformed", 2),
+        (b"<!DOCTYPE configuration><configuration/>", "config-malformed", 1),
+        (web_config("\n<system.webServer><noSuchSection/></system.webServer>"), "config-invalid", 2),
+        (web_config("\n<system.webServer><security><nope/></security></system.webServer>"), "config-invalid", 2),
+        (web_config("\n" + windows(windows())), "config-invalid", 2),
+        (web_config("\n<location path='x' allowOverride='true' overrideMode='Deny' />"), "config-invalid", 2),
+        (web_config("\n<system.webServer><x/></system.webServer>" + windows()), "config-invalid", 2),
+    ],
+)
+def test_a_file_that_is_refused_takes_its_level_and_all_below(data: bytes, id: str, line: int) -> None:  # noqa: A002
+    files = {r"C:\web\web.config": data}
+    for path in ("Site", "Site/dir", "Site/app"):
+        assert fault(OPEN, path, files) == (id, r"C:\web\web.config", line)
+    assert auth_at(OPEN, "Other", files).fault is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "<system.web><noSuchSection/></system.web><runtime><x/></runtime><appSettings/>",
+        "<system.webServer><modules><add name='x'/></modules><handlers/><rewrite><rules/></rewrite></system.webServer>",
+        "<system.webServer><security><requestFiltering/><authorization/></security></system.webServer>",
+        "<configSections><section name='mine'/></configSections><mine/>",
+    ],
+)
+def test_files_that_say_nothing_about_it_change_nothing(body: str) -> None:
+    for data in (web_config(body), b"\xef\xbb\xbf" + web_config(body)):
+        assert auth_at(configuration(), "Site", {r"C:\web\web.config": data}).fault is None
+
+
+def test_a_section_that_the_server_registers_is_known() -> None:
+    declared = '<section name="theirs" />'
+    text = configuration(mode="Allow").replace('<sectionGroup name="security">', declared + '<sectionGroup name="security">')
+    assert auth_at(text, "Site", {r"C:\web\web.config": web_config("<system.webServer><theirs/></system.webServer>")}).fault is None
+
+
+def test_a_web_config_must_not_declare_a_section_again() -> None:
+    declared = element("section", name="windowsAuthentication", overrideModeDefault="Allow")
+    for group in ("authentication", "security", "system.webServer"):
+        declared = element("sectionGroup", declared, name=group)
+    files = {r"C:\web\web.config": web_config(element("configSections", "\n" + declared))}
+    assert fault(configuration(), "Site", files) == ("config-invalid", r"C:\web\web.config", 2)
+
+
+# -- files that could not be read ----------------------------------------------------------------------------------
+
+
+def unread(path: str) -> Machine:
+    return Machine(name="IIS01", content_looked=True, unread=((path, "access denied"),))
+
+
+@pytest.mark.parametrize("below", ["", "\\dir"])
+def test_unread_content_matters_only_where_the_section_is_unlocked(below: str) -> None:
+    machine = unread(rf"C:\web{below}\web.config")
+    path = "Site" + below.replace("\\", "/")
+    locked = auth_at(configuration(), path, machine=machine)
+    assert locked.fault is None
+    found = auth_at(OPEN, path, machine=machine).fault
+    assert found is not None
+    assert (found.id, "access denied" in found.message) == ("content-unread", True)
+    one = configuration(body=location("Site", "<x/>" + windows(), overrideMode="Allow"))
+    assert auth_at(one, path, machine=machine).fault is not None
+
+
+def test_an_unread_config_source_is_not_called_malformed() -> None:
+    from agent.effective import authentication_paths
+    from agent.parse import parse
+
+    paths = authentication_paths(parse(OPEN.encode(), "a.config"), with_source(b"", "access denied"))
+    found = paths.at("site").fault
+    assert found is not None
+    assert (found.id, found.file) == ("content-unread", "win.config")
+
+
+def folder(tmp_path: Path, text: str, unread_path: str) -> Path:
+    facts = {
+        "name": "IIS01",
+        "dns_name": "iis01.test.com",
+        "domain": "test.com",
+        "netbios_domain": "TEST",
+        "content": {"looked": True, "unread": [{"path": unread_path, "why": "UNC: second hop"}]},
+    }
+    (tmp_path / "machine.json").write_text(json.dumps(facts))
+    (tmp_path / "applicationHost.config").write_text(text)
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", [r"C:\web\web.config", r"C:\web\sub\web.config", r"c:\APP\a\b\Web.Config"])
+@pytest.mark.parametrize(("mode", "status", "code"), [("Allow", "partial", 2), ("Deny", "ok", 0)])
+def test_unread_content_of_a_snapshot(tmp_path: Path, path: str, mode: str, status: str, code: int) -> None:
+    target = folder(tmp_path, configuration(mode=mode), path)
+    report: Report = inspect([target])
+    assert [server.status for server in report.servers] == [status]
+    assert report.complete == (status == "ok")
+    assert [finding.id for finding in report.findings if finding.severity == "error"] == (
+        ["content-unread"] if status == "partial" else []
+    )
+    assert main(["inspect", str(target), "--ad", "off", "--format", "json", "--output", str(tmp_path / "out")]) == code
+
+
+def test_content_not_looked_at_is_said_once_and_changes_no_code(tmp_path: Path) -> None:
+    file = tmp_path / "applicationHost.config"
+    file.write_text(OPEN)
+    report = inspect([file], computer="iis01.test.com")
+    assert [problem.id for problem in report.servers[0].problems] == ["content-not-collected"]
+    assert report.complete
+
+
+def test_a_locked_section_is_an_error_at_its_level_and_below_only(tmp_path: Path) -> None:
+    text = configuration(root=windows(ROOT, enabled="true"), sites=site("Site") + site("Two", application("/", r"C:\two"), id="2"))
+    content = tmp_path / "files" / "C" / "app"
+    content.mkdir(parents=True)
+    (content / "web.config").write_bytes(ON)
+    (tmp_path / "applicationHost.config").write_text(text)
+    (tmp_path / "machine.json").write_text('{"name": "IIS01", "dns_name": "iis01.test.com", "content": {"looked": true}}')
+    report = inspect([tmp_path])
+    auth: dict[str, WindowsAuth | None] = {a.site + a.path: a.windows_auth for a in report.applications}
+    assert {name for name, found in auth.items() if found is None} == {"Site/app"}
+    (locked,) = [finding for finding in report.findings if finding.id == "section-locked"]
+    assert (locked.path, locked.evidence[0].line) == ("/app", 1)
+    assert report.complete
+
+
+def test_paths_fold_like_the_rest() -> None:
+    files = {r"C:\WEB\Dir\Web.Config": ON}
+    evaluated = paths_of(OPEN, files)
+    assert evaluated.at(path_key("SITE/dIR")).settings == evaluated.at(path_key("site/dir")).settings
+    assert enabled(OPEN, "SITE/dIR", files)

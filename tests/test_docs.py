@@ -1,0 +1,138 @@
+"""The documentation says what the program does, all of it, and its examples run."""
+
+from __future__ import annotations
+
+import argparse
+import doctest
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import agent
+from agent import cli, exits
+from agent.findings import FINDINGS
+from agent.render.pages import overview, page
+from agent.rules import TABLE
+
+ROOT = Path(__file__).parents[1]
+LABELS = ["What it means", "How it shows", "See it by hand", "Fix", "Source"]
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def sections(name: str) -> dict[str, str]:
+    parts = re.split(r"^## (.+)$", read(name), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    actions = [a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction)]
+    return dict(actions[0].choices)
+
+
+def options(parser: argparse.ArgumentParser) -> set[str]:
+    return {o for action in parser._actions for o in action.option_strings if action.help != argparse.SUPPRESS}
+
+
+def test_a_section_for_each_finding_in_the_order_of_the_table() -> None:
+    documented = [name for name in sections("docs/findings.md") if name != "content-not-collected"]
+    assert documented == list(FINDINGS)
+
+
+def test_a_section_for_each_rule() -> None:
+    assert [rule.id for rule in TABLE] == [
+        name for name in sections("docs/rules.md") if re.match(r"(scenario|extra)-\d", name)
+    ]
+
+
+@pytest.mark.parametrize("file", ["docs/findings.md", "docs/rules.md"])
+def test_fixed_headings(file: str) -> None:
+    ids = {*FINDINGS, *(rule.id for rule in TABLE)}
+    for name, text in sections(file).items():
+        if name in ids:
+            assert re.findall(r"^\*\*([^*]+)\.\*\*", text, flags=re.MULTILINE) == LABELS, name
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+def test_the_page_names_the_severities_of_the_table(name: str) -> None:
+    line = sections("docs/findings.md")[name].strip().splitlines()[0]
+    assert set(FINDINGS[name].severities) == set(re.findall(r"error|warning|info", line))
+
+
+@pytest.mark.parametrize("name", [*FINDINGS, *(rule.id for rule in TABLE)])
+def test_rules_prints_the_page(name: str) -> None:
+    text = page(name)
+    assert text.startswith(name + "\n")
+    assert "**Fix.**" in text
+
+
+def test_rules_lists_every_rule_and_finding() -> None:
+    listed = overview().splitlines()
+    for name in [*FINDINGS, *(rule.id for rule in TABLE)]:
+        assert any(line.startswith(f"{name} ") for line in listed), name
+
+
+def test_every_command_is_documented_and_no_other() -> None:
+    documented = re.findall(r"^\| `([a-z]+)[ `]", read("docs/commands.md"), flags=re.MULTILINE)
+    assert documented == list(commands())
+
+
+def test_every_option_is_documented_and_no_other() -> None:
+    known = {option for parser in commands().values() for option in options(parser)} - {"-h", "--help"}
+    documented = set(re.findall(r"^\| `(--[a-z-]+)", read("docs/commands.md"), flags=re.MULTILINE))
+    assert documented == known
+
+
+def test_every_exit_code_is_documented() -> None:
+    codes = {value for name, value in vars(exits).items() if name.isupper()}
+    assert codes == {int(code) for code in re.findall(r"^\| (\d+) \|", read("docs/commands.md"), flags=re.MULTILINE)}
+
+
+def test_help_and_documentation_offer_nothing_that_does_not_exist() -> None:
+    text = read("README.md") + read("docs/commands.md")
+    used = set(re.findall(r"iis-spn ([a-z]+)", text)) - {"inspect", "explain", "plan", "rules"}
+    assert used == set()
+
+
+def test_the_library_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    example = re.search(r"```python\n(.+?)```", read("README.md"), flags=re.DOTALL)
+    assert example is not None
+    exec(compile(example[1], "README.md", "exec"), {})
+    assert "HTTP/sales.test.com TEST\\IIS05$ modified" in capsys.readouterr().out
+
+
+def test_the_output_shown_is_what_the_command_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("COLUMNS", "100")
+    shown = re.search(r"```\n\$ iis-spn ([^\n]+)\n(.+?)```", read("README.md"), flags=re.DOTALL)
+    assert shown is not None
+    assert cli.main(shown[1].split()) == exits.FINDINGS
+    assert capsys.readouterr().out.startswith(shown[2])
+
+
+def test_the_package_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert doctest.testmod(agent).failed == 0
+
+
+def test_links_lead_somewhere() -> None:
+    for file in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", file.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (file.parent / target).exists(), f"{file.name}: {target}"
+
+
+def test_help_of_the_program_is_one_screen() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "agent", "--help"], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    assert len(done.stdout.splitlines()) < 25
+    assert done.stderr == ""
