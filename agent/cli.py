@@ -288,7 +288,9 @@ def _sources(options: argparse.Namespace) -> Sources:
 
 
 def _logon_options(options: argparse.Namespace) -> tuple[str | None, Callable[[], str], Path | None]:
-    return options.ad_user, lambda: _password(options), options.ca
+    from functools import cache
+
+    return options.ad_user, cache(lambda: _password(options)), options.ca  # a forest means several binds, one prompt
 
 
 def _password(options: argparse.Namespace) -> str:

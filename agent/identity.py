@@ -133,14 +133,15 @@ class Decision(NamedTuple):
     doubt: str = ""
 
 
-NEGOTIATE = "negotiate"
+NEGOTIATE = frozenset({"negotiate", "negotiate:kerberos"})
+"""The providers, folded, that lead to a Kerberos ticket; Negotiate:PKU2U does not."""
 
 
 def offers_negotiate(settings: WindowsAuth | None) -> bool:
     """Whether the application can be asked for a Kerberos ticket at all (rules R1.17, R9.1)."""
     if settings is None or not settings.enabled:
         return False
-    return any(fold(name).partition(":")[0] == NEGOTIATE for name in settings.providers)
+    return any(fold(name) in NEGOTIATE for name in settings.providers)
 
 
 def decide(settings: WindowsAuth | None, identity: PoolIdentity, machine: Machine) -> Decision:

@@ -298,6 +298,11 @@ def advice(case: Case, judged: Judged) -> tuple[str, ...]:
     requirement = judged.requirement
     if requirement.outcome in {"modified", "duplicate", "ntlm-fallback"}:
         return remedy(case, judged).sentences if requirement.need != "optional" else ()
+    if requirement.outcome == "uncertain" and requirement.holders and is_safe(requirement.spn.text):
+        return (
+            "The explicit SPN and the HOST/ SPN are in two domains, and no document says which one the KDC takes: "
+            f"klist get {requirement.spn}",
+        )
     if requirement.outcome != "unchecked" or requirement.account is None or requirement.need == "optional":
         return ()
     if not is_safe(requirement.spn.text):

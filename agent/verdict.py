@@ -5,7 +5,7 @@ from __future__ import annotations
 from agent.directory import Account, Directory
 from agent.identity import in_domain
 from agent.model import Outcome, Requirement
-from agent.names import AccountName, fold
+from agent.names import AccountName, Spn, fold
 from agent.require import Wanted
 
 
@@ -41,7 +41,17 @@ def _outcome(wanted: Wanted, answers: tuple[Account, ...] | None, directory: Dir
         return "ntlm-fallback"
     if len(answers) > 1:
         return "duplicate"
+    if is_split(wanted.spn, answers[0], directory):
+        return "uncertain"
     return "kerberos" if is_account(answers[0], wanted.account, directory) else "modified"
+
+
+def is_split(name: Spn, holder: Account, directory: Directory) -> bool:
+    """Whether the explicit SPN and the HOST/ SPN behind it are in two domains: which wins is not known (rule R4.7)."""
+    if name.service not in directory.mapped_to_host or name not in holder.spns:
+        return False
+    mapped = directory.holders(name.with_service("HOST"))
+    return any(fold(other.name.domain) != fold(holder.name.domain) for other in mapped)
 
 
 def _unseen(account: AccountName, directory: Directory | None) -> Outcome:

@@ -115,7 +115,7 @@ def providers(case: Case) -> Iterator[Finding]:
 def _provider_list(case: Case, application: Application, settings: WindowsAuth) -> Iterator[Finding]:
     names = [fold(name) for name in settings.providers]
     lines = evidence(application.origins.providers, f"providers: {', '.join(settings.providers) or 'none'}")
-    negotiate = [i for i, name in enumerate(names) if name.partition(":")[0] == NEGOTIATE]
+    negotiate = [i for i, name in enumerate(names) if name in NEGOTIATE]
     if not names:
         installed = case.by_label[application.server].configuration.module_installed
         looks = {

@@ -32,7 +32,6 @@ from .samba import (
     managed_account,
     password_of,
     replace_spns,
-    set_attribute,
     user,
 )
 
@@ -732,4 +731,4 @@ def _location(path: str, app: App) -> str:
     return f'  <location path="{path}"><system.webServer><security>{inner}</security></system.webServer></location>\n'
 
 
-__all__ = ["KIND_OF", "NOT_EXPRESSED", "VERDICTS", "Row", "analysis", "rows", "set_attribute", "set_up", "snapshot"]
+__all__ = ["KIND_OF", "NOT_EXPRESSED", "VERDICTS", "Row", "analysis", "rows", "set_up", "snapshot"]
