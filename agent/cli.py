@@ -9,17 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent import exits
+from agent.arguments import LEVELS, SCRIPT_FORMATS, WrongUsageError, parser
 
 if TYPE_CHECKING:
+    from agent.apply import Applied
     from agent.inspection import Analysis, Sources
     from agent.model import Report
-
-FORMATS = ("table", "json", "csv", "markdown")
-LEVELS = ("error", "warning", "info", "never")
-CLIENT_NAMES = (
-    *("edge", "chrome", "firefox", "dotnet", "ie", "dotnetframework", "dotnet5", "curl-sspi", "curl-mit", "java"),
-    *("chrome-nocname", "edge-port"),
-)
+    from agent.sources.ldap_modify import LdapWriter
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,14 +23,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from agent.errors import IisSpnError, UsageError
 
     try:
-        options = _parser().parse_args(arguments)
-    except _WrongUsageError as error:
+        options = parser().parse_args(arguments)
+    except WrongUsageError as error:
         print(f"iis-spn: {error}", file=sys.stderr)  # noqa: T201  # the one place that speaks to the console
         return exits.USAGE
     _make_printable()
     try:
-        run: Callable[[argparse.Namespace], int] = options.run
-        return run(options)
+        return _run(options)
     except UsageError as error:
         return _say(f"iis-spn: {error}", exits.USAGE)
     except IisSpnError as error:
@@ -81,143 +76,18 @@ def _silence_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-# -- arguments -----------------------------------------------------------------------------------------------------
-
-
-class _WrongUsageError(Exception):
-    """argparse's complaint, so that the exit code is 64 and not its own 2."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:  # type: ignore[override]
-        raise _WrongUsageError(f"{message}\n{self.format_usage().strip()}")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="iis-spn",
-        description="Which SPN does each IIS site need, on which account must it live, is that so, and what to change?",
-        epilog="Exit codes: 0 nothing at or above --fail-on; 1 findings; 2 incomplete; 64 wrong usage; 70 a bug.",
-    )
-    parser.add_argument("--version", action="store_true", help="print the version and exit")
-    parser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
-    parser.set_defaults(run=lambda options: _version() if options.version else _help(parser))
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
-    _inspect_parser(commands)
-    _explain_parser(commands)
-    _rules_parser(commands)
-    return parser
-
-
-_Commands = argparse._SubParsersAction  # argparse names its own return type so
-
-
-def _inspect_parser(commands: _Commands[_Parser]) -> None:
-    command = commands.add_parser(
-        "inspect",
-        help="which SPN each site needs, on which account, and whether that is so",
-        description="Say for each site which SPN it needs and on which account it must live; with --ad, whether that "
-        "is so. Reads only.",
-    )
-    _targets(command)
-    _shared(command)
-    _output(command)
-    command.set_defaults(run=_run_inspect)
-
-
-def _explain_parser(commands: _Commands[_Parser]) -> None:
-    command = commands.add_parser(
-        "explain",
-        help="for one URL: what each kind of client asks for, who decrypts, what happens",
-        description="Tell the story of one request, for each kind of client. Reads only.",
-    )
-    command.add_argument("url", metavar="URL", help="what people type, such as https://contoso/app")
-    _targets(command)
-    _shared(command)
-    _output(command, formats=("table", "json"))
-    command.set_defaults(run=_run_explain)
-
-
-def _rules_parser(commands: _Commands[_Parser]) -> None:
-    command = commands.add_parser(
-        "rules",
-        help="the rule base and the findings, as a table or one page",
-        description="Print the rule table and the list of findings, or the page of one of them.",
-    )
-    command.add_argument("id", nargs="?", metavar="ID", help="a rule (scenario-4) or a finding (spn-missing)")
-    command.set_defaults(run=_run_rules)
-
-
-def _targets(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "targets",
-        nargs="*",
-        metavar="TARGET",
-        help="an applicationHost.config, a snapshot folder or file, or a folder of snapshots; may hold * and ?. "
-        "None: this server (Windows)",
-    )
-
-
-def _shared(command: argparse.ArgumentParser) -> None:
-    where = command.add_argument_group("where to look")
-    where.add_argument(
-        "--ad",
-        action="append",
-        metavar="SOURCE",
-        help="who holds which SPN: auto, off, ldap://DC[:PORT], ldaps://DC, gc://DC, or a file (LDIF, setspn text); "
-        "may be given more than once. Default: auto",
-    )
-    where.add_argument(
-        "--dns",
-        metavar="SOURCE",
-        help="system, off, the address of a name server, or a zone file. Default: system when --ad is live, else off",
-    )
-    where.add_argument("--farm", type=Path, metavar="FILE", help="names that the configuration cannot show (TOML)")
-    where.add_argument(
-        "--client",
-        action="append",
-        metavar="NAME",
-        choices=CLIENT_NAMES,
-        help=f"a client kind that matters, instead of the default ones; may be given more than once: "
-        f"{', '.join(CLIENT_NAMES)}",
-    )
-    where.add_argument("--computer", metavar="FQDN", help="the server's full name, where the file does not say it")
-    where.add_argument(
-        "--netbios-domain",
-        action="append",
-        metavar="NAME[=DNS.DOMAIN]",
-        help="the NetBIOS name of the domain, where it is not the first label of its DNS name",
-    )
-    where.add_argument("--ad-user", metavar="USER", help="logon for LDAP; asks for a password")
-    where.add_argument("--password-stdin", action="store_true", help="read the password from the first line of stdin")
-    where.add_argument("--ca", type=Path, metavar="FILE", help="certificates to trust for ldaps")
-
-
-def _output(command: argparse.ArgumentParser, formats: Sequence[str] = FORMATS) -> None:
-    out = command.add_argument_group("what to print")
-    out.add_argument("--format", choices=formats, default="table", metavar="F", help=f"{', '.join(formats)}")
-    out.add_argument("--output", type=Path, metavar="FILE", help="write there instead of stdout, atomically")
-    out.add_argument(
-        "--fail-on",
-        choices=LEVELS,
-        default="error",
-        metavar="LEVEL",
-        help="exit with 1 from this severity on: error (default), warning, info, never",
-    )
-    out.add_argument("--accept", type=Path, metavar="FILE", help="accepted findings (TOML)")
-
-
 # -- commands ------------------------------------------------------------------------------------------------------
 
 
-def _version() -> int:
-    from agent import __version__
+def _run(options: argparse.Namespace) -> int:
+    commands = {"inspect": _inspect, "explain": _explain, "plan": _plan, "rules": _rules}
+    if options.command is not None:
+        return commands[options.command](options)
+    if options.version:
+        from agent import __version__
 
-    return _print(f"iis-spn {__version__}\n")
-
-
-def _help(parser: argparse.ArgumentParser) -> int:
-    parser.print_help(sys.stderr)
+        return _print(f"iis-spn {__version__}\n")
+    parser().print_help(sys.stderr)
     return exits.USAGE
 
 
@@ -227,13 +97,13 @@ def _print(text: str) -> int:
     return exits.CLEAN
 
 
-def _run_inspect(options: argparse.Namespace) -> int:
+def _inspect(options: argparse.Namespace) -> int:
     report = _analysis(options).report
     _write(options, report)
     return _exit_code(report, options.fail_on)
 
 
-def _run_explain(options: argparse.Namespace) -> int:
+def _explain(options: argparse.Namespace) -> int:
     from agent.explain import explain
 
     explanation = explain(_analysis(options), options.url)
@@ -241,7 +111,17 @@ def _run_explain(options: argparse.Namespace) -> int:
     return _exit_code(explanation, options.fail_on)
 
 
-def _run_rules(options: argparse.Namespace) -> int:
+def _plan(options: argparse.Namespace) -> int:
+    if options.rollback is not None:
+        return _with_writer(options, lambda writer: _take_back(options, writer))
+    report = _analysis(options).report
+    if options.apply:
+        return _with_writer(options, lambda writer: _apply(options, report, writer))
+    _write(options, report)
+    return _exit_code(report, options.fail_on)
+
+
+def _rules(options: argparse.Namespace) -> int:
     from agent.render.pages import overview, page
 
     return _print(page(options.id) if options.id else overview())
@@ -287,6 +167,49 @@ def _sources(options: argparse.Namespace) -> Sources:
     )
 
 
+# -- changing the directory ----------------------------------------------------------------------------------------
+
+
+def _with_writer(options: argparse.Namespace, change: Callable[[LdapWriter], Applied]) -> int:
+    """Connect to the one domain controller that is written to, and tell what became of the change."""
+    from agent.errors import UsageError
+    from agent.sources import ldap_modify
+    from agent.sources.selected import ldap_source
+
+    live = [word for word in options.ad or () if "://" in word]
+    if len(live) != 1:
+        raise UsageError("to change the directory name the domain controller: --ad ldap://DC")
+    source = ldap_source(live[0], _logon_options(options), _netbios_domains(options))
+    with ldap_modify.writer(source) as writer:
+        applied = change(writer)
+    _print(applied.message.rstrip() + "\n")
+    return exits.INCOMPLETE if applied.outcome in {"stopped", "interrupted"} else exits.CLEAN
+
+
+def _apply(options: argparse.Namespace, report: Report, writer: LdapWriter) -> Applied:
+    from agent.apply import Files, apply
+    from agent.names import spn
+
+    confirmed = frozenset(spn(text) for text in options.confirm_delete or ())
+    return apply(report.plan.steps, None, writer, Files.within(Path.cwd()), confirmed, _asked)
+
+
+def _take_back(options: argparse.Namespace, writer: LdapWriter) -> Applied:
+    from agent.apply import roll_back
+
+    return roll_back(options.rollback, writer, _asked)
+
+
+def _asked(text: str) -> bool:
+    """Show what will be done and ask; only a typed "yes" counts."""
+    sys.stderr.write(f"{text.rstrip()}\n\nType yes to go on: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip() == "yes"
+
+
+# -- logon ---------------------------------------------------------------------------------------------------------
+
+
 def _logon_options(options: argparse.Namespace) -> tuple[str | None, Callable[[], str], Path | None]:
     from functools import cache
 
@@ -306,7 +229,7 @@ def _password(options: argparse.Namespace) -> str:
 
 
 def _write(options: argparse.Namespace, report: Report) -> None:
-    text, encoding = _rendered(options.format, report, to_file=options.output is not None)
+    text, encoding = _rendered(options, report)
     if options.output is None:
         _print(text)
         return
@@ -320,7 +243,8 @@ def _write(options: argparse.Namespace, report: Report) -> None:
         raise UsageError(f"cannot write {options.output}: {error.strerror}") from None
 
 
-def _rendered(form: str, report: Report, *, to_file: bool) -> tuple[str, str]:
+def _rendered(options: argparse.Namespace, report: Report) -> tuple[str, str]:
+    form = options.format
     if form == "json":
         from agent.render import document
 
@@ -333,20 +257,26 @@ def _rendered(form: str, report: Report, *, to_file: bool) -> tuple[str, str]:
         from agent.render import markdown
 
         return markdown.to_markdown(report), "utf-8"
-    return _terminal(report, to_file=to_file), "utf-8"
+    if form in SCRIPT_FORMATS:
+        from importlib import import_module
+
+        return getattr(import_module(f"agent.render.{form}"), f"to_{form}")(report), "utf-8"
+    return _terminal(options, report), "utf-8"
 
 
-def _terminal(report: Report, *, to_file: bool) -> str:
+def _terminal(options: argparse.Namespace, report: Report) -> str:
     import os
     import shutil
 
     from agent.model import Explanation
     from agent.render import terminal
 
-    color = not to_file and terminal.wants_color(sys.stdout.isatty(), os.environ)
+    color = options.output is None and terminal.wants_color(sys.stdout.isatty(), os.environ)
     width = shutil.get_terminal_size((100, 24)).columns
     if isinstance(report, Explanation):
         return terminal.story(report, width, color)
+    if options.command == "plan":
+        return terminal.steps(report, width, color)
     return terminal.to_text(report, width, color)
 
 

@@ -11,8 +11,13 @@ _REFUSED = frozenset('"%&^|<>!')
 
 
 def is_safe(text: str) -> bool:
-    """Whether a name may stand in a command line; one that may not is described in words instead."""
-    return bool(text) and text.isprintable() and not _REFUSED & set(text) and not text.endswith("\\")
+    """Whether a name may stand in a command line; one that may not is described in words instead.
+
+    One that begins like an option could be taken for one, and a backslash at its end would escape the closing quote.
+    """
+    if not text or text.startswith(("-", "/")) or text.endswith("\\"):
+        return False
+    return text.isprintable() and not _REFUSED & set(text)
 
 
 def setspn(action: str, name: Spn, account: AccountName, *, computer: bool | None) -> str | None:
@@ -21,14 +26,34 @@ def setspn(action: str, name: Spn, account: AccountName, *, computer: bool | Non
     `-C` and `-U` say which object is meant: without them a user is taken for the computer of the same name. A
     managed service account (`computer` None, name ending in `$`) takes neither.
     """
-    text = f"{account.domain}\\{account.name}"
-    if not (is_safe(name.text) and is_safe(text)):
+    target = _target(account, computer)
+    if target is None or not is_safe(name.text):
         return None
     forest = "-F " if action == "-S" else ""
+    return f"setspn {forest}{target[0]}{action} {_quoted(name.text)} {target[1]}"
+
+
+def setspn_list(account: AccountName, *, computer: bool | None) -> str | None:
+    """`setspn -L`: what an account holds; None where its name cannot be quoted."""
+    target = _target(account, computer)
+    return None if target is None else f"setspn {target[0]}-L {target[1]}"
+
+
+def setspn_query(name: Spn) -> str | None:
+    """`setspn -F -Q`: who in the forest holds an SPN; None where it cannot be quoted."""
+    return f"setspn -F -Q {_quoted(name.text)}" if is_safe(name.text) else None
+
+
+def _target(account: AccountName, computer: bool | None) -> tuple[str, str] | None:
+    """The switch that says what kind of object is meant, and the account's name as `setspn` takes it."""
+    text = str(account)
     if computer:
-        return f"setspn {forest}-C {action} {_quoted(name.text)} {_quoted(text.removesuffix('$'))}"
-    kind = "" if computer is None or account.name.endswith("$") else "-U "
-    return f"setspn {forest}{kind}{action} {_quoted(name.text)} {_quoted(text)}"
+        text = text.removesuffix("$")
+    if not is_safe(text):
+        return None
+    if computer:
+        return "-C ", _quoted(text)
+    return "" if computer is None or account.name.endswith("$") else "-U ", _quoted(text)
 
 
 def appcmd(site: str, path: str, setting: str, value: str, *, in_web_config: bool = False) -> str | None:

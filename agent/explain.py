@@ -161,13 +161,12 @@ def _is_known_elsewhere(case: Case, host: HostName) -> bool:
 
 def _binding(case: Case, server: ServerView, url: Url, catch_all: bool) -> tuple[str, Binding] | None:
     """http.sys: the exact host header, then a wildcard one, then one without, bound to the address or to all."""
-    full = _qualified(server, url.host)
     addresses = _addresses(case, server, url.host)
     ranked = []
     for site in server.configuration.sites:
         for binding in site.bindings:
             if binding.serves and binding.protocol == url.scheme and binding.port == url.port:
-                rank = _rank(binding, url.host, full, addresses)
+                rank = _rank(binding, url.host, addresses)
                 if rank is not None and (catch_all or binding.host is not None):
                     ranked.append((rank, site.name, binding))
     if not ranked:
@@ -176,14 +175,14 @@ def _binding(case: Case, server: ServerView, url: Url, catch_all: bool) -> tuple
     return site_name, best
 
 
-def _rank(binding: Binding, typed: HostName, full: HostName, addresses: set[str]) -> int | None:
+def _rank(binding: Binding, typed: HostName, addresses: set[str]) -> int | None:
     if binding.address and addresses and binding.address not in addresses:
         return None
     bound = 0 if binding.address else 1
     if binding.host is None:
         return 4 + bound
     if binding.host.is_wildcard:
-        return 2 + bound if full.matches_wildcard(binding.host) else None
+        return 2 + bound if typed.matches_wildcard(binding.host) else None
     return bound if binding.host == typed else None
 
 

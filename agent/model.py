@@ -18,6 +18,7 @@ Decryption = Literal["computer", "pool", "impossible", "uncertain", "none"]
 HostSource = Literal["binding", "machine", "dns", "farm"]
 Why = Literal["explicit", "inherited", "default"]
 StepKind = Literal["spn-delete", "spn-add", "iis-setting", "dns", "manual"]
+PrincipalKind = Literal["user", "computer", "managed"]
 
 
 class Origin(NamedTuple):
@@ -178,7 +179,11 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step of a repair, with the step that takes it back and the finding it serves."""
+    """One step of a repair, with the step that takes it back and the finding it serves.
+
+    `server` is where an iis-setting is made. `account_kind` and `dn` say which object the account is, where that is
+    known. `confirm`: nobody inspected what the account uses the SPN for, so its owner must be asked first.
+    """
 
     order: int
     kind: StepKind
@@ -187,6 +192,10 @@ class Step:
     command: str
     rollback: str
     finding: str
+    server: str | None = None
+    account_kind: PrincipalKind | None = None
+    dn: str | None = None
+    confirm: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -170,6 +170,8 @@ def _start_lines(data: bytes, file: str) -> array[int]:
         parser.Parse(data, True)
     except (expat.ExpatError, ValueError, LookupError) as error:
         line = getattr(error, "lineno", parser.CurrentLineNumber)
+        if line > 1 and getattr(error, "offset", None) == 0 and "no element" in str(error):
+            line -= 1  # the end of the file is the end of its last line
         reason = expat.ErrorString(error.code) if isinstance(error, expat.ExpatError) else str(error)
         raise MalformedError(file, line, f"not well-formed XML: {reason}") from None
     return starts

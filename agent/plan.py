@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from agent.case import Case, finding
@@ -87,10 +88,12 @@ class _Draft:
     """Collects actions once each; two findings may need the same one, and none may undo another."""
 
     def __init__(self) -> None:
-        self.actions: dict[tuple[str, str], tuple[Action, str]] = {}
+        self.actions: dict[tuple[str | None, str], tuple[Action, str]] = {}
         self.alternatives: list[Alternative] = []
         self.blocked: list[Blocked] = []
-        self.touched: dict[tuple[Spn, AccountName], StepKind] = {}
+        self.undone: set[tuple[str | None, str]] = set()
+        self.deleted: set[tuple[Spn, AccountName]] = set()
+        self.kept: dict[Spn, AccountName] = {}
 
     def take(self, found: Finding, ways: tuple[Way, ...]) -> None:
         first, *others = ways
@@ -99,19 +102,30 @@ class _Draft:
             return
         for action in first.actions:
             self._note(action)
-            self.actions.setdefault((action.kind, action.command), (action, found.id))
+            self.actions.setdefault((action.server, action.command), (action, found.id))
         for way in others:
             steps = tuple(_ordered((action, found.id) for action in way.actions))
             self.alternatives.append(Alternative(finding=found.id, why=way.why, steps=steps))
 
     def _contradicts(self, action: Action) -> bool:
-        if action.spn is None or action.account is None or not action.kind.startswith("spn"):
+        """Whether it takes a value back that a step sets, or puts one SPN on a second account."""
+        if (action.server, action.command) in self.undone:
+            return True
+        if action.spn is None or action.account is None:
             return False
-        return self.touched.get((action.spn, action.account), action.kind) != action.kind
+        keeps = self.kept.get(action.spn)
+        if action.kind == "spn-delete":
+            return keeps == action.account
+        return (keeps or action.account) != action.account or (action.spn, action.account) in self.deleted
 
     def _note(self, action: Action) -> None:
-        if action.spn is not None and action.account is not None:
-            self.touched[action.spn, action.account] = action.kind
+        self.undone.add((action.server, action.rollback))
+        if action.spn is None or action.account is None:
+            return
+        if action.kind == "spn-delete":
+            self.deleted.add((action.spn, action.account))
+        else:
+            self.kept[action.spn] = action.account
 
     def block(self, found: Finding, why: str) -> None:
         self.blocked.append(Blocked(finding=found.id, why=f"{_about(found)}: {why}"))
@@ -136,6 +150,10 @@ def _ordered(actions: Iterable[tuple[Action, str]]) -> Iterator[Step]:
             command=action.command,
             rollback=action.rollback,
             finding=served,
+            server=action.server,
+            account_kind=action.account_kind,
+            dn=action.dn,
+            confirm=action.confirm,
         )
 
 
@@ -193,17 +211,30 @@ def rolled_back(steps: Iterable[Step]) -> tuple[Step, ...]:
     """The steps that take a plan back, last first."""
     undone: dict[StepKind, StepKind] = {"spn-add": "spn-delete", "spn-delete": "spn-add"}
     return tuple(
-        Step(
+        replace(
+            step,
             order=order,
             kind=undone.get(step.kind, step.kind),
-            spn=step.spn,
-            account=step.account,
             command=step.rollback,
             rollback=step.command,
-            finding=step.finding,
+            confirm=False,
         )
         for order, step in enumerate(reversed(list(steps)), start=1)
     )
+
+
+def held_back(steps: Iterable[Step], confirmed: Collection[Spn] = ()) -> frozenset[int]:
+    """The orders of the steps that wait for an answer: deletes nobody confirmed, and the adds that depend on them."""
+    waiting: set[Spn] = set()
+    orders = set()
+    for step in steps:
+        if step.spn is None or not step.kind.startswith("spn"):
+            continue
+        if step.confirm and step.spn not in confirmed:
+            waiting.add(step.spn)
+        if step.spn in waiting and (step.confirm or step.kind == "spn-add"):
+            orders.add(step.order)
+    return frozenset(orders)
 
 
 def _identity(directory: Directory, name: AccountName) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from agent.case import Case, Judged
 from agent.commands import appcmd, is_safe, setspn
-from agent.model import Application, Requirement, StepKind
+from agent.directory import Account
+from agent.model import Application, PrincipalKind, Requirement, StepKind
 from agent.names import AccountName, HostName, Spn, fold, http_spn, printable
 from agent.verdict import is_account
 
@@ -16,7 +17,11 @@ HOST_HEADER = "Give the site a host header of its own with a DNS A record, and r
 
 
 class Action(NamedTuple):
-    """One change: the command that makes it, the one that takes it back, and a sentence that says both to a person."""
+    """One change: the command that makes it, the one that takes it back, and a sentence that says both to a person.
+
+    An iis-setting names the server it is made on and, where it lets the pool decrypt, the SPN and the holder that it
+    relies on.
+    """
 
     kind: StepKind
     spn: Spn | None
@@ -24,6 +29,10 @@ class Action(NamedTuple):
     command: str
     rollback: str
     sentence: str
+    server: str | None = None
+    account_kind: PrincipalKind | None = None
+    dn: str | None = None
+    confirm: bool = False
 
 
 class Way(NamedTuple):
@@ -55,25 +64,64 @@ class Remedy(NamedTuple):
 
 def add(case: Case, name: Spn, account: AccountName) -> Action:
     """Register an SPN."""
-    command, rollback = _pair(case, "-S", "-D", name, account)
+    object_ = _Object.of(case, account)
+    command, rollback = object_.setspn("-S", name), object_.setspn("-D", name)
     if command is None or rollback is None:
         return _by_hand(name, account, "register {spn} on {account}", "remove it again")
     warning = _winrm_warning(case, name, account)
-    return Action("spn-add", name, account, command, rollback, f"Register it: {command}{warning}")
+    said = f"Register it: {command}{warning}"
+    return Action("spn-add", name, account, command, rollback, said, None, object_.kind, object_.dn)
 
 
 def delete(case: Case, name: Spn, account: AccountName) -> Action:
     """Take an SPN away; where nobody inspected what the account is used for, its owner must be asked."""
-    command, rollback = _pair(case, "-D", "-S", name, account)
+    object_ = _Object.of(case, account)
+    stored = object_.stored(name)
+    command, rollback = object_.setspn("-D", stored), object_.setspn("-S", stored)
     if command is None or rollback is None:
-        return _by_hand(name, account, "remove {spn} from {account}", "register it again")
-    asked = "" if is_inspected(case, account) else f" (ask the owner of {account} first: no inspected pool uses it)"
-    return Action("spn-delete", name, account, command, rollback, f"Remove it: {command}{asked}")
+        return _by_hand(stored, account, "remove {spn} from {account}", "register it again")
+    ask = not is_inspected(case, account)
+    asked = f" (ask the owner of {account} first: no inspected pool uses it)" if ask else ""
+    said = f"Remove it: {command}{asked}"
+    return Action("spn-delete", stored, account, command, rollback, said, None, object_.kind, object_.dn, ask)
 
 
-def _pair(case: Case, do: str, undo: str, name: Spn, account: AccountName) -> tuple[str | None, str | None]:
-    computer = case.is_computer(account)
-    return setspn(do, name, account, computer=computer), setspn(undo, name, account, computer=computer)
+class _Object(NamedTuple):
+    """The account object that a step changes, as far as it is known."""
+
+    name: AccountName
+    kind: PrincipalKind | None
+    known: Account | None
+
+    @classmethod
+    def of(cls, case: Case, name: AccountName) -> _Object:
+        known = case.account(name)
+        if case.is_computer(name):
+            return cls(name, "computer", known)
+        if known is not None:
+            return cls(name, _KINDS.get(known.kind), known)
+        return cls(name, None if name.name.endswith("$") else "user", None)
+
+    @property
+    def dn(self) -> str | None:
+        return self.known.dn if self.known is not None else None
+
+    def stored(self, name: Spn) -> Spn:
+        """The value as the directory has it: a rollback must restore its exact letters."""
+        return next((held for held in self.known.spns if held == name), name) if self.known is not None else name
+
+    def setspn(self, action: str, name: Spn) -> str | None:
+        computer = {"computer": True, "user": False}.get(self.kind or "")
+        return setspn(action, name, self.name, computer=computer)
+
+
+_KINDS: Mapping[str, PrincipalKind] = {
+    "user": "user",
+    "computer": "computer",
+    "gMSA": "managed",
+    "sMSA": "managed",
+    "dMSA": "managed",
+}
 
 
 def _by_hand(name: Spn, account: AccountName, text: str, undo: str) -> Action:
@@ -90,10 +138,16 @@ def _winrm_warning(case: Case, name: Spn, account: AccountName) -> str:
 
 def is_inspected(case: Case, account: AccountName) -> bool:
     """Whether the use of the account was looked at: an inspected pool runs as it, or it is an inspected computer."""
-    return account in case.pool_accounts or account in case.computer_accounts
+    if account in case.pool_accounts or account in case.computer_accounts:
+        return True
+    known, directory = case.account(account), case.directory
+    used = (*case.pool_accounts, *case.computer_accounts) if known is not None and known.kind == "unknown" else ()
+    return any(is_account(known, name, directory) for name in used if known is not None and directory is not None)
 
 
-def set_auth(application: Application, attribute: str, value: bool) -> Action:
+def set_auth(
+    application: Application, attribute: str, value: bool, spn: Spn | None = None, holder: AccountName | None = None
+) -> Action:
     """Change one windowsAuthentication attribute of an application, in the file its present value comes from."""
     path = "" if application.path == "/" else application.path
     new, old = str(value).lower(), str(not value).lower()
@@ -104,9 +158,10 @@ def set_auth(application: Application, attribute: str, value: bool) -> Action:
     on = f"on {printable(application.server)}"
     if command is None or rollback is None:
         sentence = f"In IIS Manager {on} set {attribute}={new} for {printable(where)}."
-        return Action("manual", None, None, sentence, sentence.replace(f"={new}", f"={old}"), sentence)
+        back = f"In IIS Manager {on} set {attribute}={old} for {printable(where)}."
+        return Action("manual", spn, holder, sentence, back, sentence, application.server)
     said = f"Set {attribute}={new} {on}: {command}"
-    return Action("iis-setting", None, application.decrypts_as, command, rollback, said)
+    return Action("iis-setting", spn, holder, command, rollback, said, application.server)
 
 
 def _is_in_web_config(application: Application, attribute: str) -> bool:
@@ -142,29 +197,96 @@ def _runs_as(case: Case, applications: Iterable[Application], account: AccountNa
     return bool(identities) and all(i is not None and i.certain and i.account == account for i in identities)
 
 
-def _breaks_working(case: Case, applications: Sequence[Application]) -> bool:
-    """Whether another name of these applications works today because the present account decrypts."""
-    return any(
-        judged.requirement.outcome == "kerberos" and judged.requirement.need in {"explicit", "covered"}
-        for application in applications
-        for judged in case.judged_for(application)
-        if judged.requirement.account == application.decrypts_as
-    )
+class _Joined(NamedTuple):
+    """Applications that share names and decrypt with one account: a setting changes for all of them or for none."""
+
+    applications: tuple[Application, ...]
+    requirements: tuple[Requirement, ...]
+
+    @property
+    def has_own_places(self) -> bool:
+        """Whether a directory below has settings of its own, which a change at the application does not reach."""
+        return any(place.negotiates for application in self.applications for place in application.places)
 
 
-def _to_pool(applications: Iterable[Application]) -> tuple[Action, ...]:
-    return tuple(set_auth(application, "useAppPoolCredentials", True) for application in applications)
+def _joined(case: Case, requirement: Requirement) -> _Joined:
+    applications: dict[tuple[str, str, str], Application] = {}
+    requirements: dict[Spn, Requirement] = {requirement.spn: requirement}
+    open_ends = [requirement]
+    while open_ends:
+        for application in applications_of(case, open_ends.pop()):
+            key = (application.server, application.site, application.path)
+            if key in applications:
+                continue
+            applications[key] = application
+            for judged in case.judged_for(application):
+                other = judged.requirement
+                matters = other.account == requirement.account and other.need != "optional"
+                if matters and other.spn not in requirements:
+                    requirements[other.spn] = other
+                    open_ends.append(other)
+    return _Joined(tuple(applications.values()), tuple(requirements.values()))
 
 
-def _to_computer(applications: Iterable[Application]) -> tuple[Action, ...]:
-    actions = []
+def _is_answered_by(case: Case, name: Spn, account: AccountName) -> bool:
+    """Whether the KDC would pick this account and no other."""
+    if case.directory is None:
+        return False
+    answers = case.directory.answers(name)
+    return len(answers) == 1 and is_account(answers[0], account, case.directory)
+
+
+def _wrong_holders(case: Case, name: Spn, account: AccountName) -> list[AccountName]:
+    if case.directory is None:
+        return []
+    return [h.name for h in case.directory.holders(name) if not is_account(h, account, case.directory)]
+
+
+def _let_pool(case: Case, requirement: Requirement, holder: AccountName) -> Way | None:
+    """Let the pool's account decrypt, where it holds every SPN of these applications already."""
+    joined = _joined(case, requirement)
+    if joined.has_own_places or any(a.decryption != "computer" for a in joined.applications):
+        return None
+    if not _runs_as(case, joined.applications, holder):
+        return None
+    if not all(_is_answered_by(case, other.spn, holder) for other in joined.requirements):
+        return None
+    settings = [set_auth(a, "useAppPoolCredentials", True, requirement.spn, holder) for a in joined.applications]
+    return Way(f"let {holder} decrypt, nothing changes in AD", tuple(settings))
+
+
+def _let_computer(case: Case, requirement: Requirement) -> Way | None:
+    """Let the computer decrypt, where only its own names are served and its HOST/ SPNs answer for all of them."""
+    joined = _joined(case, requirement)
+    servers = {application.server for application in joined.applications}
+    if len(servers) != 1 or joined.has_own_places or not only_own_names(case, joined.applications):
+        return None
+    if not all(_can_use_kernel_mode(application) for application in joined.applications):
+        return None
+    computer = case.by_label[servers.pop()].machine.account
+    actions = list(_to_computer(joined.applications))
+    for other in joined.requirements:
+        wrong = _wrong_holders(case, other.spn, computer)
+        wanted = any(_is_wanted_there(case, other.spn, holder) for holder in wrong if holder != requirement.account)
+        if wanted or not _host_serves(case, other, computer):
+            return None
+        actions += [delete(case, other.spn, holder) for holder in wrong]
+    return Way("the computer decrypts, its HOST/ SPN answers", tuple(actions))
+
+
+def _can_use_kernel_mode(application: Application) -> bool:
+    """`Negotiate:Kerberos` and kernel mode exclude each other."""
+    settings = application.windows_auth
+    return settings is not None and all(fold(name) != "negotiate:kerberos" for name in settings.providers)
+
+
+def _to_computer(applications: Iterable[Application]) -> Iterator[Action]:
     for application in applications:
         settings = application.windows_auth
         if settings is not None and not settings.kernel_mode:
-            actions.append(set_auth(application, "useKernelMode", True))
+            yield set_auth(application, "useKernelMode", True)
         if settings is not None and settings.pool_credentials:
-            actions.append(set_auth(application, "useAppPoolCredentials", False))
-    return tuple(actions)
+            yield set_auth(application, "useAppPoolCredentials", False)
 
 
 # -- remedies ------------------------------------------------------------------------------------------------------
@@ -180,13 +302,9 @@ def remedy(case: Case, judged: Judged) -> Remedy:
         return Remedy((), f"{account} is not in the directory: correct the pool's userName first.")
     if judged.wanted.variant_of:
         return _variant(case, requirement, account, judged.wanted.variant_of)
-    if requirement.outcome == "duplicate":
-        return _duplicate(case, requirement, account)
-    if requirement.outcome == "modified":
-        if requirement.holders:
-            return _misplaced(case, requirement, account, requirement.holders[0])
-        return _shadowed(case, requirement, account)
-    return Remedy((Way("register the SPN", (add(case, requirement.spn, account),)),))
+    if requirement.holders:
+        return _misplaced(case, requirement, account)
+    return _unregistered(case, requirement, account)
 
 
 def _is_absent(case: Case, account: AccountName) -> bool:
@@ -194,31 +312,31 @@ def _is_absent(case: Case, account: AccountName) -> bool:
     return directory is not None and directory.covers(account.domain) and case.account(account) is None
 
 
-def _move(case: Case, requirement: Requirement, account: AccountName, holder: AccountName) -> Way:
-    return Way(
-        f"move the SPN to {account}",
-        (delete(case, requirement.spn, holder), add(case, requirement.spn, account)),
-    )
-
-
-def _misplaced(case: Case, requirement: Requirement, account: AccountName, holder: AccountName) -> Remedy:
-    applications = applications_of(case, requirement)
-    if _is_wanted_there(case, requirement.spn, holder):
-        return Remedy((), f"Another application needs {requirement.spn} on {holder}: settle the conflict first.")
-    setting = None
-    if all(a.decryption == "computer" for a in applications) and _runs_as(case, applications, holder):
-        setting = Way(f"let {holder} decrypt, nothing changes in AD", _to_pool(applications))
-    ways: list[Way] = []
+def _misplaced(case: Case, requirement: Requirement, account: AccountName) -> Remedy:
+    """Wrong accounts hold the SPN, perhaps besides the right one."""
+    name = requirement.spn
+    wrong = _wrong_holders(case, name, account)
+    if any(_is_wanted_there(case, name, holder) for holder in wrong):
+        return Remedy((), f"Another application needs {name} on {wrong[0]}: settle the conflict first.")
+    deletes = tuple(delete(case, name, holder) for holder in wrong)
+    if _is_held(case, name, account):
+        return Remedy((Way(f"leave the SPN on {account} only", deletes),))
+    move = Way(f"move the SPN to {account}", (*deletes, add(case, name, account)))
+    setting = _let_pool(case, requirement, wrong[0]) if len(wrong) == 1 else None
     if requirement.need == "covered" and _host_serves(case, requirement, account):
-        ways.append(Way(f"{requirement.covered_by} then answers", (delete(case, requirement.spn, holder),)))
-    elif setting is not None and not _breaks_working(case, applications):
-        ways.append(setting)
-    elif account not in case.computer_accounts and only_own_names(case, applications):
-        ways.append(_back(case, requirement, applications, holder))
-    ways.append(_move(case, requirement, account, holder))
-    if setting is not None and setting not in ways and not _breaks_working(case, applications):
-        ways.append(setting)
+        first: Way | None = Way(f"{requirement.covered_by} then answers", deletes)
+    else:
+        first = setting or _instead_of_own_name(case, requirement, account)
+    ways = dict.fromkeys(way for way in (first, move, setting) if way is not None)
     return Remedy(tuple(ways))
+
+
+def _instead_of_own_name(case: Case, requirement: Requirement, account: AccountName) -> Way | None:
+    """What is better than `HTTP/<computer name>` on another account, which breaks WinRM (rules R6.6, R6.7)."""
+    if requirement.spn not in case.own_spns or case.is_computer(account):
+        return None
+    text = HOST_HEADER.format(account=account)
+    return _let_computer(case, requirement) or Way("WinRM goes on working", (_manual(text),))
 
 
 def _host_serves(case: Case, requirement: Requirement, account: AccountName) -> bool:
@@ -229,37 +347,16 @@ def _host_serves(case: Case, requirement: Requirement, account: AccountName) -> 
     return len(holders) == 1 and is_account(holders[0], account, case.directory)
 
 
-def _back(case: Case, requirement: Requirement, applications: list[Application], holder: AccountName | None) -> Way:
-    actions = list(_to_computer(applications))
-    if holder is not None and holder not in case.computer_accounts:
-        actions.append(delete(case, requirement.spn, holder))
-    return Way("the computer decrypts, its HOST/ SPN answers", tuple(actions))
-
-
-def _shadowed(case: Case, requirement: Requirement, account: AccountName) -> Remedy:
-    explicit = Way(f"an explicit SPN wins over HOST/; {account} decrypts", (add(case, requirement.spn, account),))
-    if requirement.spn not in case.own_spns or case.is_computer(account):
-        return Remedy((explicit,))
-    applications = applications_of(case, requirement)
-    if only_own_names(case, applications):
-        return Remedy((_back(case, requirement, applications, None), explicit))
-    text = HOST_HEADER.format(account=account)
-    return Remedy((Way("WinRM goes on working", (_manual(text),)), explicit))
+def _unregistered(case: Case, requirement: Requirement, account: AccountName) -> Remedy:
+    """No account has the SPN; a HOST/ SPN of another one may answer for it."""
+    why = f"an explicit SPN wins over HOST/; {account} decrypts" if requirement.answers else "register the SPN"
+    explicit = Way(why, (add(case, requirement.spn, account),))
+    better = _instead_of_own_name(case, requirement, account)
+    return Remedy((explicit,) if better is None else (better, explicit))
 
 
 def _manual(text: str) -> Action:
     return Action("manual", None, None, text, "Take the change back by hand.", text)
-
-
-def _duplicate(case: Case, requirement: Requirement, account: AccountName) -> Remedy:
-    wrong = [holder for holder in requirement.holders or () if holder != account]
-    if any(_is_wanted_there(case, requirement.spn, holder) for holder in wrong):
-        return Remedy((), f"Several applications need {requirement.spn} on different accounts: settle that first.")
-    actions = [delete(case, requirement.spn, holder) for holder in wrong]
-    held = account in (requirement.holders or ())
-    if not held and not (wrong and requirement.need == "covered" and _host_serves(case, requirement, account)):
-        actions.append(add(case, requirement.spn, account))
-    return Remedy((Way(f"leave the SPN on {account} only", tuple(actions)),))
 
 
 def _variant(case: Case, requirement: Requirement, account: AccountName, typed: tuple[HostName, ...]) -> Remedy:
@@ -267,13 +364,17 @@ def _variant(case: Case, requirement: Requirement, account: AccountName, typed: 
     server = case.by_label[requirement.applications[0].server]
     addresses = server.machine.addresses
     records = [_record(host, requirement.spn.host, addresses[0] if addresses else "") for host in typed]
-    own = [add(case, name, account) for name in map(http_spn, typed) if not _is_held(case, name, account)]
+    own = [add(case, name, account) for name in map(http_spn, typed) if not _has_holder(case, name)]
     record = Way("clients then ask for the name as typed", (*records, *own))
     if requirement.spn in case.own_spns:
         return Remedy((record,))
     if requirement.outcome == "ntlm-fallback":
         return Remedy((Way("the alias keeps its CNAME", (add(case, requirement.spn, account),)), record))
     return Remedy((record,))
+
+
+def _has_holder(case: Case, name: Spn) -> bool:
+    return case.directory is not None and bool(case.directory.holders(name))
 
 
 def _is_held(case: Case, name: Spn, account: AccountName) -> bool:
@@ -327,11 +428,25 @@ def farm_remedy(case: Case, name: Spn) -> Remedy:
         text = "The pools behind the name run as different accounts: choose one domain account or gMSA for all nodes."
         return Remedy((), text)
     differing = [a for a in applications if a.decrypts_as != account]
-    if any(a.decryption != "computer" for a in differing) or _breaks_working(case, differing):
+    if not all(_can_join_farm(case, application, name, account) for application in differing):
         return Remedy((), "Another name of these applications works with the computer account: separate them first.")
-    holders = case.directory.holders(name) if case.directory is not None else ()
-    wrong = [h.name for h in holders if case.directory and not is_account(h, account, case.directory)]
-    actions = [*_to_pool(differing), *(delete(case, name, holder) for holder in wrong)]
+    wrong = _wrong_holders(case, name, account)
+    actions = [set_auth(application, "useAppPoolCredentials", True, name, account) for application in differing]
+    actions += [delete(case, name, holder) for holder in wrong]
     if case.directory is not None and not _is_held(case, name, account):
         actions.append(add(case, name, account))
     return Remedy((Way(f"every node decrypts as {account}", tuple(actions)),))
+
+
+def _can_join_farm(case: Case, application: Application, name: Spn, account: AccountName) -> bool:
+    """Whether nothing else of the application breaks when the farm's account decrypts for it."""
+    if application.decryption != "computer" or any(place.negotiates for place in application.places):
+        return False
+    others = (judged.requirement for judged in case.judged_for(application))
+    return all(
+        other.need == "optional"
+        or other.spn == name
+        or _is_wanted_there(case, other.spn, account)
+        or _is_answered_by(case, other.spn, account)
+        for other in others
+    )

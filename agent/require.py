@@ -102,7 +102,7 @@ class _Collected:
         self.clients.setdefault(key, set())
 
     def asked(self, client: Client, typed: HostName, ports: Iterable[int]) -> None:
-        for host in asked_hosts(client, typed, self.names.service, self.names.suffix):
+        for host in self._asked_hosts(client, typed):
             self._note(host, False)
             self.clients[host, None].add(client.name)
             if host != typed and typed not in self.variants.setdefault(host, []):
@@ -110,6 +110,15 @@ class _Collected:
             for port in ports:
                 if asked_port(client, port) is not None:
                     self.clients.setdefault((host, port), set()).add(client.name)
+
+    def _asked_hosts(self, client: Client, typed: HostName) -> tuple[HostName, ...]:
+        hosts = asked_hosts(client, typed, self.names.service, self.names.suffix)
+        full = self.names.machine.full_name
+        if typed != self.names.machine.short_name or full is None or full.first_label == typed:
+            return hosts
+        # the first 15 characters of a longer name: DNS has the longer one, nothing makes a full name of these
+        resolution = self.names.service.resolve(typed, self.names.suffix) if self.names.service is not None else None
+        return hosts if resolution is not None and resolution.addresses else (typed,)
 
     def needs(self) -> Iterator[SpnNeed]:
         for (host, port), clients in self.clients.items():

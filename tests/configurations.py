@@ -72,7 +72,9 @@ def evaluate(text: str, files: Mapping[str, bytes] | None = None, machine: Machi
     return effective(parse(text.encode(), "applicationHost.config"), snapshot(files, machine))
 
 
-def paths_of(text: str, files: Mapping[str, bytes] | None = None, machine: Machine | None = None) -> AuthenticationPaths:
+def paths_of(
+    text: str, files: Mapping[str, bytes] | None = None, machine: Machine | None = None
+) -> AuthenticationPaths:
     return authentication_paths(parse(text.encode(), "applicationHost.config"), snapshot(files, machine))
 
 

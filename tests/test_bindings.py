@@ -172,8 +172,10 @@ def test_a_site_without_bindings() -> None:
 
 def test_site_defaults_may_carry_bindings_which_a_site_may_clear() -> None:
     defaults = element("siteDefaults", bindings("http *:80:default"))
-    own = site("A", inner="") + site("B", id="2", inner=bindings("http *:81:")) + site(
-        "C", id="3", inner=bindings("http *:82:", clear=True)
+    own = (
+        site("A", inner="")
+        + site("B", id="2", inner=bindings("http *:81:"))
+        + site("C", id="3", inner=bindings("http *:82:", clear=True))
     )
     assert shown(own + defaults) == [["*:80:default"], ["*:80:default", "*:81:"], ["*:82:"]]
 

@@ -104,6 +104,15 @@ def test_the_longest_virtual_directory_wins_over_the_folder_of_that_name() -> No
     assert enabled(text, "Site/docs/x", {r"D:\docs\web.config": ON})
 
 
+@pytest.mark.parametrize("reverse", [True, False])
+def test_an_application_wins_over_a_virtual_directory_of_its_parent(reverse: bool) -> None:
+    stale = element("virtualDirectory", path="/app", physicalPath=r"D:\stale")
+    applications = [application("/", r"C:\web", stale), application("/app", r"C:\app")]
+    text = configuration(sites=site("Site", *applications[:: -1 if reverse else 1]), mode="Allow")
+    assert enabled(text, "Site/app/x", {r"C:\app\web.config": ON})
+    assert not enabled(text, "Site/app/x", {r"D:\stale\web.config": ON})
+
+
 @pytest.mark.parametrize("where", ["virtualDirectory", "application", "site", "sites"])
 def test_allow_sub_dir_config_of_the_directory_or_a_default(where: str) -> None:
     off = element("virtualDirectoryDefaults", allowSubDirConfig="false")
@@ -275,8 +284,15 @@ def test_files_that_say_nothing_about_it_change_nothing(body: str) -> None:
 
 def test_a_section_that_the_server_registers_is_known() -> None:
     declared = '<section name="theirs" />'
-    text = configuration(mode="Allow").replace('<sectionGroup name="security">', declared + '<sectionGroup name="security">')
-    assert auth_at(text, "Site", {r"C:\web\web.config": web_config("<system.webServer><theirs/></system.webServer>")}).fault is None
+    text = configuration(mode="Allow").replace(
+        '<sectionGroup name="security">', declared + '<sectionGroup name="security">'
+    )
+    assert (
+        auth_at(
+            text, "Site", {r"C:\web\web.config": web_config("<system.webServer><theirs/></system.webServer>")}
+        ).fault
+        is None
+    )
 
 
 def test_a_web_config_must_not_declare_a_section_again() -> None:
@@ -352,12 +368,16 @@ def test_content_not_looked_at_is_said_once_and_changes_no_code(tmp_path: Path) 
 
 
 def test_a_locked_section_is_an_error_at_its_level_and_below_only(tmp_path: Path) -> None:
-    text = configuration(root=windows(ROOT, enabled="true"), sites=site("Site") + site("Two", application("/", r"C:\two"), id="2"))
+    text = configuration(
+        root=windows(ROOT, enabled="true"), sites=site("Site") + site("Two", application("/", r"C:\two"), id="2")
+    )
     content = tmp_path / "files" / "C" / "app"
     content.mkdir(parents=True)
     (content / "web.config").write_bytes(ON)
     (tmp_path / "applicationHost.config").write_text(text)
-    (tmp_path / "machine.json").write_text('{"name": "IIS01", "dns_name": "iis01.test.com", "content": {"looked": true}}')
+    (tmp_path / "machine.json").write_text(
+        '{"name": "IIS01", "dns_name": "iis01.test.com", "content": {"looked": true}}'
+    )
     report = inspect([tmp_path])
     auth: dict[str, WindowsAuth | None] = {a.site + a.path: a.windows_auth for a in report.applications}
     assert {name for name, found in auth.items() if found is None} == {"Site/app"}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import agent
-from agent import cli, exits
+from agent import arguments, cli, exits
 from agent.findings import FINDINGS
 from agent.render.pages import overview, page
 from agent.rules import TABLE
@@ -31,7 +31,7 @@ def sections(name: str) -> dict[str, str]:
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
-    actions = [a for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction)]
+    actions = [a for a in arguments.parser()._actions if isinstance(a, argparse._SubParsersAction)]
     return dict(actions[0].choices)
 
 

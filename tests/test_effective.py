@@ -48,7 +48,10 @@ def test_the_five_identity_types(identity: str, spelt: type[str]) -> None:
 
 
 def test_the_schema_default_of_a_pool() -> None:
-    for pools in ('<add name="P" />', '<add name="P"><processModel idleTimeout="0" /></add><applicationPoolDefaults />'):
+    for pools in (
+        '<add name="P" />',
+        '<add name="P"><processModel idleTimeout="0" /></add><applicationPoolDefaults />',
+    ):
         pool = pool_of(pools)
         assert (pool.identity_type, pool.user_name, pool.origin.file) == ("ApplicationPoolIdentity", "", None)
 
@@ -75,7 +78,9 @@ def test_pool_defaults_attribute_by_attribute(own: str, identity: str, user: str
 
 
 def test_where_the_identity_comes_from() -> None:
-    text = "\n" + element("add", "\n" + process(identityType="LocalSystem"), name="P") + '\n<add name="Q" />\n' + DEFAULTS
+    text = (
+        "\n" + element("add", "\n" + process(identityType="LocalSystem"), name="P") + '\n<add name="Q" />\n' + DEFAULTS
+    )
     pools = evaluate(configuration(pools=text)).pools
     assert (pools["p"].origin.line, pools["p"].origin.why) == (3, "explicit")
     assert (pools["q"].origin.line, pools["q"].origin.why) == (5, "default")
@@ -153,12 +158,19 @@ def test_enabled_protocols(own: str | None, default: str | None, serves: bool) -
             "",
             "duplicate collection entry of type 'application' with path '/A'",
         ),
-        ("\n" + element("site", name="", id="9"), "", "site name"),
+        ("\n" + element("site", name="", id="9"), "", "'' cannot be the name of a <site>"),
+        ("\n" + site("a/b", id="9"), "", "'a/b' cannot be the name of a <site>"),
+        (SITE, '\n<add name="" />', "'' cannot be the name of a <add>"),
+        (SITE, '\n<add name="a/b" />', "'a/b' cannot be the name of a <add>"),
         ("\n" + element("site", id="9"), "", "missing required attribute 'name' on <site>"),
         (SITE, '<add name="P" />\n<add name="p" />', "duplicate collection entry of type 'add' with name 'p'"),
         (SITE, '\n<add managedRuntimeVersion="" />', "missing required attribute 'name' on <add>"),
         ("\n" + site("S", application("/app", r"C:\app")), "", "no application '/'"),
-        ("\n" + site("S", element("application", path="/", applicationPool="PoolA")), "", "no virtual directory '/'"),
+        (
+            "\n" + site("S", element("application", '<virtualDirectory path="/x" physicalPath="x" />', path="/")),
+            "",
+            "no virtual directory '/'",
+        ),
         (
             site("S", application("/", "x", "\n" + element("virtualDirectory", path="/", physicalPath="y"))),
             "",
@@ -357,7 +369,9 @@ def test_a_snapshot_folder_with_shared_configuration(tmp_path: Path) -> None:
     shared.mkdir(parents=True)
     (tmp_path / "machine.json").write_text('{"name": "IIS01", "dns_name": "iis01.test.com"}')
     (tmp_path / "applicationHost.config").write_bytes(LOCAL.data)
-    (tmp_path / "redirection.config").write_bytes(redirected(enabled="true", path=r"\\SRV\share").files["redirection.config"].data)
+    (tmp_path / "redirection.config").write_bytes(
+        redirected(enabled="true", path=r"\\SRV\share").files["redirection.config"].data
+    )
     missing = inspect([tmp_path])
     assert (missing.servers[0].status, missing.complete, missing.applications) == ("failed", False, ())
     assert [(f.id, f.severity) for f in missing.findings] == [("shared-configuration", "error")]

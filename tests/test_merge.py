@@ -340,6 +340,23 @@ def test_a_lock_in_a_web_config_binds_the_files_below_it_only() -> None:
     assert (fault.id, fault.file) == ("section-locked", r"C:\app\web.config")
 
 
+def test_a_deny_in_a_web_config_does_not_bind_that_file() -> None:
+    denied = location(".", windows(useKernelMode="false"), overrideMode="Deny")
+    files = {r"C:\web\web.config": web_config(denied + location("d/e", windows(enabled="true")))}
+    found = settings(auth_at(configuration(mode="Allow"), "Site/d/e", files))
+    assert (found.enabled, found.kernel_mode) == (True, False)
+
+
+def test_the_section_is_locked_where_the_file_declares_nothing() -> None:
+    text = configuration()
+    minimal = (
+        text[: text.index("<configSections>")] + text[text.index("</configSections>") + len("</configSections>") :]
+    )
+    fault = auth_at(minimal, "Site", {r"C:\web\web.config": web_config(windows(enabled="true"))}).fault
+    assert fault is not None
+    assert fault.id == "section-locked"
+
+
 # -- origins -------------------------------------------------------------------------------------------------------
 
 

@@ -129,6 +129,8 @@ LAUGHS = (
         (codecs.BOM_UTF16_LE, 1, "empty"),
         (b"<configuration>\n<sites>\n</configuration>", 3, "mismatched tag"),
         (b"<configuration>\n<sites>", 2, "no element found"),
+        (b"<configuration>\n<sites>\n", 2, "no element found"),
+        (b"<!-- nothing -->\n", 1, "no element found"),
         (b"\n\nnot xml", 3, "not well-formed"),
         (b'<configuration>\n<add a="1" a="2"/></configuration>', 2, "duplicate attribute"),
         (b"<configuration>\n\0</configuration>", 2, "not well-formed"),
@@ -168,7 +170,9 @@ def test_too_large_is_refused_unread() -> None:
     assert "64 MB" in refusal(b" " * (MAXIMUM_SIZE + 1)).reason
 
 
-@pytest.mark.parametrize("encoding", ["rot13", "hex", "idna", "punycode", "undefined", "utf-7", "cp037", "ucs-4", "x" * 300])
+@pytest.mark.parametrize(
+    "encoding", ["rot13", "hex", "idna", "punycode", "undefined", "utf-7", "cp037", "ucs-4", "x" * 300]
+)
 def test_strange_encodings_never_crash(encoding: str) -> None:
     data = f"<?xml version='1.0' encoding='{encoding}'?>\n<configuration/>".encode()
     assert refusal(data).line is not None
@@ -280,7 +284,9 @@ def escaped(secret: str) -> str:
     return f"Zq{secret}"  # long and odd enough not to occur by itself
 
 
-@given(secret=SECRET.map(escaped), where=st.sampled_from(ELEMENTS), name=st.sampled_from(NAMES), encrypted=st.booleans())
+@given(
+    secret=SECRET.map(escaped), where=st.sampled_from(ELEMENTS), name=st.sampled_from(NAMES), encrypted=st.booleans()
+)
 def test_no_password_is_in_any_object(secret: str, where: str, name: str, encrypted: bool) -> None:
     value = f"[enc:AesProvider:{secret}:enc]" if encrypted else secret
     inner = element(where, **{name: value, "x": "kept"})

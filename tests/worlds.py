@@ -387,10 +387,11 @@ def world(
     farm: Sequence[FarmName] = (),
     clients: Sequence[str] = (),
     netbios: Mapping[str, str] | None = None,
+    service: NameService | None = None,
 ) -> World:
-    """Analyse servers as `inspect` does."""
+    """Analyse servers as `inspect` does. `service` instead of `dns` where zone text cannot say it (live DNS)."""
     texts = [ad] if isinstance(ad, str) else ad
-    service = names(dns) if dns is not None else None
+    service = names(dns) if dns is not None else service
     sources = Sources(
         directory=lambda question: directory(texts, question, netbios or {}) if texts is not None else None,
         names=lambda _hosts, _addresses: service,

@@ -23,6 +23,8 @@ from agent.model import (
     Server,
     Severity,
     Status,
+    Step,
+    StepKind,
 )
 from agent.names import printable
 from agent.render.wording import (
@@ -94,6 +96,51 @@ def story(explanation: Explanation, width: int, color: bool) -> str:
         server = explanation.servers[0] if len(explanation.servers) == 1 else None
         _findings(page, findings, server, frozenset())
     return page.text(color)
+
+
+def steps(report: Report, width: int, color: bool) -> str:
+    """The plan: what to do in which order, how to take it back, other ways, and what no step can repair."""
+    page = _Page(width)
+    count = plural(len(report.plan.steps), "step")
+    page.prose(f"{count}; {plural(len(report.plan.blocked), 'finding')} no step can repair", look="bold")
+    _incomplete(page, report)
+    for step in report.plan.steps:
+        _step(page, step)
+    for number, other in enumerate(report.plan.alternatives):
+        page.blank()
+        lead = "Other ways" if number == 0 else ""
+        if lead:
+            page.line((lead, "bold"))
+        page.prose(f"instead of the steps for {other.finding}: {other.why}", 2)
+        for step in other.steps:
+            page.line(" " * 4, (step.command, "cyan"))
+    if report.plan.blocked:
+        page.blank()
+        page.line(("Not repaired by a step", "bold"))
+        for blocked in report.plan.blocked:
+            page.prose(["-", *_UNITS.findall(f"{blocked.finding}: {blocked.why}")], 2)
+    page.blank()
+    page.prose("Nothing was changed. As scripts: --format cmd, powershell, ldif; to hand over: ticket.", look="dim")
+    return page.text(color)
+
+
+def _step(page: _Page, step: Step) -> None:
+    where = "" if step.server is None else f" on {step.server}"
+    page.blank()
+    page.prose(f"{step.order}. {_KINDS[step.kind]}{where}, for {step.finding}", look="bold")
+    page.line(" " * 4, (step.command, "bold cyan"))
+    page.line("    back: ", (step.rollback, "dim"))
+    if step.confirm:
+        page.prose(f"Ask the owner of {step.account} first: no inspected pool uses the account.", 4, look="bold yellow")
+
+
+_KINDS: Mapping[StepKind, str] = {
+    "dns": "Change DNS",
+    "iis-setting": "Change an IIS setting",
+    "spn-delete": "Remove an SPN",
+    "spn-add": "Register an SPN",
+    "manual": "By hand",
+}
 
 
 def wants_color(is_terminal: bool, environment: Mapping[str, str]) -> bool:

@@ -476,7 +476,8 @@ class Collector:
     def directory(self, source: str) -> Directory:
         """Everything kept, names settled; `source` is how the report calls where it comes from."""
         self.next_source()
-        accounts = tuple(self._settled(account) for account in self._accounts.values())
+        # one order, whatever the source gave first: reports of the same directory must not differ
+        accounts = tuple(self._settled(self._accounts[key]) for key in sorted(self._accounts))
         return Directory(
             source=source,
             accounts=accounts,

@@ -99,10 +99,11 @@ def _questions(question: Question) -> Iterator[sansldap.LDAPFilter]:
     hosts = _hosts(question)
     names = [_equal("servicePrincipalName", name.text) for name in sorted(question.spns, key=lambda n: n.key)]
     names += [_equal("servicePrincipalName", text) for host in hosts for text in _misspelt(host)]
+    names += [_equal("servicePrincipalName", text) for text in _wildcards(hosts)]
     names += [_equal("userPrincipalName", f"HTTP/{host}") for host in hosts]
     yield from _batches(names)
-    ports = [_begins("servicePrincipalName", f"HTTP/{host}:") for host in hosts]
-    yield from _batches(ports + [_begins("userPrincipalName", f"HTTP/{host}@") for host in hosts])
+    longer = [_begins("servicePrincipalName", text) for host in hosts for text in _beginnings(host)]
+    yield from _batches(longer + [_begins("userPrincipalName", f"HTTP/{host}@") for host in hosts])
     accounts = sorted(question.account_names)
     yield from _batches([_equal("sAMAccountName", name) for name in accounts])
     yield from _batches([_equal("userPrincipalName", name) for name in accounts if "@" in name])
@@ -110,7 +111,18 @@ def _questions(question: Question) -> Iterator[sansldap.LDAPFilter]:
 
 def _misspelt(host: str) -> tuple[str, ...]:
     """The wrong forms that people write, which `setspn -Q HTTP/host` never shows."""
-    return (f"HTTPS/{host}", f"http://{host}", f"https://{host}", f"HTTP\\{host}", f"HTTP/http://{host}")
+    urls = (f"{scheme}://{host}{end}" for scheme in ("http", "https") for end in ("", "/"))
+    return (f"HTTPS/{host}", *urls, f"HTTP\\{host}", f"HTTP/http://{host}")
+
+
+def _wildcards(hosts: Iterable[str]) -> list[str]:
+    """`HTTP/*.test.com`, which people register for a wildcard binding: the `*` is a character of the value here."""
+    return sorted({f"HTTP/*.{host.partition('.')[2]}" for host in hosts if "." in host} | {"HTTP/*"})
+
+
+def _beginnings(host: str) -> tuple[str, ...]:
+    """What values with a port, a third part or a realm begin with; hardly any other begins with a full name."""
+    return (f"HTTP/{host}",) if "." in host else tuple(f"HTTP/{host}{end}" for end in ":/@")
 
 
 def _with_rid(domain_sid: bytes, rid: int) -> bytes:

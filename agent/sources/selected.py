@@ -6,11 +6,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agent.directory import AskDirectory, Directory, Question
+from agent.directory import AskDirectory
 from agent.errors import UsageError
 from agent.names import HostName, fold
 from agent.nameservice import AskNames, NameService
+
+if TYPE_CHECKING:
+    from agent.sources.ldap import LdapSource
 
 LiveLogon = tuple[str | None, Callable[[], str], Path | None]
 """A user name or None for the current logon, how to get the password, and a file of certificates to trust."""
@@ -33,7 +37,7 @@ def directory_source(words: Sequence[str], logon: LiveLogon, netbios: Mapping[st
     if len(live) > 1 or (live and files):
         raise UsageError("--ad takes one live directory, or any number of files")
     if live:
-        return DirectorySource(_live(live[0], logon, netbios), True)
+        return DirectorySource(ldap_source(live[0], logon, netbios).ask, True)
     if files:
         return DirectorySource(_files(files, netbios), False)
     if fold(words[-1]) == "auto":
@@ -50,17 +54,14 @@ def _files(paths: Sequence[Path], netbios: Mapping[str, str]) -> AskDirectory:
     return lambda question: directory_files.read(paths, question, netbios)
 
 
-def _live(target: str, logon: LiveLogon, netbios: Mapping[str, str]) -> AskDirectory:
-    from agent.sources import ldap
+def ldap_source(target: str, logon: LiveLogon, netbios: Mapping[str, str]) -> LdapSource:
+    """The live directory that a value of `--ad` names."""
+    from agent.sources.ldap import LdapSource
     from agent.sources.ldap_logon import Logon
 
     user, password, ca_file = logon
     who = Logon(user, password) if user is not None else None
-
-    def ask(question: Question) -> Directory:
-        return ldap.LdapSource(target=target, logon=who, ca_file=ca_file, netbios_names=netbios).ask(question)
-
-    return ask
+    return LdapSource(target=target, logon=who, ca_file=ca_file, netbios_names=netbios)
 
 
 def _current_domain(logon: LiveLogon, netbios: Mapping[str, str]) -> DirectorySource:
@@ -72,7 +73,7 @@ def _current_domain(logon: LiveLogon, netbios: Mapping[str, str]) -> DirectorySo
     if not ldap.is_available():
         sys.stderr.write("iis-spn: the directory is not asked, that needs: pip install 'iis-spn[ldap]'\n")
         return DirectorySource(lambda _question: None, False)
-    return DirectorySource(_live("auto", logon, netbios), True)
+    return DirectorySource(ldap_source("auto", logon, netbios).ask, True)
 
 
 def name_source(word: str) -> AskNames:

@@ -32,6 +32,7 @@ from .samba import (
     managed_account,
     password_of,
     replace_spns,
+    set_attribute,
     user,
 )
 
@@ -89,6 +90,7 @@ class App(NamedTuple):
     windows: bool = True
     left_over: str = ""
     """A userName that stays in the file although the type is a built-in one."""
+    anonymous: bool = False
 
 
 class Site(NamedTuple):
@@ -132,6 +134,8 @@ class Row(NamedTuple):
     raw: bool = False
     """The SPNs go past the checks of Samba, which refuses duplicates and what is not an SPN."""
     attributes: dict[str, dict[str, str | bytes]] = {}  # noqa: RUF012
+    protected: tuple[str, ...] = ()
+    """Members of Protected Users."""
     deleted: tuple[str, ...] = ()
     number: int = 0
 
@@ -359,6 +363,34 @@ def _hosts() -> Iterator[Row]:
     yield Row("HOST-24", "NTLM_FALLBACK", CUSTOM, fails, pool, {POOL_SAM: (three,)}, raw=True)
 
 
+def _odd_holders() -> Iterator[Row]:
+    """Not in the table: what HOST-05, 13, 14, 23 and 24 store, on an account that no server names."""
+    apps = server(True, True, bindings=("http *:80:*.apps~.test.com",))
+    apps_dns = f"{SERVER_DNS}\nhr.apps~ A 10.0.%.5"
+    for row, text in (
+        ("wildcard", "HTTP/*.apps~.test.com"),
+        ("HTTPS", "HTTPS/contoso~.test.com"),
+        ("port", f"{CUSTOM}:8080"),
+        ("realm", f"{CUSTOM}@TEST.COM"),
+        ("short realm", "HTTP/contoso~@TEST.COM"),
+        ("three parts", f"{CUSTOM}/test.com"),
+        ("short three", "HTTP/contoso~/test.com"),
+        ("URL", "http://contoso~.test.com/"),
+    ):
+        wild = row == "wildcard"
+        yield Row(
+            row,
+            "NTLM_FALLBACK",
+            "HTTP/hr.apps~.test.com" if wild else CUSTOM,
+            {POOL_SAM: NO_TICKET},
+            (apps if wild else server(True, True),),
+            {OTHER_SAM: (text,)},
+            apps_dns if wild else CUSTOM_DNS,
+            urls=("http://hr.apps~.test.com/",) if wild else ("http://contoso~.test.com/",),
+            raw=True,
+        )
+
+
 def _holders() -> Iterator[Row]:
     """How the KDC picks."""
     pool = (server(True, True),)
@@ -378,7 +410,8 @@ def _holders() -> Iterator[Row]:
         "WARN",
         CUSTOM,
         {POOL_SAM: KERBEROS},
-        pool,
+        # Windows compares without zero-width characters: there `othersvc` comes with the answer, here by its name
+        (Server((Site(HEADER, (App(credentials=True), App("/open", OTHER, windows=False))),)),),
         {POOL_SAM: (CUSTOM,), OTHER_SAM: ("HTTP/conto\u200bso~.test.com",)},
         raw=True,
     )
@@ -448,10 +481,9 @@ def _farms() -> Iterator[Row]:
     on_pool = {POOL_SAM: BOTH_PORTAL}
     differing = {POOL_SAM: KERBEROS, IIS02: MODIFIED}
     yield Row("FARM-04", "FAIL_MODIFIED", PORTAL, differing, nodes(True, True, False, POOL), on_pool, **common)
-    readers = {GMSA_SAM: {"msDS-GroupMSAMembership": descriptor_for_administrators()}}
     managed = nodes(True, True, True, GMSA)
     works = {GMSA_SAM: KERBEROS}
-    yield Row("FARM-06", "WARN", PORTAL, works, managed, {GMSA_SAM: BOTH_PORTAL}, attributes=readers, **common)
+    yield Row("FARM-06", "WARN", PORTAL, works, managed, {GMSA_SAM: BOTH_PORTAL}, **common)
     node = (server(True, True, bindings=PLAIN), server(True, True, bindings=PLAIN, **second))
     own = {**common, "urls": ("http://iis01~.test.com/",)}
     yield Row("FARM-07", "FAIL_MODIFIED", OWN, {POOL_SAM: MODIFIED}, node, on_pool, **own)
@@ -508,8 +540,11 @@ def _side_remarks() -> Iterator[Row]:
     pool, kernel, on_pool = (server(True, True),), (server(True, False),), {POOL_SAM: BOTH_CUSTOM}
     works = {POOL_SAM: KERBEROS}
     delegating = str(0x200 | 0x10000 | 0x80000)
-    yield Row("IIS-04", "WARN", CUSTOM, works, pool, on_pool)
+    anonymous = (Server((Site(HEADER, (App(credentials=True, anonymous=True),)),)),)
+    yield Row("IIS-04", "WARN", CUSTOM, works, anonymous, on_pool)
     yield Row("IIS-10", "WARN", CUSTOM, {IIS01: KERBEROS}, kernel, {IIS01: BOTH_CUSTOM})
+    protected = (POOL_SAM,)
+    yield Row("OTH-08", "WARN", CUSTOM, works, pool, on_pool, protected=protected)
     for row, values in (
         ("DEL-01", {"userAccountControl": delegating}),
         ("DEL-02", {"msDS-AllowedToDelegateTo": "HTTP/nobody~.test.com"}),
@@ -526,7 +561,7 @@ NOT_EXPRESSED = {
     "not IIS": ("DEC-37", "DEC-38"),
     "a client kind that the contract does not name": ("CLI-08", "CLI-12", "CLI-15", "CLI-18"),
     "a password that the directory does not hold": ("OTH-01", "OTH-02"),
-    "the KDC's own settings, which Samba does not have": ("OTH-05", "OTH-06", "OTH-08"),
+    "the KDC's own settings, which Samba does not have": ("OTH-05", "OTH-06"),
     "about setspn's output or rights, not about tickets": ("KDC-08", "SET-01", "SET-03", "SET-04", "SET-06"),
     "no ticket is asked for, or nothing about tickets": ("IIS-01", "IIS-06", "IIS-07", "IIS-08", "IIS-09"),
 }
@@ -537,7 +572,10 @@ _T = TypeVar("_T")
 
 def rows() -> tuple[Row, ...]:
     """All rows, each with names of its own."""
-    parts = (_seed(), _decryptors(), _hosts(), _holders(), _clients(), _farms(), _neighbours(), _side_remarks())
+    parts = (
+        *(_seed(), _decryptors(), _hosts(), _odd_holders(), _holders(), _clients(), _farms(), _neighbours()),
+        _side_remarks(),
+    )
     found = [row for part in parts for row in part]
     return tuple(_marked(row, number)._replace(number=number) for number, row in enumerate(found, 1))
 
@@ -579,6 +617,10 @@ def changes(row: Row) -> Iterator[Change]:
             yield _account(sam, None if row.raw else held, more)
             if row.raw and held:
                 yield replace_spns(sam, *_with_default(sam, held), raw=True)
+    for name in row.protected:
+        yield set_attribute(
+            "CN=Protected Users,CN=Users,DC=test,DC=com", "member", f"CN={name},CN=Users,{{base}}", how="add"
+        )
     for name in row.deleted:
         yield delete(name)
 
@@ -610,12 +652,14 @@ def _with_default(sam: str, held: Iterable[str]) -> tuple[str, ...]:
     return (f"HOST/{name}", f"HOST/{name.lower()}.test.com", *held)
 
 
-def descriptor_for_administrators() -> bytes:
-    """A security descriptor (MS-DTYP 2.4.6) that allows BUILTIN\\Administrators and nobody else."""
-    sid = struct.pack("<BB6s2I", 1, 2, b"\0\0\0\0\0\5", 32, 544)
-    entry = struct.pack("<BBHI", 0, 0, 8 + len(sid), 0xF01FF) + sid
+def only_reader(account: str, sid: str) -> Change:
+    """Let the account of one SID, and nobody else, read a managed account's password (MS-DTYP 2.4.6)."""
+    parts = [int(part) for part in sid.split("-")[2:]]
+    owner = struct.pack(f"<BB6s{len(parts) - 1}I", 1, len(parts) - 1, parts[0].to_bytes(6, "big"), *parts[1:])
+    entry = struct.pack("<BBHI", 0, 0, 8 + len(owner), 0xF01FF) + owner
     acl = struct.pack("<BBHHH", 2, 0, 8 + len(entry), 1, 0) + entry
-    return struct.pack("<BBHIIII", 1, 0, 0x8004, 20, 20 + len(sid), 0, 20 + 2 * len(sid)) + sid + sid + acl
+    head = struct.pack("<BBHIIII", 1, 0, 0x8004, 20, 20 + len(owner), 0, 20 + 2 * len(owner))
+    return set_attribute(account, "msDS-GroupMSAMembership", head + owner + owner + acl)
 
 
 # -- into the program ----------------------------------------------------------------------------------------------
@@ -675,6 +719,7 @@ _HEAD = """\
       <section name="applicationPools" /><section name="sites" />
     </sectionGroup>
     <sectionGroup name="system.webServer"><sectionGroup name="security"><sectionGroup name="authentication">
+      <section name="anonymousAuthentication" overrideModeDefault="Deny" />
       <section name="windowsAuthentication" overrideModeDefault="Deny" />
     </sectionGroup></sectionGroup></sectionGroup>
   </configSections>
@@ -727,8 +772,9 @@ def _location(path: str, app: App) -> str:
     written = "".join(f' {name}="{str(value).lower()}"' for name, value in said.items() if value is not None)
     enabled = str(app.windows).lower()
     section = f'<windowsAuthentication enabled="{enabled}"{written} />'
-    inner = f"<authentication>{section}</authentication>"
+    other = f'<anonymousAuthentication enabled="{str(app.anonymous).lower()}" />'
+    inner = f"<authentication>{other}{section}</authentication>"
     return f'  <location path="{path}"><system.webServer><security>{inner}</security></system.webServer></location>\n'
 
 
-__all__ = ["KIND_OF", "NOT_EXPRESSED", "VERDICTS", "Row", "analysis", "rows", "set_up", "snapshot"]
+__all__ = ["KIND_OF", "NOT_EXPRESSED", "VERDICTS", "Row", "analysis", "only_reader", "rows", "set_up", "snapshot"]

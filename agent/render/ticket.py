@@ -1,0 +1,199 @@
+"""The plan as a hand-over in plain words, for the people who may change Active Directory but do not run the web server.
+
+Commands stand on lines of their own, whole, to be copied; everything else fits into 78 columns.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from agent.commands import setspn_query
+from agent.model import Application, Finding, Report, Step
+from agent.names import AccountName, Spn, printable
+from agent.plan import rolled_back
+from agent.render.script import ALIAS, CACHES, RIGHTS, Change, Outline
+from agent.render.wording import Overview, at_line, pool_told, reference, settings_told, subject
+
+WIDTH = 78
+_INDENT = "    "
+
+
+def to_ticket(report: Report, server: str | None = None) -> str:
+    """The recommended steps. `server` is the domain controller to work on, where one is asked for."""
+    outline = Outline(report)
+    sections = (
+        ("What is wrong", _faults(outline)),
+        ("Who must do it", _rights(outline, server)),
+        ("What to do, in this order", _steps(outline)),
+        ("What else changes", _side_effects(outline)),
+        ("Check afterwards", _checks(outline)),
+        ("The way back, last step first", _rollback(outline)),
+        ("What stays open", _open(report)),
+    )
+    lines = ["SPNs to change so that Kerberos works", "=" * 37, ""]
+    lines += _said(f"Written by {report.tool.name} {report.tool.version}, {report.finished}, from what was read then.")
+    if not report.complete:
+        lines += _said("CAUTION: not everything could be read; the plan covers only what was.")
+    for title, body in sections:
+        told = list(body)
+        if told:
+            lines += ["", title, "-" * len(title), "", *told]
+    return "\n".join(lines) + "\n"
+
+
+def _said(text: str, first: str = "", then: str | None = None) -> list[str]:
+    """A sentence broken at spaces only: a name or a path is never cut in two."""
+    return textwrap.wrap(
+        printable(text),
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=first if then is None else then,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _command(text: str) -> str:
+    return _INDENT + printable(text)
+
+
+# -- why -----------------------------------------------------------------------------------------------------------
+
+
+def _faults(outline: Outline) -> Iterator[str]:
+    overview = Overview(outline.report)
+    applications = {reference(application): application for application in outline.report.applications}
+    found = outline.findings()
+    if not found:
+        yield "Nothing that a step could repair."
+    for fault in found:
+        yield from _said(f"* {fault.message}", then="  ")
+        place = " ".join(part for part in (fault.server or ", ".join(fault.servers), subject(fault)) if part)
+        if place:
+            yield from _said(f"Where: {place} ({fault.id})", "  ", "    ")
+        at = [r for r in applications if (r.server, r.site, r.path) == (fault.server, fault.site, fault.path)]
+        for one in at[:1]:
+            yield from _who_decrypts(applications[one], overview)
+        yield from _evidence(fault)
+        yield ""
+
+
+def _who_decrypts(application: Application, overview: Overview) -> Iterator[str]:
+    server = next((one for one in overview.report.servers if one.name == application.server), None)
+    auth = application.windows_auth
+    if auth is not None and application.decrypts_as is not None:
+        yield from _said(f"Why: {application.decrypts_as} decrypts the tickets, because of", "  ", "    ")
+        for line in (*settings_told(auth, application.origins, server), pool_told(application, server)):
+            yield from _said(line, "    ", "      ")
+
+
+def _evidence(fault: Finding) -> Iterator[str]:
+    for line in fault.evidence:
+        yield from _said(f"Seen: {at_line(line.file, line.line, None)} {line.text}", "  ", "    ")
+
+
+# -- what ----------------------------------------------------------------------------------------------------------
+
+
+def _rights(outline: Outline, server: str | None) -> Iterator[str]:
+    if not outline.changes:
+        yield "Nothing changes in Active Directory."
+        return
+    yield from _said(RIGHTS)
+    for change in outline.changes:
+        if outline.needs_administrator(change):
+            yield from ("", *_said(f"Step {change.step.order}: {ALIAS}"))
+    if server is not None:
+        yield from ("", *_said(f"Asked for: all steps on {server}. setspn cannot be told so; the other forms can."))
+
+
+def _steps(outline: Outline) -> Iterator[str]:
+    by_order = {change.step.order: change for change in outline.changes}
+    if not outline.steps:
+        yield "Nothing."
+    for step in outline.steps:
+        yield from _one_step(outline, step, by_order.get(step.order))
+        yield ""
+
+
+def _one_step(outline: Outline, step: Step, change: Change | None) -> Iterator[str]:
+    title = {
+        "iis-setting": f"On the web server {step.server}, in an elevated prompt:",
+        "dns": "On the DNS server:",
+        "manual": "By hand:",
+    }
+    said = f"{change.title[0].upper()}{change.title[1:]}." if change is not None else title.get(step.kind, "")
+    yield from _said(f"{step.order}. {said}", then="   ")
+    if change is not None and outline.is_held(change):
+        yield from _said(_question(change), "   ")
+    elif change is not None and outline.follows_delete(change):
+        yield from _said("Wait until nobody holds it any more: while a global catalog shows it, it is refused.", "   ")
+        yield from (_command(line) for line in (setspn_query(change.spn),) if line is not None)
+    yield from _instruction(step)
+
+
+def _question(change: Change) -> str:
+    if change.is_add:
+        return "ONLY when the removal above was agreed to and done."
+    return (
+        f"ASK FIRST: nobody inspected what {change.account} uses it for. Ask the account's owner; without a yes, "
+        "leave it and everything that waits for it."
+    )
+
+
+def _instruction(step: Step) -> Iterator[str]:
+    if step.kind == "manual":
+        yield from _said(step.command, "   ")
+    else:
+        yield from map(_command, step.command.split(" && "))
+
+
+def _side_effects(outline: Outline) -> Iterator[str]:
+    collisions = {found.spn for found in outline.report.findings if found.id == "winrm-collision"}
+    for change in outline.changes:
+        if change.is_add and change.spn in collisions and change.step.account_kind != "computer":
+            yield from _said(
+                f"* {change.spn} is a computer's own name: with step {change.step.order} WinRM (PowerShell remoting, "
+                "Server Manager) and every other http.sys service there stop working by this name.",
+                then="  ",
+            )
+    for server in outline.settings:
+        yield from _said(f"* The settings take effect on {server} at once; open sessions log on again.", then="  ")
+    if outline.dns:
+        yield from _said("* A DNS change is seen when the old record's time to live has passed.", then="  ")
+
+
+def _checks(outline: Outline) -> Iterator[str]:
+    if not outline.steps:
+        return
+    expected: dict[Spn, AccountName | None] = {}
+    for change in outline.changes:
+        expected[change.spn] = change.account if change.is_add else expected.get(change.spn)
+    for name, account in expected.items():
+        who = f"one holder, {account}" if account is not None else "the removed holder is gone"
+        yield from _said(f"{name}: {who}:")
+        yield from (_command(line) for line in (setspn_query(name),) if line is not None)
+    yield from ("", *_said(f"{CACHES[0]} So on a client:"))
+    yield from (_command(line) for line in CACHES[1:])
+    for name in expected:
+        if (query := setspn_query(name)) is not None:
+            yield _command(query.replace("setspn -F -Q", "klist get", 1))
+
+
+def _rollback(outline: Outline) -> Iterator[str]:
+    for step in rolled_back(outline.steps):
+        if step.kind == "iis-setting":
+            yield from _said(f"On {step.server}:")
+        yield from _instruction(step)
+
+
+def _open(report: Report) -> Iterator[str]:
+    yield from _bullets(f"{blocked.finding}: {blocked.why}" for blocked in report.plan.blocked)
+    if report.plan.alternatives:
+        yield from _said("Other ways to the same end are in the report (iis-spn plan --format table).")
+
+
+def _bullets(texts: Iterable[str]) -> Iterator[str]:
+    for text in texts:
+        yield from _said(f"* {text}", then="  ")

@@ -1,0 +1,711 @@
+"""`--apply` against a directory in memory: killed anywhere, surprised, resumed and taken back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent import apply as engine
+from agent.apply import Applied, Files, RefusedError, apply, roll_back
+from agent.directory import Account, Directory
+from agent.errors import SourceError, UsageError
+from agent.model import Step, StepKind
+from agent.names import AccountName, Spn, fold, spn
+
+State = dict[str, frozenset[str]]
+NOBODY: frozenset[Spn] = frozenset()
+
+
+class Killed(BaseException):
+    """Nothing of ours may catch it."""
+
+
+@dataclass
+class Memory:
+    """Accounts by DN as one controller shows them; refuses what Active Directory refuses."""
+
+    accounts: dict[str, list[str]]
+    server: str = "dc1.test.com"
+    is_unique: bool = True
+    before: Callable[[str], None] = lambda _: None
+    after: Callable[[str], None] = lambda _: None
+    log: list[str] = field(default_factory=list)
+
+    def values(self, dn: str) -> tuple[str, ...]:
+        self.before("values")
+        if dn not in self.accounts:
+            raise RefusedError(f"the account {dn} is not there any more")
+        return tuple(self.accounts[dn])
+
+    def holders(self, text: str) -> tuple[str, ...]:
+        if not self.is_unique:
+            return ()
+        return tuple(dn for dn, held in self.accounts.items() if fold(text) in map(fold, held))
+
+    def add_value(self, dn: str, text: str) -> None:
+        self.before("add")
+        if any(fold(text) in map(fold, held) for held in self.accounts.values()):
+            raise RefusedError("the SPN is not unique in the forest (error 0x21C7, 8647)")
+        self.accounts[dn].append(text)
+        self.log.append(f"+{text}@{dn}")
+        self.after("add")
+
+    def delete_value(self, dn: str, text: str) -> None:
+        self.before("delete")
+        held = [value for value in self.accounts[dn] if fold(value) == fold(text)]
+        if not held:
+            raise RefusedError("the account does not hold this value any more (noSuchAttribute)")
+        self.accounts[dn].remove(held[0])
+        self.log.append(f"-{text}@{dn}")
+        self.after("delete")
+
+    @property
+    def state(self) -> State:
+        return {dn: frozenset(held) for dn, held in self.accounts.items()}
+
+
+def dn_of(name: str) -> str:
+    return f"CN={name},DC=test,DC=com"
+
+
+def memory(**spns: list[str]) -> Memory:
+    return Memory({dn_of(name): list(held) for name, held in spns.items()})
+
+
+def step(kind: StepKind, text: str | None, account: str | None, *, order: int = 1, confirm: bool = False) -> Step:
+    return Step(
+        order=order,
+        kind=kind,
+        spn=spn(text) if text else None,
+        account=AccountName("TEST", account) if account else None,
+        command=f"command {order}",
+        rollback="",
+        finding="spn-misplaced",
+        dn=dn_of(account) if account else None,
+        confirm=confirm,
+    )
+
+
+def delete(text: str, account: str, **more: bool) -> Step:
+    return step("spn-delete", text, account, **more)
+
+
+def add(text: str, account: str) -> Step:
+    return step("spn-add", text, account)
+
+
+MOVES = [
+    delete("HTTP/iis01", "wrong"),
+    delete("HTTP/iis01.test.com", "wrong"),
+    add("HTTP/iis01", "right"),
+    add("HTTP/iis01.test.com", "right"),
+]
+
+
+def misplaced() -> Memory:
+    return memory(wrong=["HTTP/other", "http/IIS01", "HTTP/iis01.Test.com"], right=["HOST/x"], third=[])
+
+
+MOVED = {
+    dn_of("wrong"): frozenset({"HTTP/other"}),
+    dn_of("right"): frozenset({"HOST/x", "HTTP/iis01", "HTTP/iis01.test.com"}),
+    dn_of("third"): frozenset(),
+}
+
+
+def yes(_: str) -> bool:
+    return True
+
+
+def _showing(shown: list[str], *, answer: bool) -> Callable[[str], bool]:
+    def confirm(text: str) -> bool:
+        shown.append(text)
+        return answer
+
+    return confirm
+
+
+@pytest.fixture(autouse=True)
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The disk is not waited for; the list has an entry for each time that it would have been."""
+    calls: list[int] = []
+    monkeypatch.setattr("os.fsync", calls.append)
+    return calls
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files.of(tmp_path / "way back.json")
+
+
+def run(steps: list[Step], writer: Memory, files: Files, confirmed: frozenset[Spn] = NOBODY) -> Applied:
+    return apply(steps, None, writer, files, confirmed, yes)
+
+
+# -- the straight way ----------------------------------------------------------------------------------------------
+
+
+def test_a_move_and_its_way_back(files: Files) -> None:
+    writer = misplaced()
+    before = writer.state
+    done = run(MOVES, writer, files)
+    assert (done.outcome, len(done.done), done.left, done.failed) == ("done", 4, (), None)
+    assert writer.state == MOVED
+    assert [line[0] for line in writer.log] == ["-", "-", "+", "+"]
+    back = roll_back(files.rollback, writer, yes)
+    assert back.outcome == "done"
+    assert "Changed by others" not in back.message
+    assert writer.state == before
+    assert roll_back(files.rollback, writer, yes).outcome == "nothing"
+
+
+def test_it_asks_with_the_diff_and_takes_no_for_an_answer(files: Files) -> None:
+    writer = misplaced()
+    shown: list[str] = []
+    declined = apply(
+        [step("iis-setting", None, None, order=1), *MOVES, step("manual", None, None, order=9)],
+        None,
+        writer,
+        files,
+        NOBODY,
+        _showing(shown, answer=False),
+    )
+    assert declined.outcome == "declined"
+    assert writer.log == []
+    assert not files.rollback.exists()
+    assert not files.journal.exists()
+    lines = [line.strip() for line in shown[0].splitlines()]
+    assert "These servicePrincipalName values change, on dc1.test.com:" in lines
+    assert f"- http/IIS01  from TEST\\wrong ({dn_of('wrong')})" in lines
+    assert f"+ HTTP/iis01  to TEST\\right ({dn_of('right')})" in lines
+    assert "Not done by --apply, do it first: command 1" in lines
+    assert "Not done by --apply, do it yourself: command 9" in lines
+    assert f'The way back: iis-spn plan --ad ldap://dc1.test.com --rollback "{files.rollback}"' in lines
+
+
+def test_the_way_back_is_on_disk_before_anything_changes(files: Files) -> None:
+    writer = misplaced()
+
+    def look(_: str) -> None:
+        plain = json.loads(files.rollback.read_text())
+        assert plain["schema"] == "iis-spn/rollback/1"
+        assert plain["steps"][0] == {
+            "kind": "spn-delete",
+            "dn": dn_of("wrong"),
+            "account": "TEST\\wrong",
+            "spn": "http/IIS01",
+            "finding": "spn-misplaced",
+        }
+        assert plain["before"][dn_of("wrong")] == ["HTTP/other", "http/IIS01", "HTTP/iis01.Test.com"]
+        assert json.loads(files.journal.read_text().splitlines()[-1])["event"] == "intent"
+        raise Killed
+
+    writer.before = lambda what: look(what) if what == "delete" else None
+    with pytest.raises(Killed):
+        run(MOVES, writer, files)
+
+
+def test_every_line_is_flushed_to_the_disk(files: Files, synced: list[int]) -> None:
+    run(MOVES, misplaced(), files)
+    lines = files.journal.read_text().splitlines()
+    folders = 2 if os.name == "posix" else 0
+    assert len(lines) == 2 + 2 * len(MOVES)
+    assert len(synced) == 1 + len(lines) + folders
+
+
+def test_nothing_to_do(files: Files) -> None:
+    nothing = run([step("iis-setting", None, None)], misplaced(), files)
+    assert nothing.outcome == "nothing"
+    assert "command 1" in nothing.message
+    assert not files.rollback.exists()
+
+
+def test_the_dn_comes_from_the_step_the_directory_or_the_look_up(files: Files) -> None:
+    account = AccountName("TEST", "right")
+    bare = replace(add("HTTP/a", "right"), dn=None)
+    directory = Directory(source="", accounts=(Account(name=AccountName("test", "RIGHT"), dn=dn_of("right")),))
+    writer, other = misplaced(), Files.of(files.rollback.with_name("b.json"))
+    with pytest.raises(UsageError, match=r"where TEST\\right stands is not known"):
+        apply([bare], None, writer, files, NOBODY, yes)
+    assert apply([bare], directory, writer, files, NOBODY, yes).outcome == "done"
+    looked = {account: dn_of("third")}
+    bare = replace(bare, spn=spn("HTTP/b"))
+    assert apply([bare], None, writer, other, NOBODY, yes, looked.get).outcome == "done"
+    assert writer.state[dn_of("right")] == {"HOST/x", "HTTP/a"}
+    assert writer.state[dn_of("third")] == {"HTTP/b"}
+
+
+def test_hostile_names_are_shown_escaped(files: Files) -> None:
+    writer = memory(wrong=["HTTP/a\x1b[2J"], right=[])
+    shown: list[str] = []
+    apply([delete("HTTP/a\x1b[2J", "wrong")], None, writer, files, NOBODY, _showing(shown, answer=True))
+    assert writer.state[dn_of("wrong")] == frozenset()
+    assert "\x1b" not in shown[0] + files.rollback.read_text() + files.journal.read_text()
+    roll_back(files.rollback, writer, yes)
+    assert writer.state[dn_of("wrong")] == {"HTTP/a\x1b[2J"}
+
+
+# -- confirmation --------------------------------------------------------------------------------------------------
+
+
+def test_an_unconfirmed_delete_is_skipped_with_what_depends_on_it(files: Files) -> None:
+    writer = misplaced()
+    steps = [
+        delete("HTTP/iis01", "wrong", confirm=True),
+        delete("HTTP/iis01.test.com", "wrong"),
+        add("HTTP/iis01", "right"),
+        add("HTTP/iis01.test.com", "right"),
+    ]
+    done = run(steps, writer, files)
+    assert done.outcome == "done"
+    assert [c.spn for c in done.done] == ["HTTP/iis01.Test.com", "HTTP/iis01.test.com"]
+    assert len(done.not_done) == 2
+    assert "--confirm-delete HTTP/iis01" in done.not_done[0]
+    assert r"HTTP/iis01 is not added to TEST\right" in done.not_done[1]
+    assert "http/IIS01" in writer.state[dn_of("wrong")]
+
+
+def test_confirmed_in_any_case(files: Files) -> None:
+    writer = misplaced()
+    steps = [delete("HTTP/iis01", "wrong", confirm=True), add("HTTP/iis01", "right")]
+    assert len(run(steps, writer, files, frozenset({spn("http/IIS01")})).done) == 2
+
+
+# -- surprises -----------------------------------------------------------------------------------------------------
+
+
+def _changed_before(steps: list[Step], change: Callable[[Memory], None], files: Files) -> tuple[Applied, Memory]:
+    writer = misplaced()
+    change(writer)
+    return run(steps, writer, files), writer
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda m: m.accounts[dn_of("wrong")].remove("http/IIS01"), "does not hold HTTP/iis01 any more"),
+        (lambda m: m.accounts[dn_of("right")].append("HTTP/IIS01"), "HTTP/IIS01 already"),
+        (lambda m: m.accounts[dn_of("third")].append("HTTP/IIS01"), f"HTTP/iis01 is on {dn_of('third')} now"),
+        (lambda m: m.accounts.pop(dn_of("right")), "is not there any more"),
+    ],
+)
+def test_changed_since_the_plan(change: Callable[[Memory], None], words: str, files: Files) -> None:
+    stopped, writer = _changed_before(MOVES, change, files)
+    assert stopped.outcome == "stopped"
+    assert "Nothing was changed" in stopped.message
+    assert words in stopped.message
+    assert writer.log == []
+    assert not files.rollback.exists()
+
+
+@pytest.mark.parametrize("kind", ["delete", "values"])
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_changed_meanwhile(kind: str, count: int, files: Files) -> None:
+    """Somebody else changes the value right before our request, or right before we look."""
+    writer = misplaced()
+    before, calls = writer.state, 0
+
+    def meddle(what: str) -> None:
+        nonlocal calls
+        calls += what == kind and files.journal.exists()
+        if what == kind and calls == count:
+            writer.accounts[dn_of("wrong")] = ["HTTP/other"]
+
+    writer.before = meddle
+    stopped = run(MOVES, writer, files)
+    if count > 2:
+        assert stopped.outcome == "done"
+        return
+    assert stopped.outcome == "stopped"
+    assert "any more" in stopped.message
+    assert stopped.failed is not None
+    assert f"Stopped at:  - {stopped.failed.spn}" in stopped.message
+    assert len(stopped.done) == count - 1
+    writer.before = lambda _: None
+    assert run(MOVES[2:], writer, Files.of(files.rollback.with_name("new.json"))).outcome == "done"
+    for path in (files.rollback.with_name("new.json"), files.rollback):
+        assert roll_back(path, writer, yes).outcome in {"done", "nothing"}
+    ours = {c.spn for c in stopped.done}
+    theirs = before[dn_of("wrong")] - ours - {"HTTP/other"}
+    assert writer.state == {**before, dn_of("wrong"): before[dn_of("wrong")] - theirs}
+
+
+def test_a_refused_add_says_that_nobody_holds_it_now(files: Files) -> None:
+    writer = misplaced()
+    before = writer.state
+
+    def refuse(what: str) -> None:
+        if what == "add":
+            raise RefusedError("the SPN is not unique in the forest (error 0x21C7, 8647)")
+
+    writer.before = refuse
+    stopped = run(MOVES, writer, files)
+    assert (stopped.outcome, len(stopped.done), len(stopped.left)) == ("stopped", 2, 2)
+    assert "0x21C7" in stopped.message
+    assert "no account of this plan holds it now" in stopped.message
+    assert "--rollback" in stopped.message
+    with pytest.raises(UsageError, match="belongs to an earlier run"):
+        run(MOVES, writer, files)
+    writer.before = lambda _: None
+    assert roll_back(files.rollback, writer, yes).outcome == "done"
+    assert writer.state == before
+
+
+def test_a_refused_delete_is_not_put_back(files: Files) -> None:
+    """The value went meanwhile by other hands: it is not ours to bring back."""
+    writer = misplaced()
+
+    def race(what: str) -> None:
+        if what == "delete":
+            writer.accounts[dn_of("wrong")].remove("http/IIS01")
+
+    writer.before = race
+    assert run(MOVES, writer, files).outcome == "stopped"
+    writer.before = lambda _: None
+    assert roll_back(files.rollback, writer, yes).outcome == "nothing"
+    assert "http/IIS01" not in writer.state[dn_of("wrong")]
+
+
+@pytest.mark.parametrize("made", [False, True])
+@pytest.mark.parametrize("back", [False, True])
+def test_a_lost_connection_is_an_open_question(made: bool, back: bool, files: Files) -> None:
+    writer = misplaced()
+    before = writer.state
+
+    def lose(what: str) -> None:
+        if what == "add":
+            raise SourceError("dc1 closed the connection before its answer was complete")
+
+    setattr(writer, "after" if made else "before", lose)
+    broken = run(MOVES, writer, files)
+    assert broken.outcome == "interrupted"
+    assert "not known" in broken.message
+    writer.before = writer.after = lambda _: None
+    if back:
+        assert roll_back(files.rollback, writer, yes).outcome == "done"
+        assert writer.state == before
+    else:
+        assert run([], writer, files).outcome == "done"
+        assert writer.state == MOVED
+
+
+def test_taking_back_meets_a_surprise_and_goes_on_later(files: Files) -> None:
+    writer = misplaced()
+    before = writer.state
+    run(MOVES, writer, files)
+    writer.accounts[dn_of("third")].append("HTTP/IIS01")
+    writer.accounts[dn_of("right")].remove("HTTP/iis01")
+    stopped = roll_back(files.rollback, writer, yes)
+    assert stopped.outcome == "stopped"
+    assert f"is on {dn_of('third')} now" in stopped.message
+    with pytest.raises(UsageError, match="taking back was broken off"):
+        run(MOVES, writer, files)
+    writer.accounts[dn_of("third")].clear()
+    assert roll_back(files.rollback, writer, yes).outcome == "done"
+    assert writer.state == before
+
+
+def test_what_others_changed_stays_and_is_said(files: Files) -> None:
+    writer = misplaced()
+    run(MOVES, writer, files)
+    writer.accounts[dn_of("right")].append("HTTP/new")
+    back = roll_back(files.rollback, writer, yes)
+    assert back.outcome == "done"
+    assert f"Changed by others: {dn_of('right')} has in addition HTTP/new." in back.message
+    assert "HTTP/new" in writer.state[dn_of("right")]
+
+
+def test_a_directory_that_lets_duplicates_in(files: Files) -> None:
+    """There the request itself would not fail: the holders are looked at before each add."""
+    writer = misplaced()
+    writer.accounts[dn_of("third")].append("HTTP/IIS01")
+    assert run(MOVES, writer, files).outcome == "stopped"
+    assert writer.log == []
+
+
+def test_one_controller_for_all(files: Files) -> None:
+    writer = misplaced()
+    writer.before = lambda what: _kill() if what == "add" else None
+    with pytest.raises(Killed):
+        run(MOVES, writer, files)
+    writer.before, writer.server = lambda _: None, "dc2.test.com"
+    for attempt in (lambda: run(MOVES, writer, files), lambda: roll_back(files.rollback, writer, yes)):
+        with pytest.raises(UsageError, match=r"use --ad ldap://dc1\.test\.com"):
+            attempt()
+
+
+def _kill() -> None:
+    raise Killed
+
+
+# -- killed anywhere -----------------------------------------------------------------------------------------------
+
+
+class Deaths:
+    """Counts every moment at which a program can die, and dies at one: around each request and each write, and
+    in the middle of a write."""
+
+    def __init__(self, at: int | None, patch: pytest.MonkeyPatch, writer: Memory) -> None:
+        self.at, self.count = at, 0
+        real = engine._write_down
+
+        def write_down(path: Path, mode: str, text: str) -> None:
+            self.moment()
+            if self.is_next():
+                with path.open(mode, encoding="utf-8") as file:
+                    file.write(text[: len(text) // 2])
+            self.moment()
+            real(path, mode, text)  # type: ignore[arg-type]
+            self.moment()
+
+        patch.setattr(engine, "_write_down", write_down)
+        writer.before = writer.after = lambda _: self.moment()
+
+    def is_next(self) -> bool:
+        return self.count == self.at
+
+    def moment(self) -> None:
+        if self.is_next():
+            raise Killed
+        self.count += 1
+
+
+def _attempt(at: int | None, work: Callable[[], Applied], writer: Memory) -> int:
+    """How many moments it lived."""
+    with pytest.MonkeyPatch.context() as patch:
+        deaths = Deaths(at, patch, writer)
+        try:
+            work()
+        except Killed:
+            assert at is not None
+        else:
+            assert at is None
+    writer.before = writer.after = lambda _: None
+    return deaths.count
+
+
+def _moments(tmp_path: Path) -> int:
+    writer, files = misplaced(), Files.of(tmp_path / "count.json")
+    for path in files:
+        path.unlink(missing_ok=True)
+    return _attempt(None, lambda: run(MOVES, writer, files), writer)
+
+
+def _kills(tmp_path: Path) -> Iterator[tuple[int, Memory, Files]]:
+    for at in range(_moments(tmp_path)):
+        writer, files = misplaced(), Files.of(tmp_path / f"{at}.json")
+        assert _attempt(at, lambda w=writer, f=files: run(MOVES, w, f), writer) == at  # type: ignore[misc]
+        yield at, writer, files
+
+
+def _has_ended(files: Files) -> bool:
+    return engine._Journal(files.journal).phase == "end"
+
+
+def test_killed_at_any_moment_and_resumed(tmp_path: Path) -> None:
+    before, seen, last = misplaced().state, set(), _moments(tmp_path) - 1
+    for at, writer, files in _kills(tmp_path):
+        seen.add(len(writer.log))
+        if _has_ended(files):
+            assert at == last
+        else:
+            assert run(MOVES, writer, files).outcome == "done", at
+        assert writer.state == MOVED
+        assert len(writer.log) == 4  # nothing twice
+        assert roll_back(files.rollback, writer, yes).outcome == "done"
+        assert writer.state == before
+    assert seen == {0, 1, 2, 3, 4}
+
+
+def test_killed_at_any_moment_and_taken_back(tmp_path: Path) -> None:
+    before = misplaced().state
+    for at, writer, files in _kills(tmp_path):
+        if files.rollback.exists():
+            assert roll_back(files.rollback, writer, yes).outcome in {"done", "nothing"}, at
+        assert writer.state == before, at
+
+
+def test_taking_back_killed_at_any_moment(tmp_path: Path) -> None:
+    before, at, moments = misplaced().state, 0, 1
+    while at < moments:
+        writer, files = misplaced(), Files.of(tmp_path / f"{at}.json")
+        run(MOVES, writer, files)
+        work = lambda w=writer, f=files: roll_back(f.rollback, w, yes)  # noqa: E731
+        if at == 0:
+            moments = _attempt(None, work, writer)
+        else:
+            assert _attempt(at, work, writer) == at
+            if "undoing" in files.journal.read_text().splitlines()[-1] or len(writer.log) > 4:
+                with pytest.raises(UsageError):
+                    run(MOVES, writer, files)
+            roll_back(files.rollback, writer, yes)
+        assert writer.state == before, at
+        at += 1
+    assert moments > 20
+
+
+@given(deaths=st.lists(st.integers(0, 30), max_size=6))
+def test_killed_again_and_again(deaths: list[int], tmp_path_factory: pytest.TempPathFactory) -> None:
+    writer, files = misplaced(), Files.of(tmp_path_factory.mktemp("deaths") / "a.json")
+    before = writer.state
+    for at in deaths:
+        with pytest.MonkeyPatch.context() as patch:
+            Deaths(at, patch, writer)
+            try:
+                if run(MOVES, writer, files).outcome == "done":
+                    break
+            except Killed:
+                pass
+            except UsageError as error:
+                assert "earlier run" in str(error)  # noqa: PT017  # it had come to its end already
+    writer.before = writer.after = lambda _: None
+    if not _has_ended(files):
+        assert run(MOVES, writer, files).outcome == "done"
+    assert writer.state == MOVED
+    assert len(writer.log) == 4
+    roll_back(files.rollback, writer, yes)
+    assert writer.state == before
+
+
+def test_a_rest_that_is_declined_stays_open(files: Files) -> None:
+    writer = misplaced()
+    writer.before = lambda what: _kill() if what == "add" else None
+    with pytest.raises(Killed):
+        run(MOVES, writer, files)
+    writer.before = lambda _: None
+    shown: list[str] = []
+    declined = apply([], None, writer, files, NOBODY, _showing(shown, answer=False))
+    assert declined.outcome == "declined"
+    assert "- http/IIS01" not in shown[0]
+    assert "+ HTTP/iis01 " in shown[0]
+    assert run([], writer, files).outcome == "done"
+    assert writer.state == MOVED
+
+
+# -- files ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_files_of_a_broken_run_are_found_again(tmp_path: Path) -> None:
+    files = Files.within(tmp_path)
+    assert files != Files.within(tmp_path)
+    writer = misplaced()
+    writer.before = lambda what: _kill() if what == "add" else None
+    with pytest.raises(Killed):
+        run(MOVES, writer, files)
+    writer.before = lambda _: None
+    assert Files.within(tmp_path) == files
+    assert run(MOVES, writer, files).outcome == "done"
+    assert Files.within(tmp_path) != files
+
+
+def test_several_broken_runs(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / f"iis-spn-rollback-{name}.journal").write_text('{"event": "begin"}\n')
+    with pytest.raises(UsageError, match="several broken off runs"):
+        Files.within(tmp_path)
+
+
+def test_the_way_back_of_another_run_is_not_overwritten(files: Files) -> None:
+    writer = misplaced()
+    run(MOVES, writer, files)
+    files.journal.unlink()
+    text = files.rollback.read_text()
+    with pytest.raises(UsageError, match="keep it"):
+        run([add("HTTP/new", "third")], writer, files)
+    assert files.rollback.read_text() == text
+    back = roll_back(files.rollback, writer, yes)
+    assert back.outcome == "done"
+    assert writer.state == misplaced().state
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "null",
+        "{}",
+        '{"schema": "iis-spn/rollback/2", "server": "dc1", "steps": [], "before": {}, "not_done": []}',
+        '{"schema": "iis-spn/rollback/1", "server": 1, "steps": [], "before": {}, "not_done": []}',
+        '{"schema": "iis-spn/rollback/1", "server": "dc1", "steps": [{"kind": "dns"}], "before": {}, "not_done": []}',
+        "[" * 100_000,
+    ],
+)
+def test_what_is_no_rollback_file(text: str, files: Files) -> None:
+    files.rollback.write_text(text)
+    with pytest.raises(UsageError, match="is no rollback file"):
+        roll_back(files.rollback, misplaced(), yes)
+
+
+def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot read"):
+        roll_back(tmp_path / "none.json", misplaced(), yes)
+    writer = misplaced()
+    with pytest.raises(UsageError, match="nothing was changed: cannot write"):
+        run(MOVES, writer, Files.of(tmp_path / "none" / "a.json"))
+    assert writer.log == []
+    (tmp_path / "a.journal").mkdir()
+    with pytest.raises(UsageError, match="cannot read"):
+        run(MOVES, writer, Files.of(tmp_path / "a.json"))
+
+
+def test_a_full_disk_stops_it_before_the_next_change(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, real = misplaced(), engine._write_down
+
+    def full(path: Path, mode: str, text: str) -> None:
+        if writer.log and "intent" in text:
+            raise OSError(28, "No space left on device")
+        real(path, mode, text)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine, "_write_down", full)
+    stopped = run(MOVES, writer, files)
+    assert stopped.outcome == "interrupted"
+    assert "No space left" in stopped.message
+    assert len(writer.log) == 1
+    monkeypatch.undo()
+    assert run(MOVES, writer, files).outcome == "done"
+    assert writer.state == MOVED
+
+
+def test_strange_lines_in_the_journal_are_nothing(files: Files) -> None:
+    files.journal.write_text('{"event": 1}\n{"event": "done"}\n[]\nnull\n{"event": "intent", "step": "x"}\n{"ev')
+    writer = misplaced()
+    assert run(MOVES, writer, files).outcome == "done"
+    assert writer.state == MOVED
+
+
+# -- any directory -------------------------------------------------------------------------------------------------
+
+NAMES = [f"HTTP/h{n}" for n in range(4)]
+ACCOUNTS = ["a", "b", "c"]
+
+
+@given(
+    places=st.lists(st.sampled_from(ACCOUNTS), min_size=4, max_size=4),
+    targets=st.lists(st.sampled_from(ACCOUNTS), min_size=4, max_size=4),
+    upper=st.lists(st.booleans(), min_size=4, max_size=4),
+)
+def test_any_move_comes_back_exactly(
+    places: list[str], targets: list[str], upper: list[bool], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    held: dict[str, list[str]] = {account: [] for account in ACCOUNTS}
+    for name, place, loud in zip(NAMES, places, upper, strict=True):
+        held[place].append(name.upper() if loud else name)
+    writer, files = memory(**held), Files.of(tmp_path_factory.mktemp("moves") / "a.json")
+    before = writer.state
+    moves = [(n, p, t) for n, p, t in zip(NAMES, places, targets, strict=True) if p != t]
+    steps = [delete(n, p) for n, p, _ in moves] + [add(n, t) for n, _, t in moves]
+    outcome = run(steps, writer, files).outcome
+    assert outcome == ("done" if moves else "nothing")
+    for name, target in zip(NAMES, targets, strict=True):
+        assert [fold(name) in map(fold, writer.accounts[dn_of(a)]) for a in ACCOUNTS] == [a == target for a in ACCOUNTS]
+    if moves:
+        roll_back(files.rollback, writer, yes)
+    assert writer.state == before

@@ -1,0 +1,287 @@
+"""`explain`: who answers a URL, what each client gets, and why."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from worlds import ad, app, computer, farm_name, server, site, user, world
+
+from agent.errors import UsageError
+from agent.explain import read_url
+from agent.inspection import Sources
+from agent.model import ClientOutcome
+from agent.render.document import to_json
+
+SERVICE = r"TEST\contososvc"
+POOLED = user("contososvc", "HTTP/contoso.test.com", "HTTP/contoso")
+A = "iis01 A 10.0.5.2;contoso A 10.0.5.2"
+
+
+def place(outcome: ClientOutcome) -> str:
+    """Where the story says that the request ends: `Site/app`."""
+    (told,) = [line for line in outcome.because if " leads to " in line]
+    return told.partition(" leads to ")[2].partition(" (pool")[0]
+
+
+# -- the URL -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://contoso/", ("http", "contoso", 80, "/")),
+        ("https://contoso", ("https", "contoso", 443, "/")),
+        ("HTTPS://Contoso.Test.Com:8443/App/x?y=1#z", ("https", "contoso.test.com", 8443, "/App/x")),
+        ("contoso/app", ("http", "contoso", 80, "/app")),
+        ("http://contoso.test.com./a%20b", ("http", "contoso.test.com", 80, "/a b")),
+        ("http://user:secret@contoso:81/", ("http", "contoso", 81, "/")),
+        ("http://[fe80::1]:8080/", ("http", "[fe80::1]", 8080, "/")),
+    ],
+)
+def test_a_url_is_taken_apart(text: str, expected: tuple[str, str, int, str]) -> None:
+    url = read_url(text)
+    assert (url.scheme, url.host.text.lower(), url.port, url.path) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "http://", "ftp://contoso/", "http://contoso:port/", "http://contoso:70000/", "http:///path", "http://[::1/"],
+)
+def test_what_is_no_url_is_wrong_usage(text: str) -> None:
+    with pytest.raises(UsageError):
+        read_url(text)
+
+
+# -- the document --------------------------------------------------------------------------------------------------
+
+
+def test_the_document_is_the_report_with_the_url_and_the_outcomes() -> None:
+    from agent.explain import explain
+
+    found = world(server(site("*:80:contoso.test.com"), pool=SERVICE, creds=True), ad=ad(computer(), POOLED), dns=A)
+    said = json.loads(to_json(explain(found.analysis, "http://contoso.test.com/")))
+    report = json.loads(to_json(found.report))
+    assert set(said) == {*report, "url", "outcomes"}
+    assert said["url"] == "http://contoso.test.com/"
+    assert said["requirements"] == report["requirements"]
+    assert [outcome["client"] for outcome in said["outcomes"]] == ["edge", "chrome", "firefox", "dotnet"]
+    first = said["outcomes"][0]
+    assert set(first) == {"client", "spn", "holders", "answers", "decrypts_as", "outcome", "because"}
+    assert first["spn"] == "HTTP/contoso.test.com"
+    assert first["holders"] == first["answers"] == [r"TEST\contososvc"]
+    assert first["decrypts_as"] == r"TEST\contososvc"
+    assert first["outcome"] == "kerberos"
+
+
+def test_the_story_tells_every_step_with_file_and_line() -> None:
+    found = world(server(site("*:80:contoso.test.com"), pool=SERVICE, creds=True), ad=ad(computer(), POOLED), dns=A)
+    story = "\n".join(found.explain("http://contoso.test.com/")[0].because)
+    for part in ("10.0.5.2", "HTTP/contoso.test.com", "*:80:contoso.test.com", "Site/", r"TEST\contososvc decrypts"):
+        assert part in story
+    assert "useAppPoolCredentials=true [applicationHost.config:" in story
+    assert "scenario-3" in story
+
+
+# -- who answers ---------------------------------------------------------------------------------------------------
+
+SITES = (
+    site("*:80:contoso.test.com", name="Exact"),
+    site("*:80:*.test.com", name="Wild"),
+    site("*:80:", name="Any"),
+    site("*:8080:", "https *:443:", name="Ports"),
+)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://contoso.test.com/", "Exact/"),
+        ("http://CONTOSO.test.com/", "Exact/"),
+        ("http://other.test.com/", "Wild/"),
+        ("http://deep.other.test.com/", "Wild/"),
+        ("http://iis01/", "Any/"),
+        ("http://test.com/", "Any/"),
+        ("http://contoso.test.com:8080/", "Ports/"),
+        ("https://contoso.test.com/", "Ports/"),
+    ],
+)
+def test_the_exact_header_goes_before_the_wildcard_and_that_before_none(url: str, expected: str) -> None:
+    zone = f"{A};other A 10.0.5.2;deep.other A 10.0.5.2;@ A 10.0.5.2"
+    found = world(server(*SITES), dns=zone)
+    assert {place(outcome).replace("*.test.com", "") for outcome in found.explain(url)} == {expected}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/", "Site/"),
+        ("/applied", "Site/"),
+        ("/app", "Site/app"),
+        ("/APP/x", "Site/app"),
+        ("/app/inner", "Site/app/inner"),
+        ("/app/inner/x/y", "Site/app/inner"),
+        ("/app/innermost", "Site/app"),
+    ],
+)
+def test_the_application_with_the_longest_path_answers_segment_by_segment(path: str, expected: str) -> None:
+    built = server(site("*:80:contoso.test.com", apps=[app("/"), app("/app"), app("/app/inner")]))
+    found = world(built, dns=A)
+    assert {place(outcome) for outcome in found.explain(f"http://contoso.test.com{path}")} == {expected}
+
+
+def test_each_application_has_its_own_decryptor() -> None:
+    apps = [app("/"), app("/svc", "Service", creds=True)]
+    built = server(site("*:80:contoso.test.com", apps=apps), pools={"Pool": SERVICE, "Service": SERVICE})
+    found = world(built, ad=ad(computer(), POOLED), dns=A)
+    assert {str(o.decrypts_as) for o in found.explain("http://contoso.test.com/")} == {r"TEST\IIS01$"}
+    assert found.ends("http://contoso.test.com/") == {"modified"}
+    assert {str(o.decrypts_as) for o in found.explain("http://contoso.test.com/svc/")} == {r"TEST\contososvc"}
+    assert found.ends("http://contoso.test.com/svc/") == {"kerberos"}
+
+
+def test_a_place_below_an_application_may_have_settings_of_its_own() -> None:
+    body = (
+        '<location path="Site/private"><system.webServer><security><authentication>'
+        '<windowsAuthentication useAppPoolCredentials="true" /></authentication></security></system.webServer></location>'
+    )
+    built = server(site("*:80:contoso.test.com"), pool=SERVICE, body=body)
+    found = world(built, ad=ad(computer(), POOLED), dns=A)
+    assert found.ends("http://contoso.test.com/") == {"modified"}
+    assert found.ends("http://contoso.test.com/private/x") == {"kerberos"}
+
+
+def test_a_binding_to_another_address_does_not_answer() -> None:
+    built = server(
+        site("*:80:", name="All"),
+        site("10.0.5.3:80:", name="One"),
+        facts={"addresses": ("10.0.5.2", "10.0.5.3")},
+    )
+    found = world(built, dns="iis01 A 10.0.5.2;portal A 10.0.5.3")
+    assert {place(outcome) for outcome in found.explain("http://iis01.test.com/")} == {"All/"}
+    assert {place(outcome) for outcome in found.explain("http://portal.test.com/")} == {"One/"}
+    assert {outcome.spn for outcome in found.explain("http://10.0.5.3/")} == {None}
+
+
+def test_a_binding_without_host_answers_any_name_when_nothing_says_where_it_leads() -> None:
+    found = world(server(site("*:80:")), ad=ad(computer()))
+    assert {str(outcome.decrypts_as) for outcome in found.explain("http://contoso/")} == {r"TEST\IIS01$"}
+    assert found.ends("http://contoso.test.com/") == {"ntlm-fallback"}
+
+
+def test_the_server_that_the_name_leads_to_answers() -> None:
+    servers = (server(name="IIS01"), server(name="IIS02"))
+    zone = "iis01 A 10.0.5.2;iis02 A 10.0.5.3;portal A 10.0.5.3"
+    found = world(*servers, dns=zone)
+    assert {str(outcome.decrypts_as) for outcome in found.explain("http://portal.test.com/")} == {r"TEST\IIS02$"}
+    assert {str(outcome.decrypts_as) for outcome in world(*servers).explain("http://iis02/")} == {r"TEST\IIS02$"}
+
+
+def test_the_servers_of_the_farm_file_answer() -> None:
+    servers = [server(name=name) for name in ("IIS01", "IIS02", "IIS03")]
+    found = world(*servers, dns="portal A 10.0.0.9", farm=[farm_name("portal.test.com", "IIS02", "IIS03")])
+    told = {str(outcome.decrypts_as) for outcome in found.explain("http://portal.test.com/")}
+    assert told == {r"TEST\IIS02$", r"TEST\IIS03$"}
+
+
+@pytest.mark.parametrize("url", ["https://iis01.test.com/", "http://iis01.test.com:81/", "http://nowhere.test.com/"])
+def test_where_nobody_answers_that_is_said(url: str) -> None:
+    found = world(server(), ad=ad(computer()), dns="iis01 A 10.0.5.2")
+    for outcome in found.explain(url):
+        assert outcome.outcome == "uncertain"
+        assert outcome.decrypts_as is None
+        assert "No inspected server" in outcome.because[0]
+
+
+# -- outcomes ------------------------------------------------------------------------------------------------------
+
+
+def test_an_alias_asks_for_the_canonical_name() -> None:
+    """SEED-CNAME: the article's scenario 2."""
+    found = world(
+        server(site("*:80:contoso.test.com", "*:80:contoso"), pool=SERVICE, creds=True),
+        ad=ad(computer(), POOLED),
+        dns="iis01 A 10.0.5.2;contoso CNAME iis01",
+        clients=["edge", "dotnet", "curl-sspi", "chrome-nocname", "java"],
+    )
+    ends = {o.client: (str(o.spn), o.outcome) for o in found.explain("http://contoso/")}
+    assert ends["edge"] == ends["dotnet"] == ("HTTP/iis01.test.com", "modified")
+    assert ends["curl-sspi"] == ends["chrome-nocname"] == ends["java"] == ("HTTP/contoso", "kerberos")
+    story = " ".join(found.explain("http://contoso/")[0].because)
+    assert "alias" in story
+    assert "HOST/iis01.test.com" in story
+
+
+def test_an_alias_of_the_computer_works_where_the_computer_decrypts() -> None:
+    """R3.2: an A record in its place would break it."""
+    found = world(server(), ad=ad(computer()), dns="iis01 A 10.0.5.2;contoso CNAME iis01")
+    assert found.ends("http://contoso/") == {"kerberos"}
+    assert {o.holders for o in found.explain("http://contoso/")} == {()}
+    assert {str(o.answers[0]) for o in found.explain("http://contoso/") if o.answers} == {r"TEST\IIS01$"}
+
+
+@pytest.mark.parametrize("url", ["http://10.0.5.2/", "http://[fe80::5:2]/"])
+def test_an_address_is_no_name_to_ask_for(url: str) -> None:
+    found = world(server(facts={"addresses": ("10.0.5.2", "fe80::5:2")}), ad=ad(computer()))
+    for outcome in found.explain(url):
+        assert (outcome.spn, outcome.outcome) == (None, "ntlm-fallback")
+        assert any("address" in line for line in outcome.because)
+
+
+@pytest.mark.parametrize("settings", [{"enabled": False}, {"offered": ["NTLM"]}])
+def test_what_does_not_negotiate_asks_for_no_ticket(settings: dict[str, object]) -> None:
+    found = world(server(**settings), ad=ad(computer()), dns="iis01 A 10.0.5.2")  # type: ignore[arg-type]
+    for outcome in found.explain("http://iis01/"):
+        assert (outcome.outcome, outcome.decrypts_as) == ("ntlm-fallback", None)
+        assert any("Negotiate" in line for line in outcome.because)
+
+
+@pytest.mark.parametrize(
+    ("directory", "expected"),
+    [
+        (None, "unchecked"),
+        (ad(computer(), user("contososvc", "HTTP/contoso.test.com")), "kerberos"),
+        (ad(computer(), user("contososvc")), "ntlm-fallback"),
+        (ad(computer("IIS01", "HTTP/contoso.test.com"), user("contososvc")), "modified"),
+        (ad(computer(), POOLED, user("othersvc", "HTTP/contoso.test.com")), "duplicate"),
+        (ad(computer("OLD", "HOST/contoso.test.com"), user("contososvc")), "modified"),
+        (ad(computer(), user("contososvc"), covers=False), "unchecked"),
+        (ad(computer(), covers=False), "uncertain"),
+    ],
+)
+def test_the_outcomes(directory: str | None, expected: str) -> None:
+    found = world(server(site("*:80:contoso.test.com"), pool=SERVICE, creds=True), ad=directory, dns=A)
+    assert found.ends("http://contoso.test.com/") == {expected}
+    assert found.outcome("HTTP/contoso.test.com") == expected
+
+
+def test_what_nobody_can_decrypt_is_impossible() -> None:
+    found = world(server(pool=r".\web", creds=True), ad=ad(computer()), dns="iis01 A 10.0.5.2")
+    assert found.ends("http://iis01/") == {"impossible"}
+
+
+def test_a_port_is_asked_for_by_clients_that_include_it() -> None:
+    found = world(server(site("*:8080:")), ad=ad(computer()), dns="iis01 A 10.0.5.2", clients=["edge", "edge-port"])
+    ends = {o.client: (str(o.spn), o.outcome) for o in found.explain("http://iis01:8080/")}
+    assert ends == {
+        "edge": ("HTTP/iis01.test.com", "kerberos"),
+        "edge-port": ("HTTP/iis01.test.com:8080", "ntlm-fallback"),
+    }
+
+
+def test_the_findings_are_those_that_concern_the_url() -> None:
+    from agent.explain import explain
+
+    found = world(
+        server(site("*:80:contoso.test.com"), site("*:80:other.test.com", name="Other")),
+        ad=ad(computer()),
+        dns=f"{A};other A 10.0.5.2",
+    )
+    assert {str(told.spn) for told in found.findings("spn-missing")} == {"HTTP/contoso.test.com", "HTTP/other.test.com"}
+    told = explain(found.analysis, "http://contoso.test.com/").findings
+    assert {str(one.spn) for one in told if one.id == "spn-missing"} == {"HTTP/contoso.test.com"}
+
+
+def test_the_default_sources_look_nowhere() -> None:
+    assert Sources().now is None
+    assert world(server()).ends("http://iis01/") == {"unchecked"}
