@@ -100,6 +100,8 @@ class Question:
     spns: frozenset[Spn] = frozenset()
     account_names: frozenset[str] = frozenset()
     """Folded sAMAccountNames (computers with their `$`), and the folded UPNs, of accounts to fetch."""
+    netbios_domains: Mapping[str, str] = field(default_factory=dict)
+    """NetBIOS names by folded DNS domain name, as the servers say; a crossRef of the directory counts more."""
 
     def wants(self, account: Account) -> bool:
         """Whether an account object answers any part of the question."""

@@ -127,13 +127,15 @@ def _configuration(snapshot: Snapshot, data: bytes, name: str, error: str | None
 
 def _unique(reads: Iterable[Read]) -> Iterator[Read]:
     """Two machines of one name in two domains are told apart by their full names; two snapshots of one are not."""
-    seen: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    machines: dict[tuple[str, str], str] = {}
     for read in reads:
         label = read.label
-        if fold(label) in seen and read.machine.dns_name:
+        other = machines.setdefault((fold(label), fold(read.machine.dns_name or "")), read.source)
+        if fold(label) in labels and other is read.source and read.machine.dns_name:
             label = read.machine.dns_name
-        if (other := seen.setdefault(fold(label), read.source)) is not read.source:
-            text = f"{other} is a server of the same name ({label}): this one is not analysed"
+        if labels.setdefault(fold(label), read.source) is not read.source:
+            text = f"{labels[fold(label)]} is a server of the same name ({label}): this one is not analysed"
             problem = Problem(id="config-invalid", message=text, file=read.source)
             yield read._replace(label=f"{label} ({read.source})", configuration=None, problems=(problem,))
         else:

@@ -352,7 +352,10 @@ def question(servers: Iterable[ServerView], clients: Sequence[Client]) -> Questi
     hosts: dict[HostName, None] = {}
     ports: dict[tuple[HostName, int], None] = {}
     accounts: set[str] = set()
+    domains: dict[str, str] = {}
     for server in servers:
+        if server.machine.domain and server.machine.netbios_domain:
+            domains.setdefault(fold(server.machine.domain), server.machine.netbios_domain)
         accounts.add(fold(server.machine.account.name))
         hosts.update(dict.fromkeys(server.names.own))
         for pool in server.configuration.pools.values():
@@ -365,7 +368,7 @@ def question(servers: Iterable[ServerView], clients: Sequence[Client]) -> Questi
     both = dict.fromkeys((*hosts, *(host.first_label for host in hosts if not host.is_address)))
     names = {spn(f"{service}/{host.spn_text}") for host in both for service in ("HTTP", "HOST")}
     names |= {http_spn(host, port) for host, port in ports}
-    return Question(spns=frozenset(names), account_names=frozenset(accounts))
+    return Question(spns=frozenset(names), account_names=frozenset(accounts), netbios_domains=domains)
 
 
 def _account_texts(pool: Pool, machine: Machine) -> Iterator[str]:

@@ -8,12 +8,12 @@ whatever the names are: cmd.exe reads it in the code page of the day.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from agent.commands import APPCMD, setspn, setspn_list, setspn_query
-from agent.model import Report, Step
+from agent.model import Report
 from agent.plan import rolled_back
-from agent.render.script import ALIAS, CACHES, RIGHTS, Change, Outline, ask_first, comment, heading
+from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Change, Outline, ask_first, comment, heading
 
 TRIES = 40
 SECONDS = 15
@@ -37,7 +37,7 @@ def to_cmd(report: Report, server: str | None = None) -> str:
     ]
     for change in outline.changes:
         lines += ["", *_step(outline, change)]
-    lines += ["", *_ends(), "", *_rollback(outline.steps)]
+    lines += ["", *_ends(), "", *_rollback(outline)]
     return "".join(f"{line}\r\n" for line in lines)
 
 
@@ -87,10 +87,12 @@ def _elsewhere(outline: Outline) -> Iterator[str]:
     yield _rem()
 
 
-def _rollback(steps: Iterable[Step]) -> Iterator[str]:
+def _rollback(outline: Outline) -> Iterator[str]:
     yield _RULE
     yield _rem("The way back, last step first. Nothing below is run; take back only what was done.")
-    for step in rolled_back(steps):
+    if outline.ends_duplicates:
+        yield _rem(DUPLICATES)
+    for step in rolled_back(outline.steps):
         if step.kind == "iis-setting":
             yield _rem(f"run on {step.server or 'the web server'}:")
         yield from _shown(step.command)

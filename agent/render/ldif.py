@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from agent.model import Report
 from agent.plan import rolled_back
-from agent.render.script import ALIAS, CACHES, RIGHTS, Change, Outline, ask_first, changes, comment, heading
+from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Change, Outline, ask_first, changes, comment, heading
 
 _SAFE = re.compile(r"[!-9;=-~]([ -~]*[!-~])?\Z")
 """RFC 2849's SAFE-STRING without control characters; one that ends in a space is for base64 too."""
@@ -21,6 +21,8 @@ def to_ldif(report: Report, server: str | None = None) -> str:
     for change in outline.changes:
         lines += [*_step(outline, change), ""]
     lines += [_remark("The way back, last step first. Put it into a file of its own without the first two characters.")]
+    if outline.ends_duplicates:
+        lines.append(_remark(DUPLICATES))
     for change in changes(rolled_back(outline.steps)):
         lines += ["#", *(f"# {line}" for line in _record(change) or [_unknown(change)])]
     return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from agent.model import PrincipalKind, Report, Step
 from agent.plan import rolled_back
-from agent.render.script import ALIAS, CACHES, RIGHTS, Change, Outline, ask_first, changes, comment, heading
+from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Change, Outline, ask_first, changes, comment, heading
 
 _NOUNS: Mapping[PrincipalKind, str] = {"user": "ADUser", "computer": "ADComputer", "managed": "ADServiceAccount"}
 
@@ -65,6 +65,7 @@ def to_powershell(report: Report, server: str | None = None) -> str:
         *parameters.splitlines(),
         "",
         "function Undo-Plan {",
+        *([f"    {_remark(DUPLICATES)}"] if outline.ends_duplicates else []),
         *(f"    {line}".rstrip() for line in _undone(outline.steps)),
         "}",
         "",

@@ -26,6 +26,8 @@ ALIAS = (
     "HOST/ of the same name is on another account."
 )
 
+DUPLICATES = "An SPN that two accounts held cannot be put back on the second: a domain controller refuses it."
+
 
 def comment(text: str) -> str:
     """A text as one line of ASCII: what is not printed, or no ASCII, stands as its code."""
@@ -71,6 +73,11 @@ class Outline:
     def follows_delete(self, change: Change) -> bool:
         """Whether the same SPN is taken from another account first."""
         return change.is_add and any(c.spn == change.spn and not c.is_add for c in self.changes)
+
+    @property
+    def ends_duplicates(self) -> bool:
+        """Whether an SPN is taken from an account while another one keeps it."""
+        return any(change.step.finding == "spn-duplicate" for change in self.changes)
 
     def is_held(self, change: Change) -> bool:
         return change.step.order in self.held

@@ -12,7 +12,7 @@ from agent.commands import setspn_query
 from agent.model import Application, Finding, Report, Step
 from agent.names import AccountName, Spn, printable
 from agent.plan import rolled_back
-from agent.render.script import ALIAS, CACHES, RIGHTS, Change, Outline
+from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Change, Outline
 from agent.render.wording import Overview, at_line, pool_told, reference, settings_told, subject
 
 WIDTH = 78
@@ -36,9 +36,9 @@ def to_ticket(report: Report, server: str | None = None) -> str:
     if not report.complete:
         lines += _said("CAUTION: not everything could be read; the plan covers only what was.")
     for title, body in sections:
-        told = list(body)
+        told = "\n".join(body).rstrip("\n")
         if told:
-            lines += ["", title, "-" * len(title), "", *told]
+            lines += ["", title, "-" * len(title), "", told]
     return "\n".join(lines) + "\n"
 
 
@@ -90,7 +90,8 @@ def _who_decrypts(application: Application, overview: Overview) -> Iterator[str]
 
 def _evidence(fault: Finding) -> Iterator[str]:
     for line in fault.evidence:
-        yield from _said(f"Seen: {at_line(line.file, line.line, None)} {line.text}", "  ", "    ")
+        place = at_line(line.file, line.line, None)
+        yield from _said(" ".join(part for part in ("Seen:", place, line.text) if part), "  ", "    ")
 
 
 # -- what ----------------------------------------------------------------------------------------------------------
@@ -182,6 +183,8 @@ def _checks(outline: Outline) -> Iterator[str]:
 
 
 def _rollback(outline: Outline) -> Iterator[str]:
+    if outline.steps:
+        yield from (*_said(f"Take back only what was done. {DUPLICATES if outline.ends_duplicates else ''}"), "")
     for step in rolled_back(outline.steps):
         if step.kind == "iis-setting":
             yield from _said(f"On {step.server}:")

@@ -370,7 +370,7 @@ class Collector:
 
     def __init__(self, question: Question, netbios_names: Mapping[str, str] | None = None) -> None:
         self.question = question
-        self._netbios_names = netbios_names or {}
+        self._netbios_names = {**(netbios_names or {}), **question.netbios_domains}
         self._concern = Concern(question)
         self._census = Census()
         self._forest = _Forest()

@@ -1,0 +1,547 @@
+"""The scripts of a plan: what they run, and that no name from a configuration or a directory adds anything to them."""
+
+import base64
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cmd_reader
+import pytest
+import tree_sitter
+import tree_sitter_powershell
+from hypothesis import given
+from hypothesis import strategies as st
+from worlds import ad, app, computer, entry, server, site, user, world
+
+from agent.commands import appcmd, setspn
+from agent.inspection import inspect
+from agent.model import SCHEMA, Evidence, Finding, Plan, Report, Step, Tool
+from agent.names import AccountName, spn
+from agent.plan import held_back
+from agent.render.cmd import to_cmd
+from agent.render.ldif import to_ldif
+from agent.render.powershell import literal, to_powershell
+from agent.render.ticket import to_ticket
+
+SAMPLES = Path(__file__).parents[1] / "sample_configs"
+
+
+@pytest.fixture(scope="module")
+def samples() -> Report:
+    return inspect(
+        sorted(SAMPLES.glob("IIS0?")),
+        ad=[SAMPLES / "directory.ldif"],
+        dns=SAMPLES / "zone.txt",
+        farm=SAMPLES / "farm.toml",
+    )
+
+
+def report(*steps: Step, findings: tuple[Finding, ...] = (), finished: str = "2026-11-22T10:00:00Z") -> Report:
+    return Report(
+        schema=SCHEMA,
+        tool=Tool("iis-spn", "0.1.0"),
+        started=finished,
+        finished=finished,
+        complete=True,
+        servers=(),
+        applications=(),
+        requirements=(),
+        findings=findings,
+        plan=Plan(steps=steps),
+    )
+
+
+def step(kind: str = "spn-add", name: str = "HTTP/x.test.com", account: str = "svc", **said: object) -> Step:
+    usual: dict[str, object] = {
+        "order": 1,
+        "kind": kind,
+        "spn": spn(name),
+        "account": AccountName("TEST", account),
+        "command": "setspn ...",
+        "rollback": "setspn ...",
+        "finding": "spn-missing",
+        "account_kind": "user",
+        "dn": f"CN={account},DC=test,DC=com",
+    }
+    return Step(**{**usual, **said})  # type: ignore[arg-type]
+
+
+def moved(**said: object) -> Report:
+    """One SPN from oldsvc to newsvc."""
+    away = step("spn-delete", account="oldsvc", finding="spn-misplaced", **said)
+    return report(away, step(account="newsvc", order=2, finding="spn-misplaced"))
+
+
+# -- hostile names -------------------------------------------------------------------------------------------------
+
+NASTY = "\"'%&^|<>!()`$;=,*?~@#{}[]\\/: \t\r\n\x00\x1a\x1b\x85\u2018\u2019\u201a\u201b\u201c\u2028\u2029\u202e\ufeffüß\U0001f600"
+WORDS = (
+    "& calc",
+    "\r\ncalc\r\n",
+    "'; calc; '",
+    "\u2019; calc; \u2019",
+    "$(calc)",
+    "%COMSPEC%",
+    "%~",
+    "^",
+    "\n-\n",
+    "`n",
+)
+texts = st.lists(
+    st.one_of(
+        st.sampled_from(NASTY),
+        st.sampled_from(WORDS),
+        st.characters(),
+        st.sampled_from(["HTTP/", "web.test.com", "svc", "a"]),
+    ),
+    min_size=1,
+    max_size=8,
+).map("".join)
+
+
+@st.composite
+def steps(draw: st.DrawFn, names: st.SearchStrategy[str] = texts) -> Step:
+    kind = draw(st.sampled_from(["spn-add", "spn-delete", "iis-setting", "dns", "manual"]))
+    name, account = spn(draw(names)), AccountName(draw(names), draw(names))
+    principal = draw(st.sampled_from(["user", "computer", "managed", None]))
+    site_name = draw(names)
+    command = appcmd(site_name, "", "useKernelMode", "true") or f"In IIS Manager set useKernelMode for {site_name}."
+    return Step(
+        order=0,
+        kind=kind,
+        spn=name if kind != "iis-setting" else None,
+        account=account,
+        command=command if kind == "iis-setting" else draw(names),
+        rollback=command if kind == "iis-setting" else draw(names),
+        finding="spn-missing",
+        server=draw(st.none() | names),
+        account_kind=principal,
+        dn=draw(st.none() | names),
+        confirm=kind == "spn-delete" and draw(st.booleans()),
+    )
+
+
+@st.composite
+def hostile(draw: st.DrawFn) -> Report:
+    """A plan and a finding in which every text is hostile."""
+    drawn = draw(st.lists(steps(), max_size=4))
+    planned = [replace(one, order=order) for order, one in enumerate(drawn, start=1)]
+    told = Finding(
+        id="spn-missing",
+        severity="warning",
+        server=draw(texts),
+        site=draw(texts),
+        path=draw(texts),
+        spn=spn(draw(texts)),
+        message=draw(texts),
+        evidence=(Evidence(draw(texts), 3, draw(texts)),),
+    )
+    return report(*planned, findings=(told,), finished=draw(texts))
+
+
+def kind_flag(one: Step) -> bool | None:
+    return {"computer": True, "user": False}.get(one.account_kind or "")
+
+
+def runnable(one: Step) -> tuple[str, ...] | None:
+    """The argument vector of a step that a batch file can hold."""
+    if one.spn is None or one.account is None:
+        return None
+    texts = (one.spn.text, str(one.account))
+    line = setspn("-S" if one.kind == "spn-add" else "-D", one.spn, one.account, computer=kind_flag(one))
+    if line is None or not all(text.isascii() and len(text) <= 250 for text in texts):
+        return None
+    return cmd_reader.arguments(line.removeprefix("setspn "))
+
+
+def expected_runs(of: Report) -> list[Step]:
+    waiting = held_back(of.plan.steps)
+    return [one for one in of.plan.steps if one.kind.startswith("spn-") and one.order not in waiting]
+
+
+# -- cmd -----------------------------------------------------------------------------------------------------------
+
+PROGRAMS = frozenset({"setspn", "findstr", "timeout"})
+
+
+def changing(batch: cmd_reader.Batch) -> list[tuple[str, ...]]:
+    return [c.arguments for c in batch.commands if c.name == "setspn" and {"-S", "-D"} & set(c.arguments)]
+
+
+@given(hostile(), st.none() | texts)
+def test_no_name_adds_a_command_to_the_batch_file(planned: Report, controller: str | None) -> None:
+    batch = cmd_reader.read(to_cmd(planned, controller))
+    assert {command.name for command in batch.commands} <= PROGRAMS | cmd_reader.RAW
+    wanted = [arguments for one in expected_runs(planned) if (arguments := runnable(one)) is not None]
+    assert changing(batch) == wanted
+    for command in batch.commands:
+        if command.name == "setspn" and command.arguments not in wanted:
+            assert command.arguments[-2] in {"-L", "-Q"}, "everything else only looks"
+
+
+ordinary = "".join(chr(code) for code in range(32, 127) if chr(code) not in '"%&^|<>!\\')
+
+
+@given(steps(st.text(ordinary, min_size=1, max_size=12)))
+def test_the_programs_of_a_batch_file_get_the_names_letter_for_letter(one: Step) -> None:
+    one = replace(one, confirm=False, order=1)
+    if one.kind not in {"spn-add", "spn-delete"} or one.spn is None or one.account is None:
+        return
+    found = changing(cmd_reader.read(to_cmd(report(one))))
+    if any(text.startswith(("-", "/")) for text in (one.spn.text, str(one.account))):
+        assert found == []
+        return
+    ((*_, name, account),) = found
+    assert name == one.spn.text
+    assert account in {str(one.account), str(one.account).removesuffix("$")}
+
+
+def test_samples_as_a_batch_file(samples: Report) -> None:
+    batch = cmd_reader.read(to_cmd(samples))
+    assert changing(batch) == [
+        ("-U", "-D", "HTTP/iis05", r"TEST\appsvc"),
+        ("-U", "-D", "HTTP/iis05.test.com", r"TEST\appsvc"),
+        ("-C", "-D", "HTTP/crm.test.com", r"TEST\IIS05"),
+        ("-F", "-U", "-S", "HTTP/crm.test.com", r"TEST\crmsvc"),
+        ("-F", "-C", "-S", "HTTP/forms.test.com", r"TEST\IIS05"),
+    ]
+    assert r"ASK FIRST: setspn -U -D HTTP/wiki.test.com TEST\oldwikisvc" in batch.remarks
+    copied = [cmd_reader.arguments(remark) for remark in batch.remarks if "appcmd.exe set config" in remark]
+    section = "-section:system.webServer/security/authentication/windowsAuthentication"
+    program = r"%windir%\System32\inetsrv\appcmd.exe"
+    assert (program, "set", "config", "Sales", section, "/useAppPoolCredentials:true", "/commit:apphost") in copied
+    assert any("run on IIS05" in remark for remark in batch.remarks)
+    assert any(remark.strip() == "dnscmd /RecordAdd test.com help A 10.0.5.3" for remark in batch.remarks)
+
+
+def test_a_move_waits_until_the_old_holder_is_gone() -> None:
+    text = to_cmd(moved())
+    batch = cmd_reader.read(text)
+    assert [c.arguments for c in batch.commands if "-Q" in c.arguments] == [("-F", "-Q", "HTTP/x.test.com")]
+    assert batch.labels == ("done1", "wait2", "gone2", "done2", "unread", "late", "failed")
+    lines = text.splitlines()
+    deleted, waited, added = (
+        next(at for at, line in enumerate(lines) if line.startswith(start))
+        for start in ("setspn -U -D", "timeout", "setspn -F -U -S")
+    )
+    assert deleted < waited < added
+    assert "if %IIS_SPN_TRIES% GEQ 40 goto late" in lines, "the wait has an end"
+
+
+def test_an_add_alone_waits_for_nobody() -> None:
+    assert "-Q" not in to_cmd(report(step()))
+    assert "-Q" not in to_cmd(report())
+
+
+def test_each_step_is_judged_by_what_is_listed_afterwards() -> None:
+    lines = to_cmd(report(step())).splitlines()
+    change = lines.index(r"setspn -F -U -S HTTP/x.test.com TEST\svc")
+    listing = r'setspn -U -L TEST\svc | findstr /I /E /L /C:"HTTP/x.test.com" >nul'
+    assert lines[change + 1 : change + 3] == [listing, "if errorlevel 1 goto failed"]
+    assert lines[lines.index(":failed") + 3] == "exit /b 1"
+    away = to_cmd(report(step("spn-delete"))).splitlines()
+    change = away.index(r"setspn -U -D HTTP/x.test.com TEST\svc")
+    assert away[change + 1 : change + 3] == [listing, "if not errorlevel 1 goto failed"]
+
+
+def test_a_backslash_in_an_spn_is_doubled_for_findstr() -> None:
+    assert r'/C:"HTTP\\x"' in to_cmd(report(step("spn-delete", name=r"HTTP\x")))
+
+
+def test_letters_outside_ascii_are_left_to_powershell() -> None:
+    text = to_cmd(report(step(account="müller")))
+    assert text.isascii()
+    assert changing(cmd_reader.read(text)) == []
+    assert r"rem Step 1 (spn-missing): add HTTP/x.test.com to TEST\m\xfcller" in text
+    assert "BY HAND" in text
+
+
+@pytest.mark.parametrize("render", [to_cmd, to_powershell, to_ldif, to_ticket])
+def test_an_add_waits_for_a_delete_that_is_asked_about(render: object) -> None:
+    planned = moved(confirm=True)
+    text = render(planned)  # type: ignore[operator]
+    assert "ASK FIRST" in text
+    if render is to_cmd:
+        assert changing(cmd_reader.read(text)) == []
+    if render is to_ldif:
+        assert ldif_changes(text) == []
+    if render is to_powershell:
+        assert text.count("if ($ConfirmDelete -contains 'HTTP/x.test.com') {") == 2
+
+
+def test_the_rollback_of_a_batch_file_is_remarks_in_reverse_order(samples: Report) -> None:
+    remarks = cmd_reader.read(to_cmd(samples)).remarks
+    start = next(at for at, remark in enumerate(remarks) if remark.startswith("The way back, last step first"))
+    back = [remark.strip() for remark in remarks[start + 1 :] if "setspn" in remark]
+    wanted = [s.rollback for s in reversed(samples.plan.steps) if s.kind.startswith("spn")]
+    assert back == wanted
+
+
+# -- PowerShell ----------------------------------------------------------------------------------------------------
+
+PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_powershell.language()))
+CMDLETS = frozenset(
+    {
+        *("Get-ADUser", "Get-ADComputer", "Get-ADServiceAccount", "Get-ADObject", "Get-ADDomainController"),
+        *("Set-ADUser", "Set-ADComputer", "Set-ADServiceAccount", "Write-Warning"),
+        *("Get-Controller", "Assert-Free", "Undo-Plan"),
+    }
+)
+
+
+def nodes(node: tree_sitter.Node) -> Iterator[tree_sitter.Node]:
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += reversed(node.named_children)
+
+
+def powershell(text: str) -> tree_sitter.Node:
+    root = PARSER.parse(text.encode()).root_node
+    assert not root.has_error, [n.text for n in nodes(root) if n.type == "ERROR" or n.is_missing]
+    return root
+
+
+def words(node: tree_sitter.Node) -> str:
+    assert node.text is not None
+    return node.text.decode()
+
+
+def commands_of(root: tree_sitter.Node) -> set[str]:
+    return {words(node) for node in nodes(root) if node.type == "command_name"}
+
+
+_PIECE = re.compile(r"'((?:[^']|'')*)'|\[char\]0x([0-9A-F]{4})")
+
+
+def value(expression: str) -> str:
+    """What a literal expression stands for, computed as PowerShell does."""
+    units = b""
+    for quoted, code in _PIECE.findall(expression):
+        units += bytes.fromhex(code) if code else quoted.replace("''", "'").encode("utf-16-be")
+    return units.decode("utf-16-be", "surrogatepass")
+
+
+def changes_made(root: tree_sitter.Node) -> list[tuple[str, str, str]]:
+    """Verb, SPN and cmdlet of every value set outside the rollback."""
+    found = []
+    for node in nodes(root):
+        if node.type == "command" and (match := re.match(r"Set-\w+", words(node))):
+            (entry_,) = [n for n in nodes(node) if n.type == "hash_entry"]
+            verb, _, expression = words(entry_).partition(" = ")
+            outer: tree_sitter.Node | None = node
+            while outer is not None and outer.type != "function_statement":
+                outer = outer.parent
+            if outer is None:
+                found.append((verb, value(expression), match[0]))
+    return found
+
+
+@given(texts)
+def test_a_literal_is_ascii_and_stands_for_its_text(text: str) -> None:
+    written = literal(text)
+    assert re.fullmatch(r"[ -~]+", written)
+    assert value(written) == text
+    root = powershell(f"$x = {written}")
+    assert commands_of(root) == set()
+    assert not [node for node in nodes(root) if node.type in {"sub_expression", "expandable_string_literal"}]
+
+
+@given(hostile(), st.none() | texts)
+def test_no_name_adds_a_command_to_the_powershell_script(planned: Report, controller: str | None) -> None:
+    text = to_powershell(planned, controller)
+    assert re.fullmatch(r"(?:[ -~]*\r\n)*", text)
+    root = powershell(text)
+    assert commands_of(root) <= CMDLETS
+    nouns = {"user": "Set-ADUser", "computer": "Set-ADComputer", "managed": "Set-ADServiceAccount"}
+    wanted = [
+        ("Add" if one.kind == "spn-add" else "Remove", one.spn.text, nouns[one.account_kind])
+        for one in planned.plan.steps
+        if one.kind in {"spn-add", "spn-delete"} and one.spn is not None and one.account_kind is not None
+    ]
+    assert changes_made(root) == wanted
+    assert "replace" not in {words(n).lower() for n in nodes(root) if n.type == "simple_name"}
+
+
+def test_samples_as_a_powershell_script(samples: Report) -> None:
+    text = to_powershell(samples, "dc1.test.com")
+    assert changes_made(powershell(text)) == [
+        ("Remove", "HTTP/iis05", "Set-ADUser"),
+        ("Remove", "HTTP/iis05.test.com", "Set-ADUser"),
+        ("Remove", "HTTP/crm.test.com", "Set-ADComputer"),
+        ("Remove", "HTTP/wiki.test.com", "Set-ADUser"),
+        ("Add", "HTTP/crm.test.com", "Set-ADUser"),
+        ("Add", "HTTP/forms.test.com", "Set-ADComputer"),
+    ]
+    assert "[string] $Server = 'dc1.test.com'," in text
+    assert "#Requires -Modules ActiveDirectory" in text
+    assert "$ErrorActionPreference = 'Stop'" in text
+
+
+def test_a_gmsa_and_an_account_of_unknown_kind() -> None:
+    gmsa = to_powershell(report(step(account="gmsaWeb$", account_kind="managed")))
+    assert "Set-ADServiceAccount -Identity $object -ServicePrincipalNames @{Add = 'HTTP/x.test.com'}" in gmsa
+    unknown = to_powershell(report(step(account_kind=None)))
+    assert changes_made(powershell(unknown)) == []
+    assert "By hand" in unknown
+
+
+def test_what_is_special_in_an_ldap_filter_is_escaped() -> None:
+    assert r"'(servicePrincipalName=HTTP/\2a\28x\29\5c)'" in to_powershell(report(step(name="HTTP/*(x)\\")))
+
+
+# -- LDIF ----------------------------------------------------------------------------------------------------------
+
+
+def ldif_changes(text: str) -> list[tuple[str, str, str]]:
+    """DN, operation and value of each record: a strict reader of RFC 2849 change records."""
+    found = []
+    assert re.fullmatch(r"(?:[ -~]*\n)*", text)
+    for record in re.split(r"\n\n+", text):
+        lines = [line for line in record.split("\n") if line and not line.startswith("#")]
+        if lines:
+            dn, kind, operation, single, end = lines
+            assert (kind, end) == ("changetype: modify", "-")
+            verb = re.fullmatch(r"(add|delete): servicePrincipalName", operation)
+            assert verb is not None
+            found.append((_ldif_value("dn", dn), verb[1], _ldif_value("servicePrincipalName", single)))
+    return found
+
+
+def _ldif_value(attribute: str, line: str) -> str:
+    name, colon, rest = line.partition(":")
+    assert (name, colon) == (attribute, ":")
+    if rest.startswith(": "):
+        return base64.b64decode(rest[2:], validate=True).decode()
+    assert re.fullmatch(r" [!-9;=-~](?:[ -~]*[!-~])?", rest), "a SAFE-STRING"
+    return rest[1:]
+
+
+def encodable(text: str | None) -> bool:
+    return bool(text) and not any("\ud800" <= c <= "\udfff" for c in text or "")
+
+
+@given(hostile(), st.none() | texts)
+def test_the_ldif_says_exactly_what_is_planned(planned: Report, controller: str | None) -> None:
+    written = ldif_changes(to_ldif(planned, controller))
+    by_hand = {
+        one.spn
+        for one in planned.plan.steps
+        if one.kind == "spn-delete" and not (one.spn and encodable(one.dn) and encodable(one.spn.text))
+    }
+    assert written == [
+        (one.dn, "add" if one.kind == "spn-add" else "delete", one.spn.text)
+        for one in expected_runs(planned)
+        if one.spn and encodable(one.dn) and encodable(one.spn.text)
+        if not (one.kind == "spn-add" and one.spn in by_hand)
+    ]
+
+
+def test_samples_as_ldif(samples: Report) -> None:
+    text = to_ldif(samples)
+    assert ldif_changes(text) == [
+        ("CN=appsvc,OU=Service Accounts,DC=test,DC=com", "delete", "HTTP/iis05"),
+        ("CN=appsvc,OU=Service Accounts,DC=test,DC=com", "delete", "HTTP/iis05.test.com"),
+        ("CN=IIS05,OU=Web Servers,DC=test,DC=com", "delete", "HTTP/crm.test.com"),
+        ("CN=crmsvc,OU=Service Accounts,DC=test,DC=com", "add", "HTTP/crm.test.com"),
+        ("CN=IIS05,OU=Web Servers,DC=test,DC=com", "add", "HTTP/forms.test.com"),
+    ]
+    _, _, back = text[text.index("# The way back") :].partition("\n#\n")
+    back = f"# {back}".replace("\n# ", "\n").removeprefix("# # ").replace("\n#\n", "\n\n")
+    assert ldif_changes(back)[0] == ("CN=IIS05,OU=Web Servers,DC=test,DC=com", "delete", "HTTP/forms.test.com")
+    assert len(ldif_changes(back)) == 6
+
+
+@pytest.mark.parametrize(
+    ("dn", "line"),
+    [
+        ("CN=svc,DC=test,DC=com", "dn: CN=svc,DC=test,DC=com"),
+        ("CN=Müller,DC=test,DC=com", "dn:: " + base64.b64encode("CN=Müller,DC=test,DC=com".encode()).decode()),
+        (" CN=x", "dn:: " + base64.b64encode(b" CN=x").decode()),
+        (":x", "dn:: " + base64.b64encode(b":x").decode()),
+        ("<x", "dn:: " + base64.b64encode(b"<x").decode()),
+        ("x ", "dn:: " + base64.b64encode(b"x ").decode()),
+    ],
+)
+def test_base64_where_rfc_2849_demands_it(dn: str, line: str) -> None:
+    assert line in to_ldif(report(step(dn=dn))).splitlines()
+
+
+def test_without_a_distinguished_name_there_is_no_record() -> None:
+    text = to_ldif(report(step(dn=None)))
+    assert ldif_changes(text) == []
+    assert r"the distinguished name of TEST\svc is not known" in text
+
+
+# -- the ticket ----------------------------------------------------------------------------------------------------
+
+
+def is_quiet(text: str) -> bool:
+    """Nothing but letters, spaces and line ends: no control, format or unassigned character."""
+    return all(c == "\n" or c.isprintable() or unicodedata.category(c) == "Zs" for c in text)
+
+
+@given(hostile(), st.none() | texts)
+def test_a_ticket_cannot_drive_a_terminal(planned: Report, controller: str | None) -> None:
+    text = to_ticket(planned, controller)
+    assert is_quiet(text)
+
+
+def test_samples_as_a_ticket(samples: Report) -> None:
+    text = to_ticket(samples)
+    for planned in samples.plan.steps:
+        for line in (*planned.command.split(" && "), *planned.rollback.split(" && ")):
+            assert f"    {line}\n" in text
+    assert "useAppPoolCredentials=true (applicationHost.config:" in text, "the line that decides"
+    assert "    klist get HTTP/crm.test.com\n" in text
+    assert "    setspn -F -Q HTTP/crm.test.com\n" in text
+    wide = [line for line in text.splitlines() if len(line) > 78 and not line.startswith("    ")]
+    assert wide == []
+
+
+def test_the_ticket_says_what_the_domain_controller_will_refuse_and_what_breaks() -> None:
+    kerberos = world(
+        server(site("*:80:"), site("*:80:x.test.com", name="X"), pool=r"TEST\svc", creds=True),
+        ad=ad(computer(), user("svc")),
+        dns="iis01 A 10.0.5.2; x A 10.0.5.2",
+    )
+    way = next(w for w in kerberos.report.plan.alternatives if w.steps[0].kind == "spn-add")
+    text = to_ticket(replace(kerberos.report, plan=Plan(steps=way.steps)))
+    assert "winrm-collision" in kerberos.ids or "WinRM" not in text
+    blocked = Finding(
+        id="plan-blocked-by-alias",
+        severity="warning",
+        server=None,
+        spn=way.steps[0].spn,
+        account=way.steps[0].account,
+        message="",
+    )
+    for render in (to_cmd, to_powershell, to_ldif, to_ticket):
+        told = render(replace(kerberos.report, plan=Plan(steps=way.steps), findings=(blocked,)))
+        assert "KB5008382" in told
+
+
+# -- from the configuration to the script --------------------------------------------------------------------------
+
+xml_characters = st.characters(
+    exclude_categories=["Cs", "Cc", "Co", "Cn", "Zs"], exclude_characters="/?\\@"
+) | st.sampled_from("\"'%&^|<>!\u2018\u2019")
+site_names = st.text(xml_characters, min_size=1, max_size=12)
+
+
+@given(site_names, site_names)
+def test_hostile_names_of_a_configuration(name: str, account: str) -> None:
+    """A site whose SPN stands on its pool's account, and one whose SPN is missing."""
+    pools = {"A": rf"TEST\{account}", "B": rf"TEST\{account}"}
+    first = site("*:80:a.test.com", name=name, apps=[app("/", "A", creds=False)])
+    second = site("*:80:b.test.com", name=f"{name}2", apps=[app("/", "B", creds=True)])
+    found = world(server(first, second, pools=pools), ad=ad(computer(), entry("other", "HTTP/a.test.com")))
+    assert found.report.plan.steps
+    batch = cmd_reader.read(to_cmd(found.report))
+    assert {command.name for command in batch.commands} <= PROGRAMS | cmd_reader.RAW
+    assert commands_of(powershell(to_powershell(found.report))) <= CMDLETS
+    ldif_changes(to_ldif(found.report))
+    assert is_quiet(to_ticket(found.report))
