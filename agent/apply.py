@@ -396,7 +396,9 @@ def _differences(record: _Record, writer: Writer) -> tuple[str, ...]:
         more, less = sorted(set(now) - set(before)), sorted(set(before) - set(now))
         for values, words in ((more, "has in addition"), (less, "lacks")):
             if values:
-                said.append(f"Changed by others: {printable(dn)} {words} {', '.join(map(printable, values))}.")
+                said.append(
+                    f"Not as before, by other hands: {printable(dn)} {words} {', '.join(map(printable, values))}."
+                )
     return tuple(said)
 
 

@@ -118,6 +118,8 @@ class _Evaluation:
         self.file = document.file
         self.snapshot = snapshot
         self.sites = document.section(SITES)
+        self.site_defaults = _child(self.sites, "siteDefaults")
+        self.application_defaults = _child(self.sites, "applicationDefaults")
         self.notices = [Notice("config-invalid", f.reason, self.file, f.line, "") for f in document.faults]
         for name in (APPLICATION_POOLS, SITES):
             self._check_defined_once(name)
@@ -220,7 +222,8 @@ class _Evaluation:
         name = site.attributes["name"]
         nodes = self._unique_applications(site)
         self._check_roots(site, nodes)
-        applications = tuple([self._application(node, site, pools, section) for node in nodes])
+        defaults = (_child(site, "applicationDefaults"), self.application_defaults)
+        applications = tuple([self._application(node, name, defaults, pools, section) for node in nodes])
         return Site(name, site.line, self._bindings(site), applications)
 
     def _check_roots(self, site: Node, applications: list[Node]) -> None:
@@ -238,15 +241,19 @@ class _Evaluation:
         return [node for node in nodes if node.attributes.get("path", "").startswith("/")]
 
     def _application(
-        self, node: Node, site: Node, pools: Mapping[str, Pool], section: AuthenticationPaths
+        self,
+        node: Node,
+        site: str,
+        defaults: tuple[Node | None, ...],
+        pools: Mapping[str, Pool],
+        section: AuthenticationPaths,
     ) -> EffectiveApplication:
-        sites = self.sites
-        defaults = (node, _child(site, "applicationDefaults"), _child(sites, "applicationDefaults"))
-        pool = _first("applicationPool", defaults)
-        protocols = _first("enabledProtocols", defaults)
+        chain = (node, *defaults)
+        pool = _first("applicationPool", chain)
+        protocols = _first("enabledProtocols", chain)
         listed = (protocols[0] if protocols else DEFAULT_ENABLED_PROTOCOLS).split(",")
         path = node.attributes["path"]
-        key = _full_path(site.attributes["name"], path)
+        key = _full_path(site, path)
         return EffectiveApplication(
             path=path,
             line=node.line,
@@ -259,7 +266,7 @@ class _Evaluation:
 
     def _bindings(self, site: Node) -> tuple[Binding, ...]:
         own = _child(site, "bindings")
-        inherited = _child(_child(self.sites, "siteDefaults"), "bindings")
+        inherited = _child(self.site_defaults, "bindings")
         chosen: list[Node] = []
         for collection in (inherited, own):
             for node in collection.children if collection is not None else ():

@@ -323,6 +323,8 @@ def _misplaced(case: Case, requirement: Requirement, account: AccountName) -> Re
         return Remedy((Way(f"leave the SPN on {account} only", deletes),))
     move = Way(f"move the SPN to {account}", (*deletes, add(case, name, account)))
     setting = _let_pool(case, requirement, wrong[0]) if len(wrong) == 1 else None
+    if _is_name_of_another(case, requirement):
+        return _another_name(requirement, account)
     if requirement.need == "covered" and _host_serves(case, requirement, account):
         first: Way | None = Way(f"{requirement.covered_by} then answers", deletes)
     else:
@@ -347,10 +349,24 @@ def _host_serves(case: Case, requirement: Requirement, account: AccountName) -> 
     return len(holders) == 1 and is_account(holders[0], account, case.directory)
 
 
+def _is_name_of_another(case: Case, requirement: Requirement) -> bool:
+    """Whether the name is an inspected computer's own, and sites of another server want it."""
+    owner = case.own_spns.get(requirement.spn)
+    return owner is not None and all(place.server != owner.label for place in requirement.applications)
+
+
+def _another_name(requirement: Requirement, account: AccountName) -> Remedy:
+    """What would serve here would break the computer that the name belongs to."""
+    text = f"{requirement.spn.host} is another server's own name. {HOST_HEADER.format(account=account)}"
+    return Remedy((Way("the other server goes on working", (_manual(text),)),))
+
+
 def _unregistered(case: Case, requirement: Requirement, account: AccountName) -> Remedy:
     """No account has the SPN; a HOST/ SPN of another one may answer for it."""
     why = f"an explicit SPN wins over HOST/; {account} decrypts" if requirement.answers else "register the SPN"
     explicit = Way(why, (add(case, requirement.spn, account),))
+    if _is_name_of_another(case, requirement):
+        return _another_name(requirement, account)
     better = _instead_of_own_name(case, requirement, account)
     return Remedy((explicit,) if better is None else (better, explicit))
 

@@ -146,16 +146,19 @@ class Required(NamedTuple):
 
 def require(servers: Iterable[ServerView], clients: Sequence[Client], directory: Directory | None) -> Required:
     """Decide for each application who decrypts, and collect one requirement for each (SPN, account)."""
-    collector = _Requirements(clients, directory)
-    for server in servers:
+    listed = list(servers)
+    known = frozenset(fold(address) for server in listed for address in server.machine.addresses)
+    collector = _Requirements(clients, directory, known)
+    for server in listed:
         collector.server(server)
     return Required(tuple(collector.applications), tuple(collector.wanted.values()))
 
 
 class _Requirements:
-    def __init__(self, clients: Sequence[Client], directory: Directory | None) -> None:
+    def __init__(self, clients: Sequence[Client], directory: Directory | None, known: frozenset[str]) -> None:
         self.clients = clients
         self.directory = directory
+        self.known_addresses = known
         self.applications: list[Application] = []
         self.wanted: dict[tuple[Spn, AccountName | None], Wanted] = {}
 
@@ -169,9 +172,22 @@ class _Requirements:
                 built = _application(server, site, application, identity, reached)
                 self.applications.append(built.application)
                 if built.decisions:
-                    needs = spn_needs(reached, server.names, self.clients) if needs is None else needs
+                    needs = self._needs(server, reached) if needs is None else needs
                     for settings, decision in built.decisions:
                         self._want(server, built.application, settings, decision, identity, needs)
+
+    def _needs(self, server: ServerView, reached: Reach) -> tuple[SpnNeed, ...]:
+        needs = spn_needs(reached, server.names, self.clients)
+        return tuple([need._replace(optional=True) if self._is_twin(need, server.names) else need for need in needs])
+
+    def _is_twin(self, need: SpnNeed, names: Names) -> bool:
+        """Whether DNS leads the name to another inspected server and not here: nobody reaches this site by it."""
+        if names.service is None or any(need.host in {name.host, name.host.first_label} for name in names.farm):
+            return False
+        resolution = names.service.resolve(need.host, names.suffix)
+        addresses = {fold(address) for address in resolution.addresses} if resolution is not None else set()
+        mine = {fold(address) for address in names.machine.addresses}
+        return bool(mine) and not addresses & mine and bool(addresses & self.known_addresses)
 
     def _identity(self, pool: Pool | None, machine: Machine, known: dict[str, PoolIdentity]) -> PoolIdentity:
         if pool is None:

@@ -72,11 +72,7 @@ def _line(line: str) -> list[Command]:
     expanded = re.sub(r"%(IIS_SPN_[A-Z]+)%", r"\1", line)
     found = []
     for part in _parts(expanded):
-        words = part.strip()
-        if (match := re.fullmatch(r"if (?:not )?errorlevel \d+ (.*)", words)) is not None:
-            words = match[1]
-        elif (match := re.fullmatch(r"if IIS_SPN_TRIES GEQ \d+ (.*)", words)) is not None:
-            words = match[1]
+        words = re.sub(r"if (?:(?:not )?errorlevel \d+|IIS_SPN_TRIES GEQ \d+) ", "", part.strip(), count=1)
         found.append(_command(words))
     return found
 

@@ -161,7 +161,7 @@ def test_a_move_and_its_way_back(files: Files) -> None:
     assert [line[0] for line in writer.log] == ["-", "-", "+", "+"]
     back = roll_back(files.rollback, writer, yes)
     assert back.outcome == "done"
-    assert "Changed by others" not in back.message
+    assert "Not as before" not in back.message
     assert writer.state == before
     assert roll_back(files.rollback, writer, yes).outcome == "nothing"
 
@@ -418,7 +418,7 @@ def test_what_others_changed_stays_and_is_said(files: Files) -> None:
     writer.accounts[dn_of("right")].append("HTTP/new")
     back = roll_back(files.rollback, writer, yes)
     assert back.outcome == "done"
-    assert f"Changed by others: {dn_of('right')} has in addition HTTP/new." in back.message
+    assert f"Not as before, by other hands: {dn_of('right')} has in addition HTTP/new." in back.message
     assert "HTTP/new" in writer.state[dn_of("right")]
 
 

@@ -215,7 +215,6 @@ def test_a_malformed_web_config_leaves_the_other_sites(tmp_path: Path, run: Run)
     assert {a["path"]: a["windows_auth"] is None for a in report["applications"]} == {"/": False, "/app": True}
 
 
-@pytest.mark.xfail(reason="inspection._unique tells two snapshots of one machine apart by the same full name")
 def test_two_machines_of_one_name(tmp_path: Path, run: Run) -> None:
     one, two = server(tmp_path / "one", "IIS01"), server(tmp_path / "two", "iis01")
     _, report = run(one, two, code=2)

@@ -143,7 +143,8 @@ def test_each_application_has_its_own_decryptor() -> None:
 def test_a_place_below_an_application_may_have_settings_of_its_own() -> None:
     body = (
         '<location path="Site/private"><system.webServer><security><authentication>'
-        '<windowsAuthentication useAppPoolCredentials="true" /></authentication></security></system.webServer></location>'
+        '<windowsAuthentication useAppPoolCredentials="true" />'
+        "</authentication></security></system.webServer></location>"
     )
     built = server(site("*:80:contoso.test.com"), pool=SERVICE, body=body)
     found = world(built, ad=ad(computer(), POOLED), dns=A)

@@ -214,6 +214,24 @@ def test_where_dns_leads_elsewhere_the_twin_is_left_out(dns: str) -> None:
     assert not found.ids & {"farm-suspected", "farm-machine-identity", "farm-nodes-differ"}
 
 
+@pytest.mark.parametrize("dns", [f"{NODES};portal A 10.0.5.2", f"{NODES};portal CNAME iis01"])
+def test_a_twin_that_the_name_does_not_lead_to_is_told_nothing(dns: str) -> None:
+    """IIS02 stands by with the same binding; IIS01, where the name leads, works."""
+    found = world(
+        *nodes(*COMPUTERS), ad=ad(computer("IIS01", "HTTP/portal.test.com", "HTTP/portal"), computer("IIS02")), dns=dns
+    )
+    assert found.ids == frozenset()
+    assert found.need("HTTP/portal.test.com", r"TEST\IIS02$") == "optional"
+    assert found.outcome("HTTP/portal.test.com", r"TEST\IIS01$") == "kerberos"
+    assert found.report.plan.steps == ()
+
+
+def test_a_name_that_leads_to_nobody_known_is_still_wanted_by_both() -> None:
+    found = world(*nodes(*COMPUTERS), ad=forest(), dns=f"{NODES};portal A 10.0.0.9")
+    assert {r.need for r in found.requirements("HTTP/portal.test.com")} == {"explicit"}
+    assert "name-elsewhere" in found.ids
+
+
 def test_servers_with_the_same_decrypting_account_are_no_twins() -> None:
     assert "farm-suspected" not in world(*nodes(POOLED, POOLED), ad=forest(PEOPLE)).ids
 

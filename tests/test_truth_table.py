@@ -317,7 +317,10 @@ ROWS: dict[str, Row] = {
             attributes={"IIS01$": {"msDS_AdditionalDnsHostName": "contoso.test.com"}},
         )
     ),
-    "OTH-05": row("etype-risk", ad=directory({"contososvc": BOTH}, attributes={"contososvc": {"msDS_SupportedEncryptionTypes": 4}})),
+    "OTH-05": row(
+        "etype-risk",
+        ad=directory({"contososvc": BOTH}, attributes={"contososvc": {"msDS_SupportedEncryptionTypes": 4}}),
+    ),
     "OTH-06": row(
         "etype-risk",
         ad=directory(

@@ -1,0 +1,525 @@
+"""The plan proved by carrying it out: in the directory, in the configuration text and in DNS, and looking again."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import test_truth_table
+import worlds
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from lxml import etree
+from worlds import World, ad, app, computer, entry, farm_name, server, site, user, world
+
+from agent.directory import Directory
+from agent.inspection import Analysis, Sources, analyse
+from agent.model import Finding, Report, Requirement, Step
+from agent.names import Spn, host_name, http_spn, path_key, spn
+from agent.nameservice import NameService, Resolution
+from agent.plan import applied, held_back, repaired_by, rolled_back
+from agent.redirection import configuration_file
+from agent.snapshot import Snapshot, SourceFile, file_key
+from agent.sources import directory_files, options, snapshot, zone
+
+SAMPLES = Path(__file__).parents[1] / "sample_configs"
+
+
+# -- carrying a plan out -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Servers, and all that the analysis asks about them, so that they can be changed and asked again."""
+
+    snapshots: tuple[Snapshot, ...]
+    sources: Sources
+    analysis: Analysis
+
+    @property
+    def report(self) -> Report:
+        return self.analysis.report
+
+    @property
+    def directory(self) -> Directory | None:
+        return self.analysis.case.directory
+
+    def after(self, steps: Sequence[Step]) -> "Bench":
+        """The same world when the steps are done."""
+        case = self.analysis.case
+        directory = applied(case.directory, steps) if case.directory is not None else None
+        service = case.service
+        snapshots = self.snapshots
+        for step in steps:
+            if step.kind == "iis-setting":
+                snapshots = tuple(_set(one, step.command) if one.label == step.server else one for one in snapshots)
+            elif step.kind == "dns" and service is not None:
+                service = _resolved(service, step.command)
+        sources = replace(self.sources, directory=lambda _question: directory, names=lambda _hosts, _addresses: service)
+        return Bench(snapshots, sources, analyse(snapshots, sources))
+
+
+def bench(snapshots: Iterable[Snapshot], sources: Sources) -> Bench:
+    kept = tuple(snapshots)
+    return Bench(kept, sources, analyse(kept, sources))
+
+
+SETTING = re.compile(
+    r'%windir%\\System32\\inetsrv\\appcmd\.exe set config "([^"]+)" '
+    r"-section:system\.webServer/security/authentication/windowsAuthentication /(\w+):(true|false)( /commit:apphost)?"
+)
+SECTION = ("system.webServer", "security", "authentication", "windowsAuthentication")
+
+
+def _set(one: Snapshot, command: str) -> Snapshot:
+    """What `appcmd set config` does: the attribute in a `<location>`, or in the application's web.config."""
+    match = SETTING.fullmatch(command)
+    assert match is not None, command
+    place, attribute, value, in_host = match.groups()
+    force = configuration_file(one).file
+    assert force is not None
+    key = next(key for key, file in one.files.items() if file == force)
+    if in_host:
+        return _with_file(one, key, force.name, _edited(force.data, place, attribute, value))
+    key, name = _web_config(one, force, place)
+    data = one.files[key].data if key in one.files else b"<configuration />"
+    return _with_file(one, key, name, _edited(data, None, attribute, value))
+
+
+def _with_file(one: Snapshot, key: str, name: str, data: bytes) -> Snapshot:
+    return replace(one, files={**one.files, key: SourceFile(name, data)})
+
+
+def _edited(data: bytes, place: str | None, attribute: str, value: str) -> bytes:
+    root = etree.fromstring(data)
+    parent = root
+    if place is not None:
+        found = [e for e in root.iter("location") if path_key(e.get("path", "")) == path_key(place)]
+        holding = [e for e in found if e.find("/".join(SECTION)) is not None]
+        parent = (holding or found or [etree.SubElement(root, "location", path=place)])[0]
+    for tag in SECTION:
+        child = parent.find(tag)
+        parent = etree.SubElement(parent, tag) if child is None else child
+    parent.set(attribute, value)
+    return etree.tostring(root)
+
+
+def _web_config(one: Snapshot, force: SourceFile, place: str) -> tuple[str, str]:
+    name, _, rest = place.partition("/")
+    for found in etree.fromstring(force.data).iter("site"):
+        for application in found.iter("application"):
+            if found.get("name") == name and application.get("path") == f"/{rest}":
+                folder = application.find("virtualDirectory").get("physicalPath")
+                physical = rf"{folder}\web.config"
+                return str(file_key(physical, one.machine.environment)), physical
+    raise AssertionError(place)
+
+
+RECORD = re.compile(r"dnscmd /RecordDelete (\S+) (\S+) (?:CNAME|A) /f && dnscmd /RecordAdd (\S+) (\S+) (A|CNAME) (\S+)")
+
+
+def _resolved(service: NameService, command: str) -> NameService:
+    match = RECORD.fullmatch(command)
+    assert match is not None, command
+    zone_name, node, _, _, kind, data = match.groups()
+    host = host_name(f"{node}.{zone_name}")
+    if kind == "A":
+        resolution = Resolution(chain=(host,), addresses=(data,))
+    else:
+        target = service.answers[host_name(data)]
+        resolution = replace(target, chain=(host, *target.chain))
+    at = {address: tuple(n for n in names if n != host) for address, names in service.names_by_address.items()}
+    for address in resolution.addresses:
+        at[address] = (*at.get(address, ()), host)
+    return replace(service, answers={**service.answers, host: resolution}, names_by_address=at)
+
+
+# -- what every plan must be ---------------------------------------------------------------------------------------
+
+REPAIRED = frozenset(
+    {
+        *("spn-missing", "spn-misplaced", "spn-shadowed-by-host", "spn-duplicate", "spn-port-only"),
+        *("client-spn-variant", "farm-machine-identity", "farm-nodes-differ", "spn-malformed"),
+    }
+)
+
+
+def open_findings(of: Report) -> dict[tuple[str, Spn | None], Finding]:
+    """The findings of the kinds that a plan can repair, by what they are about."""
+    return {(found.id, found.spn): found for found in of.findings if found.id in REPAIRED and found.accepted is None}
+
+
+def is_left_open(of: Report, found: Finding) -> bool:
+    """Whether the plan says that it does not repair this finding, or that a person must."""
+    blocked = any(b.finding == found.id and str(found.spn or "") in b.why for b in of.plan.blocked)
+    by_hand = any(s.finding == found.id and s.kind == "manual" for s in of.plan.steps)
+    told = any(s.finding == found.id and s.kind == "dns" and not RECORD.fullmatch(s.command) for s in of.plan.steps)
+    return blocked or by_hand or told
+
+
+def prove(before: Bench, steps: Sequence[Step] | None = None) -> Bench:
+    """Carry the recommended steps out, look again, take them back."""
+    plan = before.report.plan
+    is_safe(before)
+    steps = plan.steps if steps is None else steps
+    after = before.after(done := [s for s in steps if s.kind != "dns" or RECORD.fullmatch(s.command)])
+    left = open_findings(after.report)
+    for about, found in left.items():
+        assert about in open_findings(before.report), f"new: {found.message}"
+        assert is_left_open(before.report, found), f"not repaired: {found.message}"
+    does_no_harm(before, after)
+    restores(before, after, done)
+    return after
+
+
+def works(of: Report) -> dict[tuple[Spn, str, str, str], Requirement]:
+    """What works today, by SPN and application."""
+    return {
+        (requirement.spn, place.server, place.site, place.path): requirement
+        for requirement in of.requirements
+        if requirement.outcome == "kerberos" and requirement.need != "optional"
+        for place in requirement.applications
+    }
+
+
+def does_no_harm(before: Bench, after: Bench) -> None:
+    """Whatever works goes on working, or is asked for no more (an alias that became a name of its own)."""
+    still = works(after.report)
+    wanted = {r.spn for r in after.report.requirements if r.need != "optional"}
+    for key, requirement in works(before.report).items():
+        assert key in still or requirement.spn not in wanted, f"{requirement.spn} worked"
+
+
+def placed(directory: Directory | None) -> dict[str, set[str]]:
+    return {a.identity: {name.text for name in a.spns} for a in directory.accounts} if directory is not None else {}
+
+
+def restores(before: Bench, after: Bench, steps: Sequence[Step]) -> None:
+    """The rollback gives the former state: the very strings of each account, and the same report."""
+    back = after.after(rolled_back(steps))
+    assert placed(back.directory) == placed(before.directory)
+    assert open_findings(back.report).keys() == open_findings(before.report).keys()
+
+
+def is_safe(of: Bench) -> None:
+    """What no plan may do, whatever the world is like."""
+    report, case = of.report, of.analysis.case
+    named = {account for found in report.findings for account in (*found.holders, found.account)}
+    conflicts = {found.spn for found in report.findings if found.id == "spn-conflict"}
+    used = {*case.pool_accounts, *case.computer_accounts}
+    everything = [*report.plan.steps, *(step for way in report.plan.alternatives for step in way.steps)]
+    for step in everything:
+        assert "replace" not in step.command.lower().replace("in dns replace the alias", "")
+        if step.kind not in {"spn-add", "spn-delete"}:
+            continue
+        assert step.spn is not None
+        assert step.spn.service.startswith("http"), "HOST/, WSMAN/ and TERMSRV/ are never touched"
+        assert step.account in named or step.finding.startswith("farm-"), f"no finding names {step.account}"
+        assert step.spn not in conflicts, "no setspn for a conflict"
+        if step.kind == "spn-delete":
+            assert step.confirm == (step.account not in used)
+    adds = [step.spn for step in report.plan.steps if step.kind == "spn-add"]
+    assert len(adds) == len(set(adds)), "one SPN is added to one account only"
+
+
+# -- samples -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def samples() -> Bench:
+    sources = Sources(
+        directory=lambda asked: directory_files.read([SAMPLES / "directory.ldif"], asked, {}),
+        names=lambda _hosts, _addresses: zone.read([SAMPLES / "zone.txt"]),
+        farm=options.farm_file(SAMPLES / "farm.toml"),
+        now=worlds.NOW,
+    )
+    paths = sorted(SAMPLES.glob("IIS0?"))
+    return bench((snapshot.read(path, None, {}) for path in paths), sources)
+
+
+def test_the_samples_are_repaired(samples: Bench) -> None:
+    after = prove(samples)
+    assert {(f.id, str(f.spn)) for f in after.report.findings if f.severity == "error"} == {
+        ("spn-conflict", "HTTP/iis04.test.com")
+    }, "the conflict is for people"
+    assert "client-spn-variant" not in {f.id for f in after.report.findings}
+
+
+def test_the_samples_plan(samples: Bench) -> None:
+    plan = samples.report.plan
+    assert [step.order for step in plan.steps] == list(range(1, len(plan.steps) + 1))
+    kinds = [step.kind for step in plan.steps]
+    rank = ("dns", "iis-setting", "spn-delete", "spn-add", "manual")
+    assert kinds == sorted(kinds, key=rank.index), "a delete before an add"
+    assert {(s.kind, s.spn, str(s.account)) for s in plan.steps if s.confirm} == {
+        ("spn-delete", spn("HTTP/wiki.test.com"), r"TEST\oldwikisvc")
+    }
+    assert {step.server for step in plan.steps if step.kind == "iis-setting"} == {"IIS05", "IIS07"}
+    assert all(step.dn for step in plan.steps if step.kind.startswith("spn"))
+    assert [blocked.finding for blocked in plan.blocked] == ["spn-conflict"]
+    assert "farm-nodes-differ" in repaired_by(plan.steps)
+
+
+# -- the truth table -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[Bench]:
+    """Every world that is built, with what it was built from."""
+    found: list[Bench] = []
+
+    def recording(snapshots: Iterable[Snapshot], sources: Sources) -> Analysis:
+        found.append(bench(snapshots, sources))
+        return found[-1].analysis
+
+    monkeypatch.setattr(worlds, "analyse", recording)
+    return found
+
+
+def _truth(name: str) -> Callable[[], object]:
+    return getattr(test_truth_table, name)  # type: ignore[no-any-return]
+
+
+OTHER_ROWS = ("test_farm_rows", "test_rows_with_two_applications")
+
+
+@pytest.mark.parametrize("name", sorted(test_truth_table.ROWS))
+def test_a_row_of_the_truth_table_is_repaired(name: str, seen: list[Bench]) -> None:
+    if name not in test_truth_table.REFERENCE:
+        pytest.skip("the reference's truth table is not here")
+    line, said = test_truth_table.REFERENCE[name], test_truth_table.ROWS[name]
+    for case in test_truth_table._cases(line, said):
+        test_truth_table._world(said, *case)
+    for one in seen:
+        prove(one)
+        every_way(one)
+
+
+@pytest.mark.parametrize("name", OTHER_ROWS)
+def test_rows_of_another_shape_are_repaired(name: str, seen: list[Bench]) -> None:
+    if not test_truth_table.REFERENCE:
+        pytest.skip("the reference's truth table is not here")
+    _truth(name)()
+    assert seen
+    for one in seen:
+        prove(one)
+
+
+def every_way(one: Bench) -> None:
+    """Each alternative repairs its finding too, alone."""
+    for way in one.report.plan.alternatives:
+        if all(step.kind in {"spn-add", "spn-delete", "iis-setting"} for step in way.steps):
+            about = {step.spn for step in way.steps if step.spn is not None}
+            after = one.after(way.steps)
+            left = [
+                f for (kind, name), f in open_findings(after.report).items() if kind == way.finding and name in about
+            ]
+            assert left == [], way.why
+
+
+# -- random farms --------------------------------------------------------------------------------------------------
+
+HOSTS = ("app.test.com", "web.test.com", "iis01.test.com", "iis02.test.com", "app")
+ACCOUNTS = ("svc1", "svc2", "gmsaWeb$", "other", "IIS01$", "IIS02$", "IIS03$")
+IDENTITIES = ("ApplicationPoolIdentity", "NetworkService", r"TEST\svc1", r"TEST\svc2", r"TEST\gmsaWeb$")
+NAMES = tuple(str(http_spn(host_name(host))) for host in (*HOSTS, "web", "IIS01", "IIS02")) + (
+    "http/APP.test.com:8080",
+)
+
+
+@st.composite
+def farms(draw: st.DrawFn) -> Bench:
+    """One to three servers, their sites, pools, settings, names, and SPNs on whatever account."""
+    pools = {"A": draw(st.sampled_from(IDENTITIES)), "B": draw(st.sampled_from(IDENTITIES))}
+    maybe = st.sampled_from([None, None, True, False])
+    bindings = st.sampled_from(("*:80:", "*:8080:", *(f"*:80:{host}" for host in HOSTS), "*:8080:app.test.com"))
+    snapshots = []
+    for number in range(1, draw(st.integers(1, 3)) + 1):
+        sites = []
+        for index, where in enumerate(draw(st.lists(bindings, min_size=1, max_size=3, unique=True))):
+            apps = [
+                app(path, draw(st.sampled_from("AB")), kernel=draw(maybe), creds=draw(maybe))
+                for path in draw(st.sampled_from([("/",), ("/", "/app")]))
+            ]
+            sites.append(site(where, name=f"Site{index}", apps=apps))
+        snapshots.append(server(*sites, name=f"IIS0{number}", pools=pools, creds=draw(st.booleans())))
+    held = {account: draw(st.lists(st.sampled_from(NAMES), max_size=3, unique_by=str.lower)) for account in ACCOUNTS}
+    entries = [
+        computer(name[:-1], *held[name], host=draw(st.sampled_from([True, True, True, False])))
+        if name.startswith("IIS")
+        else entry(name, *held[name], kind="gMSA" if name.endswith("$") else "user")
+        for name in ACCOUNTS
+    ]
+    text = ad(*entries)
+    own = "; ".join(f"iis0{number} A 10.0.5.{number + 1}" for number in (1, 2, 3))
+    dns = draw(st.sampled_from([None, f"{own}; app A 10.0.5.2", f"{own}; app CNAME iis01", f"{own}; app A 10.0.0.9"]))
+    service = worlds.names(dns) if dns is not None else None
+    declared = draw(st.sampled_from([(), (farm_name("app.test.com", "IIS01", "IIS02"),)]))
+    sources = Sources(
+        directory=lambda asked: worlds.directory([text], asked, {}),
+        names=lambda _hosts, _addresses: service,
+        farm=declared,
+        clients=worlds.clients_named(draw(st.sampled_from([(), ("edge-port",), ("edge", "chrome-nocname")]))),
+        now=worlds.NOW,
+    )
+    return bench(snapshots, sources)
+
+
+@given(farms())
+def test_random_farms_are_repaired(one: Bench) -> None:
+    assume(one.report.plan.steps)
+    prove(one)
+
+
+# -- the least invasive way ----------------------------------------------------------------------------------------
+
+
+def recommended(found: World) -> list[tuple[str, str]]:
+    return [(step.kind, str(step.spn or "")) for step in found.report.plan.steps]
+
+
+CUSTOM = "*:80:x.test.com"
+
+
+def test_where_host_serves_the_wrong_spn_is_deleted() -> None:
+    found = world(server(pool=r"TEST\svc"), ad=ad(computer(), user("svc", "HTTP/iis01.test.com", "HTTP/IIS01")))
+    assert recommended(found) == [("spn-delete", "HTTP/IIS01"), ("spn-delete", "HTTP/iis01.test.com")]
+
+
+def test_where_only_the_setting_disagrees_it_is_changed() -> None:
+    found = world(server(site(CUSTOM), pool=r"TEST\svc"), ad=ad(computer(), user("svc", "HTTP/x.test.com")))
+    ((step),) = found.report.plan.steps
+    assert (step.kind, step.server, step.spn) == ("iis-setting", "IIS01", spn("HTTP/x.test.com"))
+    assert "/useAppPoolCredentials:true" in step.command
+    assert {way.why for way in found.report.plan.alternatives} == {r"move the SPN to TEST\IIS01$"}
+
+
+def test_where_another_name_needs_the_computer_the_spn_moves() -> None:
+    both = site(CUSTOM, "*:80:y.test.com")
+    found = world(
+        server(both, pool=r"TEST\svc"), ad=ad(computer("IIS01", "HTTP/y.test.com"), user("svc", "HTTP/x.test.com"))
+    )
+    assert recommended(found) == [("spn-delete", "HTTP/x.test.com"), ("spn-add", "HTTP/x.test.com")]
+
+
+def test_where_only_own_names_are_served_the_computer_decrypts() -> None:
+    found = world(server(pool=r"TEST\svc", creds=True), ad=ad(computer(), user("svc")))
+    ((step),) = found.report.plan.steps
+    assert "/useAppPoolCredentials:false" in step.command
+
+
+def test_where_only_own_names_are_served_the_working_one_comes_along() -> None:
+    found = world(server(pool=r"TEST\svc", creds=True), ad=ad(computer(), user("svc", "HTTP/IIS01")))
+    assert recommended(found) == [("iis-setting", ""), ("spn-delete", "HTTP/IIS01")]
+
+
+def test_where_another_name_needs_the_pool_account_a_host_header_comes_first() -> None:
+    found = world(
+        server(site(), pool=r"TEST\svc", creds=True),
+        ad=ad(computer(), user("svc", "HTTP/x.test.com")),
+        dns="iis01 A 10.0.5.2; x A 10.0.5.2",
+    )
+    own = [s for s in found.report.plan.steps if s.finding == "spn-shadowed-by-host"]
+    assert [step.kind for step in own] == ["manual"]
+    assert "host header" in own[0].command
+    adds = [step for way in found.report.plan.alternatives for step in way.steps]
+    assert {(step.kind, str(step.account)) for step in adds} == {("spn-add", r"TEST\svc")}
+
+
+def test_kernel_mode_is_not_switched_on_beside_negotiate_kerberos() -> None:
+    found = world(
+        server(pool=r"TEST\svc", kernel=False, offered=["Negotiate:Kerberos"]), ad=ad(computer(), user("svc"))
+    )
+    assert not [step for step in found.report.plan.steps if "useKernelMode" in step.command]
+
+
+def test_two_servers_with_a_site_of_one_name_both_get_the_setting() -> None:
+    sites = [server(site(f"*:80:{name}.test.com"), name=name.upper(), pool=r"TEST\svc") for name in ("iis01", "iis02")]
+    nodes = [server(site("*:80:portal.test.com"), name=name, pool=r"TEST\svc") for name in ("IIS01", "IIS02")]
+    found = world(
+        *nodes,
+        ad=ad(computer("IIS01"), computer("IIS02"), user("svc", "HTTP/portal.test.com")),
+        farm=[farm_name("portal.test.com", "IIS01", "IIS02")],
+    )
+    assert sites
+    assert {step.server for step in found.report.plan.steps} == {"IIS01", "IIS02"}
+    assert {step.kind for step in found.report.plan.steps} == {"iis-setting"}
+
+
+def test_twins_do_not_both_get_the_spn() -> None:
+    twins = [server(site(CUSTOM), name=name) for name in ("IIS01", "IIS02")]
+    found = world(*twins, ad=ad(computer("IIS01"), computer("IIS02")))
+    assert len([step for step in found.report.plan.steps if step.kind == "spn-add"]) == 1
+    assert "undo" in found.report.plan.blocked[0].why or "settle" in found.report.plan.blocked[0].why
+
+
+# -- what must be asked, what will be refused ----------------------------------------------------------------------
+
+
+def test_a_holder_nobody_inspected_is_asked_about_and_the_add_waits() -> None:
+    found = world(
+        server(site(CUSTOM), pool=r"TEST\svc", creds=True),
+        ad=ad(computer(), user("svc"), user("who", "HTTP/x.test.com")),
+    )
+    away, here = found.report.plan.steps
+    assert (away.kind, away.confirm, here.kind, here.confirm) == ("spn-delete", True, "spn-add", False)
+    assert held_back(found.report.plan.steps) == {1, 2}
+    assert held_back(found.report.plan.steps, {spn("http/X.test.com")}) == frozenset()
+
+
+def test_the_rollback_of_a_step_needs_no_asking() -> None:
+    found = world(
+        server(site(CUSTOM), pool=r"TEST\svc", creds=True),
+        ad=ad(computer(), user("svc"), user("who", "HTTP/x.test.com")),
+    )
+    first, second = rolled_back(found.report.plan.steps)
+    assert (first.kind, first.order, second.kind, second.confirm) == ("spn-delete", 1, "spn-add", False)
+
+
+def test_a_rollback_restores_the_letters_as_they_were() -> None:
+    found = world(server(pool=r"TEST\svc"), ad=ad(computer(), user("svc", "http/iIs01.test.com")))
+    assert found.report.plan.steps[0].rollback == r"setspn -F -U -S http/iIs01.test.com TEST\svc"
+
+
+def test_alias_uniqueness_is_said_before() -> None:
+    """KB5008382: HTTP/x is refused while HOST/x is on another account."""
+    found = world(
+        server(site(CUSTOM), pool=r"TEST\svc", creds=True),
+        ad=ad(computer(), computer("OLD", "HOST/x.test.com"), user("svc")),
+    )
+    assert [str(f.spn) for f in found.findings("plan-blocked-by-alias")] == ["HTTP/x.test.com"]
+
+
+def test_setspn_text_names_the_computer_by_its_cn() -> None:
+    """The right holder is not taken for a second one."""
+    text = worlds.setspn_l(
+        {"CN=IIS01,OU=x,DC=test,DC=com": ["HTTP/x.test.com"], "CN=svc,OU=x,DC=test,DC=com": ["HTTP/x.test.com"]}
+    )
+    found = world(server(site(CUSTOM)), ad=text)
+    assert found.outcome("HTTP/x.test.com") == "duplicate"
+    assert [(s.kind, str(s.account), s.confirm) for s in found.report.plan.steps] == [("spn-delete", r"TEST\svc", True)]
+
+
+def test_a_conflict_gets_no_setspn() -> None:
+    pools = {"A": r"TEST\svc", "B": r"TEST\other"}
+    both = [app("/", "A"), app("/b", "B")]
+    found = world(
+        server(site(CUSTOM, apps=both), pools=pools, creds=True), ad=ad(computer(), user("svc"), user("other"))
+    )
+    assert found.report.plan.steps == ()
+    assert [blocked.finding for blocked in found.report.plan.blocked] == ["spn-conflict"]
+
+
+def test_a_step_that_does_not_fit_the_state_is_refused() -> None:
+    found = world(server(site(CUSTOM)), ad=ad(computer()))
+    directory = found.analysis.case.directory
+    assert directory is not None
+    once = applied(directory, found.report.plan.steps)
+    with pytest.raises(ValueError, match="step 1 does not fit"):
+        applied(once, found.report.plan.steps)
+
+
+def test_without_a_directory_there_is_no_plan() -> None:
+    found = world(server(site(CUSTOM), pool=r"TEST\svc", creds=True))
+    assert found.report.plan.steps == ()
