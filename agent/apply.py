@@ -282,9 +282,8 @@ def _run(record: _Record, writer: Writer, files: Files, journal: _Journal) -> Ap
         state = journal.steps.get(change.number)
         if state == "done":
             continue
-        try:
-            _carry_out(change, writer, journal, _FORTH, is_open=state == "intent")
-        except (SourceError, _SurpriseError) as error:
+        error = _attempt(change, writer, journal, _FORTH, is_open=state == "intent")
+        if error is not None:
             failure = _Failure(change, changes[:position], changes[position:], error, _command(files, writer))
             if failure.is_final:
                 with suppress(SourceError):
@@ -295,6 +294,17 @@ def _run(record: _Record, writer: Writer, files: Files, journal: _Journal) -> Ap
     back = f"The way back: {_command(files, writer)}"
     words = _paragraphs("Done:", _listed(changes), record.not_done, back)
     return Applied("done", words, changes, not_done=record.not_done)
+
+
+def _attempt(change: Change, writer: Writer, journal: _Journal, words: _Words, *, is_open: bool) -> IisSpnError | None:
+    """Why it did not succeed; Ctrl-C is told like a lost connection."""
+    try:
+        _carry_out(change, writer, journal, words, is_open=is_open)
+    except (SourceError, _SurpriseError) as error:
+        return error
+    except KeyboardInterrupt:
+        return SourceError("interrupted from the keyboard")
+    return None
 
 
 def _carry_out(change: Change, writer: Writer, journal: _Journal, words: _Words, *, is_open: bool) -> None:
@@ -374,9 +384,8 @@ def roll_back(rollback: Path, writer: Writer, confirm: Confirm) -> Applied:
 
 def _undo(changes: tuple[Change, ...], record: _Record, writer: Writer, files: Files, journal: _Journal) -> Applied:
     for position, change in enumerate(changes):
-        try:
-            _carry_out(change, writer, journal, _BACK, is_open=True)
-        except (SourceError, _SurpriseError) as error:
+        error = _attempt(change, writer, journal, _BACK, is_open=True)
+        if error is not None:
             failure = _Failure(change, changes[:position], changes[position:], error, _command(files, writer))
             return failure.applied(failure.back())
     with suppress(SourceError):

@@ -115,6 +115,9 @@ def _plan(options: argparse.Namespace) -> int:
     if options.rollback is not None:
         return _with_writer(options, lambda writer: _take_back(options, writer))
     report = _analysis(options).report
+    if options.apply and not report.complete:
+        _write(options, report)
+        return _say("iis-spn: not everything could be read, so nothing is applied", exits.INCOMPLETE)
     if options.apply:
         return _with_writer(options, lambda writer: _apply(options, report, writer))
     _write(options, report)
@@ -173,17 +176,23 @@ def _sources(options: argparse.Namespace) -> Sources:
 def _with_writer(options: argparse.Namespace, change: Callable[[LdapWriter], Applied]) -> int:
     """Connect to the one domain controller that is written to, and tell what became of the change."""
     from agent.errors import UsageError
-    from agent.sources import ldap_modify
+    from agent.sources import ldap
     from agent.sources.selected import ldap_source
 
     live = [word for word in options.ad or () if "://" in word]
     if len(live) != 1:
         raise UsageError("to change the directory name the domain controller: --ad ldap://DC")
+    if not ldap.is_available():
+        raise UsageError("to change the directory needs the LDAP extra: pip install 'iis-spn[ldap]'")
+    from agent.sources import ldap_modify
+
     source = ldap_source(live[0], _logon_options(options), _netbios_domains(options))
     with ldap_modify.writer(source) as writer:
         applied = change(writer)
     _print(applied.message.rstrip() + "\n")
-    return exits.INCOMPLETE if applied.outcome in {"stopped", "interrupted"} else exits.CLEAN
+    if applied.outcome in {"stopped", "interrupted"}:
+        return exits.INCOMPLETE
+    return exits.FINDINGS if applied.not_done else exits.CLEAN
 
 
 def _apply(options: argparse.Namespace, report: Report, writer: LdapWriter) -> Applied:

@@ -92,6 +92,9 @@ def authentication_paths(document: Document, snapshot: Snapshot) -> Authenticati
     return _Evaluation(document, snapshot).authentication_paths()
 
 
+_IDENTITY_TYPES = {fold(name): name for name in IDENTITY_TYPES}
+
+
 # -- collections with defaults -------------------------------------------------------------------------------------
 
 
@@ -183,7 +186,7 @@ class _Evaluation:
         if found is None:
             return Pool(name, DEFAULT_IDENTITY_TYPE, "", Origin(None, None, "", "default"), "")
         text, where = found
-        known = {fold(member): member for member in IDENTITY_TYPES}.get(fold(text))
+        known = _IDENTITY_TYPES.get(fold(text))
         if known is None:
             message = f"identityType '{printable(text)}' must be one of {', '.join(IDENTITY_TYPES)}"
             self.notices.append(Notice("config-invalid", message, self.file, where.line, where.text))

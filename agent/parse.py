@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from sys import intern
 from typing import NamedTuple, cast
 from xml.parsers import expat
 
@@ -101,21 +103,8 @@ def parse_section(data: bytes, file: str, name: str) -> Node:
 
 # -- bytes to tree -------------------------------------------------------------------------------------------------
 
-_LINED_TAGS = frozenset(
-    {
-        *("configuration", "configSections", "sectionGroup", "section", "location", "add", "remove", "clear", "site"),
-        *("application", "virtualDirectory", "binding", "bindings", "processModel", "providers", "extendedProtection"),
-        *("spn", "removeSpn", "clearSpns"),
-        *(part for path in (*READ_SECTIONS, *SECTION_GROUPS) for part in path.split("/")),
-    }
-)
-
-
-class _Lines(dict[etree._Element, int]):
-    """First line of each element; elements whose tag nobody asks about fall back to lxml's own figure."""
-
-    def __missing__(self, element: etree._Element) -> int:
-        return cast("int", element.sourceline or 1)
+_Lines = Mapping[etree._Element, int]
+"""The first line of each element's start tag."""
 
 
 def _tree(data: bytes, file: str) -> tuple[etree._Element, _Lines]:
@@ -130,10 +119,7 @@ def _tree(data: bytes, file: str) -> tuple[etree._Element, _Lines]:
         raise MalformedError(file, error.lineno, f"not well-formed XML: {printable(error.msg or '')}") from None
     if XDT_NAMESPACE in root.nsmap.values():
         raise MalformedError(file, starts[0], "an XDT transform, not a configuration")
-    every = zip(root.iter("*"), starts, strict=True)
-    return root, _Lines(
-        {element: line for element, line in every if element.tag in _LINED_TAGS or element.tag[:1] == "{"}
-    )
+    return root, dict(zip(root.iter("*"), starts, strict=True))
 
 
 def _xml_parser() -> etree.XMLParser:
@@ -180,12 +166,14 @@ def _start_lines(data: bytes, file: str) -> array[int]:
 # -- tree to sections ----------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=1024)
 def _local(tag: object) -> str:
-    return str(tag).rpartition("}")[2]
+    return intern(str(tag).rpartition("}")[2])
 
 
-def _is_secret(name: str, value: str) -> bool:
-    return value.startswith("[enc:") or fold(name).endswith("password")
+@lru_cache(maxsize=1024)
+def _is_password(name: str) -> bool:
+    return fold(name).endswith("password")
 
 
 _FREE_NAMES = "environmentVariables"  # of an application pool: names are free there, and values may be passwords
@@ -193,8 +181,8 @@ _FREE_NAMES = "environmentVariables"  # of an application pool: names are free t
 
 def _node(element: etree._Element, lines: _Lines) -> Node:
     children = tuple([_node(child, lines) for child in element if child.tag != _FREE_NAMES]) if len(element) else ()
-    attributes = cast("Mapping[str, str]", element.attrib)
-    shown = {name: value for name, value in attributes.items() if not _is_secret(name, value)}
+    attributes = cast("list[tuple[str, str]]", element.items())
+    shown = {intern(name): text for name, text in attributes if not (_is_password(name) or text.startswith("[enc:"))}
     return Node(_local(element.tag), shown, lines[element], children)
 
 

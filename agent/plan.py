@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from agent.case import Case, finding
 from agent.directory import Directory
-from agent.model import Alternative, Blocked, Finding, Plan, Step, StepKind
-from agent.names import AccountName, Spn
+from agent.model import Alternative, ApplicationRef, Blocked, Finding, Plan, Step, StepKind
+from agent.names import AccountName, Spn, printable
 from agent.repair import Action, Remedy, Way, delete, farm_remedy, remedy
 from agent.verdict import is_account
 
@@ -41,8 +41,10 @@ class Planned(NamedTuple):
 
 def plan(case: Case, findings: Iterable[Finding]) -> Planned:
     """The recommended steps for every finding that a step can repair, other ways, and what stays blocked."""
-    draft = _Draft()
-    for found in findings:
+    findings = tuple(findings)
+    draft = _Draft(found.spn for found in findings if found.id == "spn-conflict" and found.spn is not None)
+    # farms first: their settings decide who decrypts for the other names of the same applications
+    for found in sorted(findings, key=lambda found: found.id not in FARM_FINDINGS):
         if found.accepted is not None:
             continue
         offered = _remedy(case, found)
@@ -52,7 +54,7 @@ def plan(case: Case, findings: Iterable[Finding]) -> Planned:
         elif not offered.ways:
             draft.block(found, offered.blocked)
         else:
-            draft.take(found, offered.ways)
+            draft.take(found, offered.ways, _places(case, found))
     steps = draft.steps()
     return Planned(
         Plan(steps=steps, alternatives=tuple(draft.alternatives), blocked=tuple(dict.fromkeys(draft.blocked))),
@@ -65,7 +67,9 @@ def _remedy(case: Case, found: Finding) -> Remedy | None:
         return None
     if found.id in FARM_FINDINGS:
         return farm_remedy(case, found.spn)
-    if found.id == "spn-malformed" and found.spn.text.isascii() and found.holders:
+    if found.id == "spn-malformed" and found.holders:
+        if not found.spn.text.isascii():
+            return Remedy((), "remove the value by its exact characters (PowerShell, ADSI Edit)")
         return Remedy((Way("the value never matches", (delete(case, found.spn, found.holders[0]),)),))
     judged = case.judged_at.get((found.spn, found.account))
     if found.id not in REQUIREMENT_FINDINGS or judged is None:
@@ -73,6 +77,16 @@ def _remedy(case: Case, found: Finding) -> Remedy | None:
     if found.id == "spn-duplicate" and _is_contested(case, found):
         return Remedy((), "first settle which account decrypts for this name everywhere")
     return remedy(case, judged)
+
+
+def _places(case: Case, found: Finding) -> frozenset[ApplicationRef]:
+    """The applications whose account today is what the repair of a finding relies on."""
+    judged = case.judged_at.get((found.spn, found.account)) if found.spn is not None else None
+    return frozenset(judged.requirement.applications) if judged is not None else frozenset()
+
+
+def _server(action: Action) -> str | None:
+    return action.at.server if action.at is not None else None
 
 
 def _is_contested(case: Case, found: Finding) -> bool:
@@ -87,29 +101,48 @@ def _is_contested(case: Case, found: Finding) -> bool:
 class _Draft:
     """Collects actions once each; two findings may need the same one, and none may undo another."""
 
-    def __init__(self) -> None:
+    def __init__(self, conflicts: Iterable[Spn]) -> None:
+        self.conflicts = frozenset(conflicts)
         self.actions: dict[tuple[str | None, str], tuple[Action, str]] = {}
         self.alternatives: list[Alternative] = []
         self.blocked: list[Blocked] = []
         self.undone: set[tuple[str | None, str]] = set()
         self.deleted: set[tuple[Spn, AccountName]] = set()
         self.kept: dict[Spn, AccountName] = {}
+        self.switched: set[ApplicationRef] = set()
+        self.settled: set[ApplicationRef] = set()
 
-    def take(self, found: Finding, ways: tuple[Way, ...]) -> None:
+    def take(self, found: Finding, ways: tuple[Way, ...], places: frozenset[ApplicationRef]) -> None:
         first, *others = ways
+        switched = {action.at for action in first.actions if action.kind == "iis-setting" and action.at is not None}
+        settled = places if not switched and any(a.kind.startswith("spn") for a in first.actions) else frozenset()
+        if self._touches_conflict(first):
+            self.block(found, "an SPN that it would touch is wanted by two accounts: settle that conflict first")
+            return
         if any(self._contradicts(action) for action in first.actions):
             self.block(found, "its repair would undo that of another finding: settle the conflict by hand")
             return
+        if switched & self.settled or settled & self.switched:
+            self.block(found, "another step changes who decrypts here: do that first, then plan again")
+            return
+        self.switched |= switched
+        self.settled |= settled
         for action in first.actions:
             self._note(action)
-            self.actions.setdefault((action.server, action.command), (action, found.id))
+            self.actions.setdefault((_server(action), action.command), (action, found.id))
         for way in others:
+            if self._touches_conflict(way):
+                continue
             steps = tuple(_ordered((action, found.id) for action in way.actions))
             self.alternatives.append(Alternative(finding=found.id, why=way.why, steps=steps))
 
+    def _touches_conflict(self, way: Way) -> bool:
+        """No `setspn` is printed for an SPN that no `setspn` can satisfy."""
+        return any(action.kind.startswith("spn") and action.spn in self.conflicts for action in way.actions)
+
     def _contradicts(self, action: Action) -> bool:
         """Whether it takes a value back that a step sets, or puts one SPN on a second account."""
-        if (action.server, action.command) in self.undone:
+        if (_server(action), action.command) in self.undone:
             return True
         if action.spn is None or action.account is None:
             return False
@@ -119,7 +152,7 @@ class _Draft:
         return (keeps or action.account) != action.account or (action.spn, action.account) in self.deleted
 
     def _note(self, action: Action) -> None:
-        self.undone.add((action.server, action.rollback))
+        self.undone.add((_server(action), action.rollback))
         if action.spn is None or action.account is None:
             return
         if action.kind == "spn-delete":
@@ -136,7 +169,8 @@ class _Draft:
 
 def _about(found: Finding) -> str:
     place = f"{found.site or ''}{found.path or ''}"
-    return " ".join(part for part in (found.server or "", place, str(found.spn or "")) if part) or found.id
+    told = " ".join(part for part in (found.server or "", place, str(found.spn or "")) if part)
+    return printable(told) or found.id
 
 
 def _ordered(actions: Iterable[tuple[Action, str]]) -> Iterator[Step]:
@@ -150,7 +184,7 @@ def _ordered(actions: Iterable[tuple[Action, str]]) -> Iterator[Step]:
             command=action.command,
             rollback=action.rollback,
             finding=served,
-            server=action.server,
+            server=_server(action),
             account_kind=action.account_kind,
             dn=action.dn,
             confirm=action.confirm,

@@ -150,9 +150,8 @@ class _SiteReach:
             self.found[host] = Name(host, source, optional, (binding.port,))
             return
         ports = known.ports if binding.port in known.ports else (*known.ports, binding.port)
-        self.found[host] = known._replace(
-            ports=ports, optional=known.optional and optional, source=source if known.optional else known.source
-        )
+        first = source if known.optional else known.source
+        self.found[host] = Name(known.host, first, known.optional and optional, ports)
 
     def _header(self, binding: Binding, host: HostName) -> None:
         self._add(host, "binding", binding)

@@ -8,19 +8,18 @@ from typing import NamedTuple
 from agent.case import Case, Judged
 from agent.commands import appcmd, is_safe, setspn
 from agent.directory import Account
-from agent.model import Application, PrincipalKind, Requirement, StepKind
+from agent.model import Application, ApplicationRef, PrincipalKind, Requirement, StepKind
 from agent.names import AccountName, HostName, Spn, fold, http_spn, printable
 from agent.verdict import is_account
 
 PURGE = "Afterwards run `klist purge` on the client; clients remember a missing SPN for 15 minutes."
-HOST_HEADER = "Give the site a host header of its own with a DNS A record, and register that name on {account}."
 
 
 class Action(NamedTuple):
     """One change: the command that makes it, the one that takes it back, and a sentence that says both to a person.
 
-    An iis-setting names the server it is made on and, where it lets the pool decrypt, the SPN and the holder that it
-    relies on.
+    An iis-setting says for which application it is and, where it lets the pool decrypt, on which SPN and holder it
+    relies.
     """
 
     kind: StepKind
@@ -29,7 +28,7 @@ class Action(NamedTuple):
     command: str
     rollback: str
     sentence: str
-    server: str | None = None
+    at: ApplicationRef | None = None
     account_kind: PrincipalKind | None = None
     dn: str | None = None
     confirm: bool = False
@@ -156,12 +155,13 @@ def set_auth(
     command = appcmd(application.site, path, attribute, new, in_web_config=nearby)
     rollback = appcmd(application.site, path, attribute, old, in_web_config=nearby)
     on = f"on {printable(application.server)}"
+    at = ApplicationRef(application.server, application.site, application.path)
     if command is None or rollback is None:
         sentence = f"In IIS Manager {on} set {attribute}={new} for {printable(where)}."
         back = f"In IIS Manager {on} set {attribute}={old} for {printable(where)}."
-        return Action("manual", spn, holder, sentence, back, sentence, application.server)
+        return Action("manual", spn, holder, sentence, back, sentence, at)
     said = f"Set {attribute}={new} {on}: {command}"
-    return Action("iis-setting", spn, holder, command, rollback, said, application.server)
+    return Action("iis-setting", spn, holder, command, rollback, said, at)
 
 
 def _is_in_web_config(application: Application, attribute: str) -> bool:
@@ -300,7 +300,7 @@ def remedy(case: Case, judged: Judged) -> Remedy:
         return Remedy((), "No account can hold the SPN: change the identity or the settings of the pool first.")
     if _is_absent(case, account):
         return Remedy((), f"{account} is not in the directory: correct the pool's userName first.")
-    if judged.wanted.variant_of:
+    if judged.wanted.variant_of and not _is_own_name_of(case, requirement.spn.host, account):
         return _variant(case, requirement, account, judged.wanted.variant_of)
     if requirement.holders:
         return _misplaced(case, requirement, account)
@@ -324,7 +324,7 @@ def _misplaced(case: Case, requirement: Requirement, account: AccountName) -> Re
     move = Way(f"move the SPN to {account}", (*deletes, add(case, name, account)))
     setting = _let_pool(case, requirement, wrong[0]) if len(wrong) == 1 else None
     if _is_name_of_another(case, requirement):
-        return _another_name(requirement, account)
+        return _another_name(requirement)
     if requirement.need == "covered" and _host_serves(case, requirement, account):
         first: Way | None = Way(f"{requirement.covered_by} then answers", deletes)
     else:
@@ -337,8 +337,15 @@ def _instead_of_own_name(case: Case, requirement: Requirement, account: AccountN
     """What is better than `HTTP/<computer name>` on another account, which breaks WinRM (rules R6.6, R6.7)."""
     if requirement.spn not in case.own_spns or case.is_computer(account):
         return None
-    text = HOST_HEADER.format(account=account)
-    return _let_computer(case, requirement) or Way("WinRM goes on working", (_manual(text),))
+    return _let_computer(case, requirement) or Way("WinRM goes on working", (_manual(_host_header(requirement)),))
+
+
+def _host_header(requirement: Requirement) -> str:
+    places = dict.fromkeys(f"{place.site} on {place.server}" for place in requirement.applications)
+    return (
+        f"Give {printable(', '.join(places))} a host header of its own with a DNS A record, and register that name on "
+        f"{printable(str(requirement.account))}."
+    )
 
 
 def _host_serves(case: Case, requirement: Requirement, account: AccountName) -> bool:
@@ -355,9 +362,9 @@ def _is_name_of_another(case: Case, requirement: Requirement) -> bool:
     return owner is not None and all(place.server != owner.label for place in requirement.applications)
 
 
-def _another_name(requirement: Requirement, account: AccountName) -> Remedy:
+def _another_name(requirement: Requirement) -> Remedy:
     """What would serve here would break the computer that the name belongs to."""
-    text = f"{requirement.spn.host} is another server's own name. {HOST_HEADER.format(account=account)}"
+    text = f"{requirement.spn.host} is another server's own name. {_host_header(requirement)}"
     return Remedy((Way("the other server goes on working", (_manual(text),)),))
 
 
@@ -366,7 +373,7 @@ def _unregistered(case: Case, requirement: Requirement, account: AccountName) ->
     why = f"an explicit SPN wins over HOST/; {account} decrypts" if requirement.answers else "register the SPN"
     explicit = Way(why, (add(case, requirement.spn, account),))
     if _is_name_of_another(case, requirement):
-        return _another_name(requirement, account)
+        return _another_name(requirement)
     better = _instead_of_own_name(case, requirement, account)
     return Remedy((explicit,) if better is None else (better, explicit))
 
@@ -375,22 +382,42 @@ def _manual(text: str) -> Action:
     return Action("manual", None, None, text, "Take the change back by hand.", text)
 
 
+def _is_own_name_of(case: Case, host: HostName, account: AccountName) -> bool:
+    owner = case.own_spns.get(http_spn(host))
+    return owner is not None and owner.machine.account == account
+
+
 def _variant(case: Case, requirement: Requirement, account: AccountName, typed: tuple[HostName, ...]) -> Remedy:
     """An alias: an A record where the canonical name is a computer's own, else the canonical name's SPN as well."""
-    server = case.by_label[requirement.applications[0].server]
-    addresses = server.machine.addresses
-    records = [_record(host, requirement.spn.host, addresses[0] if addresses else "") for host in typed]
-    own = [add(case, name, account) for name in map(http_spn, typed) if not _has_holder(case, name)]
+    for host in typed:
+        if _is_wanted_by_others(case, http_spn(host), account):
+            return Remedy((), f"Several accounts decrypt behind {host}: settle that first.")
+    suffix = case.by_label[requirement.applications[0].server].names.suffix
+    full = dict.fromkeys(host.under(suffix) if host.is_short and suffix else host for host in typed)
+    records = [_record(host, requirement.spn.host, _addresses(case, host, suffix)) for host in full]
+    names = [http_spn(host, requirement.spn.port) for host in typed]
+    wrong = {name: holders for name in names if (holders := _wrong_holders(case, name, account))}
+    for name, holders in wrong.items():
+        if not _is_wanted_there(case, name, account):  # else it has a finding of its own
+            return Remedy((), f"With an A record clients ask for {name}, which is on {holders[0]}: settle that first.")
+    own = [add(case, name, account) for name in names if name not in wrong and not _is_held(case, name, account)]
     record = Way("clients then ask for the name as typed", (*records, *own))
-    if requirement.spn in case.own_spns:
+    if http_spn(requirement.spn.host) in case.own_spns:
         return Remedy((record,))
     if requirement.outcome == "ntlm-fallback":
         return Remedy((Way("the alias keeps its CNAME", (add(case, requirement.spn, account),)), record))
     return Remedy((record,))
 
 
-def _has_holder(case: Case, name: Spn) -> bool:
-    return case.directory is not None and bool(case.directory.holders(name))
+def _is_wanted_by_others(case: Case, name: Spn, account: AccountName) -> bool:
+    accounts = case.computer_accounts | case.pool_accounts
+    return any((name, other) in case.judged_at for other in accounts if other != account)
+
+
+def _addresses(case: Case, host: HostName, suffix: str | None) -> tuple[str, ...]:
+    """Where the alias leads today: the record in its place leads there too."""
+    resolution = case.service.resolve(host, suffix) if case.service is not None else None
+    return resolution.addresses if resolution is not None else ()
 
 
 def _is_held(case: Case, name: Spn, account: AccountName) -> bool:
@@ -399,14 +426,16 @@ def _is_held(case: Case, name: Spn, account: AccountName) -> bool:
     )
 
 
-def _record(host: HostName, canonical: HostName, address: str) -> Action:
-    sentence = f"In DNS replace the alias {host} by an A record{f' ({address})' if address else ''}."
+def _record(host: HostName, canonical: HostName, addresses: Sequence[str]) -> Action:
+    shown = f" ({', '.join(addresses)})" if addresses else ""
+    sentence = f"In DNS replace the alias {host} by an A record{shown}."
     zone, name = host.suffix, host.first_label.text
-    if not (address and zone and is_safe(zone) and is_safe(name) and is_safe(canonical.text)):
+    if not (len(addresses) == 1 and zone and is_safe(zone) and is_safe(name) and is_safe(canonical.text)):
         return Action("dns", None, None, sentence, f"Make {host} an alias of {canonical} again.", sentence)
+    kind = "AAAA" if ":" in addresses[0] else "A"
     gone, new = f"dnscmd /RecordDelete {zone} {name}", f"dnscmd /RecordAdd {zone} {name}"
-    command = f"{gone} CNAME /f && {new} A {address}"
-    rollback = f"{gone} A /f && {new} CNAME {canonical}."
+    command = f"{gone} CNAME /f && {new} {kind} {addresses[0]}"
+    rollback = f"{gone} {kind} /f && {new} CNAME {canonical}."
     return Action("dns", None, None, command, rollback, f"{sentence[:-1]}: {command}")
 
 

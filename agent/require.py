@@ -77,18 +77,26 @@ def spn_needs(reached: Reach, names: Names, clients: Sequence[Client]) -> tuple[
         collected.typed(name.host, name.optional)
     for name in reached.names:
         reachable = not name.optional or (name.source == "machine" and name.host not in names.own)
-        for client in clients:
-            if not name.optional or (reachable and client.host in {"typed", "extended"}):
-                collected.asked(client, name.host, name.ports)
+        for alike in collected.alike:
+            if not name.optional or (reachable and alike[0].host in {"typed", "extended"}):
+                collected.asked(alike, name.host, name.ports)
     return tuple(collected.needs())
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One host and port, and who asks for it."""
+
+    optional: bool = False
+    clients: set[str] = field(default_factory=set)
 
 
 class _Collected:
     def __init__(self, names: Names, clients: Sequence[Client]) -> None:
         self.names = names
         self.order = {client.name: position for position, client in enumerate(clients)}
-        self.optional: dict[tuple[HostName, int | None], bool] = {}
-        self.clients: dict[tuple[HostName, int | None], set[str]] = {}
+        self.alike = _alike(clients)
+        self.found: dict[tuple[HostName, int | None], _Asked] = {}
         self.is_typed: set[HostName] = set()
         self.variants: dict[HostName, list[HostName]] = {}
 
@@ -96,20 +104,22 @@ class _Collected:
         self.is_typed.add(host)
         self._note(host, optional)
 
-    def _note(self, host: HostName, optional: bool) -> None:
-        key = (host, None)
-        self.optional[key] = self.optional.get(key, True) and optional
-        self.clients.setdefault(key, set())
+    def _note(self, host: HostName, optional: bool) -> _Asked:
+        known = self.found.setdefault((host, None), _Asked(optional))
+        known.optional = known.optional and optional
+        return known
 
-    def asked(self, client: Client, typed: HostName, ports: Iterable[int]) -> None:
-        for host in self._asked_hosts(client, typed):
-            self._note(host, False)
-            self.clients[host, None].add(client.name)
+    def asked(self, clients: Sequence[Client], typed: HostName, ports: Iterable[int]) -> None:
+        """What clients that ask alike make of a name."""
+        first = clients[0]
+        asking = {client.name for client in clients}
+        for host in self._asked_hosts(first, typed):
+            self._note(host, False).clients.update(asking)
             if host != typed and typed not in self.variants.setdefault(host, []):
                 self.variants[host].append(typed)
             for port in ports:
-                if asked_port(client, port) is not None:
-                    self.clients.setdefault((host, port), set()).add(client.name)
+                if asked_port(first, port) is not None:
+                    self.found.setdefault((host, port), _Asked()).clients.update(asking)
 
     def _asked_hosts(self, client: Client, typed: HostName) -> tuple[HostName, ...]:
         hosts = asked_hosts(client, typed, self.names.service, self.names.suffix)
@@ -121,17 +131,25 @@ class _Collected:
         return hosts if resolution is not None and resolution.addresses else (typed,)
 
     def needs(self) -> Iterator[SpnNeed]:
-        for (host, port), clients in self.clients.items():
-            asked_by = tuple(sorted(clients, key=self.order.__getitem__))
-            optional = self.optional.get((host, port), False)
+        for (host, port), asked in self.found.items():
+            asked_by = tuple(sorted(asked.clients, key=self.order.__getitem__))
             variant_of = () if host in self.is_typed else tuple(self.variants.get(host, ()))
-            yield SpnNeed(host, port, optional, self._aliased(host), variant_of, asked_by)
+            yield SpnNeed(host, port, asked.optional, self._aliased(host), variant_of, asked_by)
 
     def _aliased(self, host: HostName) -> bool:
         if self.names.service is None:
             return False
         resolution = self.names.service.resolve(host, self.names.suffix)
         return resolution is not None and resolution.is_alias and resolution.canonical in self.names.own
+
+
+def _alike(clients: Iterable[Client]) -> tuple[tuple[Client, ...], ...]:
+    """The clients in groups that ask for the same names: what distinguishes them is how they treat host and port."""
+    groups: dict[tuple[str, bool], tuple[Client, ...]] = {}
+    for client in clients:
+        key = (client.host, client.port)
+        groups[key] = (*groups.get(key, ()), client)
+    return tuple(groups.values())
 
 
 # -- applications --------------------------------------------------------------------------------------------------
@@ -151,7 +169,7 @@ def require(servers: Iterable[ServerView], clients: Sequence[Client], directory:
     collector = _Requirements(clients, directory, known)
     for server in listed:
         collector.server(server)
-    return Required(tuple(collector.applications), tuple(collector.wanted.values()))
+    return Required(tuple(collector.applications), tuple(collector.wanted))
 
 
 class _Requirements:
@@ -160,7 +178,8 @@ class _Requirements:
         self.directory = directory
         self.known_addresses = known
         self.applications: list[Application] = []
-        self.wanted: dict[tuple[Spn, AccountName | None], Wanted] = {}
+        self.wanted: list[Wanted] = []
+        self.known: dict[AccountName | None, dict[Spn, Wanted]] = {}
 
     def server(self, server: ServerView) -> None:
         identities: dict[str, PoolIdentity] = {}
@@ -207,18 +226,19 @@ class _Requirements:
         needs: Iterable[SpnNeed],
     ) -> None:
         reference = ApplicationRef(server.label, application.site, application.path)
+        of_account = self.known.setdefault(decision.account, {})
         for need in needs:
             name = http_spn(need.host, need.port)
             kind = _need(need, decision, server.names)
-            key = (name, decision.account)
-            known = self.wanted.get(key)
+            known = of_account.get(name)
             if known is None:
                 found = row(settings, decision, identity, need.host in server.names.own)
                 covered_by = spn(f"HOST/{need.host.spn_text}") if kind == "covered" else None
                 known = Wanted(
                     name, decision.account, kind, covered_by, found, decision, need.variant_of, need.asked_by
                 )
-                self.wanted[key] = known
+                of_account[name] = known
+                self.wanted.append(known)
             else:
                 _strengthen(known, kind, need)
             if not known.applications or known.applications[-1] != reference:

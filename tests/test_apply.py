@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -396,6 +397,29 @@ def test_a_lost_connection_is_an_open_question(made: bool, back: bool, files: Fi
         assert writer.state == MOVED
 
 
+@pytest.mark.parametrize("kind", ["values", "delete", "add"])
+def test_control_c_says_how_to_go_on(kind: str, files: Files) -> None:
+    writer = misplaced()
+    before = writer.state
+
+    def press(what: str) -> None:
+        if what == kind and files.journal.exists():
+            raise KeyboardInterrupt
+
+    writer.before = press
+    broken = run(MOVES, writer, files)
+    assert broken.outcome == "interrupted"
+    assert "run the same command again" in broken.message
+    writer.before = lambda _: None
+    assert run(MOVES, writer, files).outcome == "done"
+    assert writer.state == MOVED
+    writer.before = press
+    assert roll_back(files.rollback, writer, yes).outcome == "interrupted"
+    writer.before = lambda _: None
+    assert roll_back(files.rollback, writer, yes).outcome == "done"
+    assert writer.state == before
+
+
 def test_taking_back_meets_a_surprise_and_goes_on_later(files: Files) -> None:
     writer = misplaced()
     before = writer.state
@@ -436,7 +460,7 @@ def test_one_controller_for_all(files: Files) -> None:
     with pytest.raises(Killed):
         run(MOVES, writer, files)
     writer.before, writer.server = lambda _: None, "dc2.test.com"
-    for attempt in (lambda: run(MOVES, writer, files), lambda: roll_back(files.rollback, writer, yes)):
+    for attempt in (partial(run, MOVES, writer, files), partial(roll_back, files.rollback, writer, yes)):
         with pytest.raises(UsageError, match=r"use --ad ldap://dc1\.test\.com"):
             attempt()
 
@@ -501,7 +525,7 @@ def _moments(tmp_path: Path) -> int:
 def _kills(tmp_path: Path) -> Iterator[tuple[int, Memory, Files]]:
     for at in range(_moments(tmp_path)):
         writer, files = misplaced(), Files.of(tmp_path / f"{at}.json")
-        assert _attempt(at, lambda w=writer, f=files: run(MOVES, w, f), writer) == at  # type: ignore[misc]
+        assert _attempt(at, partial(run, MOVES, writer, files), writer) == at
         yield at, writer, files
 
 
@@ -537,7 +561,7 @@ def test_taking_back_killed_at_any_moment(tmp_path: Path) -> None:
     while at < moments:
         writer, files = misplaced(), Files.of(tmp_path / f"{at}.json")
         run(MOVES, writer, files)
-        work = lambda w=writer, f=files: roll_back(f.rollback, w, yes)  # noqa: E731
+        work = partial(roll_back, files.rollback, writer, yes)
         if at == 0:
             moments = _attempt(None, work, writer)
         else:
@@ -709,3 +733,83 @@ def test_any_move_comes_back_exactly(
     if moves:
         roll_back(files.rollback, writer, yes)
     assert writer.state == before
+
+
+# -- the request (RFC 4511 4.6) ------------------------------------------------------------------------------------
+
+
+class Wire:
+    """A connection whose server gives one answer."""
+
+    server = "dc1.test.com:389"
+
+    def __init__(self, answer: bytes) -> None:
+        from sansldap import LDAPClient
+
+        self.client, self.answer, self.sent = LDAPClient(), answer, b""
+
+    def exchange(self, request: Callable[[object], int]) -> object:
+        request(self.client)
+        self.sent = self.client.data_to_send()
+        return self.client.receive(self.answer)[0]
+
+
+def _tlv(tag: int, *contents: bytes) -> bytes:
+    content = b"".join(contents)
+    assert len(content) < 128
+    return bytes([tag, len(content)]) + content
+
+
+def _response(code: int, text: str = "", tag: int = 0x67) -> bytes:
+    result = _tlv(0x0A, bytes([code])) + _tlv(0x04) + _tlv(0x04, text.encode())
+    return _tlv(0x30, _tlv(0x02, b"\x01"), _tlv(tag, result))
+
+
+@pytest.mark.parametrize(("operation", "number"), [("add", 0), ("delete", 1)])
+def test_the_bytes_of_a_modify_request(operation: str, number: int) -> None:
+    ldap_modify = pytest.importorskip("agent.sources.ldap_modify", exc_type=ImportError)
+    wire = Wire(_response(0))
+    ldap_modify.modify(wire, "CN=a", operation, "servicePrincipalName", b"HTTP/a")
+    values = _tlv(0x31, _tlv(0x04, b"HTTP/a"))
+    change = _tlv(0x30, _tlv(0x0A, bytes([number])), _tlv(0x30, _tlv(0x04, b"servicePrincipalName"), values))
+    assert wire.sent == _tlv(0x30, _tlv(0x02, b"\x01"), _tlv(0x66, _tlv(0x04, b"CN=a"), _tlv(0x30, change)))
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "words"),
+    [
+        (8, "", "strongerAuthRequired"),
+        (10, "", "name a writable controller"),
+        (16, "00002085: AtrErr: DSID-03152804", r"noSuchAttribute.*00002085"),
+        (19, "000021C7: AtrErr: DSID-03200BBA, #1:\n\t0: 000021C7", r"0x21C7, 8647.*HOST/"),
+        (19, "00002082: AtrErr", "constraintViolation"),
+        (20, "", "attributeOrValueExists"),
+        (32, "", "moved, renamed or deleted"),
+        (50, "00002098: SecErr: DSID-031514A0, problem 4003", "insufficientAccessRights"),
+        (51, "", "busy"),
+        (53, "", "unwillingToPerform"),
+        (68, "", "entryAlreadyExists"),
+        (118, "", "LDAP result 118"),
+    ],
+)
+def test_what_a_refusal_means(code: int, text: str, words: str) -> None:
+    ldap_modify = pytest.importorskip("agent.sources.ldap_modify", exc_type=ImportError)
+    with pytest.raises(RefusedError, match=words) as caught:
+        ldap_modify.modify(Wire(_response(code, text)), "CN=a", "add", "servicePrincipalName", b"HTTP/a")
+    assert caught.value.code == code  # type: ignore[attr-defined]
+    assert "\n" not in str(caught.value)
+
+
+def test_another_answer_settles_nothing() -> None:
+    ldap_modify = pytest.importorskip("agent.sources.ldap_modify", exc_type=ImportError)
+    with pytest.raises(SourceError, match="something else") as caught:
+        ldap_modify.modify(Wire(_response(0, tag=0x61)), "CN=a", "add", "servicePrincipalName", b"HTTP/a")
+    assert not isinstance(caught.value, RefusedError)
+
+
+def test_a_catalog_is_not_written_to() -> None:
+    ldap_modify = pytest.importorskip("agent.sources.ldap_modify", exc_type=ImportError)
+    from agent.sources.ldap import LdapSource
+
+    with pytest.raises(UsageError, match="global catalog"), ldap_modify.writer(LdapSource(target="gc://dc1")):
+        pass

@@ -217,6 +217,7 @@ class DomainController:
         # Whoever reaches this socket is the system account, without a bind.
         self.ldapi = f"ldapi://{quote(str(self.directory / 'private' / 'ldap_priv' / 'ldapi'), safe='')}"
         self.environment = {
+            "TDB_NO_FSYNC": "1",  # a disposable directory need not survive a power cut
             "KRB5_CONFIG": str(self.directory / "krb5.conf"),
             "KRB5RCACHENAME": "none:",
             "LDAPSASL_NOCANON": "on",

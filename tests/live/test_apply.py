@@ -4,6 +4,8 @@ back. Before: the ticket cannot be decrypted. After: it can. Taken back: service
 from __future__ import annotations
 
 import base64
+import io
+import json
 import os
 import re
 import subprocess
@@ -21,6 +23,7 @@ pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
 
 from agent import apply as engine
 from agent.apply import Applied, Files, RefusedError, Writer, apply, roll_back
+from agent.cli import main
 from agent.model import Report, Step
 from agent.names import AccountName, Spn, fold, spn
 from agent.sources.ldap import LdapSource
@@ -29,7 +32,7 @@ from agent.sources.ldap_modify import LdapWriter, writer
 
 from . import samba
 from .samba import DomainController, add_spn, computer, delete_spn, password_of, user
-from .scenarios import Row, analysis, changes, rows, server
+from .scenarios import Row, analysis, application_host, changes, rows, server
 
 if TYPE_CHECKING:
     from .conftest import Observe
@@ -310,6 +313,44 @@ def test_an_account_that_nobody_inspected_is_not_touched(dc: DomainController, f
         assert _state(dc)[othersvc] == before[othersvc]
         roll_back(files.rollback, live, yes)
     assert _state(dc) == before
+
+
+def test_the_command_line(
+    dc: DomainController,
+    observe: Observe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    case = next(case for case in CASES if case.name == "SEED-W1")
+    _set_up(dc, case.row)
+    before = _state(dc)
+    target = _snapshot_folder(case.row, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    ask = ["plan", "--ad", f"ldap://{dc.address}", "--dns", "off"]
+
+    def run(words: list[str], answer: str) -> str:
+        monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+        assert main([*ask, *words]) == 0
+        return "".join(capsys.readouterr())
+
+    assert "Nothing was changed" in run(["--apply", target], "no\n")
+    assert _state(dc) == before
+    assert "- HTTP/IIS01-ap13  from TEST\\contososvc-ap13" in run(["--apply", target], "yes\n")
+    assert observe(case.asks, case.account).kind == "kerberos"
+    run(["--rollback", str(next(tmp_path.glob("iis-spn-rollback-*.json")))], "yes\n")
+    assert _state(dc) == before
+
+
+def _snapshot_folder(row: Row, folder: Path) -> str:
+    made = row.servers[0]
+    place = folder / made.name
+    place.mkdir()
+    machine = {"name": made.name, "dns_name": made.full_name, "domain": "test.com", "netbios_domain": "TEST"}
+    more = {"membership": "domain", "addresses": [made.address], "content": {"looked": True}}
+    (place / "machine.json").write_text(json.dumps({**machine, **more}))
+    (place / "applicationHost.config").write_text(application_host(made))
+    return str(place)
 
 
 # -- the printed LDIF ----------------------------------------------------------------------------------------------

@@ -110,7 +110,7 @@ class Line(NamedTuple):
 
     def __str__(self) -> str:
         code = "" if self.code is None else f" ({self.code})"
-        start = f"{self.row:<11}{self.verdict:<29}{self.spn:<36}{self.account:<18}"
+        start = f"{self.row:<12}{self.verdict:<29}{self.spn:<36}{self.account:<18}"
         return f"{start}{self.outcome:<14}{self.observed + code:<16}{'=' if self.agrees else 'DIFFERS'}"
 
 
