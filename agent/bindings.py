@@ -9,6 +9,9 @@ from agent.names import HostName, address_of, fold, host_fault, host_name, print
 from agent.parse import Node
 
 
+_HTTP = frozenset({"http", "https"})
+
+
 class Binding(NamedTuple):
     """One binding. `address` is "" for all addresses, `host` None where none is given.
 
@@ -26,7 +29,7 @@ class Binding(NamedTuple):
 
     @property
     def is_http(self) -> bool:
-        return self.protocol in {"http", "https"}
+        return self.protocol in _HTTP
 
     @property
     def serves(self) -> bool:
@@ -49,26 +52,37 @@ def binding(node: Node) -> Binding:
     flags = _number(node.attributes.get("sslFlags", "0"))
     if flags is None:
         return Binding(protocol, information, node.line, fault="sslFlags is not an unsigned integer")
-    read = Binding(protocol, information, node.line, ssl_flags=flags)
-    return _http(read) if read.is_http else read
+    if protocol not in _HTTP:
+        return Binding(protocol, information, node.line, ssl_flags=flags)
+    end = _endpoint(information)
+    return Binding(protocol, information, node.line, end.address, end.port, end.host, flags, end.fault)
 
 
-def _http(read: Binding) -> Binding:
-    parts = _INFORMATION.match(read.information)
+class _Endpoint(NamedTuple):
+    """What `IP:port:host` says."""
+
+    address: str = ""
+    port: int = 0
+    host: HostName | None = None
+    fault: str | None = None
+
+
+def _endpoint(information: str) -> _Endpoint:
+    parts = _INFORMATION.match(information)
     if parts is None:
-        return read._replace(fault="it is not of the form IP:port:host")
+        return _Endpoint(fault="it is not of the form IP:port:host")
     port = _number(parts["port"])
     if port is None or not 0 < port < 65536:
-        return read._replace(fault=f"'{printable(parts['port'])}' is not a port (1 to 65535)")
+        return _Endpoint(fault=f"'{printable(parts['port'])}' is not a port (1 to 65535)")
     address = _address(parts["address"])
     if address is None:
-        return read._replace(fault=f"'{printable(parts['address'])}' is not an IP address")
+        return _Endpoint(fault=f"'{printable(parts['address'])}' is not an IP address")
     text = parts["host"].strip()
     if text in {"", "*"}:
-        return read._replace(address=address, port=port)
+        return _Endpoint(address, port)
     host = host_name(text)
     reason = None if host.is_address else host_fault(host)
-    return read._replace(address=address, port=port, host=host, fault=reason and f"host name: {reason}")
+    return _Endpoint(address, port, host, reason and f"host name: {reason}")
 
 
 def _address(text: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from agent.authentication import Auth, AuthenticationPaths
@@ -254,7 +255,6 @@ class _Evaluation:
         chain = (node, *defaults)
         pool = _first("applicationPool", chain)
         protocols = _first("enabledProtocols", chain)
-        listed = (protocols[0] if protocols else DEFAULT_ENABLED_PROTOCOLS).split(",")
         path = node.attributes["path"]
         key = _full_path(site, path)
         return EffectiveApplication(
@@ -262,7 +262,7 @@ class _Evaluation:
             line=node.line,
             pool_name=pool[0] if pool and pool[0] else None,
             pool=pools.get(fold(pool[0])) if pool else None,
-            serves_http=any(fold(protocol.strip()) in {"http", "https"} for protocol in listed),
+            serves_http=_serves_http(protocols[0] if protocols else DEFAULT_ENABLED_PROTOCOLS),
             auth=section.at(key, key),
             places=section.places(key),
         )
@@ -327,6 +327,11 @@ class _Evaluation:
                 mounts.setdefault(f"{above}/{below}", mount)
             else:
                 mounts[above] = mount  # an application wins over a virtual directory of its parent
+
+
+@lru_cache(maxsize=64)
+def _serves_http(protocols: str) -> bool:
+    return any(fold(protocol.strip()) in {"http", "https"} for protocol in protocols.split(","))
 
 
 def _full_path(site: str, path: str) -> str:

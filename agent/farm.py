@@ -10,6 +10,7 @@ from agent.case import Case, Judged, finding
 from agent.model import Application, ApplicationRef, Evidence, Finding, Origin, Requirement
 from agent.names import AccountName, HostName, Spn, fold
 from agent.reach import FarmName
+from agent.repair import farm_remedy
 
 
 class Serving(NamedTuple):
@@ -137,7 +138,9 @@ def _across(case: Case, name: Spn, nodes: list[Serving]) -> Iterator[Finding]:
             f"{name.host} is answered by {len(nodes)} servers, each decrypting with its own computer account "
             f"({told}): no single account can hold {name}",
             server=None,
-            fix=(
+            fix=_fix(
+                case,
+                name,
                 "Run the pools of all nodes as one domain account or gMSA, set useAppPoolCredentials=true on every "
                 f"node, and register {name} on that account only.",
             ),
@@ -150,11 +153,17 @@ def _across(case: Case, name: Spn, nodes: list[Serving]) -> Iterator[Finding]:
         "farm-nodes-differ",
         f"{name.host} is answered by servers that decrypt differently: {told}. Users fail on some nodes only",
         server=None,
-        fix=("Make identity, useKernelMode and useAppPoolCredentials the same on every node.",),
+        fix=_fix(case, name, "Make identity, useKernelMode and useAppPoolCredentials the same on every node."),
         spn=name,
         servers=servers,
         evidence=_deciding(applications),
     )
+
+
+def _fix(case: Case, name: Spn, principle: str) -> tuple[str, ...]:
+    """What makes all nodes decrypt with one account: the commands, where the pools run as one account already."""
+    repair = farm_remedy(case, name)
+    return (principle, *repair.sentences) if repair.ways else (principle,)
 
 
 def _is_farm(case: Case, host: HostName, nodes: list[Serving]) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,6 +74,22 @@ class Analysis(NamedTuple):
     report: Report
 
 
+@contextmanager
+def patient_collector() -> Iterator[None]:
+    """Let the collector of cyclic garbage look seldom.
+
+    A run makes millions of small objects that stay, and hardly a cycle: at Python's own settings looking through
+    all of them again and again takes a third of the time.
+    """
+    settings = gc.get_threshold()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*settings)
+
+
+@patient_collector()
 def analyse(snapshots: Iterable[Snapshot], sources: Sources) -> Analysis:
     """Judge a run of servers. Snapshots may be a stream: only what is needed of each is kept."""
     started = datetime.now(UTC)

@@ -491,7 +491,7 @@ def _can_join_farm(case: Case, application: Application, name: Spn, account: Acc
     return all(
         other.need == "optional"
         or other.spn == name
-        or _is_wanted_there(case, other.spn, account)
+        or (other.need != "port-variant" and _is_wanted_there(case, other.spn, account))
         or _is_answered_by(case, other.spn, account)
         for other in others
     )

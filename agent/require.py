@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from agent.authentication import Auth
@@ -95,7 +96,7 @@ class _Collected:
     def __init__(self, names: Names, clients: Sequence[Client]) -> None:
         self.names = names
         self.order = {client.name: position for position, client in enumerate(clients)}
-        self.alike = _alike(clients)
+        self.alike = _alike(tuple(clients))
         self.found: dict[tuple[HostName, int | None], _Asked] = {}
         self.is_typed: set[HostName] = set()
         self.variants: dict[HostName, list[HostName]] = {}
@@ -143,7 +144,8 @@ class _Collected:
         return resolution is not None and resolution.is_alias and resolution.canonical in self.names.own
 
 
-def _alike(clients: Iterable[Client]) -> tuple[tuple[Client, ...], ...]:
+@lru_cache
+def _alike(clients: tuple[Client, ...]) -> tuple[tuple[Client, ...], ...]:
     """The clients in groups that ask for the same names: what distinguishes them is how they treat host and port."""
     groups: dict[tuple[str, bool], tuple[Client, ...]] = {}
     for client in clients:

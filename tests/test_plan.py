@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import test_truth_table
 import worlds
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 from worlds import World, ad, app, computer, entry, farm_name, server, site, user, world
@@ -173,7 +173,8 @@ def prove(before: Bench, steps: Sequence[Step] | None = None) -> Bench:
     after = before.after(done := [s for s in steps if s.kind != "dns" or RECORD.fullmatch(s.command)])
     for found in open_findings(after.report):
         same = [one for one in open_findings(before.report) if (one.spn, one.account) == (found.spn, found.account)]
-        assert same or _was_so(before, after, found), f"new: {found.message}"
+        said = any(f"ask for {found.spn}, which is on" in blocked.why for blocked in before.report.plan.blocked)
+        assert same or said or _was_so(before, after, found), f"new: {found.message}"
         assert not same or any(is_left_open(before.report, one) for one in same), f"not repaired: {found.message}"
     does_no_harm(before, after)
     restores(before, after, done)
@@ -376,6 +377,7 @@ def farms(draw: st.DrawFn) -> Bench:
     return bench(snapshots, sources)
 
 
+@settings(max_examples=200)
 @given(farms())
 def test_random_farms_are_repaired(one: Bench) -> None:
     assume(one.report.plan.steps)
@@ -445,14 +447,12 @@ def test_kernel_mode_is_not_switched_on_beside_negotiate_kerberos() -> None:
 
 
 def test_two_servers_with_a_site_of_one_name_both_get_the_setting() -> None:
-    sites = [server(site(f"*:80:{name}.test.com"), name=name.upper(), pool=r"TEST\svc") for name in ("iis01", "iis02")]
     nodes = [server(site("*:80:portal.test.com"), name=name, pool=r"TEST\svc") for name in ("IIS01", "IIS02")]
     found = world(
         *nodes,
         ad=ad(computer("IIS01"), computer("IIS02"), user("svc", "HTTP/portal.test.com")),
         farm=[farm_name("portal.test.com", "IIS01", "IIS02")],
     )
-    assert sites
     assert {step.server for step in found.report.plan.steps} == {"IIS01", "IIS02"}
     assert {step.kind for step in found.report.plan.steps} == {"iis-setting"}
 
