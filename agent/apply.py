@@ -1,30 +1,23 @@
 """Carry out the SPN steps of a plan, one value at a time: stoppable anywhere, resumable, and able to be taken back.
 
-The directory is behind a `Writer`. Two files make it safe: the rollback file, written before anything changes, holds
-the changes in the spelling of the directory and all values as they were; the journal gets a line, flushed to the
-disk, before and after each change. A line "intent" without one after it is an open question, put to the directory.
+The directory is behind a `Writer`; the two files of `agent.journal` make it safe. A line "intent" without one after it
+is an open question, put to the directory.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from agent.directory import Directory
 from agent.errors import IisSpnError, SourceError, UsageError
+from agent.journal import BACK, FORTH, TO_UNDO, Change, Files, Journal, Record, Words
 from agent.model import Step
 from agent.names import AccountName, Spn, fold, printable
 from agent.verdict import is_account
 
-ROLLBACK_SCHEMA = "iis-spn/rollback/1"
-JOURNAL_SCHEMA = "iis-spn/journal/1"
-
-Kind = Literal["spn-delete", "spn-add"]
 Outcome = Literal["done", "nothing", "declined", "stopped", "interrupted"]
 Confirm = Callable[[str], bool]
 """Shows a text and asks: shall it be done?"""
@@ -56,50 +49,6 @@ class Writer(Protocol):
         """Fails where the account does not hold the value."""
 
 
-class Files(NamedTuple):
-    """Where one run leaves the way back and its journal, beside each other."""
-
-    rollback: Path
-    journal: Path
-
-    @classmethod
-    def of(cls, rollback: Path) -> Files:
-        """The pair to which a rollback file belongs."""
-        return cls(rollback, rollback.with_suffix(".journal"))
-
-    @classmethod
-    def within(cls, folder: Path) -> Files:
-        """Those of the run that was broken off in this folder, else new ones. UsageError where there are several."""
-        journals = sorted(folder.glob("iis-spn-*.journal"))
-        broken = [path for path in journals if _Journal(path).phase in {"begin", "undoing"}]
-        if len(broken) > 1:
-            names = ", ".join(path.with_suffix(".json").name for path in broken)
-            raise UsageError(f"several broken off runs are in {folder}: take them back with --rollback: {names}")
-        if broken:
-            return cls(broken[0].with_suffix(".json"), broken[0])
-        return cls.of(folder / f"iis-spn-rollback-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}Z.json")
-
-
-class Change(NamedTuple):
-    """One value of one account that comes or goes. `spn` is spelt as the directory stores it."""
-
-    number: int
-    kind: Kind
-    dn: str
-    account: str
-    spn: str
-    finding: str
-
-    @property
-    def inverse(self) -> Change:
-        return self._replace(kind="spn-add" if self.kind == "spn-delete" else "spn-delete")
-
-    def __str__(self) -> str:
-        sign, place = ("+", "to") if self.kind == "spn-add" else ("-", "from")
-        where = f"{printable(self.account)} ({printable(self.dn)})"
-        return f"{sign} {printable(self.spn)}  {place} {where}"
-
-
 class Applied(NamedTuple):
     """What became of it. "stopped": by a surprise; "interrupted": the controller went away, run it again.
 
@@ -119,19 +68,6 @@ class _SurpriseError(IisSpnError):
     """The directory is not as the plan says."""
 
 
-class _Words(NamedTuple):
-    """What the journal says before a change, after it, and after the directory refused it."""
-
-    before: str
-    after: str
-    refused: str
-
-
-_FORTH = _Words("intent", "done", "refused")
-_BACK = _Words("undo", "undone", "kept")
-_TO_UNDO = frozenset({"intent", "done", "undo", "kept"})
-
-
 # -- apply ---------------------------------------------------------------------------------------------------------
 
 
@@ -148,7 +84,7 @@ def apply(
 
     Raises UsageError where that cannot be, and nothing else of its own.
     """
-    journal = _Journal(files.journal)
+    journal = Journal(files.journal)
     if journal.phase == "begin":
         return _resume(writer, files, journal, confirm)
     draft = _Draft(writer, confirmed, lambda name: _dn_in(directory, name) or look_up(name))
@@ -162,14 +98,14 @@ def apply(
     return _begin(draft, writer, files, journal, confirm)
 
 
-def _begin(draft: _Draft, writer: Writer, files: Files, journal: _Journal, confirm: Confirm) -> Applied:
+def _begin(draft: _Draft, writer: Writer, files: Files, journal: Journal, confirm: Confirm) -> Applied:
     changes, not_done = tuple(draft.changes), tuple(draft.not_done)
     if not changes:
         return Applied("nothing", _paragraphs("There is nothing that --apply could do.", not_done), not_done=not_done)
     heading = f"These servicePrincipalName values change, on {printable(writer.server)}:"
     if not confirm(_paragraphs(heading, _listed(changes), not_done, f"The way back: {_command(files, writer)}")):
         return Applied("declined", "Nothing was changed.", left=changes, not_done=not_done)
-    record = _Record(writer.server, changes, draft.before, not_done)
+    record = Record(writer.server, changes, draft.before, not_done)
     try:
         record.write(files)
         journal.begin(writer.server)
@@ -184,14 +120,14 @@ def _dn_in(directory: Directory | None, name: AccountName) -> str | None:
     return next((account.dn for account in directory.accounts if is_account(account, name, directory)), None)
 
 
-def _refuse_used(journal: _Journal, files: Files, writer: Writer) -> None:
+def _refuse_used(journal: Journal, files: Files, writer: Writer) -> None:
     """The way back of another run must not be overwritten."""
     if journal.phase == "undoing":
         raise UsageError(f"taking back was broken off: finish it first: {_command(files, writer)}")
     if journal.phase:
         raise UsageError(f"{files.journal} belongs to an earlier run: choose another name")
     if files.rollback.exists():
-        record = _Record.read(files.rollback)
+        record = Record.read(files.rollback)
         if any(set(writer.values(dn)) != set(values) for dn, values in record.before.items()):
             raise UsageError(f"{files.rollback} is the way back of another run, and its journal is gone: keep it")
 
@@ -263,8 +199,8 @@ def _dependent(spn: Spn, account: AccountName, holder: AccountName) -> str:
     return f"{printable(spn.text)} is not added to {printable(str(account))}: it stays on {printable(str(holder))}"
 
 
-def _resume(writer: Writer, files: Files, journal: _Journal, confirm: Confirm) -> Applied:
-    record = _Record.read(files.rollback)
+def _resume(writer: Writer, files: Files, journal: Journal, confirm: Confirm) -> Applied:
+    record = Record.read(files.rollback)
     _demand_same_server(writer, record.server, files)
     left = tuple(change for change in record.changes if journal.steps.get(change.number) != "done")
     back = f"The way back: {_command(files, writer)}"
@@ -275,14 +211,14 @@ def _resume(writer: Writer, files: Files, journal: _Journal, confirm: Confirm) -
     return _run(record, writer, files, journal)
 
 
-def _run(record: _Record, writer: Writer, files: Files, journal: _Journal) -> Applied:
+def _run(record: Record, writer: Writer, files: Files, journal: Journal) -> Applied:
     """All changes that the journal does not call done; it goes on where it stands."""
     changes = record.changes
     for position, change in enumerate(changes):
         state = journal.steps.get(change.number)
         if state == "done":
             continue
-        error = _attempt(change, writer, journal, _FORTH, is_open=state == "intent")
+        error = _attempt(change, writer, journal, FORTH, is_open=state == "intent")
         if error is not None:
             failure = _Failure(change, changes[:position], changes[position:], error, _command(files, writer))
             if failure.is_final:
@@ -296,7 +232,7 @@ def _run(record: _Record, writer: Writer, files: Files, journal: _Journal) -> Ap
     return Applied("done", words, changes, not_done=record.not_done)
 
 
-def _attempt(change: Change, writer: Writer, journal: _Journal, words: _Words, *, is_open: bool) -> IisSpnError | None:
+def _attempt(change: Change, writer: Writer, journal: Journal, words: Words, *, is_open: bool) -> IisSpnError | None:
     """Why it did not succeed; Ctrl-C is told like a lost connection."""
     try:
         _carry_out(change, writer, journal, words, is_open=is_open)
@@ -307,7 +243,7 @@ def _attempt(change: Change, writer: Writer, journal: _Journal, words: _Words, *
     return None
 
 
-def _carry_out(change: Change, writer: Writer, journal: _Journal, words: _Words, *, is_open: bool) -> None:
+def _carry_out(change: Change, writer: Writer, journal: Journal, words: Words, *, is_open: bool) -> None:
     """One change; where it is open whether it was made already, the directory decides."""
     values = writer.values(change.dn)
     if not (is_open and _is_made(change, values)):
@@ -365,9 +301,9 @@ def roll_back(rollback: Path, writer: Writer, confirm: Confirm) -> Applied:
     Raises UsageError where the file cannot be used, or on another controller than the one that was changed.
     """
     files = Files.of(rollback)
-    record, journal = _Record.read(rollback), _Journal(files.journal)
+    record, journal = Record.read(rollback), Journal(files.journal)
     _demand_same_server(writer, record.server, files)
-    begun = (c for c in reversed(record.changes) if not journal.phase or journal.steps.get(c.number) in _TO_UNDO)
+    begun = (c for c in reversed(record.changes) if not journal.phase or journal.steps.get(c.number) in TO_UNDO)
     changes = tuple(change.inverse for change in begun)
     if not changes:
         return Applied("nothing", "There is nothing to take back: no change of this file is in force.")
@@ -382,9 +318,9 @@ def roll_back(rollback: Path, writer: Writer, confirm: Confirm) -> Applied:
     return _undo(changes, record, writer, files, journal)
 
 
-def _undo(changes: tuple[Change, ...], record: _Record, writer: Writer, files: Files, journal: _Journal) -> Applied:
+def _undo(changes: tuple[Change, ...], record: Record, writer: Writer, files: Files, journal: Journal) -> Applied:
     for position, change in enumerate(changes):
-        error = _attempt(change, writer, journal, _BACK, is_open=True)
+        error = _attempt(change, writer, journal, BACK, is_open=True)
         if error is not None:
             failure = _Failure(change, changes[:position], changes[position:], error, _command(files, writer))
             return failure.applied(failure.back())
@@ -393,7 +329,7 @@ def _undo(changes: tuple[Change, ...], record: _Record, writer: Writer, files: F
     return Applied("done", _paragraphs("Taken back:", _listed(changes), _differences(record, writer)), changes)
 
 
-def _differences(record: _Record, writer: Writer) -> tuple[str, ...]:
+def _differences(record: Record, writer: Writer) -> tuple[str, ...]:
     """What others changed meanwhile on the same accounts is theirs, but it is said."""
     said = []
     for dn, before in record.before.items():
@@ -480,137 +416,3 @@ class _Failure(NamedTuple):
         ):
             return f"{printable(name)} was deleted already, so no account of this plan holds it now."
         return ""
-
-
-# -- files ---------------------------------------------------------------------------------------------------------
-
-
-class _Record(NamedTuple):
-    """The rollback file: the changes, and all values of the accounts as they were."""
-
-    server: str
-    changes: tuple[Change, ...]
-    before: Mapping[str, Sequence[str]]
-    not_done: tuple[str, ...]
-
-    @classmethod
-    def read(cls, path: Path) -> _Record:
-        """Raises UsageError."""
-        try:
-            return cls._of(json.loads(path.read_text(encoding="utf-8")))
-        except OSError as error:
-            raise UsageError(f"cannot read {path}: {error.strerror}") from None
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise UsageError(f"{path} is no rollback file of iis-spn ({ROLLBACK_SCHEMA})") from None
-
-    @classmethod
-    def _of(cls, plain: Any) -> _Record:
-        if plain["schema"] != ROLLBACK_SCHEMA:
-            raise ValueError(plain["schema"])
-        changes = tuple(_change(number, step) for number, step in enumerate(plain["steps"], start=1))
-        before = {_str(dn): tuple(map(_str, values)) for dn, values in plain["before"].items()}
-        return cls(_str(plain["server"]), changes, before, tuple(map(_str, plain["not_done"])))
-
-    def write(self, files: Files) -> None:
-        """In one step and down to the disk. Raises SourceError."""
-        keys = ("kind", "dn", "account", "spn", "finding")
-        plain = {
-            "schema": ROLLBACK_SCHEMA,
-            "created": _now(),
-            "server": self.server,
-            "journal": files.journal.name,
-            "steps": [{key: getattr(change, key) for key in keys} for change in self.changes],
-            "before": self.before,
-            "not_done": self.not_done,
-        }
-        partial = files.rollback.with_name(files.rollback.name + ".partial")
-        try:
-            _write_down(partial, "w", json.dumps(plain, indent=2) + "\n")
-            partial.replace(files.rollback)
-            _sync_folder(files.rollback.parent)
-        except OSError as error:
-            raise SourceError(f"cannot write {files.rollback}: {error.strerror}") from None
-
-
-def _change(number: int, step: Mapping[str, Any]) -> Change:
-    if step["kind"] not in ("spn-delete", "spn-add"):
-        raise ValueError(step["kind"])
-    return Change(number, step["kind"], *(_str(step[key]) for key in ("dn", "account", "spn", "finding")))
-
-
-def _str(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
-def _write_down(path: Path, mode: Literal["w", "a"], text: str) -> None:
-    with path.open(mode, encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name in a folder outlast a power cut; Windows neither needs that nor opens folders."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-class _Journal:
-    """Append-only JSON lines. A line that was cut off is as if it had not been written."""
-
-    def __init__(self, path: Path) -> None:
-        """Read what is there. Raises UsageError."""
-        self.path = path
-        self.phase: str | None = None
-        self.steps: dict[int, str] = {}
-        try:
-            text = path.read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            text = ""
-        except OSError as error:
-            raise UsageError(f"cannot read {path}: {error.strerror}") from None
-        self._is_torn = bool(text) and not text.endswith("\n")
-        for line in text.split("\n"):
-            with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                self._take(json.loads(line))
-
-    def _take(self, plain: Mapping[str, Any]) -> None:
-        event, number = _str(plain["event"]), plain.get("step")
-        if event in (*_FORTH, *_BACK):
-            self.steps[int(number)] = event  # type: ignore[arg-type]  # without a number a TypeError: not our line
-        else:
-            self.phase = event
-
-    def begin(self, server: str) -> None:
-        self._append({"schema": JOURNAL_SCHEMA, "event": "begin", "server": server})
-        with suppress(OSError):
-            _sync_folder(self.path.parent)
-
-    def undo(self, server: str) -> None:
-        self._append({"schema": JOURNAL_SCHEMA, "event": "undoing", "server": server})
-
-    def note(self, event: str, number: int | None = None, why: str | None = None) -> None:
-        """Raises SourceError; then nothing more may be done."""
-        plain = {"event": event, "step": number, "why": why}
-        self._append({key: value for key, value in plain.items() if value is not None})
-
-    def _append(self, plain: dict[str, Any]) -> None:
-        line = json.dumps({**plain, "at": _now()}) + "\n"
-        text, self._is_torn = f"\n{line}" if self._is_torn else line, True
-        try:
-            _write_down(self.path, "a", text)
-        except OSError as error:
-            raise SourceError(f"cannot write {self.path}: {error.strerror}") from None
-        self._is_torn = False
-        self._take(plain)
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

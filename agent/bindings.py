@@ -8,7 +8,6 @@ from typing import NamedTuple
 from agent.names import HostName, address_of, fold, host_fault, host_name, printable
 from agent.parse import Node
 
-
 _HTTP = frozenset({"http", "https"})
 
 

@@ -196,7 +196,8 @@ def _with_writer(options: argparse.Namespace, change: Callable[[LdapWriter], App
 
 
 def _apply(options: argparse.Namespace, report: Report, writer: LdapWriter) -> Applied:
-    from agent.apply import Files, apply
+    from agent.apply import apply
+    from agent.journal import Files
     from agent.names import spn
 
     confirmed = frozenset(spn(text) for text in options.confirm_delete or ())
@@ -278,14 +279,14 @@ def _terminal(options: argparse.Namespace, report: Report) -> str:
     import shutil
 
     from agent.model import Explanation
-    from agent.render import terminal
+    from agent.render import steps, story, terminal
 
     color = options.output is None and terminal.wants_color(sys.stdout.isatty(), os.environ)
     width = shutil.get_terminal_size((100, 24)).columns
     if isinstance(report, Explanation):
-        return terminal.story(report, width, color)
+        return story.to_text(report, width, color)
     if options.command == "plan":
-        return terminal.steps(report, width, color)
+        return steps.to_text(report, width, color)
     return terminal.to_text(report, width, color)
 
 

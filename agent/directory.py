@@ -23,6 +23,10 @@ SERVER_TRUST_ACCOUNT = 0x2000
 TRUSTED_FOR_DELEGATION = 0x80000
 NOT_DELEGATED = 0x100000
 TRUSTED_TO_AUTH_FOR_DELEGATION = 0x1000000
+PARTIAL_SECRETS_ACCOUNT = 0x4000000
+
+# RIDs of the groups of which one is a computer's primary group (MS-SAMR 2.2.1.14)
+DOMAIN_COMPUTERS, DOMAIN_CONTROLLERS, READ_ONLY_CONTROLLERS = 515, 516, 521
 
 DEFAULT_MAPPED_TO_HOST = frozenset(
     {
@@ -62,6 +66,7 @@ class Account:
     delegates_to: tuple[str, ...] | None = None
     resource_delegation: bool | None = None
     member_of: tuple[str, ...] = ()
+    primary_group: int | None = None
 
     @property
     def identity(self) -> str:
@@ -76,6 +81,15 @@ class Account:
         """Trusted for delegation to any service; None for a domain controller, which always is."""
         return None if self._has(SERVER_TRUST_ACCOUNT) else self._has(TRUSTED_FOR_DELEGATION)
 
+    @property
+    def primary_group_sid(self) -> str | None:
+        """A computer's primary group, which memberOf never names; None for an account without a known SID."""
+        if self.sid is None:
+            return None
+        usual = DOMAIN_CONTROLLERS if self._has(SERVER_TRUST_ACCOUNT) else DOMAIN_COMPUTERS
+        usual = READ_ONLY_CONTROLLERS if self._has(PARTIAL_SECRETS_ACCOUNT) else usual
+        return f"{self.sid.rpartition('-')[0]}-{self.primary_group or usual}"
+
     def _has(self, bit: int) -> bool | None:
         return None if self.user_account_control is None else bool(self.user_account_control & bit)
 
@@ -88,6 +102,18 @@ class Domain:
     netbios: str | None
     dn: str
     covered: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memberships:
+    """The groups of an account, those within groups and the primary one too, as far as the source tells.
+
+    `open` are groups that the source does not describe, by DN, the primary one by its SID: whose members they are
+    is not known.
+    """
+
+    sids: frozenset[str]
+    open: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +154,14 @@ class Directory:
     ds_heuristics: str | None = None
     aes_since: datetime | None = None
     duplicates_elsewhere: int = 0
-    held_elsewhere: frozenset[Spn] = frozenset()
-    """Of the SPNs that delegation entries point to: those that some account holds."""
+    held_elsewhere: Mapping[Spn, frozenset[str]] = field(default_factory=dict)
+    """Of the SPNs that delegation entries point to: those that somebody answers for, with the folded DNS names of the
+    domains of those accounts."""
     group_sids: Mapping[str, str] = field(default_factory=dict)
-    """SIDs of groups by folded DN: who may read a gMSA's password is often said of a group."""
+    """SIDs of groups by folded DN: of those that kept computers stand in, also through other groups, and of those that
+    may read the password of a kept gMSA."""
+    group_member_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The DNs of the groups that a group of `group_sids` stands in, by its folded DN."""
     problems: tuple[Problem, ...] = ()
 
     @cached_property
@@ -179,6 +209,39 @@ class Directory:
     def at(self, dn: str) -> Account | None:
         """The account with this distinguished name."""
         return self._by_dn.get(fold(dn))
+
+    def domain_at(self, dn: str) -> Domain | None:
+        """The domain that an entry stands in."""
+        key = fold(dn)
+        within = [domain for domain in self.domains if key.endswith(f",{fold(domain.dn)}")]
+        return max(within, key=lambda domain: len(domain.dn), default=None)
+
+    def memberships(self, account: Account) -> Memberships:
+        """All groups of an account. A circle of groups, which a directory allows, is walked once."""
+        waiting = [fold(dn) for dn in account.member_of]
+        found: set[str] = set()
+        open_: set[str] = set()
+        if account.primary_group_sid is not None:
+            found.add(account.primary_group_sid)
+            dn = self._group_with_sid.get(account.primary_group_sid)
+            waiting += [dn] if dn is not None else []
+            open_ |= {account.primary_group_sid} if dn is None else set()
+        seen: set[str] = set()
+        while waiting:
+            dn = waiting.pop()
+            if dn in seen:
+                continue
+            seen.add(dn)
+            if dn in self.group_sids:
+                found.add(self.group_sids[dn])
+                waiting += map(fold, self.group_member_of.get(dn, ()))
+            else:
+                open_.add(dn)
+        return Memberships(sids=frozenset(found), open=frozenset(open_))
+
+    @cached_property
+    def _group_with_sid(self) -> dict[str, str]:
+        return {sid: dn for dn, sid in self.group_sids.items()}
 
     def with_spns(self, spns: Mapping[str, tuple[Spn, ...]]) -> Directory:
         """The same directory with other SPNs, given by account identity."""

@@ -79,7 +79,7 @@ def _conflict(case: Case, name: Spn, servings: list[Serving]) -> Finding:
         "clients: whichever account holds it, the others get KRB_AP_ERR_MODIFIED",
         at=servings[0].applications[0],
         spn=name,
-        holders=next((r.requirement.holders or () for r in case.judged if r.requirement.spn == name), ()),
+        holders=next((judged.requirement.holders or () for judged in case.judged_of(name)), ()),
         evidence=_deciding(applications),
         fix=(
             "Let all of these applications decrypt with one account: the same pool identity and the same settings.",

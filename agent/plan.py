@@ -92,8 +92,8 @@ def _server(action: Action) -> str | None:
 def _is_contested(case: Case, found: Finding) -> bool:
     accounts = {
         judged.requirement.account
-        for judged in case.judged
-        if judged.requirement.spn == found.spn and judged.requirement.need in {"explicit", "covered"}
+        for judged in (case.judged_of(found.spn) if found.spn is not None else ())
+        if judged.requirement.need in {"explicit", "covered"}
     }
     return len(accounts) > 1
 

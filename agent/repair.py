@@ -390,7 +390,7 @@ def _is_own_name_of(case: Case, host: HostName, account: AccountName) -> bool:
 def _variant(case: Case, requirement: Requirement, account: AccountName, typed: tuple[HostName, ...]) -> Remedy:
     """An alias: an A record where the canonical name is a computer's own, else the canonical name's SPN as well."""
     for host in typed:
-        if _is_wanted_by_others(case, http_spn(host), account):
+        if any(judged.requirement.account not in (None, account) for judged in case.judged_of(http_spn(host))):
             return Remedy((), f"Several accounts decrypt behind {host}: settle that first.")
     suffix = case.by_label[requirement.applications[0].server].names.suffix
     full = dict.fromkeys(host.under(suffix) if host.is_short and suffix else host for host in typed)
@@ -409,9 +409,10 @@ def _variant(case: Case, requirement: Requirement, account: AccountName, typed: 
     return Remedy((record,))
 
 
-def _is_wanted_by_others(case: Case, name: Spn, account: AccountName) -> bool:
-    accounts = case.computer_accounts | case.pool_accounts
-    return any((name, other) in case.judged_at for other in accounts if other != account)
+def _is_contested(case: Case, name: Spn, account: AccountName) -> bool:
+    """Whether an application needs the SPN on another account."""
+    wanting = (j.requirement for j in case.judged_of(name) if j.requirement.need != "optional")
+    return any(requirement.account not in (None, account) for requirement in wanting)
 
 
 def _addresses(case: Case, host: HostName, suffix: str | None) -> tuple[str, ...]:
@@ -463,35 +464,69 @@ def advice(case: Case, judged: Judged) -> tuple[str, ...]:
 
 
 def farm_remedy(case: Case, name: Spn) -> Remedy:
-    """One account for all servers behind a name: the one their pools run as already, where it is the same."""
-    judged = [j for j in case.judged if j.requirement.spn == name and j.requirement.need != "optional"]
-    applications = [a for j in judged for a in applications_of(case, j.requirement)]
-    identities = [case.identity_of(application) for application in applications]
-    accounts = {identity.account for identity in identities if identity is not None and identity.certain}
-    account = next(iter(accounts)) if len(accounts) == 1 else None
-    if account is None or None in identities:
-        text = "The pools behind the name run as different accounts: choose one domain account or gMSA for all nodes."
-        return Remedy((), text)
-    differing = [a for a in applications if a.decrypts_as != account]
-    if not all(_can_join_farm(case, application, name, account) for application in differing):
-        return Remedy((), "Another name of these applications works with the computer account: separate them first.")
-    wrong = _wrong_holders(case, name, account)
-    actions = [set_auth(application, "useAppPoolCredentials", True, name, account) for application in differing]
-    actions += [delete(case, name, holder) for holder in wrong]
-    if case.directory is not None and not _is_held(case, name, account):
-        actions.append(add(case, name, account))
+    """One account for all servers behind a name: the one their pools run as already, where it is the same.
+
+    A setting changes who decrypts for every name of an application, so the farm's other names move along.
+    """
+    account: AccountName | None = None
+    differing: dict[ApplicationRef, Application] = {}
+    names = [name]
+    for current in names:
+        applications = _behind(case, current)
+        found = _farm_account(case, applications)
+        if found is None or account not in {None, found}:
+            text = "The pools behind the name run as different accounts: choose one domain account or gMSA for all."
+            return Remedy((), text)
+        account = found
+        for application in applications:
+            if application.decrypts_as == account:
+                continue
+            moving = _moving_along(case, application, current, account)
+            if moving is None:
+                text = "Another name of these applications works with the computer account: separate them first."
+                return Remedy((), text)
+            names += [other for other in moving if other not in names]
+            differing[ApplicationRef(application.server, application.site, application.path)] = application
+    if account is None:
+        return Remedy(())
+    actions = [
+        set_auth(application, "useAppPoolCredentials", True, name, account) for application in differing.values()
+    ]
+    actions += [action for each in names for action in _register_only_on(case, each, account)]
     return Remedy((Way(f"every node decrypts as {account}", tuple(actions)),))
 
 
-def _can_join_farm(case: Case, application: Application, name: Spn, account: AccountName) -> bool:
-    """Whether nothing else of the application breaks when the farm's account decrypts for it."""
+def _behind(case: Case, name: Spn) -> list[Application]:
+    judged = [j for j in case.judged_of(name) if j.requirement.need != "optional"]
+    return [application for j in judged for application in applications_of(case, j.requirement)]
+
+
+def _farm_account(case: Case, applications: Iterable[Application]) -> AccountName | None:
+    """The domain account that the pools of all these applications run as."""
+    identities = [case.identity_of(application) for application in applications]
+    accounts = {i.account if i is not None and i.certain else None for i in identities}
+    return accounts.pop() if len(accounts) == 1 else None
+
+
+def _moving_along(case: Case, application: Application, name: Spn, account: AccountName) -> list[Spn] | None:
+    """The farm's other names of an application; None where something else breaks when the account decrypts for it."""
     if application.decryption != "computer" or any(place.negotiates for place in application.places):
-        return False
-    others = (judged.requirement for judged in case.judged_for(application))
-    return all(
-        other.need == "optional"
-        or other.spn == name
-        or (other.need != "port-variant" and _is_wanted_there(case, other.spn, account))
-        or _is_answered_by(case, other.spn, account)
-        for other in others
-    )
+        return None
+    moving = []
+    for judged in case.judged_for(application):
+        other = judged.requirement
+        if other.need == "optional" or other.spn == name or _is_answered_by(case, other.spn, account):
+            continue
+        if other.need == "port-variant" or other.account is None or not _is_contested(case, other.spn, other.account):
+            return None
+        moving.append(other.spn)
+    return moving
+
+
+def _register_only_on(case: Case, name: Spn, account: AccountName) -> Iterator[Action]:
+    if case.directory is None:
+        yield _manual(f"See who holds {name} (setspn -F -Q); it must be on {account} only.")
+        return
+    yield from (delete(case, name, holder) for holder in _wrong_holders(case, name, account))
+    if not _is_held(case, name, account):
+        yield add(case, name, account)

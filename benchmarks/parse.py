@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lxml import etree
@@ -24,6 +24,7 @@ from agent.require import Required, require, server_view
 from agent.snapshot import Machine, Snapshot
 from benchmarks.measure import ROUNDS, Timings, interleaved, memory_of, peak_memory, table
 
+ACCOUNTS = 500
 MACHINE = Machine(name="IIS01", dns_name="IIS01.test.com", domain="test.com", netbios_domain="TEST")
 
 
@@ -101,8 +102,8 @@ def _file(pools: Iterator[str], sites: Iterator[str], locations: Iterator[str], 
     return "".join((head, *pools, middle, *sites, tail, *locations, "</configuration>\n"))
 
 
-def _pools(count: int) -> Iterator[str]:
-    return (_POOL.format(n=n, account=n % 500) for n in range(count))
+def _pools(numbers: Iterable[int]) -> Iterator[str]:
+    return (_POOL.format(n=n, account=n % ACCOUNTS) for n in numbers)
 
 
 def _bindings(number: int) -> str:
@@ -113,33 +114,33 @@ def _application(number: int, path: str = "/", pool: int = 0) -> str:
     return _APPLICATION.format(path=path, pool=pool, n=number)
 
 
-def sites(count: int) -> str:
-    """Sites with a pool, a location and two bindings each."""
-    made = (_site(n, _application(n, pool=n), _bindings(n)) for n in range(count))
-    return _file(_pools(count), made, (_LOCATION.format(n=n, below="") for n in range(count)))
+def sites(numbers: Sequence[int]) -> str:
+    """Sites with a pool, a location and two bindings each; site n answers for wwwN and runs as svc-(N modulo 500)."""
+    made = (_site(n, _application(n, pool=n), _bindings(n)) for n in numbers)
+    return _file(_pools(numbers), made, (_LOCATION.format(n=n, below="") for n in numbers))
 
 
 def bindings_of_one_site(count: int) -> str:
     """One site, many bindings of different names."""
     many = "".join(_BINDING.format(s="", port=80, n=n) for n in range(count))
-    return _file(_pools(1), iter([_site(0, _application(0), many)]), iter(()), enabled=True)
+    return _file(_pools([0]), iter([_site(0, _application(0), many)]), iter(()), enabled=True)
 
 
 def locations_of_one_site(count: int) -> str:
     """One site, many locations below it."""
     one = iter([_site(0, _application(0), _bindings(0))])
-    return _file(_pools(1), one, (_LOCATION.format(n=0, below=f"/folder{n % 100}/file{n}") for n in range(count)))
+    return _file(_pools([0]), one, (_LOCATION.format(n=0, below=f"/folder{n % 100}/file{n}") for n in range(count)))
 
 
 def pools(count: int) -> str:
     """One site, many pools."""
-    return _file(_pools(count), iter([_site(0, _application(0), _bindings(0))]), iter(()), enabled=True)
+    return _file(_pools(range(count)), iter([_site(0, _application(0), _bindings(0))]), iter(()), enabled=True)
 
 
 def applications_of_one_site(count: int) -> str:
     """One site, many applications."""
     many = "".join(_application(0, path=f"/app{n}" if n else "/") for n in range(count))
-    return _file(_pools(1), iter([_site(0, many, _bindings(0))]), iter(()), enabled=True)
+    return _file(_pools([0]), iter([_site(0, many, _bindings(0))]), iter(()), enabled=True)
 
 
 ALONE: Mapping[str, Callable[[int], str]] = {
@@ -209,7 +210,7 @@ def _speed(name: str, small: Path, double: Path, rounds: int) -> list[object]:
 
 
 def _report(count: int, rounds: int, folder: Path) -> None:
-    small, double = _written(folder, "sites", sites(count)), _written(folder, "sites2", sites(2 * count))
+    small, double = (_written(folder, "sites", sites(range(n))) for n in (count, 2 * count))
     memory = {name: memory_of("benchmarks.parse", name, str(small)) for name in ("tree", "whole")}
     print(f"{count} sites, {small.stat().st_size / 1e6:.1f} MB\n")
     timings = _against_lxml(small, rounds)

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import apply as engine
-from agent.apply import Applied, Files, RefusedError, apply, roll_back
+from agent import journal
+from agent.apply import Applied, RefusedError, apply, roll_back
 from agent.directory import Account, Directory
 from agent.errors import SourceError, UsageError
+from agent.journal import Files
 from agent.model import Step, StepKind
 from agent.names import AccountName, Spn, fold, spn
 
@@ -478,7 +479,7 @@ class Deaths:
 
     def __init__(self, at: int | None, patch: pytest.MonkeyPatch, writer: Memory) -> None:
         self.at, self.count = at, 0
-        real = engine._write_down
+        real = journal._write_down
 
         def write_down(path: Path, mode: str, text: str) -> None:
             self.moment()
@@ -489,7 +490,7 @@ class Deaths:
             real(path, mode, text)  # type: ignore[arg-type]
             self.moment()
 
-        patch.setattr(engine, "_write_down", write_down)
+        patch.setattr(journal, "_write_down", write_down)
         writer.before = writer.after = lambda _: self.moment()
 
     def is_next(self) -> bool:
@@ -530,7 +531,7 @@ def _kills(tmp_path: Path) -> Iterator[tuple[int, Memory, Files]]:
 
 
 def _has_ended(files: Files) -> bool:
-    return engine._Journal(files.journal).phase == "end"
+    return journal.Journal(files.journal).phase == "end"
 
 
 def test_killed_at_any_moment_and_resumed(tmp_path: Path) -> None:
@@ -681,14 +682,14 @@ def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_stops_it_before_the_next_change(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    writer, real = misplaced(), engine._write_down
+    writer, real = misplaced(), journal._write_down
 
     def full(path: Path, mode: str, text: str) -> None:
         if writer.log and "intent" in text:
             raise OSError(28, "No space left on device")
         real(path, mode, text)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(engine, "_write_down", full)
+    monkeypatch.setattr(journal, "_write_down", full)
     stopped = run(MOVES, writer, files)
     assert stopped.outcome == "interrupted"
     assert "No space left" in stopped.message

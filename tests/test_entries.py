@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.directory import Directory, Question
 from agent.names import spn
@@ -17,6 +19,8 @@ from agent.sources.entries import (
     common_name,
     dns_name_of,
     file_time,
+    is_deleted,
+    sid_bytes,
     sid_text,
 )
 
@@ -197,7 +201,137 @@ def test_delegation_targets_are_held_exactly_or_through_host() -> None:
         user("back$", "http/BACK"),
         user("files$", "HOST/files"),
     )
-    assert {str(name) for name in directory.held_elsewhere} == {"HTTP/back", "CIFS/files"}
+    assert {str(name): set(domains) for name, domains in directory.held_elsewhere.items()} == {
+        "HTTP/back": {"test.com"},
+        "CIFS/files": {"test.com"},
+    }
+
+
+def test_the_domains_of_those_that_hold_a_delegation_target() -> None:
+    child = user("back$", "HTTP/back")[1]
+    host = user("files$", "HOST/files", "HOST/odd")[1]
+    directory = collected(
+        user("iis01$", msDS_AllowedToDelegateTo=[b"HTTP/back", b"CIFS/files", b"HTTP/odd"]),
+        user("here", "http/odd"),
+        (f"CN=back,DC=Child,{BASE}", child),
+        (rf"CN=a\,dc=x,OU=o,DC=other,{BASE}", child),
+        ("CN=files,DC=files,DC=net", host),
+    )
+    assert {str(name): set(domains) for name, domains in directory.held_elsewhere.items()} == {
+        "HTTP/back": {"child.test.com", "other.test.com"},
+        "CIFS/files": {"files.net"},
+        "HTTP/odd": {"test.com"},  # who holds it by name answers, not who holds HOST/
+    }
+
+
+# -- deleted objects -----------------------------------------------------------------------------------------------
+
+GONE = rf"CN=gone\0ADEL:3e3a,CN=Deleted Objects,{BASE}"
+
+
+def test_a_deleted_account_holds_nothing() -> None:
+    attributes = user("gone", "HTTP/contoso.test.com", "WWW/one")[1]
+    marked = user("marked", "HTTP/contoso.test.com", "WWW/one", isDeleted=[b"TRUE"])
+    living = user("holder", "HTTP/contoso.test.com", "WWW/one", isDeleted=[b"FALSE"])
+    delegating = user("iis01$", msDS_AllowedToDelegateTo=[b"WWW/two"])
+    directory = collected((GONE, {**attributes, "servicePrincipalName": [b"WWW/two"]}), marked, living, delegating)
+    assert [account.name.name for account in directory.holders(spn("HTTP/contoso.test.com"))] == ["holder"]
+    assert directory.duplicates_elsewhere == 0
+    assert directory.held_elsewhere == {}
+
+
+def test_a_container_named_like_that_of_deleted_objects_is_a_common_one() -> None:
+    assert is_deleted(GONE)
+    assert not is_deleted(f"CN=Deleted Objects,{BASE}")
+    assert not is_deleted(f"CN=svc,OU=Deleted Objects,{BASE}")
+
+
+# -- groups --------------------------------------------------------------------------------------------------------
+
+
+def group(name: str, rid: int, *member_of: str) -> tuple[str, Attributes]:
+    groups = [f"CN={one},OU=g,{BASE}".encode() for one in member_of]
+    return f"CN={name},OU=g,{BASE}", {"objectClass": [b"top", b"group"], "objectSid": [sid(rid)], "memberOf": groups}
+
+
+def read_by(rid: int) -> tuple[str, Attributes]:
+    """A kept gMSA whose password one SID may read."""
+    ace = struct.pack("<BBHI", 0, 0, 8 + len(sid(rid)), 0xF01FF) + sid(rid)
+    acl = struct.pack("<BBHHH", 2, 0, 8 + len(ace), 1, 0) + ace
+    classes = [b"top", b"user", b"computer", b"msDS-GroupManagedServiceAccount"]
+    descriptor = struct.pack("<BBHIIII", 1, 0, 0x8004, 0, 0, 0, 20) + acl
+    dn, attributes = user("gmsa$", "HTTP/contoso.test.com", msDS_GroupMSAMembership=[descriptor])
+    return dn, {**attributes, "objectClass": classes}
+
+
+def server(*member_of: str, **more: Sequence[bytes]) -> tuple[str, Attributes]:
+    return user("iis01$", objectSid=[sid(1101)], memberOf=[f"CN={g},OU=g,{BASE}".encode() for g in member_of], **more)
+
+
+def groups_of(directory: Directory) -> set[int]:
+    (account,) = directory.named("iis01$")
+    return {int(one.rpartition("-")[2]) for one in directory.memberships(account).sids}
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_groups_within_groups_and_circles_wherever_they_stand(turn: int) -> None:
+    entries = [
+        *(server("A"), group("a", 2001, "B"), group("B", 2002, "C"), group("C", 2003, "A"), read_by(2003)),
+        *(group("Others", 2009, "C"), group("Domain Computers", 515, "D"), group("D", 2004)),
+    ]
+    directory = collected(*entries[::turn])
+    assert groups_of(directory) == {515, 2001, 2002, 2003, 2004}
+    assert f"cn=others,ou=g,{BASE}".lower() not in directory.group_sids
+
+
+def test_groups_without_an_account_that_they_may_read_are_not_kept() -> None:
+    assert collected(server("A"), group("A", 2001)).group_sids == {}
+
+
+def test_a_group_that_no_source_describes_is_open() -> None:
+    directory = collected(server("A", "Away"), group("A", 2001), group("R", 2005), read_by(2005))
+    (account,) = directory.named("iis01$")
+    primary = "S-1-5-21-1-2-3-515"
+    assert directory.memberships(account).open == {f"cn=away,ou=g,{BASE}".lower(), primary}
+    assert set(directory.group_sids.values()) == {"S-1-5-21-1-2-3-2001", "S-1-5-21-1-2-3-2005"}
+
+
+@pytest.mark.parametrize(
+    ("more", "rid"),
+    [
+        ({}, 515),
+        ({"userAccountControl": [b"532480"]}, 516),
+        ({"userAccountControl": [b"83890176"]}, 521),
+        ({"primaryGroupID": [b"2077"]}, 2077),
+    ],
+)
+def test_the_primary_group_is_one_of_the_groups(more: Mapping[str, Sequence[bytes]], rid: int) -> None:
+    assert groups_of(collected(server(**more))) == {rid}
+
+
+def test_two_sources_add_up_what_a_group_and_an_account_stand_in() -> None:
+    directory = collected(
+        *(server("A"), server("X"), read_by(2003), group("A", 2001), group("A", 2001, "B"), group("A", 2001)),
+        *(group("B", 2002), group("X", 2008)),
+    )
+    assert groups_of(directory) == {515, 2001, 2002, 2008}
+
+
+def test_what_is_no_group_of_a_directory_harms_nobody() -> None:
+    odd = (f"CN=odd,{BASE}", {"objectClass": [b"group"], "objectSid": [b"?"], "memberOf": [b"a\nb", b"c\0d"]})
+    none = (f"CN=none,OU=g,{BASE}", {"objectClass": [b"group"]})
+    assert groups_of(collected(odd, none, server("none"), read_by(2003))) == {515}
+
+
+@given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=15))
+def test_a_sid_survives_as_text(parts: list[int]) -> None:
+    text = "-".join(map(str, ("S-1-5", *parts)))
+    assert sid_text(sid_bytes(text)) == text
+
+
+@pytest.mark.parametrize("text", ["", "S-1", "S-1-5-x", "S-1-5-99999999999", "S-1-999999999999999999-1"])
+def test_what_is_no_sid_has_no_binary_form(text: str) -> None:
+    assert sid_bytes(text) == b""
 
 
 def test_the_mapping_of_the_directory_service_counts_for_host_only() -> None:

@@ -187,7 +187,7 @@ def test_second_round_finds_targets_and_successors(small: Shim) -> None:
     classes = [b"top", b"user", b"computer", b"msDS-DelegatedManagedServiceAccount"]
     small.entries[dmsa] = {"objectClass": classes, "sAMAccountName": [b"dmsa$"]}
     directory = source(small).ask(QUESTION)
-    assert directory.held_elsewhere == {spn("MSSQLSvc/db.test.com:1433")}
+    assert directory.held_elsewhere == {spn("MSSQLSvc/db.test.com:1433"): {"test.com"}}
     assert directory.named("dmsa$")[0].kind == "dMSA"
 
 

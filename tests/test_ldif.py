@@ -206,6 +206,69 @@ def test_a_missing_file_does_not_stop_the_others(tmp_path: Path) -> None:
     assert directory.source == f"{tmp_path / 'none.ldf'}, {whole}"
 
 
+def encoded(text: str | bytes) -> str:
+    return base64.b64encode(text if isinstance(text, bytes) else text.encode()).decode()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["isDeleted: TRUE\n", "isDeleted:TRUE\n", ""])
+@pytest.mark.parametrize("in_base64", [True, False])
+def test_deleted_entries_hold_nothing(tmp_path: Path, mark: str, in_base64: bool, end: str) -> None:
+    gone = "CN=g\\0ADEL:1,CN=Deleted Objects,DC=test,DC=com" if not mark else "CN=gone,DC=test,DC=com"
+    line = f"dn:: {encoded(gone)}" if in_base64 else f"dn: {gone}"
+    dead = f"{line}\nsAMAccountName: svc\n{mark}servicePrincipalName: HTTP/contoso.test.com\n"
+    dead += "servicePrincipalName: x/1\n\n"
+    other = "dn: CN=o,DC=test,DC=com\nservicePrincipalName: x/1\n\n"
+    for text in (DOMAIN + dead + SVC + other, dead + SVC + other + DOMAIN, DOMAIN + SVC + other + dead.rstrip() + "\n"):
+        directory = load(tmp_path, text.replace("\n", end))
+        assert spns(directory) == [["HTTP/contoso.test.com", "HTTP/contoso"]]
+        assert directory.duplicates_elsewhere == 0
+        assert directory.problems == ()
+
+
+def test_who_points_to_a_deleted_entry_lives(tmp_path: Path) -> None:
+    link = "msDS-SupersededManagedAccountLink: CN=x\\0ADEL:1,CN=Deleted Objects,DC=test,DC=com\n\n"
+    assert spns(load(tmp_path, DOMAIN + SVC.replace("\n\n", f"\n{link}"))) == [
+        ["HTTP/contoso.test.com", "HTTP/contoso"]
+    ]
+
+
+def reading(rid: int) -> str:
+    """A gMSA that the question concerns and the group with this RID may read."""
+    who = b"\x01\x05\0\0\0\0\0\x05" + b"".join(part.to_bytes(4, "little") for part in (21, 1, 2, 3, rid))
+    ace = b"\0\0" + (8 + len(who)).to_bytes(2, "little") + b"\xff\x01\x0f\0" + who
+    acl = b"\2\0" + (8 + len(ace)).to_bytes(2, "little") + b"\1\0\0\0" + ace
+    descriptor = b"\1\0\4\x80" + bytes(12) + b"\x14\0\0\0" + acl
+    return SVC.replace("\n\n", f"\nmsDS-GroupMSAMembership:: {encoded(descriptor)}\nobjectSid: S-1-5-21-1-2-3-9\n\n")
+
+
+def test_groups_are_found_before_and_after_those_they_concern(tmp_path: Path) -> None:
+    members = "".join(f"member: CN=u{i},DC=test,DC=com\n" for i in range(3000))
+    sid = b"\x01\x05\0\0\0\0\0\x05" + b"".join(part.to_bytes(4, "little") for part in (21, 1, 2, 3, 70))
+    before = f"dn: CN=Farm,DC=test,DC=com\nobjectClass: top\nobjectClass: group\n{members}"
+    before += f"objectSid:: {encoded(sid)}\nmemberOf:: {encoded('CN=Größe,DC=test,DC=com')}\n"
+    before += "memberOf: CN=lo\n ng,DC=test,DC=com\n\n"
+    after = f"\ndn:: {encoded('CN=Größe,DC=test,DC=com')}\nobjectclass: Group\nobjectSid: S-1-5-21-1-2-3-71\n\n"
+    crowd = "".join(f"dn: CN=g{i},DC=test,DC=com\nobjectClass: group\nobjectSid: S-1-5-32-{i}\n\n" for i in range(3000))
+    member = reading(70).replace("\n\n", "\nmemberOf: cn=farm,dc=test,dc=com\n\n")
+    for text in (before + crowd + member + after, after + member + crowd + before):
+        for end in ("\n", "\r\n"):
+            directory = load(tmp_path, (DOMAIN + text).replace("\n", end))
+            assert directory.problems == ()
+            assert directory.group_sids == {
+                "cn=farm,dc=test,dc=com": "S-1-5-21-1-2-3-70",
+                "cn=größe,dc=test,dc=com": "S-1-5-21-1-2-3-71",
+            }
+            (account,) = directory.accounts
+            assert {one.rpartition("-")[2] for one in directory.memberships(account).sids} == {"70", "71", "515"}
+            assert "cn=long,dc=test,dc=com" in directory.memberships(account).open
+
+
+def test_a_deleted_group_is_none(tmp_path: Path) -> None:
+    gone = "dn: CN=g,DC=test,DC=com\nobjectClass: group\nobjectSid: S-1-5-21-1-2-3-70\nisDeleted: TRUE\n\n"
+    assert load(tmp_path, DOMAIN + reading(70) + gone).group_sids == {}
+
+
 def test_setspn_text_and_ldif_make_one_account(tmp_path: Path) -> None:
     text, export = tmp_path / "a.txt", tmp_path / "b.ldf"
     text.write_text("x CN=SVC,DC=test,DC=com:\n\tHTTP/contoso.test.com\n")

@@ -533,3 +533,53 @@ def test_a_step_that_does_not_fit_the_state_is_refused() -> None:
 def test_without_a_directory_there_is_no_plan() -> None:
     found = world(server(site(CUSTOM), pool=r"TEST\svc", creds=True))
     assert found.report.plan.steps == ()
+
+
+# -- what random farms found ---------------------------------------------------------------------------------------
+
+
+def test_the_name_of_another_server_is_never_registered() -> None:
+    """An explicit HTTP/ SPN would hide the HOST/ SPN of the server that the name belongs to."""
+    found = world(
+        server(site("*:80:iis02.test.com"), name="IIS01"),
+        server(name="IIS02"),
+        ad=ad(computer("IIS01"), computer("IIS02")),
+    )
+    assert {step.kind for step in found.report.plan.steps} == {"manual"}
+    assert found.report.plan.alternatives == ()
+
+
+def test_all_names_of_a_farm_move_together() -> None:
+    names = ("HTTP/portal.test.com", "HTTP/portal")
+    nodes = [server(site("*:80:portal.test.com", "*:80:portal"), name=n, pool=r"TEST\svc") for n in ("IIS01", "IIS02")]
+    found = world(
+        *nodes,
+        ad=ad(computer("IIS01", *names), computer("IIS02"), user("svc")),
+        farm=[farm_name("portal.test.com", "IIS01", "IIS02")],
+    )
+    spns = [
+        (step.kind, str(step.spn), str(step.account)) for step in found.report.plan.steps if step.kind != "iis-setting"
+    ]
+    assert sorted(spns) == sorted(
+        [*(("spn-delete", n, r"TEST\IIS01$") for n in names), *(("spn-add", n, r"TEST\svc") for n in names)]
+    )
+    assert found.report.plan.blocked == ()
+
+
+def test_a_wrong_spn_on_the_canonical_name_is_deleted_and_dns_left_alone() -> None:
+    found = world(
+        server(site("*:80:app.test.com")),
+        ad=ad(computer(), user("other", "HTTP/iis01.test.com")),
+        dns="iis01 A 10.0.5.2; app CNAME iis01",
+    )
+    assert recommended(found) == [("spn-delete", "HTTP/iis01.test.com")]
+
+
+def test_an_a_record_leads_where_the_alias_leads() -> None:
+    found = world(
+        server(site("*:80:app.test.com"), pool=r"TEST\svc", creds=True, facts={"addresses": ("10.9.9.9", "10.0.5.2")}),
+        ad=ad(computer(), user("svc", "HTTP/app.test.com")),
+        dns="iis01 A 10.0.5.2; app CNAME iis01",
+    )
+    ((step),) = found.report.plan.steps
+    assert step.command.endswith("/RecordAdd test.com app A 10.0.5.2")

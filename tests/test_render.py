@@ -35,7 +35,7 @@ from agent.model import (
     WindowsAuth,
 )
 from agent.names import AccountName, host_name, spn
-from agent.render import document, markdown, schema, sheet, terminal
+from agent.render import document, markdown, schema, sheet, story, terminal
 
 CONFIG = "samples/IIS05/applicationHost.config"
 COMPUTER = AccountName("TEST", "IIS05$")
@@ -411,8 +411,8 @@ def long_report() -> Report:
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_only_what_must_not_be_broken_is_longer_than_the_width(width: int) -> None:
     value = long_report()
-    story = terminal.story(replace(explanation(), findings=value.findings), width, color=False)
-    for line in (terminal.to_text(value, width, color=False) + story).splitlines():
+    told = story.to_text(replace(explanation(), findings=value.findings), width, color=False)
+    for line in (terminal.to_text(value, width, color=False) + told).splitlines():
         is_command = line.strip().startswith(("setspn ", "%windir%"))
         longest = max(map(len, line.split()), default=0)  # a name, in a column that may begin here or there
         assert len(line) <= width or is_command or longest > width - 34, line
@@ -563,7 +563,7 @@ def test_everything_of_ours_can_be_said_in_cp1252() -> None:
     value = long_report()
     for text in (
         terminal.to_text(value, 80, color=False),
-        terminal.story(explanation(), 80, color=False),
+        story.to_text(explanation(), 80, color=False),
         markdown.to_markdown(value),
         sheet.to_csv(value),
     ):
@@ -583,7 +583,7 @@ def test_an_empty_report_renders() -> None:
 
 
 def test_the_story_groups_clients_that_get_the_same() -> None:
-    text = terminal.story(explanation(), 80, color=False)
+    text = story.to_text(explanation(), 80, color=False)
     assert text.startswith("https://sales/\n")
     assert "\nedge, chrome\n  BROKEN " in text
     assert "\ncurl-mit\n  NTLM " in text

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 from agent.case import Case, finding
 from agent.checks.spns import required_account
-from agent.directory import Account
+from agent.directory import Account, Directory, Memberships
 from agent.identity import superseding
 from agent.model import Finding, Requirement
-from agent.names import AccountName, fold
+from agent.names import AccountName, fold, spn
 from agent.require import ServerView
 
 OLD_PASSWORD = timedelta(days=365)
@@ -95,7 +95,9 @@ def superseded(case: Case) -> Iterator[Finding]:
 
 # -- group managed service accounts --------------------------------------------------------------------------------
 
-_DOMAIN_COMPUTERS = "515"
+_EVERYBODY = frozenset({"S-1-1-0", "S-1-5-11"})
+"""Everyone and Authenticated Users, whose members no group entry lists."""
+_BUILTIN = "S-1-5-32"
 
 
 def managed(case: Case) -> Iterator[Finding]:
@@ -127,17 +129,34 @@ def _not_allowed(server: ServerView, account: Account) -> Finding:
 
 
 def _may_read(case: Case, computer: Account, account: Account) -> bool | None:
-    """None where a reader is a group whose members are not known."""
-    readers = account.password_readers
-    if readers is None or computer.sid is None or case.directory is None:
+    """None where a reader may be a group that the computer stands in and the directory does not show."""
+    readers, directory = account.password_readers, case.directory
+    if readers is None or computer.sid is None or directory is None:
         return None
-    groups = {case.directory.group_sids.get(fold(dn)) for dn in computer.member_of}
-    mine = {computer.sid, f"{computer.sid.rpartition('-')[0]}-{_DOMAIN_COMPUTERS}", *groups}
-    if readers & mine:
+    groups = directory.memberships(computer)
+    if readers & {computer.sid, *groups.sids, *_EVERYBODY}:
         return True
-    known = {a.sid for a in case.directory.accounts} | set(case.directory.group_sids.values())
-    nested = readers & set(case.directory.group_sids.values())
-    return False if readers <= known and not nested else None
+    others = readers - {known.sid for known in directory.accounts}
+    return False if not others or _are_foreign(directory, computer, others, groups) else None
+
+
+def _are_foreign(directory: Directory, computer: Account, readers: frozenset[str], groups: Memberships) -> bool:
+    """Whether none of the readers, groups or unknown, is a group that the computer stands in.
+
+    memberOf shows the groups of an entry's own domain, but a domain controller does not know the domain local groups
+    of another one: where another domain takes part, nothing is proven.
+    """
+    domain = (computer.sid or "").rpartition("-")[0]
+    if not directory.is_complete or not directory.exports("memberOf"):
+        return False
+    if any(sid.rpartition("-")[0] not in {domain, _BUILTIN} for sid in (*readers, *groups.sids)):
+        return False
+    if not readers <= set(directory.group_sids.values()):
+        return not groups.open
+    # a source with other groups of the domain would have these too: what is absent stands in none of them, then
+    home = directory.domain_at(computer.dn)
+    domains = (directory.domain_at(dn) for dn in groups.open if not dn.startswith("S-1-"))
+    return home is not None and home.covered and all(one is not None and one.dn == home.dn for one in domains)
 
 
 # -- encryption types, passwords, delegation -----------------------------------------------------------------------
@@ -203,20 +222,43 @@ def delegation(case: Case) -> Iterator[Finding]:
                 account=name,
                 fix=("Use constrained delegation, or resource-based delegation on the back end.",),
             )
-        broken = [target for target in account.delegates_to or () if not _is_held(case, target)]
-        if broken and directory.is_complete and directory.covers(name.domain):
-            yield finding(
-                "delegation-broken",
-                f"{name} may delegate to {', '.join(broken)}, which no account holds",
-                at=requirement.applications[0],
-                account=name,
-                fix=("Correct msDS-AllowedToDelegateTo, or register the SPN of the back end.",),
-            )
+        yield from _undeliverable(directory, account, requirement)
 
 
-def _is_held(case: Case, target: str) -> bool:
-    from agent.names import spn
+def _undeliverable(directory: Directory, account: Account, requirement: Requirement) -> Iterator[Finding]:
+    """Entries of msDS-AllowedToDelegateTo that lead to nobody, or out of the domain (rules R8.3, R8.6)."""
+    home = directory.domain_at(account.dn)
+    if home is None or not home.covered or not directory.is_complete:
+        return
+    domains = {target: _domains_of_holders(directory, target) for target in account.delegates_to or ()}
+    nowhere = [target for target, held in domains.items() if not held]
+    if nowhere:
+        yield finding(
+            "delegation-broken",
+            f"{account.name} may delegate to {', '.join(nowhere)}, which no account holds",
+            at=requirement.applications[0],
+            account=account.name,
+            fix=("Correct msDS-AllowedToDelegateTo, or register the SPN of the back end.",),
+        )
+    abroad = {target: held for target, held in domains.items() if held and fold(home.dns_name) not in held}
+    if abroad:
+        others = ", ".join(sorted(set().union(*abroad.values())))
+        yield finding(
+            "delegation-broken",
+            f"{account.name} may delegate to {', '.join(abroad)}, which only {others} holds: constrained delegation "
+            f"does not leave the domain {home.dns_name}",
+            at=requirement.applications[0],
+            account=account.name,
+            fix=(
+                "Use resource-based delegation, set on the account of the back end "
+                "(-PrincipalsAllowedToDelegateToAccount), and take the entry out of msDS-AllowedToDelegateTo: "
+                "of both, the KDC looks at this one first.",
+            ),
+        )
 
-    return case.directory is not None and (
-        spn(target) in case.directory.held_elsewhere or bool(case.directory.answers(spn(target)))
-    )
+
+def _domains_of_holders(directory: Directory, target: str) -> frozenset[str]:
+    """The folded DNS names of the domains where somebody answers for an SPN."""
+    kept = (directory.domain_at(account.dn) for account in directory.answers(spn(target)))
+    named = {fold(domain.dns_name) for domain in kept if domain is not None}
+    return directory.held_elsewhere.get(spn(target), frozenset()) | named

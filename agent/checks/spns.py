@@ -30,7 +30,9 @@ def outcomes(case: Case) -> Iterator[Finding]:
     broken = {
         reference
         for judged in case.judged
-        if judged.requirement.outcome in BROKEN and judged.requirement.asked_by
+        if judged.requirement.outcome in BROKEN
+        and judged.requirement.asked_by
+        and judged.requirement.need != "optional"
         for reference in judged.requirement.applications
     }
     for judged in case.judged:

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
 from rich.cells import cell_len
-from rich.console import Console
-from rich.text import Text
 
-from agent.model import (
-    Application,
-    ClientOutcome,
-    Explanation,
-    Finding,
-    Outcome,
-    Report,
-    Requirement,
-    Server,
-    Severity,
-    Status,
-    Step,
-    StepKind,
-)
+from agent.model import Application, Finding, Report, Requirement, Server, Severity, Status
 from agent.names import printable
+from agent.render.findings import SEVERITY_WORDS, write_findings, write_incomplete, write_sentence
+from agent.render.layout import LOOKS, SEVERITY_LOOKS, UNITS, Page, with_commas
 from agent.render.wording import (
     MEANINGS,
     WORDS,
@@ -35,7 +20,6 @@ from agent.render.wording import (
     by_severity,
     counted,
     held_by,
-    listed,
     pieces,
     place_told,
     plural,
@@ -43,23 +27,9 @@ from agent.render.wording import (
     rule_of,
     rule_told,
     servers_of,
-    servers_told,
     settings_told,
-    subject,
     why_not,
 )
-
-_LOOKS: Mapping[Outcome, str] = {
-    "kerberos": "green",
-    "ntlm-fallback": "yellow",
-    "modified": "bold red",
-    "duplicate": "bold red",
-    "impossible": "bold red",
-    "uncertain": "magenta",
-    "unchecked": "cyan",
-}
-_SEVERITY_LOOKS: Mapping[Severity, str] = {"error": "bold red", "warning": "yellow", "info": "cyan"}
-_SEVERITY_WORDS: Mapping[Severity, str] = {"error": "ERROR", "warning": "WARNING", "info": "NOTE"}
 
 _FIRST_SCREEN = 12
 """Most places told before the servers: together with their commands about one screen."""
@@ -67,7 +37,7 @@ _FIRST_SCREEN = 12
 
 def to_text(report: Report, width: int, color: bool) -> str:
     """The whole report: what is broken and how to repair it, then server by server, then what concerns several."""
-    page = _Page(width)
+    page = Page(width)
     overview = Overview(report)
     _summary(page, overview)
     _digest(page, report)
@@ -78,69 +48,9 @@ def to_text(report: Report, width: int, color: bool) -> str:
         _Block(page, overview, server).write()
     if overview.elsewhere:
         page.heading("Across servers", "")
-        _findings(page, overview.elsewhere, None, frozenset())
+        write_findings(page, overview.elsewhere, None, frozenset())
     _legend(page, report)
     return page.text(color)
-
-
-def story(explanation: Explanation, width: int, color: bool) -> str:
-    """One URL: what each kind of client asks for, whom the KDC picks, who decrypts, what happens, what to change."""
-    page = _Page(width)
-    page.line((explanation.url, "bold"))
-    _incomplete(page, explanation)
-    for clients, outcome in _distinct(explanation.outcomes):
-        _told(page, clients, outcome)
-    findings = by_severity(explanation.findings)
-    if findings:
-        page.heading("What to do", "")
-        server = explanation.servers[0] if len(explanation.servers) == 1 else None
-        _findings(page, findings, server, frozenset())
-    return page.text(color)
-
-
-def steps(report: Report, width: int, color: bool) -> str:
-    """The plan: what to do in which order, how to take it back, other ways, and what no step can repair."""
-    page = _Page(width)
-    count = plural(len(report.plan.steps), "step")
-    page.prose(f"{count}; {plural(len(report.plan.blocked), 'finding')} no step can repair", look="bold")
-    _incomplete(page, report)
-    for step in report.plan.steps:
-        _step(page, step)
-    for number, other in enumerate(report.plan.alternatives):
-        page.blank()
-        lead = "Other ways" if number == 0 else ""
-        if lead:
-            page.line((lead, "bold"))
-        page.prose(f"instead of the steps for {other.finding}: {other.why}", 2)
-        for step in other.steps:
-            page.line(" " * 4, (step.command, "cyan"))
-    if report.plan.blocked:
-        page.blank()
-        page.line(("Not repaired by a step", "bold"))
-        for blocked in report.plan.blocked:
-            page.prose(["-", *_UNITS.findall(f"{blocked.finding}: {blocked.why}")], 2)
-    page.blank()
-    page.prose("Nothing was changed. As scripts: --format cmd, powershell, ldif; to hand over: ticket.", look="dim")
-    return page.text(color)
-
-
-def _step(page: _Page, step: Step) -> None:
-    where = "" if step.server is None else f" on {step.server}"
-    page.blank()
-    page.prose(f"{step.order}. {_KINDS[step.kind]}{where}, for {step.finding}", look="bold")
-    page.line(" " * 4, (step.command, "bold cyan"))
-    page.line("    back: ", (step.rollback, "dim"))
-    if step.confirm:
-        page.prose(f"Ask the owner of {step.account} first: no inspected pool uses the account.", 4, look="bold yellow")
-
-
-_KINDS: Mapping[StepKind, str] = {
-    "dns": "Change DNS",
-    "iis-setting": "Change an IIS setting",
-    "spn-delete": "Remove an SPN",
-    "spn-add": "Register an SPN",
-    "manual": "By hand",
-}
 
 
 def wants_color(is_terminal: bool, environment: Mapping[str, str]) -> bool:
@@ -148,94 +58,10 @@ def wants_color(is_terminal: bool, environment: Mapping[str, str]) -> bool:
     return is_terminal and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
 
 
-# -- lines ---------------------------------------------------------------------------------------------------------
-
-_UNITS = re.compile(r"`[^`]*`\S*|\S+")
-
-_Part = str | tuple[str, str]
-"""A text, or a text with its look."""
-
-
-class _Page:
-    """Lines in the making. Every text passes `printable` here, so nothing can drive the terminal."""
-
-    def __init__(self, width: int) -> None:
-        self.width = max(width, 20)
-        self.lines: list[Text] = []
-
-    def line(self, *parts: _Part) -> None:
-        """One line, however long it gets."""
-        found = Text()
-        for part in parts:
-            text, look = (part, "") if isinstance(part, str) else part
-            found.append(printable(text), look)
-        found.rstrip()
-        self.lines.append(found)
-
-    def blank(self) -> None:
-        """An empty line, never two."""
-        if self.lines and self.lines[-1].plain:
-            self.lines.append(Text())
-
-    def prose(self, text: str | Sequence[str], indent: int = 0, *, first: _Part = "", look: str = "") -> None:
-        """Words filled up to the width; `first` stands in the indent of the first line. No word is ever broken.
-
-        What begins with a bullet hangs by it.
-        """
-        units = list(map(printable, _UNITS.findall(text) if isinstance(text, str) else text))
-        hang = indent + 2 if units and units[0] in {"-", "*"} else indent
-        lead, at, taken = first, indent, ""
-        for unit in units:
-            if taken and at + cell_len(taken) + 1 + cell_len(unit) > self.width:
-                self._prose_line(lead, at, taken, look)
-                lead, at, taken = "", hang, ""
-            taken = f"{taken} {unit}" if taken else unit
-        self._prose_line(lead, at, taken, look)
-
-    def _prose_line(self, lead: _Part, indent: int, text: str, look: str) -> None:
-        shown, lead_look = (lead, "") if isinstance(lead, str) else lead
-        self.line((shown.ljust(indent), lead_look), (text, look))
-
-    def heading(self, title: str, rest: str) -> None:
-        """A line across the page that starts a part."""
-        self.blank()
-        used = cell_len(printable(title + rest)) + 4
-        self.line("== ", (title, "bold"), f"{rest} ", "=" * max(min(self.width, 120) - used, 2))
-
-    def fits(self, cells: int) -> bool:
-        """Whether so many cells stand on one line."""
-        return cells <= self.width
-
-    def text(self, color: bool) -> str:
-        """The finished page."""
-        while self.lines and not self.lines[-1].plain:
-            self.lines.pop()
-        if not color:
-            return "".join(f"{line.plain}\n" for line in self.lines)
-        out = io.StringIO()
-        console = Console(
-            file=out,
-            width=self.width,
-            force_terminal=True,
-            color_system="standard",
-            legacy_windows=False,
-            highlight=False,
-            no_color=False,
-        )
-        for line in self.lines:
-            console.print(line, soft_wrap=True)
-        return out.getvalue()
-
-
-def _listed(units: Sequence[str]) -> list[str]:
-    """Units with commas between them, none of which is broken."""
-    return [f"{unit}," for unit in units[:-1]] + list(units[-1:])
-
-
 # -- the first screen ----------------------------------------------------------------------------------------------
 
 
-def _summary(page: _Page, overview: Overview) -> None:
+def _summary(page: Page, overview: Overview) -> None:
     report = overview.report
     parts = (
         plural(len(report.servers), "server"),
@@ -245,23 +71,12 @@ def _summary(page: _Page, overview: Overview) -> None:
     found = [f for f in report.findings if f.accepted is None]
     worst = min(found, key=lambda finding: ("error", "warning", "info").index(finding.severity), default=None)
     clean = "bold green" if report.complete and not overview.nobody_looked else "bold"
-    look = clean if worst is None else _SEVERITY_LOOKS[worst.severity]
+    look = clean if worst is None else SEVERITY_LOOKS[worst.severity]
     page.prose(f"{', '.join(parts)}: {counted(report)}", look=look)
-    _incomplete(page, report)
+    write_incomplete(page, report)
 
 
-def _incomplete(page: _Page, report: Report) -> None:
-    if report.complete:
-        return
-    wrong = [f"{server.name} {server.status}" for server in report.servers if server.status != "ok"]
-    told = f" ({', '.join(wrong)})" if wrong else ""
-    page.prose(
-        f"INCOMPLETE: not everything could be read{told}. What is not shown is not known to be right.",
-        look="bold red",
-    )
-
-
-def _digest(page: _Page, report: Report) -> None:
+def _digest(page: Page, report: Report) -> None:
     """The most severe findings with their commands, before anything else is said."""
     open_ones = [finding for finding in by_severity(report.findings) if finding.accepted is None]
     severity: Severity = "error" if any(f.severity == "error" for f in open_ones) else "warning"
@@ -269,7 +84,7 @@ def _digest(page: _Page, report: Report) -> None:
     if not groups:
         return
     page.blank()
-    page.line((f"{_SEVERITY_WORDS[severity]}S, and what to do", _SEVERITY_LOOKS[severity]))
+    page.line((f"{SEVERITY_WORDS[severity]}S, and what to do", SEVERITY_LOOKS[severity]))
     for findings in groups[:_FIRST_SCREEN]:
         _digested(page, findings)
     if len(groups) > _FIRST_SCREEN:
@@ -284,14 +99,14 @@ def _alike(findings: Iterable[Finding]) -> Iterator[list[Finding]]:
     yield from found.values()
 
 
-def _digested(page: _Page, findings: list[Finding]) -> None:
+def _digested(page: Page, findings: list[Finding]) -> None:
     first = findings[0]
     spns = dict.fromkeys(str(finding.spn) for finding in findings if finding.spn is not None)
     where = ", ".join(part for part in (*servers_of(first), first.site) if part) or "everywhere"
-    page.prose(_listed([where]) if not spns else [f"{where}:", *_listed(list(spns))], 2, look="bold")
+    page.prose(with_commas([where]) if not spns else [f"{where}:", *with_commas(list(spns))], 2, look="bold")
     page.prose(f"{first.id}: {_effect(first)}", 4)
     for sentence in _first_way(findings):
-        _sentence(page, sentence, 4)
+        write_sentence(page, sentence, 4)
 
 
 def _effect(finding: Finding) -> str:
@@ -322,7 +137,7 @@ class _Group(NamedTuple):
 class _Block:
     """Everything about one server."""
 
-    def __init__(self, page: _Page, overview: Overview, server: Server) -> None:
+    def __init__(self, page: Page, overview: Overview, server: Server) -> None:
         self.page = page
         self.overview = overview
         self.server = server
@@ -341,7 +156,7 @@ class _Block:
         if findings:
             self.page.blank()
             self.page.line((f"Findings of {self.server.name}", "bold"))
-            _findings(self.page, findings, self.server, frozenset(self.said))
+            write_findings(self.page, findings, self.server, frozenset(self.said))
 
     def _heading(self) -> None:
         server = self.server
@@ -351,7 +166,7 @@ class _Block:
         self.page.prose(_STATUS[server.status], 8, first="status", look="" if server.status == "ok" else "bold red")
         for problem in server.problems:
             where = at_line(problem.file, problem.line, server)
-            units = [*([f"{where}:"] if where else []), *_UNITS.findall(problem.message), f"({problem.id})"]
+            units = [*([f"{where}:"] if where else []), *UNITS.findall(problem.message), f"({problem.id})"]
             self.page.prose(units, 8, first="note" if server.status == "ok" else "problem")
 
     def _groups(self, applications: list[Application]) -> Iterator[_Group]:
@@ -386,7 +201,7 @@ class _Block:
         self._why(group)
         for application in group.applications:
             for place in application.places:
-                units = [f"{place.path}:", *_UNITS.findall(place_told(place, self.server))]
+                units = [f"{place.path}:", *UNITS.findall(place_told(place, self.server))]
                 self.page.prose(units, 9, first="  below")
         self._do(group)
 
@@ -408,19 +223,19 @@ class _Block:
             others = [r for r in group.requirements if r.need == need]
             if others:
                 units = [f"{r.spn} ({WORDS[r.outcome]})" for r in others]
-                self.page.prose(_listed(units), 13, first=(label, "dim"), look="dim")
+                self.page.prose(with_commas(units), 13, first=(label, "dim"), look="dim")
 
     def _tabled(self, requirement: Requirement, widths: Sequence[int]) -> None:
         word, *rest = _row(requirement)
-        look = _LOOKS[requirement.outcome]
+        look = LOOKS[requirement.outcome]
         self.page.line("  ", (word.ljust(widths[0]), look), "  ", _padded(rest, widths[1:]))
 
     def _stacked(self, requirement: Requirement) -> None:
         word, need, spn, account, holders = _row(requirement)
-        self.page.line("  ", (word.ljust(max(len(word), 9)), _LOOKS[requirement.outcome]), f"  {spn}")
+        self.page.line("  ", (word.ljust(max(len(word), 9)), LOOKS[requirement.outcome]), f"  {spn}")
         self.page.line(f"{'':13}{need}: must be on {account}")
         if holders:
-            self.page.prose(_listed(holders.split(", ")), 19, first=f"{'':13}is on")
+            self.page.prose(with_commas(holders.split(", ")), 19, first=f"{'':13}is on")
 
     def _why(self, group: _Group) -> None:
         first = group.applications[0]
@@ -443,7 +258,7 @@ class _Block:
         for finding_id, findings in _by_id(found).items():
             self.page.prose(f"about {finding_id}:", 9, first=(label, "bold"), look="dim")
             for sentence in _once(findings):
-                _sentence(self.page, sentence, 9)
+                write_sentence(self.page, sentence, 9)
                 self.said.add(sentence)
             label = ""
         if not found:
@@ -453,7 +268,7 @@ class _Block:
         """Where nobody looked who holds the SPNs: how to look, and what must be there."""
         unchecked = [r for r in group.requirements if r.outcome == "unchecked" and _is_shown(r)]
         for number, sentence in enumerate(dict.fromkeys(s for r in unchecked for s in r.advice)):
-            _sentence(self.page, sentence, 9, first="" if number else ("  do", "bold"))
+            write_sentence(self.page, sentence, 9, first="" if number else ("  do", "bold"))
 
     def _silent(self, applications: list[Application]) -> None:
         """The applications that never ask for a ticket, with the reason, a line for those of one site."""
@@ -465,11 +280,11 @@ class _Block:
         for (site, reason), same in groupby(reasons, key=lambda found: found[:2]):
             rows = [application for _, _, application in same]
             paths = ", ".join(application.path for application in rows)
-            self.page.prose([*_UNITS.findall(f"{site}  {paths}:"), *_UNITS.findall(reason)], 4, first="  - ")
+            self.page.prose([*UNITS.findall(f"{site}  {paths}:"), *UNITS.findall(reason)], 4, first="  - ")
             for application in rows:
                 for place in application.places:
                     told = place_told(place, self.server)
-                    self.page.prose([f"{place.path}:", *_UNITS.findall(told)], 10, first="    below")
+                    self.page.prose([f"{place.path}:", *UNITS.findall(told)], 10, first="    below")
 
 
 _STATUS: Mapping[Status, str] = {
@@ -521,58 +336,10 @@ def _once(findings: Iterable[Finding]) -> list[str]:
     return list(reversed(dict.fromkeys(reversed(sentences))))
 
 
-# -- findings ------------------------------------------------------------------------------------------------------
+# -- the legend -----------------------------------------------------------------------------------------------------
 
 
-def _sentence(page: _Page, sentence: str, indent: int, first: _Part = "") -> None:
-    """A sentence of a fix; a command in it gets a line of its own, behind everything that is said about it."""
-    parts = pieces(sentence)
-    commands = [piece.text for piece in parts if piece.command]
-    words = " ".join(piece.text for piece in parts if not piece.command)
-    if commands:
-        words = words.replace(": (", " (").replace(".)", ")").rstrip(".:") + ":" if words else "Run:"
-    page.prose(["-", *_UNITS.findall(words)], indent, first=first)
-    for command in commands:
-        page.line(" " * (indent + 2), (command, "bold cyan"))
-
-
-def _findings(page: _Page, findings: Iterable[Finding], server: Server | None, said: frozenset[str]) -> None:
-    """Findings by severity, those with one remedy together; `said`: sentences that stand above already."""
-    groups: dict[object, list[Finding]] = {}
-    for finding in findings:
-        remedy = "above" if finding.fix and said.issuperset(finding.fix) else finding.fix
-        groups.setdefault((finding.severity, finding.id, remedy, finding.accepted), []).append(finding)
-    for same in groups.values():
-        _finding_group(page, same, server, said)
-
-
-def _finding_group(page: _Page, findings: list[Finding], server: Server | None, said: frozenset[str]) -> None:
-    first = findings[0]
-    accepted = first.accepted is not None
-    word, look = ("ACCEPTED", "dim") if accepted else (_SEVERITY_WORDS[first.severity], _SEVERITY_LOOKS[first.severity])
-    about = (place for finding in findings for place in (subject(finding) or servers_told(finding, server),))
-    places = ", ".join(dict.fromkeys(filter(None, about)))
-    page.prose([first.id, *([f"({places})"] if places else [])], 11, first=(f"  {word}", look), look="bold")
-    for finding in findings:
-        page.prose(["*", *_UNITS.findall(finding.message)] if len(findings) > 1 else finding.message, 11)
-        _evidence(page, finding, server)
-    if accepted:
-        page.prose(f"{first.accepted}", 11, first=("  because", "dim"))
-    elif first.fix and said.issuperset(first.fix):
-        page.prose("as said above", 11, first=("  do", "bold"), look="dim")
-    else:
-        for number, sentence in enumerate(first.fix):
-            _sentence(page, sentence, 11, first="" if number else ("  do", "bold"))
-
-
-def _evidence(page: _Page, finding: Finding, server: Server | None) -> None:
-    for number, line in enumerate(finding.evidence):
-        where = at_line(line.file, line.line, server)
-        units = [*([where] if where else []), *_UNITS.findall(line.text)]
-        page.prose(units, 11, first="" if number else ("  see", "dim"), look="dim")
-
-
-def _legend(page: _Page, report: Report) -> None:
+def _legend(page: Page, report: Report) -> None:
     used = {requirement.outcome for requirement in report.requirements}
     words = [(WORDS[outcome], meaning) for outcome, meaning in MEANINGS.items() if outcome in used]
     page.blank()
@@ -582,43 +349,3 @@ def _legend(page: _Page, report: Report) -> None:
         page.prose("a HOST/ SPN serves, no HTTP/ SPN is needed", 12, first=("covered", "dim"), look="dim")
     if report.findings or words:
         page.prose("`iis-spn rules ID` explains a rule or a finding.", look="dim")
-
-
-# -- explain -------------------------------------------------------------------------------------------------------
-
-
-def _distinct(outcomes: Iterable[ClientOutcome]) -> Iterator[tuple[list[str], ClientOutcome]]:
-    """Outcomes that differ in the client's name only, once, with all those names."""
-    found: dict[object, tuple[list[str], ClientOutcome]] = {}
-    for outcome in outcomes:
-        steps = tuple(_of_any(step, outcome.client) for step in outcome.because)
-        key = (outcome.spn, outcome.holders, outcome.answers, outcome.decrypts_as, outcome.outcome, steps)
-        found.setdefault(key, ([], outcome))[0].append(outcome.client)
-    yield from found.values()
-
-
-def _of_any(step: str, client: str) -> str:
-    """A step that names its client, said of any."""
-    return f"The client {step.removeprefix(f'{client} ')}" if step.startswith(f"{client} ") else step
-
-
-def _told(page: _Page, clients: list[str], outcome: ClientOutcome) -> None:
-    page.blank()
-    page.prose(", ".join(clients), 0, look="bold")
-    ends = outcome.because[-1] if outcome.because else MEANINGS[outcome.outcome]
-    page.prose(ends, 14, first=(f"  {WORDS[outcome.outcome]}", _LOOKS[outcome.outcome]))
-    for label, value in _facts(outcome):
-        page.prose(_listed(value.split(", ")), 14, first=f"  {label}")
-    page.blank()
-    for number, step in enumerate(outcome.because[:-1], 1):
-        page.prose(_of_any(step, outcome.client), 6, first=f"  {number}.".ljust(6))
-
-
-def _facts(outcome: ClientOutcome) -> Iterator[tuple[str, str]]:
-    yield "asks for", "no ticket" if outcome.spn is None else str(outcome.spn)
-    if outcome.spn is not None:
-        held = "not looked up" if outcome.holders is None else listed(outcome.holders) or "nobody"
-        yield "held by", held
-        if outcome.answers is not None and outcome.answers != outcome.holders:
-            yield "answers", f"{listed(outcome.answers)} (HOST/)" if outcome.answers else "nobody"
-    yield "decrypts", "nobody that can be named" if outcome.decrypts_as is None else str(outcome.decrypts_as)

@@ -6,10 +6,12 @@ that answer the question are kept, of all others only eight bytes per service pr
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
@@ -30,7 +32,7 @@ ATTRIBUTES = frozenset(
         *("msds-supersededserviceaccountstate", "msds-supersededaccountstate"),
         *("msds-supersededmanagedserviceaccountlink", "msds-supersededmanagedaccountlink"),
         *("msds-allowedtodelegateto", "msds-allowedtoactonbehalfofotheridentity"),
-        *("ncname", "netbiosname", "spnmappings", "dsheuristics"),
+        *("ncname", "netbiosname", "spnmappings", "dsheuristics", "primarygroupid", "isdeleted"),
     }
 )
 """The folded names of the attributes that are read; a source need not decode any other."""
@@ -77,6 +79,17 @@ def domain_dn_of(dn: str) -> str:
     return ",".join(part for part in parts if fold(part).startswith("dc="))
 
 
+_DELETED_OBJECTS = "cn=deleted objects,"
+
+
+def is_deleted(dn: str) -> bool:
+    """Whether a distinguished name is that of a deleted object (MS-ADTS 3.1.1.5.5); `isDeleted` says the same.
+
+    What is deleted may keep its SPNs, and no KDC answers for it (rule R4.11).
+    """
+    return _DELETED_OBJECTS in (key := fold(dn)) and not key.startswith(_DELETED_OBJECTS)
+
+
 # -- values --------------------------------------------------------------------------------------------------------
 
 _FILETIME_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
@@ -93,6 +106,19 @@ def sid_text(value: bytes) -> str:
     authority = int.from_bytes(value[2:8], "big")
     parts = (int.from_bytes(value[at : at + 4], "little") for at in range(8, len(value), 4))
     return "-".join(map(str, ("S-1", authority, *parts)))
+
+
+def sid_bytes(text: str) -> bytes:
+    """The binary form of `S-1-5-...`, empty where the text is none."""
+    parts = text.split("-")[2:]
+    if not 1 <= len(parts) <= 16 or not all(part.isdecimal() for part in parts):
+        return b""
+    authority, *rest = map(int, parts)
+    try:
+        head = bytes([1, len(rest)]) + authority.to_bytes(6, "big")
+        return head + b"".join(part.to_bytes(4, "little") for part in rest)
+    except OverflowError:
+        return b""
 
 
 def file_time(value: bytes) -> datetime | None:
@@ -198,6 +224,7 @@ class Entry:
         return None
 
 
+_TRUE = b"TRUE"
 _NAMING = frozenset({"samaccountname", "serviceprincipalname", "userprincipalname"})
 
 
@@ -232,6 +259,7 @@ def account_of(entry: Entry) -> Account | None:
         delegates_to=targets or None,
         resource_delegation=("msds-allowedtoactonbehalfofotheridentity" in entry.values) or None,
         member_of=entry.texts("memberof"),
+        primary_group=entry.number("primarygroupid"),
     )
 
 
@@ -313,11 +341,16 @@ class Census:
         self._names = array("q")
         self._owners = array("q")
         self._ends = array("q")
+        self._domains = array("l")
+        self._domain_numbers: dict[bytes, int] = {b"": 0}
 
     def count(self, owners: Sequence[bytes], counts: Sequence[int], names: Sequence[bytes]) -> None:
         """Take down that the first owner holds the first `counts[0]` names, and so on; an owner may come again."""
         self._ends.extend(accumulate(counts, initial=len(self._names)))
         self._owners.extend(map(hash, (b"", *owners)))
+        number_of = self._domain_numbers
+        self._domains.append(0)
+        self._domains.extend([number_of.setdefault(_domain_part(owner), len(number_of)) for owner in owners])
         self._names.extend(map(hash, names))
 
     def shared(self, apart_from: Iterable[Spn]) -> int:
@@ -339,11 +372,90 @@ class Census:
                 (repeated if name in seen else seen).add(name)
         return repeated
 
-    def held(self, names: Iterable[Spn]) -> frozenset[Spn]:
-        """Those of the names that some account holds."""
+    def held(self, names: Iterable[Spn]) -> dict[Spn, frozenset[str]]:
+        """Those of the names that some account holds, with the folded DNS names of the domains of these accounts."""
         by_hash: dict[int, Spn] = {hash(_hashable(name.key)): name for name in names}
         found = set(by_hash).intersection(self._names) if by_hash else set()
-        return frozenset(by_hash[value] for value in found)
+        numbers: dict[int, set[int]] = {value: set() for value in found}
+        for place, value in enumerate(self._names if found else ()):
+            if value in numbers:
+                numbers[value].add(self._domains[bisect_right(self._ends, place)])
+        parts = list(self._domain_numbers)
+        return {by_hash[value]: frozenset(_dns_name(parts[number]) for number in numbers[value]) for value in found}
+
+
+def _domain_part(owner: bytes) -> bytes:
+    r"""`,dc=test,dc=com` of a folded distinguished name; one with `\,` inside a value is taken apart."""
+    if b"\\," in owner:
+        return b"," + domain_dn_of(owner.decode("utf-8", "replace")).encode("utf-8", "replace")
+    return owner[owner.find(b",dc=") :]
+
+
+def _dns_name(domain: bytes) -> str:
+    return dns_name_of(domain.decode("utf-8", "replace"))
+
+
+# -- all groups ----------------------------------------------------------------------------------------------------
+
+DEEPEST_NESTING = 64
+"""Groups within groups are followed this far; a Windows token holds 1,024 groups at most."""
+
+GroupValues = tuple[bytes, bytes, Sequence[bytes]]
+"""A group's folded DN, its objectSid and the values of its memberOf."""
+
+
+class Groups:
+    """Every group of the source as a line of text, some 150 bytes each: which ones matter shows at the end.
+
+    Nobody asks about a group by name: it matters when a kept computer stands in it, or when it may read the password
+    of a kept gMSA, and either may come before or after it.
+    """
+
+    def __init__(self) -> None:
+        self._blocks: list[bytes] = []
+
+    def add(self, groups: Iterable[GroupValues]) -> None:
+        lines = (b"\0".join((dn, _printed_sid(sid), *member_of)) for dn, sid, member_of in groups)
+        text = b"\n".join(line for line in lines if b"\n" not in line)  # no name has one: RFC 4514 escapes it
+        if text:
+            self._blocks.append(text)
+
+    def around(self, accounts: Sequence[Account]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+        """SIDs, and memberOf, by folded DN: of all groups these accounts stand in, and of those that read passwords.
+
+        A group that two sources describe stands in all groups that either of them names.
+        """
+        sids: dict[str, str] = {}
+        parents: dict[str, tuple[str, ...]] = {}
+        readers = {sid for account in accounts for sid in account.password_readers or ()}
+        if not readers:
+            return sids, parents
+        readers |= {account.primary_group_sid for account in accounts if account.primary_group_sid is not None}
+        wanted_sids = {form for sid in readers for form in (sid.encode(), _printed_sid(sid_bytes(sid)))}
+        wanted = {_hashable(fold(dn)) for account in accounts for dn in account.member_of}
+        for _ in range(DEEPEST_NESTING):
+            before = len(sids), len(wanted)
+            for dn, sid, *member_of in self._with(wanted, wanted_sids):
+                key = dn.decode("utf-8", "replace")
+                texts = tuple(parent.decode("utf-8", "replace") for parent in member_of)
+                with contextlib.suppress(ValueError):
+                    sids[key] = sid_text(sid if sid.startswith(b"S") else base64.b64decode(sid))
+                    parents[key] = tuple(dict.fromkeys((*parents.get(key, ()), *texts)))
+                    wanted.update(_hashable(fold(text)) for text in texts)
+            if before == (len(sids), len(wanted)):
+                break
+        return sids, parents
+
+    def _with(self, names: set[bytes], sids: set[bytes]) -> Iterator[list[bytes]]:
+        for line in (line for block in self._blocks for line in block.split(b"\n")):
+            dn, sid, *_ = line.split(b"\0", 2)
+            if dn in names or sid in sids:
+                yield line.split(b"\0")
+
+
+def _printed_sid(value: bytes) -> bytes:
+    """As LDIF has it: the text, or the base64 of the binary form, which never begins with an `S`."""
+    return value.upper() if value[:4].upper() == b"S-1-" else base64.b64encode(value)
 
 
 # -- collecting ----------------------------------------------------------------------------------------------------
@@ -373,6 +485,7 @@ class Collector:
         self._netbios_names = {**(netbios_names or {}), **question.netbios_domains}
         self._concern = Concern(question)
         self._census = Census()
+        self._groups = Groups()
         self._forest = _Forest()
         self._accounts: dict[str, Account] = {}
         self._dn_of_sid: dict[str, str] = {}
@@ -414,12 +527,21 @@ class Collector:
         """Accounts that need not concern the question: their folded DNs, how many SPNs each holds, and these SPNs."""
         self._census.count(owners, counts, names)
 
+    def passing_groups(self, groups: Iterable[GroupValues]) -> None:
+        """Groups that may turn out to matter; what `add` takes down once more does no harm."""
+        self._groups.add(groups)
+
     def add(self, dn: str, attributes: Attributes) -> None:
-        """Judge one entry; attribute names in any case, options such as `;range=0-1499` are dropped."""
+        """Judge one entry; attribute names in any case, options such as `;range=0-1499` are dropped.
+
+        A deleted one answers for nothing and is passed over.
+        """
         values: dict[str, Sequence[bytes]] = {}
         for name, found in attributes.items():
             key = fold(name.partition(";")[0])
             values[key] = [*values.get(key, ()), *found]
+        if is_deleted(dn) or _TRUE in map(bytes.upper, values.get("isdeleted", ())):
+            return
         self.saw(values)
         entry = Entry(dn, values, self.note)
         account = account_of(entry)
@@ -431,6 +553,8 @@ class Collector:
     def add_account(self, account: Account) -> None:
         """Count what the account holds and keep it if it concerns the question; `name.domain` is a DNS name."""
         key = fold(account.dn)
+        if is_deleted(account.dn):
+            return
         self._census.count([_hashable(key)], [len(account.spns)], [_hashable(name.key) for name in account.spns])
         key = self._dn_of_sid.get(account.sid or "", key)
         known = self._accounts.get(key)
@@ -444,6 +568,9 @@ class Collector:
         classes = entry.classes()
         if "domaindns" in classes:
             self._read_domain(entry)
+        if "group" in classes:
+            sid = next(iter(entry.values.get("objectsid", ())), b"")
+            self._groups.add([(_hashable(fold(entry.dn)), sid, entry.values.get("memberof", ()))])
         if "ncname" in entry.values:
             self._read_cross_reference(entry)
         if fold(entry.dn).startswith("cn=directory service,"):
@@ -478,6 +605,7 @@ class Collector:
         self.next_source()
         # one order, whatever the source gave first: reports of the same directory must not differ
         accounts = tuple(self._settled(self._accounts[key]) for key in sorted(self._accounts))
+        group_sids, group_member_of = self._groups.around(accounts)
         return Directory(
             source=source,
             accounts=accounts,
@@ -488,6 +616,8 @@ class Collector:
             aes_since=self._forest.aes_since,
             duplicates_elsewhere=self._census.shared(apart_from=self.question.spns),
             held_elsewhere=self._held_targets(accounts),
+            group_sids=group_sids,
+            group_member_of=group_member_of,
             problems=self._told_problems(),
         )
 
@@ -521,11 +651,12 @@ class Collector:
             if key
         )
 
-    def _held_targets(self, accounts: Iterable[Account]) -> frozenset[Spn]:
+    def _held_targets(self, accounts: Iterable[Account]) -> dict[Spn, frozenset[str]]:
         targets = {spn(text) for account in accounts for text in account.delegates_to or ()}
         by_host = {t: t.with_service("HOST") for t in targets if t.service in self._forest.mapped_to_host}
         held = self._census.held(targets | set(by_host.values()))
-        return frozenset(t for t in targets if t in held or by_host.get(t) in held)
+        answered = {t: held.get(t) or held.get(by_host.get(t, t)) for t in sorted(targets, key=lambda t: t.key)}
+        return {target: domains for target, domains in answered.items() if domains}
 
     def _told_problems(self) -> tuple[Problem, ...]:
         if not self._unspoken:
@@ -535,18 +666,21 @@ class Collector:
 
 
 def joined(one: Account, other: Account) -> Account:
-    """One account as two sources show it: the SPNs of both, for the rest what either of them knows.
+    """One account as two sources show it: the SPNs and groups of both, for the rest what either of them knows.
 
     A source that knows the class knows the sAMAccountName too, so its name is the better one.
     """
     better, worse = (other, one) if one.kind == "unknown" else (one, other)
     spns = tuple(dict.fromkeys((*one.spns, *other.spns)))
+    member_of = tuple(dict.fromkeys((*one.member_of, *other.member_of)))  # a catalog knows the universal groups only
     missing = {
         name: getattr(worse, name)
         for name in _FILLED_FROM_EITHER
         if getattr(better, name) is None or getattr(better, name) == ()
     }
-    return replace(better, spns=spns, **missing)
+    return replace(better, spns=spns, member_of=member_of, **missing)
 
 
-_FILLED_FROM_EITHER = tuple(f.name for f in fields(Account) if f.name not in {"name", "dn", "kind", "spns"})
+_FILLED_FROM_EITHER = tuple(
+    f.name for f in fields(Account) if f.name not in {"name", "dn", "kind", "spns", "member_of"}
+)

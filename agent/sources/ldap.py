@@ -13,10 +13,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from agent.directory import Directory, Question
+from agent.directory import DOMAIN_COMPUTERS, DOMAIN_CONTROLLERS, Directory, Question
 from agent.errors import UsageError
-from agent.names import Spn, fold, host_fault, host_name, printable, spn
-from agent.sources.entries import ATTRIBUTES, Collector, dns_name_of, domain_dn_of
+from agent.names import fold, host_fault, host_name, printable, spn
+from agent.sources.entries import (
+    ATTRIBUTES,
+    DEEPEST_NESTING,
+    Collector,
+    allowed_sids,
+    dns_name_of,
+    domain_dn_of,
+    sid_bytes,
+)
 from agent.sources.ldap_connection import BASE, ONE_LEVEL, SUBTREE, Deadline, LdapConnection, LdapError, Server
 from agent.sources.ldap_locate import PORTS, Locate, Located, Target, current_domain, parse_target, srv_records
 from agent.sources.ldap_logon import Logon, bind
@@ -135,6 +143,11 @@ def _first_texts(attributes: Mapping[str, Sequence[bytes]]) -> dict[str, str]:
     return {fold(name): found[0].decode("utf-8", "replace") for name, found in attributes.items() if found}
 
 
+def _numbers(values: Iterable[bytes]) -> list[int]:
+    """Relative identifiers; what is none is left out."""
+    return [int(value) for value in values if value.isdigit() and len(value) < 10]
+
+
 _NUMBER = re.compile(r"-?[0-9]{1,10}\Z")
 _WANTED = sorted(ATTRIBUTES)
 _PARTITIONS = ("nCName", "nETBIOSName", "dnsRoot", "systemFlags", "objectClass")
@@ -168,8 +181,10 @@ class _Conversation:
         self._collector = Collector(question, source.netbios_names)
         self._domains: dict[str, str] = {}
         self._seen: dict[str, str] = {}
-        self._targets: dict[Spn, None] = {}
-        self._successors: dict[str, None] = {}
+        self._follow: dict[tuple[str, str | bytes], None] = {}
+        self._groups: dict[tuple[str, str | bytes], None] = {}
+        self._knows_readers = False
+        self._asked: set[tuple[str, str, str | bytes]] = set()
         self._domain_sids: dict[str, bytes] = {}
 
     def directory(self) -> Directory:
@@ -314,12 +329,33 @@ class _Conversation:
                 self._collector.incomplete(str(error))
 
     def _remember(self, values: Mapping[str, Sequence[bytes]]) -> None:
-        """What a second round has to ask about."""
+        """What a second round has to ask about: in whatever order answers come, each base is asked once about each."""
         for target in values.get("msds-allowedtodelegateto", ()):
-            self._targets.setdefault(spn(target.decode("utf-8", "replace")))
+            held = spn(target.decode("utf-8", "replace"))
+            for form in (held, held.with_service("HOST")):
+                self._follow["servicePrincipalName", fold(form.text)] = None
         for name in ("msds-supersededmanagedserviceaccountlink", "msds-supersededmanagedaccountlink"):
             for successor in values.get(name, ()):
-                self._successors.setdefault(successor.decode("utf-8", "replace"))
+                self._follow["distinguishedName", successor.decode("utf-8", "replace")] = None
+        self._remember_groups(values)
+
+    def _remember_groups(self, values: Mapping[str, Sequence[bytes]]) -> None:
+        """The groups that the computers asked about stand in, and whoever may read a managed account's password."""
+        classes = {fold(value.decode("utf-8", "replace")) for value in values.get("objectclass", ())}
+        name = b"".join(values.get("samaccountname", ())).decode("utf-8", "replace")
+        is_asked = "computer" in classes and fold(name) in self._question.account_names
+        if is_asked or "group" in classes:
+            for group in values.get("memberof", ()):
+                self._groups["distinguishedName", group.decode("utf-8", "replace")] = None
+        if is_asked:
+            self._collector.saw({"memberof"})  # asked for: one in no group but its primary one has no value
+            rids = (DOMAIN_COMPUTERS, DOMAIN_CONTROLLERS, *_numbers(values.get("primarygroupid", ())))
+            for sid in values.get("objectsid", ()):
+                self._groups.update({("objectSid", sid[:-4] + rid.to_bytes(4, "little")): None for rid in rids})
+        self._knows_readers |= "msds-groupmsamembership" in values
+        for descriptor in values.get("msds-groupmsamembership", ()):
+            with contextlib.suppress(ValueError, IndexError):
+                self._groups.update({("objectSid", sid_bytes(reader)): None for reader in allowed_sids(descriptor)})
 
     def _root(self, connection: LdapConnection, expected: str | None = None) -> _Root:
         """rootDSE (RFC 4512 5.1); `expected` is the folded DN of the domain whose controller it must be."""
@@ -394,6 +430,7 @@ class _Conversation:
                 if is_home:
                     self._read_settings(connection, here)
                 self._read_batches(connection, here.default, _batches(found))
+                self._second_round(connection, here.default)
         except LdapError as error:
             name = printable(dns_name_of(self._domains[key]))
             self._collector.note(f"of the accounts of {name} only what the global catalog holds is known: {error}")
@@ -407,10 +444,20 @@ class _Conversation:
         yield from self._located(f"_ldap._tcp.dc._msdcs.{domain}")
 
     def _second_round(self, connection: LdapConnection, base: str) -> None:
-        """Who holds the names that delegation points to, and the accounts that supersede others."""
-        names = [form.text for target in self._targets for form in (target, target.with_service("HOST"))]
-        parts = [_equal("servicePrincipalName", name) for name in dict.fromkeys(names)]
-        successors = [_equal("distinguishedName", dn) for dn in self._successors]
-        self._targets, self._successors = {}, {}
-        self._read_batches(connection, base, _batches(parts))
-        self._read_batches(connection, base, _batches(successors))
+        """Who holds the names that delegation points to, the accounts that supersede others, and groups in groups.
+
+        Groups matter for the passwords of managed accounts; a catalog does not know what every group stands in.
+        """
+        self._ask_new(connection, base, self._follow)
+        for _ in range(DEEPEST_NESTING if base and self._knows_readers else 0):
+            if not self._ask_new(connection, base, self._groups):
+                return
+
+    def _ask_new(self, connection: LdapConnection, base: str, wanted: Mapping[tuple[str, str | bytes], None]) -> bool:
+        """Whether there was anything that this base had not been asked about; attributes go in queries of their own."""
+        new = [one for one in wanted if (base, *one) not in self._asked]
+        self._asked.update((base, *one) for one in new)
+        for attribute in sorted({attribute for attribute, _ in new}):
+            parts = [_equal(attribute, value) for name, value in new if name == attribute]
+            self._read_batches(connection, base, _batches(parts))
+        return bool(new)

@@ -13,11 +13,12 @@ import codecs
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO
 
 from agent.names import printable
-from agent.sources.entries import ATTRIBUTES, Collector, folded
+from agent.sources.entries import ATTRIBUTES, Collector, GroupValues, folded
 
 CHUNK = 1 << 17
 LONGEST_LINE = 16 << 20
@@ -160,6 +161,9 @@ _COMMENT = re.compile(rb"\n#[^\n]*")
 _RESULT_COMMENT = re.compile(rb"\n# result: ([1-9][^\n]*)")
 _SPN = b"\nserviceprincipalname: "
 _SPNS = re.compile(_SPN + rb"([^\n]*)")
+_GROUP = b"\nobjectclass: group\n"
+_DELETED = b"\nisdeleted: true\n"
+_DELETED_OBJECTS = b",cn=deleted objects,"
 
 _ORDINARY_VALUES = {
     b"dn:": rb" (?! )",
@@ -179,7 +183,7 @@ with RID 521 (its last bytes 09 02 00 00 are `CQIAAA==` in base64).
 """
 
 _NEVER_ORDINARY = re.compile(
-    rb"(?:version|ncname|spnmappings|dsheuristics|search|result|ref)::?\Z"
+    rb"(?:version|isdeleted|ncname|spnmappings|dsheuristics|search|result|ref)::?\Z"
     rb"|(?:samaccountname|userprincipalname|objectclass)::\Z"
     rb"|serviceprincipalname(?:::|;.*)\Z"
 )
@@ -218,7 +222,12 @@ class _Reader:
             text = b"\n\n" + self._mended(block)
             lower = text.lower()
             places = self._unusual_places(lower) or []
+        if any(lower.startswith(_DELETED, place) for place in places):
+            text = _living(text)
+            lower = text.lower()
+            places = self._unusual_places(lower) or []
         self._count(block, text, lower)
+        self._collector.passing_groups(self._groups(block, text, lower))
         places += self._asked_places(lower)
         for start in sorted({lower.rfind(b"\n\n", 0, place + 2) + 2 for place in places}):
             self._look_closer(block, text[start : text.find(b"\n\n", start)])
@@ -278,12 +287,39 @@ class _Reader:
                 names += held
         if b"\ndn:: " in lower or not lower.isascii():
             owners = self._decoded_owners(block, text)
+        if _DELETED_OBJECTS in b"\n".join(owners):
+            owners, counts, names = _without_deleted(owners, counts, names)
         self._collector.passing(owners, counts, names)
 
     def _decoded_owners(self, block: _Block, text: bytes) -> list[bytes]:
         records = (record.lstrip(b"\n") for record in text.split(b"\n\n") if _SPNS.search(record.lower()))
         first_lines = (record.partition(b"\n")[0] for record in records if record[:3].lower() == b"dn:")
         return [folded(self._value(block, line) or b"") for line in first_lines]
+
+    def _groups(self, block: _Block, text: bytes, lower: bytes) -> Iterator[GroupValues]:
+        """The groups of a block. Their members are the bulk of it, so only the few lines in question are looked up."""
+        place = lower.find(_GROUP)
+        while place >= 0:
+            start = lower.rfind(b"\n\n", 0, place + 2) + 2
+            end = lower.find(b"\n\n", place)
+            end = len(lower) if end < 0 else end
+            sids = self._values(block, text, lower, b"\nobjectsid:", start, end)
+            if sids and lower.startswith(b"dn:", start):
+                dn = folded(self._value(block, text[start : text.find(b"\n", start)]) or b"")
+                if _DELETED_OBJECTS in dn:
+                    continue
+                yield dn, sids[0], self._values(block, text, lower, b"\nmemberof:", start, end)
+            place = lower.find(_GROUP, end)
+
+    def _values(self, block: _Block, text: bytes, lower: bytes, name: bytes, start: int, end: int) -> list[bytes]:
+        """The values of an attribute in the entry between two places."""
+        found: list[bytes] = []
+        place = lower.find(name, start, end)
+        while place >= 0:
+            value = self._value(block, text[place + 1 : text.find(b"\n", place + 1)])
+            found += [value] if value is not None else []
+            place = lower.find(name, place + 1, end)
+        return found
 
     def _mended(self, block: _Block) -> bytes:
         """The block with one space after each name, without the lines that cannot be read: those are told."""
@@ -368,6 +404,22 @@ class _Reader:
             if text.startswith(name):
                 near = number
         return near
+
+
+def _living(text: bytes) -> bytes:
+    """A block without the entries that are marked as deleted; an export with `showDeleted` has them."""
+    records = (record for record in text.split(b"\n\n") if _DELETED not in record.lower() + b"\n")
+    return b"\n\n".join((*records, b""))
+
+
+def _without_deleted(
+    owners: list[bytes], counts: list[int], names: list[bytes]
+) -> tuple[list[bytes], list[int], list[bytes]]:
+    """What is left without the accounts that a DN tells to be deleted."""
+    ends = [0, *accumulate(counts)]
+    kept = [place for place, owner in enumerate(owners) if _DELETED_OBJECTS not in owner]
+    left = [name for place in kept for name in names[ends[place] : ends[place + 1]]]
+    return [owners[place] for place in kept], [counts[place] for place in kept], left
 
 
 _READ = ATTRIBUTES | {"dn", "changetype"}

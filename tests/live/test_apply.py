@@ -21,9 +21,10 @@ import pytest
 pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
 
-from agent import apply as engine
-from agent.apply import Applied, Files, RefusedError, Writer, apply, roll_back
+from agent import journal
+from agent.apply import Applied, RefusedError, Writer, apply, roll_back
 from agent.cli import main
+from agent.journal import Files
 from agent.model import Report, Step
 from agent.names import AccountName, Spn, fold, spn
 from agent.sources.ldap import LdapSource
@@ -420,13 +421,13 @@ class Deadly:
         self._live, self._left = live, at
         self.server = live.server
         self.values, self.holders = live.values, live.holders
-        real = engine._write_down
+        real = journal._write_down
 
         def write_down(path: Path, mode: Any, text: str) -> None:
             self._moment()
             real(path, mode, text)
 
-        engine._write_down = write_down
+        journal._write_down = write_down
 
     def _moment(self) -> None:
         if self._left == 0:
@@ -465,7 +466,7 @@ def test_killed_between_any_two_steps(dc: DomainController, observe: Observe, tm
             wrong, right, text = _names(at)
             files = Files.of(tmp_path / f"{at}.json")
             states.add((live.values(_dn(dc, wrong)), live.values(_dn(dc, right))) == ((), ()))
-            if engine._Journal(files.journal).phase != "end":
+            if journal.Journal(files.journal).phase != "end":
                 resumed = apply(_move(dc, text.upper(), wrong, right), None, live, files, NOBODY, yes)
                 assert resumed.outcome == "done", resumed.message
             assert live.values(_dn(dc, wrong)) == ()

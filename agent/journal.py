@@ -1,0 +1,221 @@
+"""The two files that make `--apply` safe, beside each other: the rollback file and the journal.
+
+The rollback file, written before anything changes, holds the changes in the spelling of the directory and all values
+as they were. The journal gets a line, flushed to the disk, before and after each change.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from agent.errors import SourceError, UsageError
+from agent.names import printable
+
+ROLLBACK_SCHEMA = "iis-spn/rollback/1"
+JOURNAL_SCHEMA = "iis-spn/journal/1"
+
+Kind = Literal["spn-delete", "spn-add"]
+
+
+class Files(NamedTuple):
+    """Where one run leaves the way back and its journal, beside each other."""
+
+    rollback: Path
+    journal: Path
+
+    @classmethod
+    def of(cls, rollback: Path) -> Files:
+        """The pair to which a rollback file belongs."""
+        return cls(rollback, rollback.with_suffix(".journal"))
+
+    @classmethod
+    def within(cls, folder: Path) -> Files:
+        """Those of the run that was broken off in this folder, else new ones. UsageError where there are several."""
+        journals = sorted(folder.glob("iis-spn-*.journal"))
+        broken = [path for path in journals if Journal(path).phase in {"begin", "undoing"}]
+        if len(broken) > 1:
+            names = ", ".join(path.with_suffix(".json").name for path in broken)
+            raise UsageError(f"several broken off runs are in {folder}: take them back with --rollback: {names}")
+        if broken:
+            return cls(broken[0].with_suffix(".json"), broken[0])
+        return cls.of(folder / f"iis-spn-rollback-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}Z.json")
+
+
+class Change(NamedTuple):
+    """One value of one account that comes or goes. `spn` is spelt as the directory stores it."""
+
+    number: int
+    kind: Kind
+    dn: str
+    account: str
+    spn: str
+    finding: str
+
+    @property
+    def inverse(self) -> Change:
+        return self._replace(kind="spn-add" if self.kind == "spn-delete" else "spn-delete")
+
+    def __str__(self) -> str:
+        sign, place = ("+", "to") if self.kind == "spn-add" else ("-", "from")
+        where = f"{printable(self.account)} ({printable(self.dn)})"
+        return f"{sign} {printable(self.spn)}  {place} {where}"
+
+
+class Words(NamedTuple):
+    """What the journal says before a change, after it, and after the directory refused it."""
+
+    before: str
+    after: str
+    refused: str
+
+
+FORTH = Words("intent", "done", "refused")
+BACK = Words("undo", "undone", "kept")
+TO_UNDO = frozenset({"intent", "done", "undo", "kept"})
+"""What the last line about a change says where it may be in force."""
+
+
+# -- the rollback file ---------------------------------------------------------------------------------------------
+
+
+class Record(NamedTuple):
+    """The rollback file: the changes, and all values of the accounts as they were."""
+
+    server: str
+    changes: tuple[Change, ...]
+    before: Mapping[str, Sequence[str]]
+    not_done: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Record:
+        """Raises UsageError."""
+        try:
+            return cls._of(json.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise UsageError(f"cannot read {path}: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise UsageError(f"{path} is no rollback file of iis-spn ({ROLLBACK_SCHEMA})") from None
+
+    @classmethod
+    def _of(cls, plain: Any) -> Record:
+        if plain["schema"] != ROLLBACK_SCHEMA:
+            raise ValueError(plain["schema"])
+        changes = tuple(_change(number, step) for number, step in enumerate(plain["steps"], start=1))
+        before = {_str(dn): tuple(map(_str, values)) for dn, values in plain["before"].items()}
+        return cls(_str(plain["server"]), changes, before, tuple(map(_str, plain["not_done"])))
+
+    def write(self, files: Files) -> None:
+        """In one step and down to the disk. Raises SourceError."""
+        keys = ("kind", "dn", "account", "spn", "finding")
+        plain = {
+            "schema": ROLLBACK_SCHEMA,
+            "created": _now(),
+            "server": self.server,
+            "journal": files.journal.name,
+            "steps": [{key: getattr(change, key) for key in keys} for change in self.changes],
+            "before": self.before,
+            "not_done": self.not_done,
+        }
+        partial = files.rollback.with_name(files.rollback.name + ".partial")
+        try:
+            _write_down(partial, "w", json.dumps(plain, indent=2) + "\n")
+            partial.replace(files.rollback)
+            _sync_folder(files.rollback.parent)
+        except OSError as error:
+            raise SourceError(f"cannot write {files.rollback}: {error.strerror}") from None
+
+
+def _change(number: int, step: Mapping[str, Any]) -> Change:
+    if step["kind"] not in ("spn-delete", "spn-add"):
+        raise ValueError(step["kind"])
+    return Change(number, step["kind"], *(_str(step[key]) for key in ("dn", "account", "spn", "finding")))
+
+
+def _str(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+# -- the journal ---------------------------------------------------------------------------------------------------
+
+
+class Journal:
+    """Append-only JSON lines. A line that was cut off is as if it had not been written."""
+
+    def __init__(self, path: Path) -> None:
+        """Read what is there. Raises UsageError."""
+        self.path = path
+        self.phase: str | None = None
+        self.steps: dict[int, str] = {}
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            text = ""
+        except OSError as error:
+            raise UsageError(f"cannot read {path}: {error.strerror}") from None
+        self._is_torn = bool(text) and not text.endswith("\n")
+        for line in text.split("\n"):
+            with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+                self._take(json.loads(line))
+
+    def _take(self, plain: Mapping[str, Any]) -> None:
+        event, number = _str(plain["event"]), plain.get("step")
+        if event in (*FORTH, *BACK):
+            self.steps[int(number)] = event  # type: ignore[arg-type]  # without a number a TypeError: not our line
+        else:
+            self.phase = event
+
+    def begin(self, server: str) -> None:
+        self._append({"schema": JOURNAL_SCHEMA, "event": "begin", "server": server})
+        with suppress(OSError):
+            _sync_folder(self.path.parent)
+
+    def undo(self, server: str) -> None:
+        self._append({"schema": JOURNAL_SCHEMA, "event": "undoing", "server": server})
+
+    def note(self, event: str, number: int | None = None, why: str | None = None) -> None:
+        """Raises SourceError; then nothing more may be done."""
+        plain = {"event": event, "step": number, "why": why}
+        self._append({key: value for key, value in plain.items() if value is not None})
+
+    def _append(self, plain: dict[str, Any]) -> None:
+        line = json.dumps({**plain, "at": _now()}) + "\n"
+        text, self._is_torn = f"\n{line}" if self._is_torn else line, True
+        try:
+            _write_down(self.path, "a", text)
+        except OSError as error:
+            raise SourceError(f"cannot write {self.path}: {error.strerror}") from None
+        self._is_torn = False
+        self._take(plain)
+
+
+# -- writing -------------------------------------------------------------------------------------------------------
+
+
+def _write_down(path: Path, mode: Literal["w", "a"], text: str) -> None:
+    with path.open(mode, encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name in a folder outlast a power cut; Windows neither needs that nor opens folders."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,107 @@
+"""Lines of text for a terminal: filled up to a width, names and commands never broken, control characters told."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from agent.model import Outcome, Severity
+from agent.names import printable
+
+LOOKS: Mapping[Outcome, str] = {
+    "kerberos": "green",
+    "ntlm-fallback": "yellow",
+    "modified": "bold red",
+    "duplicate": "bold red",
+    "impossible": "bold red",
+    "uncertain": "magenta",
+    "unchecked": "cyan",
+}
+SEVERITY_LOOKS: Mapping[Severity, str] = {"error": "bold red", "warning": "yellow", "info": "cyan"}
+
+UNITS = re.compile(r"`[^`]*`\S*|\S+")
+"""The words of a text; a command between backquotes is one word."""
+
+Part = str | tuple[str, str]
+"""A text, or a text with its look."""
+
+
+class Page:
+    """Lines in the making. Every text passes `printable` here, so nothing can drive the terminal."""
+
+    def __init__(self, width: int) -> None:
+        self.width = max(width, 20)
+        self.lines: list[Text] = []
+
+    def line(self, *parts: Part) -> None:
+        """One line, however long it gets."""
+        found = Text()
+        for part in parts:
+            text, look = (part, "") if isinstance(part, str) else part
+            found.append(printable(text), look)
+        found.rstrip()
+        self.lines.append(found)
+
+    def blank(self) -> None:
+        """An empty line, never two."""
+        if self.lines and self.lines[-1].plain:
+            self.lines.append(Text())
+
+    def prose(self, text: str | Sequence[str], indent: int = 0, *, first: Part = "", look: str = "") -> None:
+        """Words filled up to the width; `first` stands in the indent of the first line. No word is ever broken.
+
+        What begins with a bullet hangs by it.
+        """
+        units = list(map(printable, UNITS.findall(text) if isinstance(text, str) else text))
+        hang = indent + 2 if units and units[0] in {"-", "*"} else indent
+        lead, at, taken = first, indent, ""
+        for unit in units:
+            if taken and at + cell_len(taken) + 1 + cell_len(unit) > self.width:
+                self._prose_line(lead, at, taken, look)
+                lead, at, taken = "", hang, ""
+            taken = f"{taken} {unit}" if taken else unit
+        self._prose_line(lead, at, taken, look)
+
+    def _prose_line(self, lead: Part, indent: int, text: str, look: str) -> None:
+        shown, lead_look = (lead, "") if isinstance(lead, str) else lead
+        self.line((shown.ljust(indent), lead_look), (text, look))
+
+    def heading(self, title: str, rest: str) -> None:
+        """A line across the page that starts a part."""
+        self.blank()
+        used = cell_len(printable(title + rest)) + 4
+        self.line("== ", (title, "bold"), f"{rest} ", "=" * max(min(self.width, 120) - used, 2))
+
+    def fits(self, cells: int) -> bool:
+        """Whether so many cells stand on one line."""
+        return cells <= self.width
+
+    def text(self, color: bool) -> str:
+        """The finished page."""
+        while self.lines and not self.lines[-1].plain:
+            self.lines.pop()
+        if not color:
+            return "".join(f"{line.plain}\n" for line in self.lines)
+        out = io.StringIO()
+        console = Console(
+            file=out,
+            width=self.width,
+            force_terminal=True,
+            color_system="standard",
+            legacy_windows=False,
+            highlight=False,
+            no_color=False,
+        )
+        for line in self.lines:
+            console.print(line, soft_wrap=True)
+        return out.getvalue()
+
+
+def with_commas(units: Sequence[str]) -> list[str]:
+    """Units with commas between them, none of which is broken."""
+    return [f"{unit}," for unit in units[:-1]] + list(units[-1:])

@@ -1,0 +1,54 @@
+"""What `plan` says as text: the steps with their commands, the way back, and what no step can repair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agent.model import Report, Step, StepKind
+from agent.render.findings import write_incomplete
+from agent.render.layout import UNITS, Page
+from agent.render.wording import plural
+
+_KINDS: Mapping[StepKind, str] = {
+    "dns": "Change DNS",
+    "iis-setting": "Change an IIS setting",
+    "spn-delete": "Remove an SPN",
+    "spn-add": "Register an SPN",
+    "manual": "By hand",
+}
+
+
+def to_text(report: Report, width: int, color: bool) -> str:
+    """The plan: what to do in which order, how to take it back, other ways, and what no step can repair."""
+    page = Page(width)
+    count = plural(len(report.plan.steps), "step")
+    page.prose(f"{count}; {plural(len(report.plan.blocked), 'finding')} no step can repair", look="bold")
+    write_incomplete(page, report)
+    for step in report.plan.steps:
+        _step(page, step)
+    for number, other in enumerate(report.plan.alternatives):
+        page.blank()
+        lead = "Other ways" if number == 0 else ""
+        if lead:
+            page.line((lead, "bold"))
+        page.prose(f"instead of the steps for {other.finding}: {other.why}", 2)
+        for step in other.steps:
+            page.line(" " * 4, (step.command, "cyan"))
+    if report.plan.blocked:
+        page.blank()
+        page.line(("Not repaired by a step", "bold"))
+        for blocked in report.plan.blocked:
+            page.prose(["-", *UNITS.findall(f"{blocked.finding}: {blocked.why}")], 2)
+    page.blank()
+    page.prose("Nothing was changed. As scripts: --format cmd, powershell, ldif; to hand over: ticket.", look="dim")
+    return page.text(color)
+
+
+def _step(page: Page, step: Step) -> None:
+    where = "" if step.server is None else f" on {step.server}"
+    page.blank()
+    page.prose(f"{step.order}. {_KINDS[step.kind]}{where}, for {step.finding}", look="bold")
+    page.line(" " * 4, (step.command, "bold cyan"))
+    page.line("    back: ", (step.rollback, "dim"))
+    if step.confirm:
+        page.prose(f"Ask the owner of {step.account} first: no inspected pool uses the account.", 4, look="bold yellow")

@@ -1,0 +1,147 @@
+"""NAME.snapshot.json.gz: a whole server in one file, as `collect` writes it (docs/snapshot.schema.json).
+
+It may come from anywhere: its size unpacked is bounded, and paths that lead out of the snapshot are refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from agent.errors import MalformedError
+from agent.model import Problem
+from agent.names import fold, printable
+from agent.parse import MAXIMUM_SIZE
+from agent.redirection import APPLICATION_HOST, REDIRECTION_FILE
+from agent.snapshot import Machine, SourceFile
+from agent.sources.disk import load, shown, sized, too_large
+from agent.sources.machine_file import MACHINE, WrongError, decoded, machine_of, problem
+
+SCHEMA = "iis-spn/snapshot/1"
+MAXIMUM_FOLDER = 512 * 1024 * 1024
+"""Most bytes read from one snapshot folder."""
+MAXIMUM_PACKED = 256 * 1024 * 1024
+"""Most bytes a snapshot file may have once it is unpacked."""
+
+TOP = frozenset({APPLICATION_HOST, REDIRECTION_FILE, MACHINE})
+
+
+def matters(key: str) -> bool:
+    """Whether a file of a snapshot is read: no other can say anything about windowsAuthentication."""
+    return key in TOP or (key.startswith("files/") and key.endswith(".config"))
+
+
+def unpack(path: Path) -> tuple[Mapping[str, SourceFile], Machine, Sequence[Problem]]:
+    """Read NAME.snapshot.json.gz. Raises MalformedError where nothing of it can be used."""
+    file = shown(path)
+    packed = load(path, file, MAXIMUM_PACKED)
+    if packed.error is not None:
+        raise MalformedError(file, None, packed.error)
+    plain = _unzip(packed.data, file) if packed.data.startswith(b"\x1f\x8b") else packed.data
+    document = decoded(plain, file)
+    if not isinstance(document, dict):
+        raise MalformedError(file, 1, "not a snapshot: a JSON object is expected")
+    if document.get("schema") != SCHEMA:
+        said = printable(str(document.get("schema"))[:80])
+        raise MalformedError(file, None, f"its schema is '{said}'; this version reads {SCHEMA}")
+    machine, problems = (
+        machine_of(document["machine"], f"{file}/{MACHINE}") if "machine" in document else (Machine(), ())
+    )
+    files, refused = _unpack_files(document.get("files"), file)
+    return files, machine, (*problems, *refused)
+
+
+def _unzip(data: bytes, file: str) -> bytes:
+    """One gzip member, unpacked as far as the limit: more than one, or a tail, `collect` never writes."""
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        plain = unpacker.decompress(data, MAXIMUM_PACKED + 1)
+    except zlib.error as error:
+        raise MalformedError(file, None, f"the gzip data is damaged: {error}") from None
+    if len(plain) > MAXIMUM_PACKED:
+        raise MalformedError(file, None, f"{too_large(MAXIMUM_PACKED)} when unpacked")
+    if not unpacker.eof:
+        raise MalformedError(file, None, "the gzip data is cut off")
+    if unpacker.unused_data.strip(b"\0"):
+        raise MalformedError(file, None, "something stands behind the gzip data")
+    return plain
+
+
+def _unpack_files(value: object, file: str) -> tuple[dict[str, SourceFile], list[Problem]]:
+    files: dict[str, SourceFile] = {}
+    problems: list[Problem] = []
+    if not isinstance(value, dict):
+        return files, [problem("files is not an object of paths", file)]
+    room = MAXIMUM_FOLDER
+    for path, entry in value.items():
+        try:
+            relative = _safe_path(path)
+        except WrongError as error:
+            problems.append(problem(f"the file '{printable(path[:200])}' is refused: {error}", file))
+            continue
+        key = fold(relative)
+        if matters(key) and key != MACHINE:
+            name = f"{file}/{printable(relative)}"
+            files[key] = _unpack_file(name, entry, room, key in files)
+            room -= len(files[key].data)
+    return files, problems
+
+
+def _safe_path(path: str) -> str:
+    """A path of a snapshot with forward slashes. Raises WrongError where it leads anywhere else."""
+    if printable(path) != path:
+        raise WrongError("the path holds a control or invisible character")
+    slashed = path.replace("\\", "/")
+    if slashed.startswith("/"):
+        raise WrongError("the path is absolute")
+    if ":" in slashed:
+        raise WrongError("the path holds a drive or a stream")
+    parts = [part for part in slashed.split("/") if part not in {"", "."}]
+    if any(part.rstrip(". ") == "" for part in parts):
+        raise WrongError("the path leads upwards")
+    return "/".join(parts)
+
+
+def _unpack_file(name: str, entry: object, room: int, is_second: bool) -> SourceFile:
+    if is_second:
+        return SourceFile(name, b"", "it stands in the snapshot twice, the paths differ in case only")
+    if room <= 0:
+        return SourceFile(name, b"", f"the snapshot holds more than {MAXIMUM_FOLDER // 1024 // 1024} MB")
+    try:
+        return sized(name, _bytes(entry), MAXIMUM_SIZE)
+    except WrongError as error:
+        return SourceFile(name, b"", str(error))
+
+
+def _bytes(entry: object) -> bytes:
+    if not isinstance(entry, dict) or len(entry.keys() & {"text", "base64"}) != 1:
+        raise WrongError("neither text nor base64 is given")
+    kind, value = ("text", entry["text"]) if "text" in entry else ("base64", entry["base64"])
+    if not isinstance(value, str):
+        raise WrongError(f"{kind} is not a string")
+    if kind == "text":
+        return _encoded(value)
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise WrongError("the base64 text is damaged") from None
+
+
+_XML_ENCODING = re.compile(
+    r"\ufeff?<\?xml[^>]{1,200}encoding=[\"'](utf-16|iso-8859-\d{1,2}|windows-125\d)(?:le|be)?[\"']", re.IGNORECASE
+)
+
+
+def _encoded(text: str) -> bytes:
+    """The text in the encoding that its own XML declaration names, which the reader of XML goes by."""
+    declared = _XML_ENCODING.match(text)
+    for encoding in (*((declared[1],) if declared else ()), "utf-8"):
+        try:
+            return text.encode(encoding)
+        except (LookupError, UnicodeEncodeError):
+            continue
+    raise WrongError("the text holds half a character (a lone surrogate)")
