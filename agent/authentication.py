@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from agent.content import Content
@@ -148,12 +149,13 @@ class AuthenticationPaths:
 
 
 def _auth(state: State, path: str) -> Auth:
-    values = state.merged.values
+    values, providers = state.merged.values, state.merged.elements["providers"]
+    enabled = _origin(values["enabled"], path)
     origins = Origins(
-        enabled=_origin(values["enabled"], path),
-        kernel_mode=_origin(values["useKernelMode"], path),
-        pool_credentials=_origin(values["useAppPoolCredentials"], path),
-        providers=_items_origin(state.merged.elements["providers"], path),
+        enabled=enabled,
+        kernel_mode=_origin(values["useKernelMode"], path, enabled),
+        pool_credentials=_origin(values["useAppPoolCredentials"], path, enabled),
+        providers=_place(providers.items_source, providers.items_line, path),
         identity_type=None,
     )
     return Auth(None if state.fault else _settings(state.merged), origins, state.fault)
@@ -162,27 +164,30 @@ def _auth(state: State, path: str) -> Auth:
 def _settings(merged: Merged) -> WindowsAuth:
     values = merged.values
     protection = merged.elements["extendedProtection"].values
-    return WindowsAuth(
+    return _shared(
         enabled=bool(values["enabled"].value),
         kernel_mode=bool(values["useKernelMode"].value),
         pool_credentials=bool(values["useAppPoolCredentials"].value),
-        providers=tuple(item.key for item in merged.elements["providers"].items),
+        providers=tuple([item.key for item in merged.elements["providers"].items]),
         token_checking=str(protection["tokenChecking"].value),
         flags=str(protection["flags"].value),
     )
 
 
+_shared = lru_cache(maxsize=1024)(WindowsAuth)
+"""A farm has a handful of different settings on hundreds of thousands of applications."""
+
+
 _DEFAULT = Origin(None, None, "", "default")
 
 
-def _origin(value: Value, path: str) -> Origin:
-    return _DEFAULT if value.source is None else _place(value.source, value.line, path)
+def _origin(value: Value, path: str, first: Origin | None = None) -> Origin:
+    """Where a value comes from; most stand in one start tag, and are then given the origin of the first."""
+    found = _place(value.source, value.line, path)
+    return first if first is not None and found == first else found
 
 
-def _items_origin(merged: Merged, path: str) -> Origin:
-    return _DEFAULT if merged.items_source is None else _place(merged.items_source, merged.items_line, path)
-
-
-def _place(source: Contribution, line: int | None, path: str) -> Origin:
-    why = "explicit" if path_key(source.path) == path else "inherited"
-    return Origin(source.file, line, source.location.path, "explicit" if why == "explicit" else "inherited")
+def _place(source: Contribution | None, line: int | None, path: str) -> Origin:
+    if source is None:
+        return _DEFAULT
+    return Origin(source.file, line, source.location.path, "explicit" if path_key(source.path) == path else "inherited")

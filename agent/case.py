@@ -53,15 +53,16 @@ class Case:
         return {(judged.requirement.spn, judged.requirement.account): judged for judged in self.judged}
 
     @cached_property
-    def _by_spn(self) -> dict[Spn, list[Judged]]:
-        index: dict[Spn, list[Judged]] = {}
+    def _by_spn(self) -> dict[Spn, tuple[Judged, ...]]:
+        index: dict[Spn, tuple[Judged, ...]] = {}
         for judged in self.judged:
-            index.setdefault(judged.requirement.spn, []).append(judged)
+            name = judged.requirement.spn
+            index[name] = (*index.get(name, ()), judged)
         return index
 
-    def judged_of(self, name: Spn) -> list[Judged]:
+    def judged_of(self, name: Spn) -> tuple[Judged, ...]:
         """The requirements of one SPN: more than one where several accounts want it."""
-        return self._by_spn.get(name, [])
+        return self._by_spn.get(name, ())
 
     @cached_property
     def _by_application(self) -> dict[ApplicationRef, list[Judged]]:

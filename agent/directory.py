@@ -6,6 +6,7 @@ always "who holds this SPN?", never "does X hold it?".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -27,6 +28,9 @@ PARTIAL_SECRETS_ACCOUNT = 0x4000000
 
 # RIDs of the groups of which one is a computer's primary group (MS-SAMR 2.2.1.14)
 DOMAIN_COMPUTERS, DOMAIN_CONTROLLERS, READ_ONLY_CONTROLLERS = 515, 516, 521
+
+_DOMAIN_PARTS = re.compile(r",(dc=[^,]+(?:,dc=[^,]+)*)\Z")
+"""The end of a folded distinguished name that names its domain."""
 
 DEFAULT_MAPPED_TO_HOST = frozenset(
     {
@@ -211,10 +215,9 @@ class Directory:
         return self._by_dn.get(fold(dn))
 
     def domain_at(self, dn: str) -> Domain | None:
-        """The domain that an entry stands in."""
-        key = fold(dn)
-        within = [domain for domain in self.domains if key.endswith(f",{fold(domain.dn)}")]
-        return max(within, key=lambda domain: len(domain.dn), default=None)
+        """The domain that an entry stands in, where the source knows it; never a domain above."""
+        parts = _DOMAIN_PARTS.search(fold(dn))
+        return next((one for one in self.domains if parts is not None and parts[1] == fold(one.dn)), None)
 
     def memberships(self, account: Account) -> Memberships:
         """All groups of an account. A circle of groups, which a directory allows, is walked once."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,8 +19,8 @@ from agent.directory import AskDirectory, Directory
 from agent.effective import Configuration, effective
 from agent.errors import MalformedError, UsageError
 from agent.farm import contested, farm
-from agent.model import SCHEMA, Evidence, Finding, Problem, Report, Server, Severity, Status, Tool
-from agent.names import HostName, fold
+from agent.model import SCHEMA, Evidence, Finding, Problem, Report, Requirement, Server, Severity, Status, Tool
+from agent.names import HostName, Spn, fold
 from agent.nameservice import AskNames, NameService
 from agent.parse import parse
 from agent.plan import plan
@@ -97,7 +97,7 @@ def analyse(snapshots: Iterable[Snapshot], sources: Sources) -> Analysis:
     service = sources.names(*_names_question(reads, sources.farm))
     views = _views(reads, sources.farm, service, None)
     directory = sources.directory(question(views, sources.clients))
-    if directory is not None:
+    if any(_additional_names(read.machine, directory) for read in reads):
         views = _views(reads, sources.farm, service, directory)
     required = require(views, sources.clients, directory)
     case = Case(
@@ -218,13 +218,16 @@ def _report(case: Case, reads: Sequence[Read], sources: Sources, started: dateti
         complete=looked and bool(servers) and all(server.status == "ok" for server in servers),
         servers=servers,
         applications=tuple(case.applications),
-        requirements=tuple(
-            j.requirement if j.requirement.spn in conflicting else replace(j.requirement, advice=advice(case, j))
-            for j in case.judged
-        ),
+        requirements=tuple(_advised(case, judged, conflicting) for judged in case.judged),
         findings=findings,
         plan=planned.plan,
     )
+
+
+def _advised(case: Case, judged: Judged, conflicting: Collection[Spn]) -> Requirement:
+    """The requirement with what must be done, itself where that is nothing."""
+    text = () if judged.requirement.spn in conflicting else advice(case, judged)
+    return replace(judged.requirement, advice=text) if text else judged.requirement
 
 
 def _time(moment: datetime) -> str:

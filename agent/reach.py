@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from agent.bindings import Binding
@@ -147,9 +148,9 @@ class _SiteReach:
     def _add(self, host: HostName, source: HostSource, binding: Binding, optional: bool = False) -> None:
         known = self.found.get(host)
         if known is None:
-            self.found[host] = Name(host, source, optional, (binding.port,))
+            self.found[host] = Name(host, source, optional, _with(binding.port, ()))
             return
-        ports = known.ports if binding.port in known.ports else (*known.ports, binding.port)
+        ports = _with(binding.port, known.ports)
         first = source if known.optional else known.source
         self.found[host] = Name(known.host, first, known.optional and optional, ports)
 
@@ -239,6 +240,12 @@ class _SiteReach:
                 self._add(name.host, "farm", serving[0])
                 if not name.host.is_short:
                     self._add(name.host.first_label, "farm", serving[0], optional=True)
+
+
+@lru_cache
+def _with(port: int, ports: tuple[int, ...]) -> tuple[int, ...]:
+    """One more port; the same tuple for all the names with the same ports."""
+    return ports if port in ports else (*ports, port)
 
 
 def _normal(address: str) -> str:

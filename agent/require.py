@@ -95,7 +95,7 @@ class _Asked:
 class _Collected:
     def __init__(self, names: Names, clients: Sequence[Client]) -> None:
         self.names = names
-        self.order = {client.name: position for position, client in enumerate(clients)}
+        self.order = tuple([client.name for client in clients])
         self.alike = _alike(tuple(clients))
         self.found: dict[tuple[HostName, int | None], _Asked] = {}
         self.is_typed: set[HostName] = set()
@@ -133,7 +133,7 @@ class _Collected:
 
     def needs(self) -> Iterator[SpnNeed]:
         for (host, port), asked in self.found.items():
-            asked_by = tuple(sorted(asked.clients, key=self.order.__getitem__))
+            asked_by = _in_order(frozenset(asked.clients), self.order)
             variant_of = () if host in self.is_typed else tuple(self.variants.get(host, ()))
             yield SpnNeed(host, port, asked.optional, self._aliased(host), variant_of, asked_by)
 
@@ -142,6 +142,12 @@ class _Collected:
             return False
         resolution = self.names.service.resolve(host, self.names.suffix)
         return resolution is not None and resolution.is_alias and resolution.canonical in self.names.own
+
+
+@lru_cache
+def _in_order(names: frozenset[str], order: tuple[str, ...]) -> tuple[str, ...]:
+    """The same tuple for all the SPNs that the same clients ask for."""
+    return tuple([name for name in order if name in names])
 
 
 @lru_cache

@@ -224,6 +224,14 @@ def test_the_domains_of_those_that_hold_a_delegation_target() -> None:
     }
 
 
+def test_the_domain_of_an_entry_is_never_one_above() -> None:
+    directory = collected(user("iis01$"))
+    assert [domain.dns_name for domain in directory.domains] == ["test.com"]
+    inside, below = directory.domain_at("cn=x,ou=dc,DC=Test,dc=COM"), directory.domain_at(f"CN=x,DC=child,{BASE}")
+    assert inside == directory.domains[0]
+    assert below is None
+
+
 # -- deleted objects -----------------------------------------------------------------------------------------------
 
 GONE = rf"CN=gone\0ADEL:3e3a,CN=Deleted Objects,{BASE}"

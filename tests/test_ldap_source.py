@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
 
 import ldap_shim as shim_module
+import sansldap
 from ldap_shim import DOMAIN, PASSWORD, USER, Attributes, Shim
 from sansldap import LDAPResultCode as Code
 
@@ -191,6 +193,80 @@ def test_second_round_finds_targets_and_successors(small: Shim) -> None:
     assert directory.named("dmsa$")[0].kind == "dMSA"
 
 
+def account_sid(rid: int) -> bytes:
+    return SID[:1] + b"\x05" + SID[2:] + rid.to_bytes(4, "little")
+
+
+def group(name: str, rid: int, *member_of: str) -> dict[str, Attributes]:
+    groups = [f"CN={one},CN=Users,{BASE}".encode() for one in member_of]
+    values = {"objectClass": [b"top", b"group"], "objectSid": [account_sid(rid)], "memberOf": groups}
+    return {f"CN={name},CN=Users,{BASE}": values}
+
+
+def computer(*member_of: str, **more: list[bytes]) -> dict[str, Attributes]:
+    groups = [f"CN={one},CN=Users,{BASE}".encode() for one in member_of]
+    made = user("iis01$", objectSid=[account_sid(1101)], memberOf=groups, **more)
+    return {dn: {**values, "objectClass": [b"user", b"computer"]} for dn, values in made.items()}
+
+
+def managed(rid: int) -> dict[str, Attributes]:
+    who = account_sid(rid)
+    ace = bytes(2) + (8 + len(who)).to_bytes(2, "little") + bytes(4) + who
+    acl = b"\2\0" + (8 + len(ace)).to_bytes(2, "little") + b"\1\0\0\0" + ace
+    descriptor = b"\1\0\4\x80" + bytes(12) + b"\x14\0\0\0" + acl
+    return user("gmsa$", "HTTP/www.test.com", msDS_GroupMSAMembership=[descriptor])
+
+
+def test_groups_of_computers_are_asked_about_where_a_managed_account_is(small: Shim) -> None:
+    small.entries |= computer("A") | group("A", 2001, "B") | group("B", 2002, "C") | group("C", 2003, "A")
+    small.entries |= group("Domain Computers", 515, "D") | group("D", 2004) | group("Readers", 2005) | managed(2005)
+    asker = source(small)
+    directory = asker.ask(QUESTION)
+    assert directory.problems == ()
+    (account,) = directory.named("iis01$")
+    groups = directory.memberships(account)
+    assert {one.rpartition("-")[2] for one in groups.sids} == {"515", "2001", "2002", "2003", "2004"}
+    assert groups.open == frozenset()
+    assert directory.group_sids[f"cn=readers,cn=users,{BASE}".lower()].endswith("-2005")
+    assert directory.exports("memberOf")
+    assert asker.round_trips < 25
+
+
+def test_groups_are_not_asked_about_where_no_password_is_read(small: Shim) -> None:
+    small.entries |= computer("A") | group("A", 2001)
+    assert source(small).ask(QUESTION).group_sids == {}
+    assert b"CN=A,CN=Users" not in b"".join(str(one.filter).encode() for one in small.searches)
+
+
+def test_endless_groups_within_groups_end(small: Shim) -> None:
+    """A server that names a new group for each group."""
+
+    def another(session: shim_module.Session, request: sansldap.SearchRequest) -> bool:
+        asked = re.findall(r"value=b'CN=G(\d+),", str(request.filter))
+        for number in map(int, asked):
+            more = group(f"G{number}", 3000 + number, f"G{number + 1}")
+            for dn, values in more.items():
+                session.entry(request, dn, values)
+        if asked:
+            session.done(request)
+        return bool(asked)
+
+    small.entries |= computer("G1") | managed(2005)
+    small.trouble = another
+    directory = source(small).ask(QUESTION)
+    (account,) = directory.named("iis01$")
+    assert directory.memberships(account).open
+    assert len(directory.group_sids) < 100
+
+
+def test_a_deleted_holder_holds_nothing(small: Shim) -> None:
+    gone = rf"CN=gone\0ADEL:1,CN=Deleted Objects,{BASE}"
+    small.entries |= {gone: {"objectClass": [b"user"], "servicePrincipalName": [b"HTTP/www.test.com"]}}
+    small.entries |= user("marked", "HTTP/www.test.com", isDeleted=[b"TRUE"])
+    directory = source(small).ask(QUESTION)
+    assert [a.name.name for a in directory.holders(spn("HTTP/www.test.com"))] == ["svc"]
+
+
 # -- forests -------------------------------------------------------------------------------------------------------
 
 
@@ -214,6 +290,20 @@ def test_forest_asks_the_catalog_and_the_holders_domain() -> None:
     (account,) = directory.accounts
     assert (str(account.name), account.encryption_types) == ("CHILD\\kid", 24)
     assert [(d.dns_name, d.covered) for d in directory.domains] == [("child.test.com", True), ("test.com", True)]
+
+
+def test_a_delegation_target_is_looked_for_in_the_whole_forest() -> None:
+    home, child, catalog = forest()
+    delegating = user("iis01$", msDS_AllowedToDelegateTo=[b"MSSQLSvc/db.test.com"])
+    back_end = user("sql", "MSSQLSvc/db.test.com", base=CHILD)
+    home.entries |= delegating
+    catalog.entries |= user("iis01$") | back_end
+    child.entries |= back_end
+    with home.serving(), child.serving(), catalog.serving():
+        places = {"_gc._tcp.test.com": catalog.port, "_ldap._tcp.dc._msdcs.child.test.com": child.port}
+        directory = source(home, locate=lambda name, _: [Located("dc2", places[name], "127.0.0.1")]).ask(QUESTION)
+    assert directory.problems == ()
+    assert directory.held_elsewhere == {spn("MSSQLSvc/db.test.com"): {"child.test.com"}}
 
 
 def test_forest_without_catalog_is_incomplete() -> None:

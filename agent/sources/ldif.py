@@ -306,9 +306,8 @@ class _Reader:
             sids = self._values(block, text, lower, b"\nobjectsid:", start, end)
             if sids and lower.startswith(b"dn:", start):
                 dn = folded(self._value(block, text[start : text.find(b"\n", start)]) or b"")
-                if _DELETED_OBJECTS in dn:
-                    continue
-                yield dn, sids[0], self._values(block, text, lower, b"\nmemberof:", start, end)
+                if _DELETED_OBJECTS not in dn:
+                    yield dn, sids[0], self._values(block, text, lower, b"\nmemberof:", start, end)
             place = lower.find(_GROUP, end)
 
     def _values(self, block: _Block, text: bytes, lower: bytes, name: bytes, start: int, end: int) -> list[bytes]:

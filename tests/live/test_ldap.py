@@ -18,11 +18,23 @@ from sansldap import FilterEquality
 from agent.directory import Directory, Question
 from agent.names import spn
 from agent.sources import ldap_connection
+from agent.sources.entries import sid_text
 from agent.sources.ldap import LdapSource, Logon
 from agent.sources.ldap_connection import SUBTREE, Deadline, LdapConnection, Server
 from agent.sources.ldap_logon import bind
 
-from .samba import DomainController, computer, managed_account, password_of, user
+from .samba import (
+    Change,
+    DomainController,
+    computer,
+    create,
+    delete,
+    managed_account,
+    password_of,
+    set_attribute,
+    user,
+)
+from .scenarios import only_reader
 
 pytestmark = pytest.mark.live
 
@@ -229,6 +241,70 @@ def _server(dc: DomainController) -> Server:
 
 def _spn_filter(name: str) -> FilterEquality:
     return FilterEquality("servicePrincipalName", name.encode())
+
+
+# -- groups and delegation -----------------------------------------------------------------------------------------
+
+
+def _grp(name: str) -> Change:
+    return create(f"CN={name},CN=Users,{{base}}", objectClass=["group"], sAMAccountName=[name])
+
+
+@pytest.fixture(scope="module")
+def grouped(dc: DomainController) -> DomainController:
+    """LDAPGRP stands in ldap-outer through ldap-inner; its domain's computers all stand in ldap-all."""
+    dc.apply(
+        computer("LDAPGRP"),
+        *(_grp(name) for name in ("ldap-inner", "ldap-outer", "ldap-apart", "ldap-all")),
+        set_attribute("ldap-inner", "member", f"CN=LDAPGRP object,CN=Computers,{dc.base_dn}"),
+        set_attribute("ldap-outer", "member", f"CN=ldap-inner,CN=Users,{dc.base_dn}"),
+        set_attribute("ldap-all", "member", f"CN=Domain Computers,CN=Users,{dc.base_dn}"),
+        managed_account("ldapFarm", spns=["HTTP/ldap-farm.test.com"]),
+    )
+    return dc
+
+
+@pytest.mark.usefixtures("ticket")
+@pytest.mark.parametrize(
+    ("reader", "stands_in"),
+    [
+        ("ldap-inner", True),
+        ("ldap-outer", True),
+        ("ldap-all", True),
+        ("Domain Computers", True),
+        ("ldap-apart", False),
+    ],
+)
+def test_groups_of_a_computer(grouped: DomainController, reader: str, stands_in: bool) -> None:
+    grouped.apply(only_reader("ldapFarm$", _sid_of(grouped, reader)))
+    question = Question(spns=frozenset({spn("HTTP/ldap-farm.test.com")}), account_names=frozenset({"ldapgrp$"}))
+    directory = source(grouped).ask(question)
+    assert directory.problems == ()
+    (account,) = directory.named("ldapgrp$")
+    (managed,) = directory.named("ldapfarm$")
+    groups = directory.memberships(account)
+    assert groups.open == frozenset()
+    assert managed.password_readers is not None
+    assert bool(managed.password_readers & groups.sids) is stands_in
+    assert managed.password_readers <= set(directory.group_sids.values())
+
+
+def _sid_of(dc: DomainController, name: str) -> str:
+    with LdapConnection(_server(dc), Deadline(30)) as connection:
+        bind(connection, None)
+        wanted = FilterEquality("sAMAccountName", name.encode())
+        ((_, values),) = connection.search(dc.base_dn, SUBTREE, wanted, ["objectSid"])
+    return sid_text(values["objectSid"][0])
+
+
+@pytest.mark.usefixtures("ticket")
+def test_a_deleted_holder_is_none(dc: DomainController) -> None:
+    name = "HTTP/ldap-gone.test.com"
+    dc.apply(user("ldap-gone", spns=[name]))
+    question = Question(spns=frozenset({spn(name)}))
+    assert source(dc).ask(question).holders(spn(name))
+    dc.apply(delete("ldap-gone"))
+    assert source(dc).ask(question).accounts == ()
 
 
 # -- endings -------------------------------------------------------------------------------------------------------
