@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from agent.case import Case, Judged, finding
-from agent.model import Application, ApplicationRef, Evidence, Finding, Origin, Requirement
+from agent.model import AccountUse, Application, ApplicationRef, Evidence, Finding, Origin, Requirement
 from agent.names import AccountName, HostName, Spn, fold
 from agent.reach import FarmName
 from agent.repair import farm_remedy
@@ -241,3 +241,36 @@ def _node_names(case: Case) -> Iterator[Finding]:
             holders=requirement.holders or (),
             fix=("Test with the farm's name and a hosts entry for the node; put no node name on the pool account.",),
         )
+
+
+# -- the account's side --------------------------------------------------------------------------------------------
+
+
+def account_uses(case: Case) -> Iterator[AccountUse]:
+    """Every account that must hold an SPN, in the order in which the applications need them."""
+    by_account: dict[AccountName, list[Requirement]] = {}
+    for judged in case.judged:
+        account = judged.requirement.account
+        if account is not None:
+            by_account.setdefault(account, []).append(judged.requirement)
+    for name, requirements in by_account.items():
+        if any(requirement.need != "optional" for requirement in requirements):
+            yield _account_use(case, name, requirements)
+
+
+def _account_use(case: Case, name: AccountName, requirements: list[Requirement]) -> AccountUse:
+    known = case.account(name)
+    needs = dict.fromkeys(r.spn for r in requirements if r.need in {"explicit", "port-variant"})
+    covered = dict.fromkeys(r.spn for r in requirements if r.need == "covered")
+    wanted = {requirement.spn for requirement in requirements}
+    holds = None if known is None else tuple([spn for spn in known.spns if spn.service == "http"])
+    return AccountUse(
+        account=name,
+        kind=None if known is None else known.kind,
+        applications=tuple(dict.fromkeys(ref for r in requirements for ref in r.applications)),
+        needs=tuple(needs),
+        covered=tuple(covered),
+        holds=holds,
+        lacks=None if holds is None else tuple([spn for spn in needs if spn not in holds]),
+        unused=None if holds is None else tuple([spn for spn in holds if spn not in wanted]),
+    )

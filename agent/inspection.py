@@ -18,7 +18,7 @@ from agent.clients import CLIENTS, DEFAULT_CLIENTS, Client
 from agent.directory import AskDirectory, Directory
 from agent.effective import Configuration, effective
 from agent.errors import MalformedError, UsageError
-from agent.farm import contested, farm
+from agent.farm import account_uses, contested, farm
 from agent.model import SCHEMA, Evidence, Finding, Problem, Report, Requirement, Server, Severity, Status, Tool
 from agent.names import HostName, Spn, fold
 from agent.nameservice import AskNames, NameService
@@ -221,6 +221,7 @@ def _report(case: Case, reads: Sequence[Read], sources: Sources, started: dateti
         requirements=tuple(_advised(case, judged, conflicting) for judged in case.judged),
         findings=findings,
         plan=planned.plan,
+        accounts=tuple(account_uses(case)),
     )
 
 

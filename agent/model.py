@@ -128,6 +128,24 @@ class Requirement:
     advice: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountUse:
+    """One account over the whole farm: what it serves, and which HTTP/ SPNs it needs, holds, lacks and need not hold.
+
+    `needs` are the SPNs that must be registered on it, `covered` those its HOST/ SPNs serve. `holds`, `lacks` and
+    `unused` are None when nobody looked; `unused` are held and wanted by no application inspected.
+    """
+
+    account: AccountName
+    kind: str | None
+    applications: tuple[ApplicationRef, ...]
+    needs: tuple[Spn, ...]
+    covered: tuple[Spn, ...]
+    holds: tuple[Spn, ...] | None
+    lacks: tuple[Spn, ...] | None
+    unused: tuple[Spn, ...] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """A line a person can look at to see the reason."""
@@ -246,6 +264,7 @@ class Report:
     requirements: tuple[Requirement, ...]
     findings: tuple[Finding, ...]
     plan: Plan = Plan()
+    accounts: tuple[AccountUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

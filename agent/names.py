@@ -23,7 +23,8 @@ def fold(text: str) -> str:
     a look-alike name (CVE-2026-25177) is never taken for the real one.
     """
     if text.isascii():
-        return text.lower()
+        low = text.lower()
+        return text if low == text else low  # most names are written small: no second copy of them
     return "".join(map(_fold_character, text))
 
 

@@ -391,28 +391,34 @@ def _configured_account(pool: Pool | None, identity: PoolIdentity, machine: Mach
 # -- what to ask the directory -------------------------------------------------------------------------------------
 
 
-def question(servers: Iterable[ServerView], clients: Sequence[Client]) -> Question:
+def question(servers: Sequence[ServerView], clients: Sequence[Client]) -> Question:
     """Everything the directory must be asked for these servers: HTTP/ and HOST/, short and full, and the accounts."""
-    hosts: dict[HostName, None] = {}
-    ports: dict[tuple[HostName, int], None] = {}
     accounts: set[str] = set()
     domains: dict[str, str] = {}
     for server in servers:
         if server.machine.domain and server.machine.netbios_domain:
             domains.setdefault(fold(server.machine.domain), server.machine.netbios_domain)
         accounts.add(fold(server.machine.account.name))
-        hosts.update(dict.fromkeys(server.names.own))
         for pool in server.configuration.pools.values():
             accounts.update(_account_texts(pool, server.machine))
-        for reached in server.reach.values():
-            for need in spn_needs(reached, server.names, clients):
-                hosts[need.host] = None
-            for name in reached.names:
-                ports.update(((name.host, port), None) for port in name.ports)
-    both = dict.fromkeys((*hosts, *(host.first_label for host in hosts if not host.is_address)))
-    names = {spn(f"{service}/{host.spn_text}") for host in both for service in ("HTTP", "HOST")}
-    names |= {http_spn(host, port) for host, port in ports}
-    return Question(spns=frozenset(names), account_names=frozenset(accounts), netbios_domains=domains)
+    names = frozenset(name for server in servers for name in _asked_names(server, clients))
+    return Question(spns=names, account_names=frozenset(accounts), netbios_domains=domains)
+
+
+def _asked_names(server: ServerView, clients: Sequence[Client]) -> Iterator[Spn]:
+    yield from _both_services(server.names.own)
+    for reached in server.reach.values():
+        yield from _both_services(need.host for need in spn_needs(reached, server.names, clients))
+        for name in reached.names:
+            for port in name.ports:
+                yield http_spn(name.host, port)
+
+
+def _both_services(hosts: Iterable[HostName]) -> Iterator[Spn]:
+    named = frozenset(hosts)
+    for host in named.union(host.first_label for host in named if not host.is_address):
+        yield http_spn(host)
+        yield spn(f"HOST/{host.spn_text}")
 
 
 def _account_texts(pool: Pool, machine: Machine) -> Iterator[str]:

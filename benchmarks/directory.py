@@ -11,7 +11,6 @@ import argparse
 import base64
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -69,7 +68,7 @@ class Lab:
 
         lines, answer = self.dc.directory / "filters.txt", self.dc.directory / "answer.ldif"
         lines.write_text("".join(f"{filter_}\n" for filter_ in filters))
-        logon = ["-Q", "-Y", "GSSAPI", "-H", f"ldap://{self.dc.host}"]
+        logon = ["-Q", "-Y", "GSSAPI", "-H", f"ldap://{self.dc.address}"]
         shape = ["-LLL", "-o", "ldif-wrap=no", "-b", self.dc.base_dn, "-s", "sub", "-f", str(lines)]
         command = [str(program("ldapsearch")), *logon, *shape, "%s", *_WANTED]
         with answer.open("wb") as output:

@@ -95,3 +95,15 @@ def test_json_is_the_report(farm: Report) -> None:
     assert plain["schema"] == "iis-spn/report/1"
     assert plain["complete"] is True
     assert [server["name"] for server in plain["servers"]] == SERVERS
+
+
+def test_the_farm_from_the_accounts_side(farm: Report) -> None:
+    uses = {str(use.account): use for use in farm.accounts}
+    served = {(ref.server, ref.site) for ref in uses[r"TEST\contososvc"].applications}
+    assert served == {("IIS02", "Contoso"), ("IIS03", "Default Web Site"), ("IIS03", "Classic")}
+    computer = uses[r"TEST\IIS05$"]
+    assert computer.kind == "computer"
+    assert [str(spn) for spn in computer.lacks or ()] == ["HTTP/sales.test.com", "HTTP/forms.test.com"]
+    assert {str(spn) for spn in computer.unused or ()} == {"HTTP/crm.test.com", "HTTP/crm"}
+    assert {str(spn) for spn in computer.covered} == {"HTTP/IIS05", "HTTP/iis05.test.com"}
+    assert uses[r"TEST\wikisvc"].lacks == ()

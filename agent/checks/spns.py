@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import cache
 
 from agent.case import Case, Judged, finding
 from agent.directory import Account
@@ -214,11 +215,11 @@ def malformed(case: Case) -> Iterator[Finding]:
     """Stored SPNs that were meant for one of our names and can never match."""
     if case.directory is None:
         return
-    concerning = _Concerning(case)
+    concerning = cache(lambda: _Concerning(case))  # big, and seldom needed
     for account in case.directory.accounts:
         for name in account.spns:
-            reason = spn_fault(name.text) if fold(name.text).startswith("http") else None
-            if reason is not None and (host := concerning.host(name.text)) is not None:
+            reason = spn_fault(name.text) if name.key.startswith("http") else None
+            if reason is not None and (host := concerning().host(name.text)) is not None:
                 line = delete(case, name, account.name).sentence if name.text.isascii() else ""
                 yield finding(
                     "spn-malformed",

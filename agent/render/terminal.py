@@ -49,8 +49,27 @@ def to_text(report: Report, width: int, color: bool) -> str:
     if overview.elsewhere:
         page.heading("Across servers", "")
         write_findings(page, overview.elsewhere, None, frozenset())
+    _accounts(page, report)
     _legend(page, report)
     return page.text(color)
+
+
+def _accounts(page: Page, report: Report) -> None:
+    """The farm from the account's side: what each one serves, needs, lacks and need not hold."""
+    if not report.accounts:
+        return
+    page.heading("Accounts", "")
+    for use in report.accounts:
+        places = dict.fromkeys(f"{ref.server} {ref.site}" for ref in use.applications)
+        kind = f" ({use.kind})" if use.kind else ""
+        page.prose([f"{use.account}{kind}:", *with_commas(list(places))], 2, look="bold")
+        facts = [
+            f"needs {plural(len(use.needs), 'HTTP/ SPN')}",
+            *([f"{plural(len(use.covered), 'name')} covered by HOST/"] if use.covered else []),
+            *([f"lacks {', '.join(map(str, use.lacks))}"] if use.lacks else []),
+            *([f"holds unused {', '.join(map(str, use.unused))}"] if use.unused else []),
+        ]
+        page.prose(with_commas([part for fact in facts for part in fact.split(", ")]), 4)
 
 
 def wants_color(is_terminal: bool, environment: Mapping[str, str]) -> bool:
