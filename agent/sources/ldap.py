@@ -85,12 +85,6 @@ def _equal(attribute: str, value: str | bytes) -> sansldap.LDAPFilter:
     return FilterEquality(attribute, value if isinstance(value, bytes) else value.encode("utf-8", "replace"))
 
 
-def _begins(attribute: str, value: str) -> sansldap.LDAPFilter:
-    from sansldap import FilterSubstrings
-
-    return FilterSubstrings(attribute, value.encode("utf-8", "replace"), [], None)
-
-
 def _batches(parts: Sequence[sansldap.LDAPFilter]) -> Iterator[sansldap.LDAPFilter]:
     from sansldap import FilterOr
 
@@ -102,16 +96,17 @@ def _hosts(question: Question) -> list[str]:
     return sorted({name.host.spn_text for name in question.spns} - {""}, key=fold)
 
 
-def _questions(question: Question) -> Iterator[sansldap.LDAPFilter]:
-    """OR filters for all that a question asks; comparisons that no index of the server may help are kept apart."""
+def _questions(question: Question, domains: Sequence[str]) -> Iterator[sansldap.LDAPFilter]:
+    """OR filters for all that a question asks. Only whole values are asked for: every server has an index of those."""
     hosts = _hosts(question)
     names = [_equal("servicePrincipalName", name.text) for name in sorted(question.spns, key=lambda n: n.key)]
     names += [_equal("servicePrincipalName", text) for host in hosts for text in _misspelt(host)]
     names += [_equal("servicePrincipalName", text) for text in _wildcards(hosts)]
     names += [_equal("userPrincipalName", f"HTTP/{host}") for host in hosts]
+    for domain in domains:
+        names += [_equal("servicePrincipalName", f"HTTP/{host}{mark}{domain}") for host in hosts for mark in "@/"]
+        names += [_equal("userPrincipalName", f"HTTP/{host}@{domain}") for host in hosts]
     yield from _batches(names)
-    longer = [_begins("servicePrincipalName", text) for host in hosts for text in _beginnings(host)]
-    yield from _batches(longer + [_begins("userPrincipalName", f"HTTP/{host}@") for host in hosts])
     accounts = sorted(question.account_names)
     yield from _batches([_equal("sAMAccountName", name) for name in accounts])
     yield from _batches([_equal("userPrincipalName", name) for name in accounts if "@" in name])
@@ -126,11 +121,6 @@ def _misspelt(host: str) -> tuple[str, ...]:
 def _wildcards(hosts: Iterable[str]) -> list[str]:
     """`HTTP/*.test.com`, which people register for a wildcard binding: the `*` is a character of the value here."""
     return sorted({f"HTTP/*.{host.partition('.')[2]}" for host in hosts if "." in host} | {"HTTP/*"})
-
-
-def _beginnings(host: str) -> tuple[str, ...]:
-    """What values with a port, a third part or a realm begin with; hardly any other begins with a full name."""
-    return (f"HTTP/{host}",) if "." in host else tuple(f"HTTP/{host}{end}" for end in ":/@")
 
 
 def _with_rid(domain_sid: bytes, rid: int) -> bytes:
@@ -391,8 +381,11 @@ class _Conversation:
         if not self._read(connection, root.default, BASE):
             raise LdapError(f"{connection.server} does not show the domain {printable(root.default)}")
         self._read_settings(connection, root)
-        self._read_batches(connection, root.default, _questions(self._question))
+        self._read_batches(connection, root.default, _questions(self._question, self._domain_names()))
         self._second_round(connection, root.default)
+
+    def _domain_names(self) -> list[str]:
+        return [dns_name_of(dn) for dn in self._domains.values()]
 
     def _read_settings(self, connection: LdapConnection, root: _Root) -> None:
         """The forest's sPNMappings and dSHeuristics, and since when the domain has AES keys."""
@@ -410,7 +403,7 @@ class _Conversation:
         for dn in self._domains.values():
             if not self._read(catalog, dn, BASE):
                 self._collector.note(f"{catalog.server} does not show the domain {printable(dn)}")
-        self._read_batches(catalog, "", _questions(self._question))
+        self._read_batches(catalog, "", _questions(self._question, self._domain_names()))
         self._second_round(catalog, "")
         for key in sorted(incomplete):
             self._complete(key, root)
