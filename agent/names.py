@@ -106,7 +106,8 @@ class HostName:
 def host_name(text: str) -> HostName:
     """Read a host name as it is written anywhere: trailing dot dropped, IDN to its A-label for comparing."""
     name = text.strip().rstrip(".")
-    return HostName(name, fold(name) if name.isascii() else fold(_a_label(name)))
+    key = fold(name if name.isascii() else _a_label(name))
+    return HostName(name, name if key == name else key)  # most names are in lower case: one text, not two
 
 
 def _a_label(name: str) -> str:

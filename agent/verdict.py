@@ -48,10 +48,11 @@ def _outcome(wanted: Wanted, answers: tuple[Account, ...] | None, directory: Dir
 
 def is_split(name: Spn, holder: Account, directory: Directory) -> bool:
     """Whether the explicit SPN and the HOST/ SPN behind it are in two domains: which wins is not known (rule R4.7)."""
-    if name.service not in directory.mapped_to_host or name not in holder.spns:
+    if name.service not in directory.mapped_to_host:
         return False
     mapped = directory.holders(name.with_service("HOST"))
-    return any(fold(other.name.domain) != fold(holder.name.domain) for other in mapped)
+    elsewhere = any(fold(other.name.domain) != fold(holder.name.domain) for other in mapped)
+    return elsewhere and name in holder.spns  # last: an account may hold a thousand
 
 
 def _unseen(account: AccountName, directory: Directory | None) -> Outcome:

@@ -15,61 +15,99 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from agent.directory import Account, Directory, Domain, Question
 from agent.inspection import Analysis, Sources, analyse
-from agent.names import AccountName, spn
+from agent.names import AccountName, host_name, spn
+from agent.reach import FarmName
 from agent.redirection import APPLICATION_HOST
+from agent.render.document import to_json
 from agent.snapshot import Machine, Snapshot, SourceFile
 from benchmarks.measure import peak_memory, table
 from benchmarks.parse import ACCOUNTS, sites
 
 STAGES = {
-    "read and evaluate": ("inspection.py", "_read"),
+    "parse": ("parse.py", "parse"),
+    "evaluate": ("effective.py", "effective"),
     "names": ("require.py", "server_view"),
     "what to ask the directory": ("require.py", "question"),
     "requirements": ("require.py", "require"),
     "verdicts": ("verdict.py", "judge"),
-    "findings": ("inspection.py", "_findings"),
+    "checks": ("__init__.py", "check"),
+    "farm": ("farm.py", "farm"),
     "plan": ("plan.py", "plan"),
     "advice": ("repair.py", "advice"),
+    "JSON": ("document.py", "to_json"),
 }
 
 
 # -- what is analysed ----------------------------------------------------------------------------------------------
 
 
-def _numbers(server: int, count: int) -> list[int]:
-    """The sites of one server, all different, but the last one is the last one of its neighbour too: a farm of two."""
-    first = server * count
-    return [*range(first, first + count - 1), (server - server % 2) * count + count - 1]
+class Numbers(NamedTuple):
+    """The sites of one server: its own, and those that it serves together with its neighbour, a farm of two."""
+
+    own: range
+    shared: range
+
+    @classmethod
+    def of(cls, server: int, count: int) -> Numbers:
+        """Half of each; a pair of servers has one and a half times as many names as one of them has sites."""
+        half = count // 2
+        alone = count - half
+        first = server // 2 * (2 * alone + half)
+        own = first + server % 2 * alone
+        return cls(range(own, own + alone), range(first + 2 * alone, first + 2 * alone + half))
 
 
 def snapshots(servers: int, count: int) -> Iterator[Snapshot]:
     """One server after the other; nobody holds more than one of them here."""
     for server in range(servers):
-        data = sites(_numbers(server, count)).encode()
+        numbers = Numbers.of(server, count)
+        text = sites([*numbers.own, *numbers.shared])
+        if server % 2:
+            for number in numbers.shared:
+                text = _decrypting_as_computer(text, number) if number % 10 == 5 else text
         machine = Machine(
-            name=f"SRV{server:05}",
-            dns_name=f"SRV{server:05}.test.com",
+            name=_name(server),
+            dns_name=f"{_name(server)}.test.com",
             domain="test.com",
             netbios_domain="TEST",
             membership="domain",
             content_looked=True,
         )
-        files = {APPLICATION_HOST: SourceFile("applicationHost.config", data)}
-        yield Snapshot(source=f"SRV{server:05}", machine=machine, files=files)
+        files = {APPLICATION_HOST: SourceFile("applicationHost.config", text.encode())}
+        yield Snapshot(source=_name(server), machine=machine, files=files)
+
+
+def _name(server: int) -> str:
+    return f"SRV{server:05}"
+
+
+def _decrypting_as_computer(text: str, number: int) -> str:
+    """One node of a farm is set otherwise."""
+    before, location, after = text.partition(f'<location path="Site{number}">')
+    return before + location + after.replace('useAppPoolCredentials="true"', 'useAppPoolCredentials="false"', 1)
+
+
+def farm_file(servers: int, count: int) -> Iterator[FarmName]:
+    """What `--farm` says: every shared name, and its two servers."""
+    for server in range(0, servers - 1, 2):
+        pair = (_name(server), _name(server + 1))
+        for number in Numbers.of(server, count).shared:
+            yield FarmName(host=host_name(f"www{number}.test.com"), servers=pair)
 
 
 def directory(servers: int, count: int) -> Directory:
     """Of ten sites one has no SPN, one has it on the wrong account and one on two; the others are right."""
     held: dict[int, list[str]] = {account: [] for account in range(ACCOUNTS)}
-    for number in range(servers * count):
+    for number in range(Numbers.of(servers + servers % 2, count).own.start):
         owners = {1: (), 2: (number + 1,), 3: (number, number + 1)}.get(number % 10, (number,))
         for owner in owners:
             held[owner % ACCOUNTS] += (f"HTTP/www{number}", f"HTTP/www{number}.test.com")
     users = [_account(f"svc-{number}", "user", names) for number, names in held.items()]
-    machines = (f"SRV{server:05}" for server in range(servers))
+    machines = map(_name, range(servers))
     computers = [_account(f"{name}$", "computer", [f"HOST/{name}", f"HOST/{name}.test.com"]) for name in machines]
     domain = Domain(dns_name="test.com", netbios="TEST", dn="DC=test,DC=com", covered=True)
     return Directory(source="memory", accounts=(*users, *computers), domains=(domain,))
@@ -90,41 +128,45 @@ def whole(servers: int, count: int) -> Analysis:
     def ask(_question: Question) -> Directory:
         return directory(servers, count)
 
-    return analyse(snapshots(servers, count), Sources(directory=ask))
+    return analyse(snapshots(servers, count), Sources(directory=ask, farm=tuple(farm_file(servers, count))))
 
 
 # -- reports -------------------------------------------------------------------------------------------------------
 
 
 def _run(servers: int, count: int) -> None:
-    """One size, in a process of its own: CPU seconds, peak MB, findings."""
+    """One size, in a process of its own: CPU seconds and peak MB up to the report, then with its JSON; its contents."""
     before, begun = peak_memory(), time.process_time()
     report = whole(servers, count).report
-    seconds = time.process_time() - begun
-    print(seconds, peak_memory() - before, len(report.requirements), len(report.findings))
+    seconds, memory = time.process_time() - begun, peak_memory() - before
+    begun = time.process_time()
+    size = len(to_json(report)) / 1e6
+    written = time.process_time() - begun
+    print(seconds, memory, written, peak_memory() - before, size, len(report.requirements), len(report.findings))
 
 
 def _sizes(sizes: list[int], count: int) -> None:
-    rows = []
+    rows, documents = [], []
     first = 0.0
     for servers in sizes:
         command = [sys.executable, "-m", "benchmarks.farm", "--run", str(servers), "--sites", str(count)]
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-        seconds, memory = map(float, answer[:2])
+        seconds, memory, written, highest, size = map(float, answer[:5])
         each = 1000 * seconds / servers
         first = first or each
-        rows.append([servers, seconds, each, each / first, round(memory), *answer[2:]])
-    head = ["servers", "CPU seconds", "ms for each", "x first row", "peak MB", "requirements", "findings"]
-    table(head, rows)
+        rows.append([servers, seconds, each, each / first, round(memory), *answer[5:]])
+        documents.append([servers, written, 1000 * written / servers, round(size), round(highest)])
+    table(["servers", "CPU seconds", "ms for each", "x first row", "peak MB", "requirements", "findings"], rows)
+    table(["JSON of servers", "CPU seconds", "ms for each", "MB of text", "peak MB"], documents)
 
 
 def _where(servers: int, count: int) -> None:
     """Which stage takes the time (under a profiler, so in per cent), which module's objects take the memory."""
     profile = cProfile.Profile()
-    profile.runcall(whole, servers, count)
+    profile.runcall(lambda: to_json(whole(servers, count).report))
     statistics = pstats.Stats(profile).stats  # type: ignore[attr-defined]
     spent = {(Path(file).name, name): figures[3] for (file, _, name), figures in statistics.items()}
-    total = spent["inspection.py", "analyse"]
+    total = spent["inspection.py", "analyse"] + spent["document.py", "to_json"]
     rows = [[stage, round(100 * spent.get(place, 0) / total)] for stage, place in STAGES.items()]
     table([f"stage, {servers} servers", "% of time"], rows)
 
