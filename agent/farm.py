@@ -264,6 +264,7 @@ def _account_use(case: Case, name: AccountName, requirements: list[Requirement])
     covered = dict.fromkeys(r.spn for r in requirements if r.need == "covered")
     wanted = {requirement.spn for requirement in requirements}
     holds = None if known is None else tuple([spn for spn in known.spns if spn.service == "http"])
+    held = frozenset(holds or ())
     return AccountUse(
         account=name,
         kind=None if known is None else known.kind,
@@ -271,6 +272,6 @@ def _account_use(case: Case, name: AccountName, requirements: list[Requirement])
         needs=tuple(needs),
         covered=tuple(covered),
         holds=holds,
-        lacks=None if holds is None else tuple([spn for spn in needs if spn not in holds]),
+        lacks=None if holds is None else tuple([spn for spn in needs if spn not in held]),
         unused=None if holds is None else tuple([spn for spn in holds if spn not in wanted]),
     )

@@ -107,7 +107,8 @@ class _Object(NamedTuple):
 
     def stored(self, name: Spn) -> Spn:
         """The value as the directory has it: a rollback must restore its exact letters."""
-        return next((held for held in self.known.spns if held == name), name) if self.known is not None else name
+        spns = self.known.spns if self.known is not None else ()
+        return next((held for held in spns if held.key == name.key), name)  # an account may hold a thousand
 
     def setspn(self, action: str, name: Spn) -> str | None:
         computer = {"computer": True, "user": False}.get(self.kind or "")

@@ -444,11 +444,14 @@ def result_words(result: sansldap.LDAPResult) -> str:
 def _connected(server: Server, deadline: Deadline) -> socket.socket:
     target = (server.address or server.host, server.port)
     try:
-        return socket.create_connection(target, timeout=min(SILENCE_SECONDS, deadline.left()))
+        connected = socket.create_connection(target, timeout=min(SILENCE_SECONDS, deadline.left()))
+        # every request waits for its answer: nothing is gained by holding back small packets
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except UnicodeError:
         raise LdapError(f"{server} is not a host name") from None
     except OSError as error:
         raise LdapError(f"{server} {_network_words(error)}") from None
+    return connected
 
 
 def _network_words(error: OSError) -> str:
