@@ -77,6 +77,18 @@ class Case:
         return self._by_application.get(ApplicationRef(application.server, application.site, application.path), [])
 
     @cached_property
+    def _farm_by_host(self) -> dict[HostName, list[FarmName]]:
+        index: dict[HostName, list[FarmName]] = {}
+        for name in self.farm:
+            for host in dict.fromkeys((name.host, name.host.first_label)):
+                index.setdefault(host, []).append(name)
+        return index
+
+    def declared(self, host: HostName) -> list[FarmName]:
+        """What the farm file says of a name, given in full or by its first label."""
+        return self._farm_by_host.get(host, [])
+
+    @cached_property
     def own_spns(self) -> dict[Spn, ServerView]:
         """`HTTP/` of every server's own names."""
         return {

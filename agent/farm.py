@@ -9,7 +9,6 @@ from typing import NamedTuple
 from agent.case import Case, Judged, finding
 from agent.model import AccountUse, Application, ApplicationRef, Evidence, Finding, Origin, Requirement
 from agent.names import AccountName, HostName, Spn, fold
-from agent.reach import FarmName
 from agent.repair import farm_remedy
 
 
@@ -169,9 +168,8 @@ def _fix(case: Case, name: Spn, principle: str) -> tuple[str, ...]:
 def _is_farm(case: Case, host: HostName, nodes: list[Serving]) -> bool:
     """Whether the farm file, DNS or a shared configuration says that these servers answer one name."""
     machines = [case.by_label[node.server].machine for node in nodes]
-    for name in case.farm:
-        if _same_name(name, host) and sum(name.includes(machine) for machine in machines) > 1:
-            return True
+    if any(sum(name.includes(machine) for machine in machines) > 1 for name in case.declared(host)):
+        return True
     shared = {case.by_label[node.server].configuration.shared for node in nodes}
     if len(shared) == 1 and None not in shared:
         return True
@@ -180,10 +178,6 @@ def _is_farm(case: Case, host: HostName, nodes: list[Serving]) -> bool:
         return False
     addressed = set(resolution.addresses)
     return sum(bool(addressed & set(machine.addresses)) for machine in machines) > 1
-
-
-def _same_name(name: FarmName, host: HostName) -> bool:
-    return host in {name.host, name.host.first_label}
 
 
 def _suspected(case: Case, name: Spn, nodes: list[Serving]) -> Finding | None:
@@ -226,7 +220,7 @@ def _node_names(case: Case) -> Iterator[Finding]:
         server = case.own_spns.get(requirement.spn)
         if server is None or requirement.need != "optional" or requirement.outcome not in {"modified", "duplicate"}:
             continue
-        declared = [name for name in case.farm if name.includes(server.machine)]
+        declared = server.names.farm
         sites = {fold(reference.site) for reference in requirement.applications}
         if server.label in seen or not any(name.site is None or fold(name.site) in sites for name in declared):
             continue

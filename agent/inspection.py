@@ -179,11 +179,17 @@ def _names_question(reads: Iterable[Read], names: Sequence[FarmName]) -> tuple[l
 def _views(
     reads: Iterable[Read], farm_names: Sequence[FarmName], service: NameService | None, directory: Directory | None
 ) -> list[ServerView]:
+    by_server: dict[str, list[int]] = {}
+    for position, farm_name in enumerate(farm_names):
+        for server in farm_name.servers:
+            by_server.setdefault(fold(server), []).append(position)
     views = []
     for read in reads:
         if read.configuration is not None:
             additional = _additional_names(read.machine, directory)
-            names = names_of(read.machine, farm_names, service, additional)
+            own = {fold(name) for name in (read.machine.name, read.machine.dns_name) if name}
+            positions = sorted({position for key in own for position in by_server.get(key, ())})
+            names = names_of(read.machine, [farm_names[position] for position in positions], service, additional)
             views.append(server_view(read.label, read.machine, read.configuration, names))
     return views
 

@@ -160,6 +160,8 @@ def _start_lines(data: bytes, file: str) -> array[int]:
             line -= 1  # the end of the file is the end of its last line
         reason = expat.ErrorString(error.code) if isinstance(error, expat.ExpatError) else str(error)
         raise MalformedError(file, line, f"not well-formed XML: {reason}") from None
+    finally:
+        parser.StartElementHandler = parser.StartDoctypeDeclHandler = None  # they hold the parser: a cycle
     return starts
 
 
