@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -128,6 +128,20 @@ class Case:
     @cached_property
     def computer_accounts(self) -> frozenset[AccountName]:
         return frozenset(server.machine.account for server in self.servers)
+
+    @cached_property
+    def pool_objects(self) -> frozenset[str]:
+        """The identities of the account objects that inspected pools run as."""
+        return self._identities_of(self.pool_accounts)
+
+    @cached_property
+    def inspected_objects(self) -> frozenset[str]:
+        """Those of the inspected computers too."""
+        return self.pool_objects | self._identities_of(self.computer_accounts)
+
+    def _identities_of(self, names: Iterable[AccountName]) -> frozenset[str]:
+        accounts = map(self.account, names)
+        return frozenset(account.identity for account in accounts if account is not None)
 
     def identity_of(self, application: Application) -> PoolIdentity | None:
         return self.identities.get((application.server, fold(application.pool or "")))

@@ -140,9 +140,8 @@ def is_inspected(case: Case, account: AccountName) -> bool:
     """Whether the use of the account was looked at: an inspected pool runs as it, or it is an inspected computer."""
     if account in case.pool_accounts or account in case.computer_accounts:
         return True
-    known, directory = case.account(account), case.directory
-    used = (*case.pool_accounts, *case.computer_accounts) if known is not None and known.kind == "unknown" else ()
-    return any(is_account(known, name, directory) for name in used if known is not None and directory is not None)
+    known = case.account(account)
+    return known is not None and known.kind == "unknown" and known.identity in case.inspected_objects
 
 
 def set_auth(

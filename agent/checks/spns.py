@@ -193,7 +193,7 @@ def _planned_elsewhere(case: Case, requirement: Requirement) -> bool:
 
 
 def _is_pool_account(case: Case, holder: Account) -> bool:
-    return case.directory is not None and any(is_account(holder, name, case.directory) for name in case.pool_accounts)
+    return holder.identity in case.pool_objects
 
 
 def _collision(name: Spn, server: str, holder: AccountName, verb: str) -> Finding:
