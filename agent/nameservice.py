@@ -35,8 +35,8 @@ class Resolution:
 class NameService:
     """Answers by folded full name, names by address, PTR names by address; a missing key was not or could not be asked.
 
-    `suffixes` are tried in order for short names. `complete` is True for zone files only: then `names_by_address`
-    holds every name of the zone, and a name of the zone without a record is known not to exist.
+    `suffixes` are tried in order for short names. Only zone files can say which names lead to an address that nobody
+    named before, and that a name of theirs without a record does not exist.
     """
 
     source: str
