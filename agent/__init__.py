@@ -1,7 +1,8 @@
 """iis-spn: which SPN does each IIS site need, on which account must it live, is that so, and what to change.
 
 The pipeline is the package: sources (read) -> parse -> merge, effective (what IIS uses) -> identity, rules (who
-decrypts) -> reach, clients, require (which SPN) -> verdict, checks, farm (is that so?) -> render (say it).
+decrypts) -> reach, clients, require (which SPN) -> verdict, checks, farm (is that so?) -> render (say it). Before it,
+for many servers: remote (whom to ask) -> sweep (all at once) -> collect (what becomes of each answer).
 
 >>> from agent import inspect
 >>> report = inspect(["sample_configs/IIS01"])

@@ -15,6 +15,7 @@ CLIENT_NAMES = (
     *("edge", "chrome", "firefox", "dotnet", "ie", "dotnetframework", "dotnet5", "curl-sspi", "curl-mit", "java"),
     *("chrome-nocname", "edge-port"),
 )
+TRANSPORTS = ("auto", "kerberos", "ntlm", "credssp", "certificate", "basic")
 
 
 class WrongUsageError(Exception):
@@ -37,6 +38,8 @@ def parser() -> argparse.ArgumentParser:
     program.set_defaults(command=None)
     commands = program.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     _inspect_parser(commands)
+    _sweep_parser(commands)
+    _collect_parser(commands)
     _explain_parser(commands)
     _plan_parser(commands)
     _rules_parser(commands)
@@ -57,6 +60,32 @@ def _inspect_parser(commands: _Commands[_Parser]) -> None:
     _shared(command)
     _output(command)
     command.set_defaults(command="inspect")
+
+
+def _sweep_parser(commands: _Commands[_Parser]) -> None:
+    command = commands.add_parser(
+        "sweep",
+        help="the same for many servers, collected over WinRM",
+        description="Collect from every server over WinRM and judge them together, as inspect does. Reads only.",
+    )
+    _hosts(command)
+    _shared(command)
+    _output(command)
+    command.set_defaults(command="sweep")
+
+
+def _collect_parser(commands: _Commands[_Parser]) -> None:
+    command = commands.add_parser(
+        "collect",
+        help="only collect: one snapshot per server, for another machine or another day to inspect",
+        description="Collect from every server over WinRM and write one snapshot for each. Reads only.",
+    )
+    _hosts(command)
+    where = command.add_argument_group("where to look (for --from-ad)")
+    where.add_argument("--ad", action="append", metavar="SOURCE", help="auto (default), ldap://DC[:PORT], ldaps://DC")
+    _ad_logon(where)
+    _netbios_domain(where)
+    command.set_defaults(command="collect")
 
 
 def _explain_parser(commands: _Commands[_Parser]) -> None:
@@ -114,6 +143,84 @@ def _targets(command: argparse.ArgumentParser) -> None:
     )
 
 
+def _hosts(command: argparse.ArgumentParser) -> None:
+    whom = command.add_argument_group("which servers")
+    whom.add_argument("hosts", nargs="*", metavar="HOST", help="a server: web01, web[01:20], web01:5986, https://web01")
+    whom.add_argument(
+        "--inventory",
+        action="append",
+        metavar="FILE",
+        help="names in a text file, or an Ansible inventory (INI, YAML, JSON); - is stdin; may be given more than once",
+    )
+    whom.add_argument("--from-ad", metavar="OU", help="the computers below this OU: OU=Web,DC=test,DC=com")
+    whom.add_argument("--only-iis", action="store_true", help="of those, only the ones with traces of IIS in AD")
+    _winrm(command)
+    _keeping(command)
+
+
+def _winrm(command: argparse.ArgumentParser) -> None:
+    how = command.add_argument_group("how they are asked")
+    how.add_argument("--user", metavar="USER", help=r"logon for WinRM (DOMAIN\user, user@domain); asks for a password")
+    how.add_argument("--password-env", metavar="NAME", help="read the WinRM password from this environment variable")
+    how.add_argument(
+        "--transport",
+        choices=TRANSPORTS,
+        default="auto",
+        metavar="T",
+        help=f"{', '.join(TRANSPORTS)}. Default: auto, Kerberos where a ticket can be had, else NTLM",
+    )
+    how.add_argument("--port", type=_port, metavar="N", help="5985 (default), or 5986 for TLS")
+    how.add_argument("--cert", type=Path, metavar="FILE", help="client certificate, for --transport certificate (PEM)")
+    how.add_argument("--cert-key", type=Path, metavar="FILE", help="its key (PEM)")
+    how.add_argument("--parallel", type=_count, default=64, metavar="N", help="servers asked at once. Default: 64")
+    how.add_argument(
+        "--timeout", type=_seconds, default=120.0, metavar="S", help="seconds for one server. Default: 120"
+    )
+    how.add_argument(
+        "--continue-on-denied", action="store_true", help="go on when servers refuse the logon: accounts may get locked"
+    )
+    how.add_argument("-v", "--verbose", action="store_true", help="a line on stderr for each server as it answers")
+
+
+def _keeping(command: argparse.ArgumentParser) -> None:
+    keep = command.add_argument_group("what is kept")
+    keep.add_argument("--to", type=Path, metavar="DIR", help="write each snapshot there as it arrives")
+    keep.add_argument("--resume", action="store_true", help="ask only the servers whose snapshot is missing or stale")
+    keep.add_argument(
+        "--stale-after", type=_hours, default=24.0, metavar="HOURS", help="a snapshot is stale then. Default: 24"
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 4096:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 4096")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    return _positive(text, 86_400)
+
+
+def _hours(text: str) -> float:
+    return _positive(text, 100_000)
+
+
+def _positive(text: str, most: int) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0 and up to {most}")
+    return number
+
+
 def _shared(command: argparse.ArgumentParser) -> None:
     where = command.add_argument_group("where to look")
     where.add_argument(
@@ -138,15 +245,25 @@ def _shared(command: argparse.ArgumentParser) -> None:
         f"{', '.join(CLIENT_NAMES)}",
     )
     where.add_argument("--computer", metavar="FQDN", help="the server's full name, where the file does not say it")
+    _netbios_domain(where)
+    _ad_logon(where)
+
+
+def _netbios_domain(where: argparse._ArgumentGroup) -> None:
     where.add_argument(
         "--netbios-domain",
         action="append",
         metavar="NAME[=DNS.DOMAIN]",
         help="the NetBIOS name of the domain, where it is not the first label of its DNS name",
     )
+
+
+def _ad_logon(where: argparse._ArgumentGroup) -> None:
     where.add_argument("--ad-user", metavar="USER", help="logon for LDAP; asks for a password")
-    where.add_argument("--password-stdin", action="store_true", help="read the password from the first line of stdin")
-    where.add_argument("--ca", type=Path, metavar="FILE", help="certificates to trust for ldaps")
+    where.add_argument(
+        "--password-stdin", action="store_true", help="read passwords from stdin, a line each: WinRM, then LDAP"
+    )
+    where.add_argument("--ca", type=Path, metavar="FILE", help="certificates to trust for ldaps and WinRM over TLS")
 
 
 def _output(command: argparse.ArgumentParser, formats: Sequence[str] = REPORT_FORMATS) -> None:

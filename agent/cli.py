@@ -13,8 +13,11 @@ from agent.arguments import LEVELS, SCRIPT_FORMATS, WrongUsageError, parser
 
 if TYPE_CHECKING:
     from agent.apply import Applied
+    from agent.collect import Run
     from agent.inspection import Analysis, Sources
     from agent.model import Report
+    from agent.passwords import Passwords
+    from agent.sources.ldap_computers import Computers
     from agent.sources.ldap_modify import LdapWriter
 
 
@@ -80,7 +83,14 @@ def _silence_stdout() -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    commands = {"inspect": _inspect, "explain": _explain, "plan": _plan, "rules": _rules}
+    commands = {
+        "inspect": _inspect,
+        "sweep": _sweep,
+        "collect": _collect,
+        "explain": _explain,
+        "plan": _plan,
+        "rules": _rules,
+    }
     if options.command is not None:
         return commands[options.command](options)
     if options.version:
@@ -101,6 +111,59 @@ def _inspect(options: argparse.Namespace) -> int:
     report = _analysis(options).report
     _write(options, report)
     return _exit_code(report, options.fail_on)
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from agent import remote
+    from agent.inspection import analyse
+    from agent.render import asked
+
+    if options.computer is not None:
+        _note("--computer is for files; a server says its own name")
+    passwords = _passwords(options)
+    sources = _sources(options, passwords)  # a slip in its files is told before a thousand servers are asked
+    finished = _asked_servers(options, passwords)
+    report = remote.survey(analyse(finished.snapshots(), sources).report, finished)
+    _write(options, report)
+    _note(asked.counted(finished.asked))
+    return _exit_code(report, options.fail_on)
+
+
+def _collect(options: argparse.Namespace) -> int:
+    from agent import remote
+    from agent.render import asked
+
+    finished = _asked_servers(options, _passwords(options))
+    color, width = _console()
+    _print(asked.to_text(finished.asked, remote.troubles(finished.outcomes), width, color))
+    return exits.CLEAN if finished.is_complete else exits.INCOMPLETE
+
+
+def _asked_servers(options: argparse.Namespace, passwords: Passwords) -> Run:
+    from agent import remote
+
+    if options.user is not None and options.transport != "certificate":
+        passwords.of(options.user, "WinRM")
+    if options.ad_user is not None:
+        passwords.of(options.ad_user, "LDAP")
+    whom = remote.whom(options, lambda: _computers(options, passwords))
+    for note in whom.notes:
+        _note(note)
+    orders = remote.orders(options, passwords, whom.endpoints, _netbios_domains(options))
+    return remote.run(options, whom.endpoints, orders)
+
+
+def _computers(options: argparse.Namespace, passwords: Passwords) -> Computers:
+    from agent.sources import ldap_computers
+    from agent.sources.selected import ldap_source
+
+    live = [word for word in options.ad or () if "://" in word] or ["auto"]
+    source = ldap_source(live[0], _logon_options(options, passwords), _netbios_domains(options))
+    return ldap_computers.computers(source, options.from_ad, only_iis=options.only_iis)
+
+
+def _note(text: str) -> None:
+    sys.stderr.write(f"iis-spn: {text}\n")
 
 
 def _explain(options: argparse.Namespace) -> int:
@@ -136,7 +199,7 @@ def _analysis(options: argparse.Namespace) -> Analysis:
     from agent.sources import snapshot
 
     netbios = _netbios_domains(options)
-    sources = _sources(options)
+    sources = _sources(options, _passwords(options))
     if not options.targets:
         from agent.sources import local
 
@@ -155,12 +218,13 @@ def _netbios_domains(options: argparse.Namespace) -> dict[str, str]:
     return {fold(domain): name for name, _, domain in pairs}
 
 
-def _sources(options: argparse.Namespace) -> Sources:
+def _sources(options: argparse.Namespace, passwords: Passwords) -> Sources:
     from agent.inspection import Sources, clients_named
     from agent.sources import options as files
     from agent.sources.selected import directory_source, name_source
 
-    directory = directory_source(options.ad or ["auto"], _logon_options(options), _netbios_domains(options))
+    logon = _logon_options(options, passwords)
+    directory = directory_source(options.ad or ["auto"], logon, _netbios_domains(options))
     return Sources(
         directory=directory.ask,
         names=name_source(options.dns or ("system" if directory.is_live else "off")),
@@ -186,7 +250,7 @@ def _with_writer(options: argparse.Namespace, change: Callable[[LdapWriter], App
         raise UsageError("to change the directory needs the LDAP extra: pip install 'iis-spn[ldap]'")
     from agent.sources import ldap_modify
 
-    source = ldap_source(live[0], _logon_options(options), _netbios_domains(options))
+    source = ldap_source(live[0], _logon_options(options, _passwords(options)), _netbios_domains(options))
     with ldap_modify.writer(source) as writer:
         applied = change(writer)
     _print(applied.message.rstrip() + "\n")
@@ -220,19 +284,16 @@ def _asked(text: str) -> bool:
 # -- logon ---------------------------------------------------------------------------------------------------------
 
 
-def _logon_options(options: argparse.Namespace) -> tuple[str | None, Callable[[], str], Path | None]:
-    from functools import cache
+def _passwords(options: argparse.Namespace) -> Passwords:
+    from agent.passwords import Passwords
 
-    return options.ad_user, cache(lambda: _password(options)), options.ca  # a forest means several binds, one prompt
+    return Passwords(from_stdin=options.password_stdin, variable=getattr(options, "password_env", None))
 
 
-def _password(options: argparse.Namespace) -> str:
-    """The LDAP password: one line of stdin, or a prompt that does not echo. It is never an argument."""
-    import getpass
-
-    if options.password_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
-    return getpass.getpass(f"Password of {options.ad_user}: ")
+def _logon_options(
+    options: argparse.Namespace, passwords: Passwords
+) -> tuple[str | None, Callable[[], str], Path | None]:
+    return options.ad_user, lambda: passwords.of(options.ad_user, "LDAP"), options.ca
 
 
 # -- output --------------------------------------------------------------------------------------------------------
@@ -275,19 +336,26 @@ def _rendered(options: argparse.Namespace, report: Report) -> tuple[str, str]:
 
 
 def _terminal(options: argparse.Namespace, report: Report) -> str:
-    import os
-    import shutil
-
     from agent.model import Explanation
     from agent.render import steps, story, terminal
 
-    color = options.output is None and terminal.wants_color(sys.stdout.isatty(), os.environ)
-    width = shutil.get_terminal_size((100, 24)).columns
+    color, width = _console()
+    color = color and options.output is None
     if isinstance(report, Explanation):
         return story.to_text(report, width, color)
     if options.command == "plan":
         return steps.to_text(report, width, color)
     return terminal.to_text(report, width, color)
+
+
+def _console() -> tuple[bool, int]:
+    """Whether stdout takes colours, and how many columns it has."""
+    import os
+    import shutil
+
+    from agent.render import terminal
+
+    return terminal.wants_color(sys.stdout.isatty(), os.environ), shutil.get_terminal_size((100, 24)).columns
 
 
 def _exit_code(report: Report, fail_on: str) -> int:

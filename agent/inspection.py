@@ -149,6 +149,9 @@ def _unique(reads: Iterable[Read]) -> Iterator[Read]:
     labels: dict[str, str] = {}
     machines: dict[tuple[str, str], str] = {}
     for read in reads:
+        if any(problem.id == "server-unreachable" for problem in read.problems):
+            yield read  # it is called as it was asked; which machine would have answered is not known
+            continue
         label = read.label
         other = machines.setdefault((fold(label), fold(read.machine.dns_name or "")), read.source)
         if fold(label) in labels and other is read.source and read.machine.dns_name:
@@ -255,6 +258,15 @@ def _server(read: Read) -> Server:
     return Server(name=read.label, dns_name=read.machine.dns_name, source=read.source, status=status, problems=problems)
 
 
+def standing(snapshot: Snapshot) -> Server:
+    """How complete one server is, as its report will say, at the least cost: IIS's settings are worked out only where
+    a file could not be opened. What is wrong inside a file is not looked for.
+    """
+    if configuration_file(snapshot).file is None or snapshot.machine.unread or snapshot.problems:
+        return _server(_read(snapshot))
+    return Server(name=snapshot.label, dns_name=snapshot.machine.dns_name, source=snapshot.source, status="ok")
+
+
 def _content_problems(configuration: Configuration) -> Iterator[Problem]:
     seen: set[tuple[str, int | None]] = set()
     for site in configuration.sites:
@@ -284,8 +296,11 @@ def _problem_findings(read: Read) -> Iterator[Finding]:
         severity: Severity | None = None
         if problem.id == "shared-configuration":
             severity = "error" if read.configuration is None else "info"
-        lines = (Evidence(problem.file, problem.line, ""),) if problem.file else ()
-        yield finding(problem.id, problem.message, severity=severity, server=read.label, evidence=lines)
+        is_file = problem.file is not None and problem.id != "server-unreachable"
+        lines = (Evidence(problem.file, problem.line, ""),) if is_file else ()
+        yield finding(
+            problem.id, problem.message, severity=severity, server=read.label, evidence=lines, fix=problem.fix
+        )
 
 
 _RANK: Mapping[Severity, int] = {"error": 0, "warning": 1, "info": 2}

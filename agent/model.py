@@ -182,6 +182,7 @@ class Problem:
     message: str
     file: str | None = None
     line: int | None = None
+    fix: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +266,34 @@ class Report:
     findings: tuple[Finding, ...]
     plan: Plan = Plan()
     accounts: tuple[AccountUse, ...] = ()
+
+
+class Alias(NamedTuple):
+    """A name that leads to a machine which another name of the sweep already led to."""
+
+    asked: str
+    server: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """How many servers a sweep asked, and what became of it: asked = answered + failed.
+
+    `kept` were not asked, their snapshots of an earlier run are still fresh. `aliases` are among the answered.
+    """
+
+    asked: int
+    answered: int
+    failed: int
+    kept: int = 0
+    aliases: tuple[Alias, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey(Report):
+    """The report of `sweep`: what was asked for it."""
+
+    sweep: Asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,11 +43,12 @@ def plan(case: Case, findings: Iterable[Finding]) -> Planned:
     """The recommended steps for every finding that a step can repair, other ways, and what stays blocked."""
     findings = tuple(findings)
     draft = _Draft(found.spn for found in findings if found.id == "spn-conflict" and found.spn is not None)
+    contested = _contested(case)
     # farms first: their settings decide who decrypts for the other names of the same applications
     for found in sorted(findings, key=lambda found: found.id not in FARM_FINDINGS):
         if found.accepted is not None:
             continue
-        offered = _remedy(case, found)
+        offered = _remedy(case, found, contested)
         if offered is None:
             if found.id in UNREPAIRABLE:
                 draft.block(found, UNREPAIRABLE[found.id])
@@ -62,7 +63,7 @@ def plan(case: Case, findings: Iterable[Finding]) -> Planned:
     )
 
 
-def _remedy(case: Case, found: Finding) -> Remedy | None:
+def _remedy(case: Case, found: Finding, contested: Collection[Spn]) -> Remedy | None:
     if found.spn is None:
         return None
     if found.id in FARM_FINDINGS:
@@ -74,7 +75,7 @@ def _remedy(case: Case, found: Finding) -> Remedy | None:
     judged = case.judged_at.get((found.spn, found.account))
     if found.id not in REQUIREMENT_FINDINGS or judged is None:
         return None
-    if found.id == "spn-duplicate" and _is_contested(case, found):
+    if found.id == "spn-duplicate" and found.spn in contested:
         return Remedy((), "first settle which account decrypts for this name everywhere")
     return remedy(case, judged)
 
@@ -89,13 +90,11 @@ def _server(action: Action) -> str | None:
     return action.at.server if action.at is not None else None
 
 
-def _is_contested(case: Case, found: Finding) -> bool:
-    accounts = {
-        judged.requirement.account
-        for judged in (case.judged_of(found.spn) if found.spn is not None else ())
-        if judged.requirement.need in {"explicit", "covered"}
-    }
-    return len(accounts) > 1
+def _contested(case: Case) -> frozenset[Spn]:
+    """The SPNs that are needed on more than one account."""
+    needed: dict[Spn, AccountName | None] = {}
+    requirements = (judged.requirement for judged in case.judged if judged.requirement.need in {"explicit", "covered"})
+    return frozenset(each.spn for each in requirements if needed.setdefault(each.spn, each.account) != each.account)
 
 
 class _Draft:

@@ -12,17 +12,9 @@ from hypothesis import strategies as st
 
 from agent.directory import Directory, Question
 from agent.names import spn
-from agent.sources.entries import (
-    SPOKEN_PROBLEMS,
-    Collector,
-    allowed_sids,
-    common_name,
-    dns_name_of,
-    file_time,
-    is_deleted,
-    sid_bytes,
-    sid_text,
-)
+from agent.sources.attribute_values import allowed_sids, file_time, sid_bytes, sid_text
+from agent.sources.distinguished_names import common_name, dns_name_of, is_deleted
+from agent.sources.entries import SPOKEN_PROBLEMS, Collector
 
 BASE = "DC=test,DC=com"
 QUESTION = Question(

@@ -1,6 +1,7 @@
 """The plan proved by carrying it out: in the directory, in the configuration text and in DNS, and looking again."""
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +14,13 @@ from hypothesis import strategies as st
 from lxml import etree
 from worlds import World, ad, app, computer, entry, farm_name, server, site, user, world
 
+from agent.checks import spns
 from agent.directory import Directory
 from agent.inspection import Analysis, Sources, analyse
 from agent.model import Finding, Report, Requirement, Step
 from agent.names import Spn, host_name, http_spn, path_key, printable, spn
 from agent.nameservice import NameService, Resolution
-from agent.plan import applied, held_back, repaired_by, rolled_back
+from agent.plan import applied, held_back, plan, repaired_by, rolled_back
 from agent.redirection import configuration_file
 from agent.snapshot import Snapshot, SourceFile, file_key
 from agent.sources import directory_files, options, snapshot, zone
@@ -583,3 +585,56 @@ def test_an_a_record_leads_where_the_alias_leads() -> None:
     )
     ((step),) = found.report.plan.steps
     assert step.command.endswith("/RecordAdd test.com app A 10.0.5.2")
+
+
+# -- cost ----------------------------------------------------------------------------------------------------------
+
+
+def calls(run: Callable[[], object]) -> int:
+    """How many functions written in Python it calls: work that a slow machine does not change."""
+    count = 0
+
+    def note(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        run()
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+def twins(count: int, *accounts: str) -> World:
+    """Servers with one name, that nobody calls a farm: each decrypts with its own computer account."""
+    names = [f"IIS{number:03}" for number in range(count)]
+    return world(*(server(site(CUSTOM), name=name) for name in names), ad=ad(*map(computer, names), *accounts))
+
+
+def test_planning_for_twins_grows_with_their_number() -> None:
+    def cost(count: int) -> int:
+        found = twins(count, user("one", "HTTP/x.test.com"), user("two", "HTTP/x.test.com"))
+        assert len(found.findings("spn-duplicate")) == count
+        return calls(lambda: plan(found.analysis.case, found.report.findings))
+
+    assert cost(160) < 2.3 * cost(80)
+
+
+def test_looking_for_stale_accounts_grows_with_their_number() -> None:
+    def cost(count: int) -> int:
+        disabled = [user(f"old{number}", "HTTP/x.test.com", userAccountControl=0x202) for number in range(count)]
+        found = twins(count, *disabled)
+        assert len(found.findings("spn-stale")) == count
+        return calls(lambda: list(spns.stale(found.analysis.case)))
+
+    assert cost(60) < 2.3 * cost(30)
+
+
+def test_an_unused_account_is_told_of_at_the_first_server_that_needs_another() -> None:
+    gone = [computer(name, "HTTP/x.test.com", userAccountControl=0x1002) for name in ("IIS000", "IIS001")]
+    nodes = [server(site(CUSTOM), name=name) for name in ("IIS000", "IIS001", "IIS002")]
+    found = world(*nodes, ad=ad(*gone, computer("IIS002")))
+    told = [(f.server, str(f.account), *map(str, f.holders)) for f in found.findings("spn-stale")]
+    assert told == [("IIS000", r"TEST\IIS000$", r"TEST\IIS001$"), ("IIS001", r"TEST\IIS001$", r"TEST\IIS000$")]

@@ -6,14 +6,18 @@ import csv
 import io
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from agent import inspect
 from agent.model import (
     SCHEMA,
+    AccountUse,
     Application,
     ApplicationRef,
     Blocked,
@@ -34,7 +38,7 @@ from agent.model import (
     Tool,
     WindowsAuth,
 )
-from agent.names import AccountName, host_name, spn
+from agent.names import AccountName, HostName, Spn, host_name, spn
 from agent.render import document, markdown, schema, sheet, story, terminal
 
 CONFIG = "samples/IIS05/applicationHost.config"
@@ -222,6 +226,72 @@ def test_json_is_valid_utf_8_and_drives_no_terminal() -> None:
     assert "b\u00fccher" in text
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e\udc80]", text)
     assert json.loads(text.encode("utf-8"))["findings"][0]["message"].endswith("\x9b31m \u202e \udc80 \u2028")
+
+
+def as_told(value: object) -> object:
+    """The report as dicts and lists, read from the classes again, for the library's own writer."""
+    if isinstance(value, Spn | HostName | AccountName):
+        return str(value)
+    if is_dataclass(value):
+        return {field.name: as_told(getattr(value, field.name)) for field in fields(value)}
+    if hasattr(value, "_asdict"):
+        return {name: as_told(held) for name, held in value._asdict().items()}
+    return [as_told(item) for item in value] if isinstance(value, tuple) else value
+
+
+RAW = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
+
+
+def written_by_json(value: object) -> str:
+    text = json.dumps(as_told(value), indent=2, ensure_ascii=False)
+    return RAW.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
+
+
+@pytest.mark.parametrize("value", [report(), explanation(), report(applications=(), findings=(), requirements=())])
+def test_the_document_is_what_the_library_writes(value: Report) -> None:
+    assert document.to_json(value) == written_by_json(value)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.from_type(Report) | st.from_type(Explanation))
+def test_any_report_is_what_the_library_writes(value: Report) -> None:
+    assert document.to_json(value) == written_by_json(value)
+    assert document.plain(value) == as_told(value)
+
+
+def test_the_samples_are_what_the_library_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parents[1] / "sample_configs")
+    found = inspect(["*"], ad=["directory.ldif"], dns="zone.txt", farm=Path("farm.toml"))
+    assert document.to_json(found) == written_by_json(found)
+
+
+def of_size(count: int) -> Report:
+    """Everything a farm makes more of: lists of the report, and lists within one of their items."""
+    references = tuple(ApplicationRef("IIS05", f"Site{number}", "/") for number in range(count))
+    use = AccountUse(
+        account=SALES, kind="user", applications=references, needs=(), covered=(), holds=None, lacks=None, unused=None
+    )
+    step = Step(order=1, kind="spn-add", spn=spn("HTTP/x"), account=SALES, command="c", rollback="r", finding="f")
+    return report(
+        applications=(application("Sales"),) * count,
+        requirements=(requirement("HTTP/x", applications=references), *(requirement("HTTP/y", "Sales"),) * count),
+        findings=(finding("header-limit", servers=tuple(f"IIS{number}" for number in range(count))),) * 2,
+        plan=Plan(steps=(step,) * count),
+        accounts=(use,),
+    )
+
+
+def test_a_piece_does_not_grow_with_the_farm() -> None:
+    small, big = (list(document.json_pieces(of_size(count))) for count in (2_000, 6_000))
+    assert len("".join(big)) > 2 * len("".join(small))
+    assert max(map(len, big)) == max(map(len, small)) < 2_000
+
+
+def test_the_first_piece_comes_before_the_last_is_made() -> None:
+    pieces = document.json_pieces(report(findings=(object(),)))
+    assert "".join(next(pieces) for _ in range(2)).startswith('{\n  "schema": ')
+    with pytest.raises(TypeError, match="object"):
+        list(pieces)
 
 
 def test_what_is_no_object_of_the_report_is_refused() -> None:

@@ -269,21 +269,22 @@ def stale(case: Case) -> Iterator[Finding]:
     """An SPN of ours on an account nobody uses any more: it shadows or doubles the right one."""
     if case.directory is None:
         return
-    seen: set[tuple[Spn, str]] = set()
+    untold: dict[Spn, list[Account]] = {}
     for judged in case.judged:
         requirement = judged.requirement
         if requirement.need == "optional":
             continue
-        for holder in case.directory.answers(requirement.spn):
-            key = (requirement.spn, holder.identity)
-            right = requirement.account is not None and is_account(holder, requirement.account, case.directory)
-            reason = _unused(case, holder)
-            if right or reason is None or key in seen:
+        if requirement.spn not in untold:
+            answers = case.directory.answers(requirement.spn)
+            untold[requirement.spn] = [holder for holder in answers if _unused(case, holder) is not None]
+        holders, untold[requirement.spn] = untold[requirement.spn], []
+        for holder in holders:
+            if requirement.account is not None and is_account(holder, requirement.account, case.directory):
+                untold[requirement.spn].append(holder)
                 continue
-            seen.add(key)
             yield finding(
                 "spn-stale",
-                f"{requirement.spn} leads to {holder.name}, which {reason}",
+                f"{requirement.spn} leads to {holder.name}, which {_unused(case, holder)}",
                 at=requirement.applications[0],
                 spn=requirement.spn,
                 account=requirement.account,

@@ -1,39 +1,111 @@
-"""The report as JSON: the keys are the field names of `agent.model`, in their order."""
+"""The report as JSON: the keys are the field names of `agent.model`, in their order.
+
+The document of 5,000 servers has 750 MB of text, so it is made in pieces and need never stand in memory as a whole.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from json.encoder import encode_basestring
 from operator import attrgetter
-from typing import cast
+from typing import Any, cast
 
 from agent.model import Report
 from agent.names import AccountName, HostName, Spn
 
-_ATOMS = frozenset({str, int, float, bool, type(None)})
-_NAMES = frozenset({Spn, HostName, AccountName})
-"""Types that stand in the document as their text."""
+_LEAVES: Mapping[type, Callable[[Any], str]] = {
+    str: encode_basestring,
+    int: int.__repr__,
+    bool: lambda value: "true" if value else "false",
+    type(None): lambda _: "null",
+    **dict.fromkeys((Spn, HostName, AccountName), lambda name: encode_basestring(str(name))),
+}
+"""How to write what holds nothing else; a name stands in the document as its text."""
 
 _ESCAPED = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
 """What JSON lets through but a terminal or a UTF-8 stream should not get raw; it can stand within strings only."""
 
+_INDENT = "  "
+_LONG = 1000
+"""An object whose list has more items is written in several pieces: one account may serve 100,000 applications."""
+
+
+def to_json(report: Report) -> str:
+    """The document of the contract; what `explain` or `sweep` adds to a `Report` stands at its end."""
+    return "".join(json_pieces(report))
+
+
+def json_pieces(report: Report) -> Iterator[str]:
+    """The text of `to_json` a piece at a time, for writing: an item of a list is one piece, or several if it is big."""
+    for piece in _opened(report, "\n"):
+        yield _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", piece)
+    yield "\n"
+
 
 def plain(value: object) -> object:
     """Any object of the model as dicts, lists and texts; None stays None."""
+    return json.loads(_text(value, "\n"))
+
+
+# -- pieces --------------------------------------------------------------------------------------------------------
+
+
+def _opened(value: object, margin: str) -> Iterator[str]:
+    """An object in several pieces; `margin` is the line break before its last brace."""
+    lead, inner = "{", margin + _INDENT
+    for name, held in _items(value):
+        yield f'{lead}{inner}"{name}": '
+        yield from _pieces(held, inner)
+        lead = ","
+    yield f"{margin}}}"
+
+
+def _pieces(value: object, margin: str) -> Iterator[str]:
+    if type(value) is tuple and value:
+        lead, inner = "[", margin + _INDENT
+        for item in value:
+            yield f"{lead}{inner}"
+            yield from _pieces(item, inner)
+            lead = ","
+        yield f"{margin}]"
+    elif _is_big(value):
+        yield from _opened(value, margin)
+    else:
+        yield _text(value, margin)
+
+
+def _is_big(value: object) -> bool:
+    if type(value) in _LEAVES or type(value) is tuple:
+        return False
+    return any(type(held) is tuple and len(held) > _LONG for _, held in _items(value))
+
+
+# -- values --------------------------------------------------------------------------------------------------------
+
+
+def _text(value: object, margin: str) -> str:
+    """What `json.dumps(..., indent=2)` makes of a value, which has no C encoder for indented text."""
     kind = type(value)
-    if kind in _ATOMS:
-        return value
-    if kind in _NAMES:
-        return str(value)
+    if kind in _LEAVES:
+        return _LEAVES[kind](value)
+    inner = margin + _INDENT
     if kind is tuple or kind is list:
-        return [plain(item) for item in cast("tuple[object, ...]", value)]
-    names, values = _FIELDS.get(kind) or _learn(kind)
-    return dict(zip(names, map(plain, values(value)), strict=True))
+        items = [_text(item, inner) for item in cast("tuple[object, ...]", value)]
+        return f"[{inner}{f',{inner}'.join(items)}{margin}]" if items else "[]"
+    members = [f'"{name}": {_text(held, inner)}' for name, held in _items(value)]
+    return f"{{{inner}{f',{inner}'.join(members)}{margin}}}"
 
 
 _Fields = tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]
 _FIELDS: dict[type, _Fields] = {}
+
+
+def _items(value: object) -> Iterable[tuple[str, object]]:
+    """The fields of an object of the model and what they hold."""
+    names, values = _FIELDS.get(type(value)) or _learn(type(value))
+    return zip(names, values(value), strict=True)
 
 
 def _learn(kind: type) -> _Fields:
@@ -43,9 +115,3 @@ def _learn(kind: type) -> _Fields:
         raise TypeError(f"{kind.__name__} is no object of the report")
     _FIELDS[kind] = (names, attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),))
     return _FIELDS[kind]
-
-
-def to_json(report: Report) -> str:
-    """The document of the contract: a `Report`, or an `Explanation` with `url` and `outcomes` at its end."""
-    text = json.dumps(plain(report), indent=2, ensure_ascii=False)
-    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"

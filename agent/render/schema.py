@@ -11,7 +11,7 @@ import sys
 import types
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from agent.model import SCHEMA, Explanation, Report
+from agent.model import SCHEMA, Explanation, Report, Survey
 from agent.names import AccountName, HostName, Spn
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -24,12 +24,13 @@ _Schema = dict[str, Any]
 
 
 def report_schema() -> _Schema:
-    """What `inspect --format json` and `explain --format json` print; later versions may add keys."""
+    """What `inspect`, `sweep`, `explain` and `plan` print with `--format json`; later versions may add keys."""
     definitions: dict[str, _Schema] = {}
     schema = _object(Explanation, definitions)
+    schema["properties"] |= _object(Survey, definitions)["properties"]
     schema["properties"]["schema"] = {"const": SCHEMA}
     schema["required"] = [f.name for f in dataclasses.fields(Report)]
-    about = f"{_first_line(Report)} `url` and `outcomes` are there for `explain` only."
+    about = f"{_first_line(Report)} `url` and `outcomes` are there for `explain` only, `sweep` for `sweep`."
     schema = {**schema, "title": SCHEMA, "description": about}
     return {"$schema": DIALECT, **schema, "$defs": dict(sorted(definitions.items()))}
 

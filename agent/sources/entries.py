@@ -6,20 +6,33 @@ that answer the question are kept, of all others only eight bytes per service pr
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import re
-from array import array
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from datetime import datetime
 from typing import TypeVar
 
 from agent.directory import DEFAULT_MAPPED_TO_HOST, Account, AccountKind, Directory, Domain, Question
 from agent.model import Problem
 from agent.names import AccountName, Spn, fold, printable, spn, spn_fault
+from agent.sources.attribute_values import allowed_sids, file_time, generalized_time, sid_bytes, sid_text
+from agent.sources.census import DEEPEST_NESTING, Census, Groups, GroupValues, folded, hashable
+from agent.sources.distinguished_names import common_name, dns_name_of, domain_dn_of, is_deleted
+
+__all__ = [
+    "ATTRIBUTES",
+    "DEEPEST_NESTING",
+    "Attributes",
+    "Collector",
+    "GroupValues",
+    "allowed_sids",
+    "common_name",
+    "dns_name_of",
+    "domain_dn_of",
+    "folded",
+    "sid_bytes",
+    "sid_text",
+]
 
 SPOKEN_PROBLEMS = 20
 """How many problems of a directory are told one by one; the rest is a count."""
@@ -46,119 +59,6 @@ _APPLICATION_PARTITIONS = frozenset({"domaindnszones", "forestdnszones"})
 Attributes = Mapping[str, Sequence[bytes]]
 Complain = Callable[[str], None]
 _T = TypeVar("_T")
-
-
-# -- distinguished names (RFC 4514) --------------------------------------------------------------------------------
-
-_RDN = re.compile(r"(?:\\.|[^,\\])+")
-_ESCAPE = re.compile(r"(?:\\[0-9A-Fa-f]{2})+|\\(.)", re.DOTALL)
-
-
-def dns_name_of(dn: str) -> str:
-    """The DNS name that the DC= parts of a distinguished name spell: `test.com`."""
-    parts = (part.strip().partition("=") for part in _RDN.findall(dn))
-    return ".".join(value for kind, _, value in parts if fold(kind) == "dc")
-
-
-def common_name(dn: str) -> str:
-    """The value of the first part of a distinguished name, its escapes undone (RFC 4514, 2.4)."""
-    first = _RDN.match(dn)
-    value = first.group().partition("=")[2] if first else ""
-    return _ESCAPE.sub(_unescaped, value)
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    if match.group(1):
-        return match.group(1)
-    return bytes.fromhex(match.group().replace("\\", "")).decode("utf-8", "replace")
-
-
-def domain_dn_of(dn: str) -> str:
-    """The distinguished name of the domain an entry stands in: `DC=test,DC=com`."""
-    parts = (part.strip() for part in _RDN.findall(dn))
-    return ",".join(part for part in parts if fold(part).startswith("dc="))
-
-
-_DELETED_OBJECTS = "cn=deleted objects,"
-
-
-def is_deleted(dn: str) -> bool:
-    """Whether a distinguished name is that of a deleted object (MS-ADTS 3.1.1.5.5); `isDeleted` says the same.
-
-    What is deleted may keep its SPNs, and no KDC answers for it (rule R4.11).
-    """
-    return _DELETED_OBJECTS in (key := fold(dn)) and not key.startswith(_DELETED_OBJECTS)
-
-
-# -- values --------------------------------------------------------------------------------------------------------
-
-_FILETIME_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
-_NEVER = frozenset({0, -1, 0x7FFFFFFFFFFFFFFF})
-
-
-def sid_text(value: bytes) -> str:
-    """A security identifier as `S-1-5-...`, from its binary form (MS-DTYP 2.4.2.2) or its text."""
-    if value.startswith((b"S-1-", b"s-1-")):
-        return value.decode("ascii").upper()
-    count = value[1] if len(value) >= 8 else -1
-    if value[:1] != b"\x01" or len(value) != 8 + 4 * count:
-        raise ValueError("not a security identifier")
-    authority = int.from_bytes(value[2:8], "big")
-    parts = (int.from_bytes(value[at : at + 4], "little") for at in range(8, len(value), 4))
-    return "-".join(map(str, ("S-1", authority, *parts)))
-
-
-def sid_bytes(text: str) -> bytes:
-    """The binary form of `S-1-5-...`, empty where the text is none."""
-    parts = text.split("-")[2:]
-    if not 1 <= len(parts) <= 16 or not all(part.isdecimal() for part in parts):
-        return b""
-    authority, *rest = map(int, parts)
-    try:
-        head = bytes([1, len(rest)]) + authority.to_bytes(6, "big")
-        return head + b"".join(part.to_bytes(4, "little") for part in rest)
-    except OverflowError:
-        return b""
-
-
-def file_time(value: bytes) -> datetime | None:
-    """A Windows FILETIME, 100 ns since 1601 (MS-DTYP 2.3.3); None for the values that mean "never"."""
-    ticks = int(value)
-    return None if ticks in _NEVER else _FILETIME_EPOCH + timedelta(microseconds=ticks // 10)
-
-
-def generalized_time(value: bytes) -> datetime:
-    """`20240131235959.0Z` (RFC 4517, 3.3.13) as Active Directory writes it: always UTC."""
-    return datetime.strptime(value[:14].decode("ascii"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-
-
-def allowed_sids(descriptor: bytes) -> frozenset[str]:
-    """Whom the allow-entries of a self-relative security descriptor name (MS-DTYP 2.4.6, 2.4.4)."""
-    acl = int.from_bytes(descriptor[16:20], "little")
-    if len(descriptor) < 20 or not 20 <= acl <= len(descriptor) - 8:
-        raise ValueError("not a security descriptor with a DACL")
-    found: set[str] = set()
-    at = acl + 8
-    for _ in range(int.from_bytes(descriptor[acl + 4 : acl + 6], "little")):
-        size = int.from_bytes(descriptor[at + 2 : at + 4], "little")
-        if size < 8 or at + size > len(descriptor):
-            raise ValueError("an access control entry runs over the end")
-        found.update(_allowed(descriptor[at : at + size]))
-        at += size
-    return frozenset(found)
-
-
-_ALLOWED, _ALLOWED_OBJECT, _ALLOWED_CALLBACK = 0x00, 0x05, 0x09
-
-
-def _allowed(entry: bytes) -> tuple[str, ...]:
-    """The SID of one allow-entry, nothing for any other kind; an object entry has up to two GUIDs before it."""
-    at = 8
-    if entry[0] == _ALLOWED_OBJECT:
-        at = 12 + 16 * (entry[8] & 1) + 16 * (entry[8] >> 1 & 1)
-    elif entry[0] not in (_ALLOWED, _ALLOWED_CALLBACK):
-        return ()
-    return (sid_text(entry[at : at + 8 + 4 * entry[at + 1]]),)
 
 
 # -- one entry -----------------------------------------------------------------------------------------------------
@@ -317,147 +217,6 @@ _PORT_OR_THIRD_PART = re.compile(r"[a-z0-9_-]+/[a-z0-9._-]+(?::[^/]*)?(?:/[^/]+)
 _PLAIN = re.compile(r"[a-z0-9._-]*\Z")
 
 
-# -- all names, in eight bytes each --------------------------------------------------------------------------------
-
-
-def folded(value: bytes) -> bytes:
-    """`agent.names.fold` on UTF-8."""
-    return value.lower() if value.isascii() else _hashable(fold(value.decode("utf-8", "replace")))
-
-
-def _hashable(key: str) -> bytes:
-    return key.encode("utf-8", "replace")
-
-
-class Census:
-    """Every SPN of the source and who holds it, as hashes: enough to count duplicates and to ask "is it held?".
-
-    Two arrays of eight bytes per SPN take 5 MB for 300,000 names, the strings would take 40 MB. Python's hash of
-    bytes is keyed at random for each process, so nobody can craft a collision; by chance, a million names give one
-    with a probability below 1 in 10 million, and it would change a count by one.
-    """
-
-    def __init__(self) -> None:
-        self._names = array("q")
-        self._owners = array("q")
-        self._ends = array("q")
-        self._domains = array("l")
-        self._domain_numbers: dict[bytes, int] = {b"": 0}
-
-    def count(self, owners: Sequence[bytes], counts: Sequence[int], names: Sequence[bytes]) -> None:
-        """Take down that the first owner holds the first `counts[0]` names, and so on; an owner may come again."""
-        self._ends.extend(accumulate(counts, initial=len(self._names)))
-        self._owners.extend(map(hash, (b"", *owners)))
-        number_of = self._domain_numbers
-        self._domains.append(0)
-        self._domains.extend([number_of.setdefault(_domain_part(owner), len(number_of)) for owner in owners])
-        self._names.extend(map(hash, names))
-
-    def shared(self, apart_from: Iterable[Spn]) -> int:
-        """How many names two or more different accounts hold."""
-        repeated = self._repeated().difference(hash(_hashable(name.key)) for name in apart_from)
-        owners: dict[int, set[int]] = {name: set() for name in repeated}
-        for place, name in enumerate(self._names if repeated else ()):
-            if name in owners:
-                owners[name].add(self._owners[bisect_right(self._ends, place)])
-        return sum(len(accounts) > 1 for accounts in owners.values())
-
-    def _repeated(self) -> set[int]:
-        """The hashes that occur more than once, found in parts of a million so that no big set is built."""
-        parts = len(self._names) // 1_000_000 + 1
-        repeated: set[int] = set()
-        for part in range(parts):
-            seen: set[int] = set()
-            for name in self._names if parts == 1 else (name for name in self._names if name % parts == part):
-                (repeated if name in seen else seen).add(name)
-        return repeated
-
-    def held(self, names: Iterable[Spn]) -> dict[Spn, frozenset[str]]:
-        """Those of the names that some account holds, with the folded DNS names of the domains of these accounts."""
-        by_hash: dict[int, Spn] = {hash(_hashable(name.key)): name for name in names}
-        found = set(by_hash).intersection(self._names) if by_hash else set()
-        numbers: dict[int, set[int]] = {value: set() for value in found}
-        for place, value in enumerate(self._names if found else ()):
-            if value in numbers:
-                numbers[value].add(self._domains[bisect_right(self._ends, place)])
-        parts = list(self._domain_numbers)
-        return {by_hash[value]: frozenset(_dns_name(parts[number]) for number in numbers[value]) for value in found}
-
-
-def _domain_part(owner: bytes) -> bytes:
-    r"""`,dc=test,dc=com` of a folded distinguished name; one with `\,` inside a value is taken apart."""
-    if b"\\," in owner:
-        return b"," + domain_dn_of(owner.decode("utf-8", "replace")).encode("utf-8", "replace")
-    return owner[owner.find(b",dc=") :]
-
-
-def _dns_name(domain: bytes) -> str:
-    return dns_name_of(domain.decode("utf-8", "replace"))
-
-
-# -- all groups ----------------------------------------------------------------------------------------------------
-
-DEEPEST_NESTING = 64
-"""Groups within groups are followed this far; a Windows token holds 1,024 groups at most."""
-
-GroupValues = tuple[bytes, bytes, Sequence[bytes]]
-"""A group's folded DN, its objectSid and the values of its memberOf."""
-
-
-class Groups:
-    """Every group of the source as a line of text, some 150 bytes each: which ones matter shows at the end.
-
-    Nobody asks about a group by name: it matters when a kept computer stands in it, or when it may read the password
-    of a kept gMSA, and either may come before or after it.
-    """
-
-    def __init__(self) -> None:
-        self._blocks: list[bytes] = []
-
-    def add(self, groups: Iterable[GroupValues]) -> None:
-        lines = (b"\0".join((dn, _printed_sid(sid), *member_of)) for dn, sid, member_of in groups)
-        text = b"\n".join(line for line in lines if b"\n" not in line)  # no name has one: RFC 4514 escapes it
-        if text:
-            self._blocks.append(text)
-
-    def around(self, accounts: Sequence[Account]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
-        """SIDs, and memberOf, by folded DN: of all groups these accounts stand in, and of those that read passwords.
-
-        A group that two sources describe stands in all groups that either of them names.
-        """
-        sids: dict[str, str] = {}
-        parents: dict[str, tuple[str, ...]] = {}
-        readers = {sid for account in accounts for sid in account.password_readers or ()}
-        if not readers:
-            return sids, parents
-        readers |= {account.primary_group_sid for account in accounts if account.primary_group_sid is not None}
-        wanted_sids = {form for sid in readers for form in (sid.encode(), _printed_sid(sid_bytes(sid)))}
-        wanted = {_hashable(fold(dn)) for account in accounts for dn in account.member_of}
-        for _ in range(DEEPEST_NESTING):
-            before = len(sids), len(wanted)
-            for dn, sid, *member_of in self._with(wanted, wanted_sids):
-                key = dn.decode("utf-8", "replace")
-                texts = tuple(parent.decode("utf-8", "replace") for parent in member_of)
-                with contextlib.suppress(ValueError):
-                    sids[key] = sid_text(sid if sid.startswith(b"S") else base64.b64decode(sid))
-                    parents[key] = tuple(dict.fromkeys((*parents.get(key, ()), *texts)))
-                    wanted.update(_hashable(fold(text)) for text in texts)
-            if before == (len(sids), len(wanted)):
-                break
-        return sids, parents
-
-    def _with(self, names: set[bytes], sids: set[bytes]) -> Iterator[list[bytes]]:
-        for line in (line for block in self._blocks for line in block.split(b"\n")):
-            dn, sid, *_ = line.split(b"\0", 2)
-            if dn in names or sid in sids:
-                yield line.split(b"\0")
-
-
-def _printed_sid(value: bytes) -> bytes:
-    """As LDIF has it: the text, or the base64 of the binary form, which never begins with an `S`."""
-    return value.upper() if value[:4].upper() == b"S-1-" else base64.b64encode(value)
-
-
 # -- collecting ----------------------------------------------------------------------------------------------------
 
 
@@ -555,7 +314,7 @@ class Collector:
         key = fold(account.dn)
         if is_deleted(account.dn):
             return
-        self._census.count([_hashable(key)], [len(account.spns)], [_hashable(name.key) for name in account.spns])
+        self._census.count([hashable(key)], [len(account.spns)], [hashable(name.key) for name in account.spns])
         key = self._dn_of_sid.get(account.sid or "", key)
         known = self._accounts.get(key)
         if known is None and not self._concern.covers(account):
@@ -570,7 +329,7 @@ class Collector:
             self._read_domain(entry)
         if "group" in classes:
             sid = next(iter(entry.values.get("objectsid", ())), b"")
-            self._groups.add([(_hashable(fold(entry.dn)), sid, entry.values.get("memberof", ()))])
+            self._groups.add([(hashable(fold(entry.dn)), sid, entry.values.get("memberof", ()))])
         if "ncname" in entry.values:
             self._read_cross_reference(entry)
         if fold(entry.dn).startswith("cn=directory service,"):

@@ -68,10 +68,22 @@ class LdapSource:
 
     def ask(self, question: Question) -> Directory:
         """Who holds the names, who is who. Raises UsageError for a bad target or a missing extra, nothing else."""
+        return self._conversation(question).directory()
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[tuple[LdapConnection, str]]:
+        """For questions of another kind: a logged-on connection to the first server, and the DN of its domain.
+
+        Raises UsageError as `ask` does, and LdapError.
+        """
+        with self._conversation(Question()).opened() as opened:
+            yield opened
+
+    def _conversation(self, question: Question) -> _Conversation:
         target = parse_target(self.target)
         if not is_available():
             raise UsageError(f"--ad {self.target} needs the LDAP extra: pip install 'iis-spn[ldap]'")
-        return _Conversation(self, target, question).directory()
+        return _Conversation(self, target, question)
 
 
 # -- filters -------------------------------------------------------------------------------------------------------
@@ -79,13 +91,15 @@ class LdapSource:
 # is what the escapes of RFC 4515 are for in the text form.
 
 
-def _equal(attribute: str, value: str | bytes) -> sansldap.LDAPFilter:
+def equal(attribute: str, value: str | bytes) -> sansldap.LDAPFilter:
+    """The filter for one whole value."""
     from sansldap import FilterEquality
 
     return FilterEquality(attribute, value if isinstance(value, bytes) else value.encode("utf-8", "replace"))
 
 
-def _batches(parts: Sequence[sansldap.LDAPFilter]) -> Iterator[sansldap.LDAPFilter]:
+def batches(parts: Sequence[sansldap.LDAPFilter]) -> Iterator[sansldap.LDAPFilter]:
+    """OR filters of at most BATCH parts."""
     from sansldap import FilterOr
 
     for start in range(0, len(parts), BATCH):
@@ -99,17 +113,17 @@ def _hosts(question: Question) -> list[str]:
 def _questions(question: Question, domains: Sequence[str]) -> Iterator[sansldap.LDAPFilter]:
     """OR filters for all that a question asks. Only whole values are asked for: every server has an index of those."""
     hosts = _hosts(question)
-    names = [_equal("servicePrincipalName", name.text) for name in sorted(question.spns, key=lambda n: n.key)]
-    names += [_equal("servicePrincipalName", text) for host in hosts for text in _misspelt(host)]
-    names += [_equal("servicePrincipalName", text) for text in _wildcards(hosts)]
-    names += [_equal("userPrincipalName", f"HTTP/{host}") for host in hosts]
+    names = [equal("servicePrincipalName", name.text) for name in sorted(question.spns, key=lambda n: n.key)]
+    names += [equal("servicePrincipalName", text) for host in hosts for text in _misspelt(host)]
+    names += [equal("servicePrincipalName", text) for text in _wildcards(hosts)]
+    names += [equal("userPrincipalName", f"HTTP/{host}") for host in hosts]
     for domain in domains:
-        names += [_equal("servicePrincipalName", f"HTTP/{host}{mark}{domain}") for host in hosts for mark in "@/"]
-        names += [_equal("userPrincipalName", f"HTTP/{host}@{domain}") for host in hosts]
-    yield from _batches(names)
+        names += [equal("servicePrincipalName", f"HTTP/{host}{mark}{domain}") for host in hosts for mark in "@/"]
+        names += [equal("userPrincipalName", f"HTTP/{host}@{domain}") for host in hosts]
+    yield from batches(names)
     accounts = sorted(question.account_names)
-    yield from _batches([_equal("sAMAccountName", name) for name in accounts])
-    yield from _batches([_equal("userPrincipalName", name) for name in accounts if "@" in name])
+    yield from batches([equal("sAMAccountName", name) for name in accounts])
+    yield from batches([equal("userPrincipalName", name) for name in accounts if "@" in name])
 
 
 def _misspelt(host: str) -> tuple[str, ...]:
@@ -185,6 +199,13 @@ class _Conversation:
         except LdapError as error:
             self._collector.incomplete(str(error))
         return replace(self._collector.directory(self._source.target), duplicates_elsewhere=0)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[tuple[LdapConnection, str]]:
+        """A session with the first server, and the DN of the domain it stands in. Raises LdapError."""
+        self._source.round_trips = 0
+        with self._open(self._first_servers()) as connection:
+            yield connection, self._root(connection).default
 
     def _ask_all(self) -> None:
         with self._open(self._first_servers()) as connection:
@@ -393,7 +414,7 @@ class _Conversation:
         self._read_or_note(connection, "the setting sPNMappings", service, BASE)
         sid = self._domain_sids.get(fold(root.default))
         if sid and len(sid) >= 8:
-            group = _equal("objectSid", _with_rid(sid, _RODC_GROUP_RID))
+            group = equal("objectSid", _with_rid(sid, _RODC_GROUP_RID))
             self._read_or_note(connection, "the group of RID 521", root.default, SUBTREE, group)
 
     def _ask_forest(self, catalog: LdapConnection, root: _Root, incomplete: set[str]) -> None:
@@ -412,7 +433,7 @@ class _Conversation:
 
     def _complete(self, key: str, root: _Root) -> None:
         """The attributes that no catalog holds, of the accounts found in one domain, from its own controller."""
-        found = [_equal("distinguishedName", dn) for dn in self._seen.values() if fold(domain_dn_of(dn)) == key]
+        found = [equal("distinguishedName", dn) for dn in self._seen.values() if fold(domain_dn_of(dn)) == key]
         is_home = key == fold(root.default)
         if not found and not is_home:
             return
@@ -422,7 +443,7 @@ class _Conversation:
                 here = self._root(connection, key)
                 if is_home:
                     self._read_settings(connection, here)
-                self._read_batches(connection, here.default, _batches(found))
+                self._read_batches(connection, here.default, batches(found))
                 self._second_round(connection, here.default)
         except LdapError as error:
             name = printable(dns_name_of(self._domains[key]))
@@ -451,6 +472,6 @@ class _Conversation:
         new = [one for one in wanted if (base, *one) not in self._asked]
         self._asked.update((base, *one) for one in new)
         for attribute in sorted({attribute for attribute, _ in new}):
-            parts = [_equal(attribute, value) for name, value in new if name == attribute]
-            self._read_batches(connection, base, _batches(parts))
+            parts = [equal(attribute, value) for name, value in new if name == attribute]
+            self._read_batches(connection, base, batches(parts))
         return bool(new)

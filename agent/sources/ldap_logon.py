@@ -7,15 +7,12 @@ channel binding tls-server-end-point (RFC 5929) and makes no second seal.
 
 from __future__ import annotations
 
-import logging
 import re
 import sys
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from agent.names import address_of, fold, printable
 from agent.sources.ldap_connection import (
     SASL_IN_PROGRESS,
     SUCCESS,
@@ -25,11 +22,19 @@ from agent.sources.ldap_connection import (
     result_of,
     result_words,
 )
+from agent.sources.security_context import (
+    KRB5_ERRORS,
+    channel_bindings,
+    context_words,
+    keep_tokens_out_of_logs,
+    kerberos_principal,
+    krb5_code,
+    ntlm_password,
+)
 
 if TYPE_CHECKING:
     import sansldap
     import spnego
-    from spnego.channel_bindings import GssChannelBindings
 
 _T = TypeVar("_T")
 
@@ -50,20 +55,13 @@ class Logon:
 
 def bind(connection: LdapConnection, logon: Logon | None) -> None:
     """Log on with the present ticket or Windows logon (None), or with user and password. Raises LdapError."""
-    _keep_tokens_out_of_logs()
+    keep_tokens_out_of_logs()
     if sys.platform == "win32":
         _bind_with_sspi(connection, logon)
     elif logon is None:
         _bind_with_ticket(connection)
     else:
         _bind_with_password(connection, logon.user, logon.password())
-
-
-def _keep_tokens_out_of_logs() -> None:
-    """At level DEBUG pyspnego logs every token that it makes."""
-    logger = logging.getLogger("spnego")
-    if logger.getEffectiveLevel() < logging.INFO:
-        logger.setLevel(logging.INFO)
 
 
 # -- ways to log on ------------------------------------------------------------------------------------------------
@@ -101,13 +99,6 @@ def _bind_with_sspi(connection: LdapConnection, logon: Logon | None) -> None:
 def _bind_with_password(connection: LdapConnection, user: str, password: str) -> None:
     import spnego
 
-    class NtlmPassword(spnego.Password):
-        """SPNEGO would offer Kerberos too, and so send one wrong password twice."""
-
-        @property
-        def supported_protocols(self) -> list[str]:
-            return ["ntlm"]
-
     reason = "no Kerberos realm follows from the names"
     principal = kerberos_principal(user, connection.server.host)
     if principal:
@@ -118,7 +109,7 @@ def _bind_with_password(connection: LdapConnection, user: str, password: str) ->
         if start.final:
             raise LdapError(f"{connection.server}: {start.reason}")
         reason = start.reason
-    start = _started(lambda: _client(connection, [NtlmPassword(user, password)], "negotiate"))
+    start = _started(lambda: _client(connection, [ntlm_password(user, password)], "negotiate"))
     if start.context is None:
         raise LdapError(f"no logon to {connection.server}: Kerberos: {reason}; NTLM: {start.reason}")
     try:
@@ -142,24 +133,6 @@ def _simple(connection: LdapConnection, user: str, password: str) -> None:
     result = result_of(connection.exchange(lambda client: client.bind_simple(name, password)))
     if code_of(result) != SUCCESS:
         raise LdapError(f"{connection.server}: {_logon_words(result)}", code_of(result))
-
-
-def kerberos_principal(user: str, host: str) -> str | None:
-    """`user@REALM` for what a person types, or None where the realm cannot be known.
-
-    A bare name and a NetBIOS domain that is the first label of the controller's domain mean the controller's realm.
-    """
-    domain, backslash, name = user.rpartition("\\")
-    realm = host.partition(".")[2] if address_of(host) is None else ""
-    if "@" in name and not backslash:
-        name, _, realm = name.rpartition("@")
-    elif "." in domain:
-        realm = domain
-    elif domain and fold(domain) != fold(realm.partition(".")[0]):
-        return None
-    if not realm or not name:
-        return None
-    return re.sub(r"([\\/@])", r"\\\1", name) + "@" + realm.upper()
 
 
 # -- SASL ----------------------------------------------------------------------------------------------------------
@@ -278,28 +251,6 @@ def _client(
     )
 
 
-def channel_bindings(certificate: bytes | None) -> GssChannelBindings | None:
-    """tls-server-end-point of a certificate (RFC 5929 4.1): hashed by its own algorithm, SHA-256 for MD5 and SHA-1."""
-    if not certificate:
-        return None
-    from cryptography import exceptions, x509
-    from cryptography.hazmat.primitives import hashes
-    from spnego.channel_bindings import GssChannelBindings
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on certificates that only just pass; ssl has judged this one
-            algorithm = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
-    except (ValueError, exceptions.UnsupportedAlgorithm):
-        return None
-    if algorithm is None:
-        return None
-    weak = isinstance(algorithm, hashes.MD5 | hashes.SHA1)
-    digest = hashes.Hash(hashes.SHA256() if weak else algorithm)
-    digest.update(certificate)
-    return GssChannelBindings(application_data=b"tls-server-end-point:" + digest.finalize())
-
-
 def _started(make: Callable[[], spnego.ContextProxy], answer: bytes | None = None) -> _Start:
     """Make a context (or take the one at hand) and let it go one step.
 
@@ -319,27 +270,12 @@ def _guarded(work: Callable[[], _T]) -> _T:
     except LdapError:
         raise
     except Exception as error:  # noqa: BLE001
-        reason = _words(error)
+        reason = context_words(error)
     raise LdapError(f"the encrypted session is broken: {reason}")
 
 
 # -- words ---------------------------------------------------------------------------------------------------------
 
-_WRONG_PASSWORD = "the password is wrong"  # noqa: S105
-_KRB5 = {  # RFC 4120 7.5.9, as MIT krb5 numbers them
-    -1765328378: ("the realm does not know this user", False),
-    -1765328366: ("the account is disabled or locked", True),
-    -1765328361: ("the password has expired", True),
-    -1765328360: (_WRONG_PASSWORD, True),
-    -1765328353: (_WRONG_PASSWORD, True),
-    -1765328347: ("the clock of this machine differs too much from the domain controller's", False),
-    -1765328230: ("no KDC is known for the realm", False),
-    -1765328228: ("no KDC of the realm answers", False),
-}
-_SPNEGO = {
-    "NoCredentialError": "there is no Kerberos ticket; run kinit, or name a user",
-    "CredentialsExpiredError": "the Kerberos ticket has expired; run kinit",
-}
 _DATA = {  # Win32 errors in the text of an AD bind answer
     "51f": "no controller of the user's domain could be asked",
     "525": "the user does not exist",
@@ -356,16 +292,10 @@ _DATA = {  # Win32 errors in the text of an AD bind answer
 
 
 def _refused(error: Exception) -> _Start:
-    known = _KRB5.get(getattr(error, "err_code", 0))
+    known = KRB5_ERRORS.get(krb5_code(error))
     if known:
-        return _Start(None, reason=known[0], final=known[1])
-    return _Start(None, reason=_words(error))
-
-
-def _words(error: Exception) -> str:
-    """The words of a failure without the object itself; pyspnego's texts name codes and principals, never secrets."""
-    known = _SPNEGO.get(type(error).__name__)
-    return known or printable(str(error))[:300] or type(error).__name__
+        return _Start(None, reason=known.reason, final=known.is_final)
+    return _Start(None, reason=context_words(error))
 
 
 def _data(result: sansldap.LDAPResult) -> str | None:

@@ -18,8 +18,9 @@ from agent.names import fold, host_fault, host_name, printable
 from agent.redirection import APPLICATION_HOST
 from agent.snapshot import Machine, Snapshot, SourceFile
 from agent.sources.disk import in_words, is_folder, is_link, load, shown
+from agent.sources.framed import unframe
 from agent.sources.machine_file import MACHINE, complete, problem, read_machine
-from agent.sources.snapshot_file import MAXIMUM_FOLDER, TOP, matters, unpack
+from agent.sources.snapshot_file import MAXIMUM_FOLDER, MAXIMUM_PACKED, TOP, matters, opened
 
 FRAMED = ".snapshot"
 PACKED = (".snapshot.json.gz", ".snapshot.json")
@@ -114,6 +115,22 @@ def read(path: Path, computer: str | None, netbios: Mapping[str, str]) -> Snapsh
     return Snapshot(source=shown(path), machine=machine, files=content.files, problems=(*content.problems, *doubts))
 
 
+def from_document(data: bytes, source: str, called: str | None, netbios: Mapping[str, str]) -> Snapshot:
+    """The snapshot in a JSON document that is at hand, zipped or not, with the names completed as `read` does.
+
+    `source` is what it is called in messages, `called` the name under which the server was asked. Raises
+    MalformedError where nothing of it can be used.
+    """
+    files, machine, problems = opened(data, source)
+    whole, doubts = complete(machine, None, _computer_in(called) if called else None, netbios)
+    return Snapshot(source=source, machine=whole, files=files, problems=(*problems, *doubts))
+
+
+def from_frame(data: bytes, source: str, called: str | None, netbios: Mapping[str, str]) -> Snapshot:
+    """The same for what collect.ps1 prints."""
+    return from_document(unframe(data, source), source, called, netbios)
+
+
 def _computer_in(name: str) -> str | None:
     """The computer that a folder or file is named after, where that can be the name of one."""
     label = name.partition(".")[0]
@@ -127,14 +144,14 @@ def _read_file(path: Path) -> _Content:
     if suffix is None:
         return _Content({APPLICATION_HOST: load(path, shown(path))}, Machine(), (), None)
     called = _computer_in(path.name[: -len(suffix)])
-    if suffix == FRAMED:
-        reason = "the text that collect.ps1 prints, which this version cannot read"
-        return _Content({}, Machine(), (problem(reason, shown(path)),), called)
+    packed = load(path, shown(path), MAXIMUM_PACKED)
+    if packed.error is not None:
+        return _Content({}, Machine(), (problem(packed.error, packed.name),), called)
     try:
-        files, machine, problems = unpack(path)
+        data = unframe(packed.data, packed.name) if suffix == FRAMED else packed.data
+        return _Content(*opened(data, packed.name), called)
     except MalformedError as error:
         return _Content({}, Machine(), (problem(error.reason, error.file, error.line),), called)
-    return _Content(files, machine, problems, called)
 
 
 # -- a snapshot folder ---------------------------------------------------------------------------------------------

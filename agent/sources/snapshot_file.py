@@ -1,6 +1,7 @@
 """NAME.snapshot.json.gz: a whole server in one file, as `collect` writes it (docs/snapshot.schema.json).
 
-It may come from anywhere: its size unpacked is bounded, and paths that lead out of the snapshot are refused.
+It may come from anywhere: its size unpacked is bounded, and paths that lead out of the snapshot are refused. The same
+document comes out of the frame of collect.ps1 (agent.sources.framed).
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ import binascii
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import NamedTuple
 
 from agent.errors import MalformedError
 from agent.model import Problem
 from agent.names import fold, printable
 from agent.parse import MAXIMUM_SIZE
 from agent.redirection import APPLICATION_HOST, REDIRECTION_FILE
-from agent.snapshot import Machine, SourceFile
-from agent.sources.disk import load, shown, sized, too_large
+from agent.snapshot import Machine, SourceFile, file_key
+from agent.sources.disk import sized, too_large
 from agent.sources.machine_file import MACHINE, WrongError, decoded, machine_of, problem
 
 SCHEMA = "iis-spn/snapshot/1"
@@ -35,28 +36,41 @@ def matters(key: str) -> bool:
     return key in TOP or (key.startswith("files/") and key.endswith(".config"))
 
 
-def unpack(path: Path) -> tuple[Mapping[str, SourceFile], Machine, Sequence[Problem]]:
-    """Read NAME.snapshot.json.gz. Raises MalformedError where nothing of it can be used."""
-    file = shown(path)
-    packed = load(path, file, MAXIMUM_PACKED)
-    if packed.error is not None:
-        raise MalformedError(file, None, packed.error)
-    plain = _unzip(packed.data, file) if packed.data.startswith(b"\x1f\x8b") else packed.data
+class Opened(NamedTuple):
+    """What a snapshot holds: its files by folded path, the machine's facts, what is wrong with either."""
+
+    files: Mapping[str, SourceFile]
+    machine: Machine
+    problems: Sequence[Problem]
+
+
+def opened(data: bytes, file: str) -> Opened:
+    """The snapshot in a JSON document, zipped or not. Raises MalformedError where nothing of it can be used."""
+    document = document_in(data, file)
+    machine, problems = (
+        machine_of(document["machine"], f"{file}/{MACHINE}") if "machine" in document else (Machine(), ())
+    )
+    files, refused = _unpack_files(document.get("files"), file)
+    return Opened({**_unread_files(machine), **files}, machine, (*problems, *refused))
+
+
+def document_in(data: bytes, file: str) -> Mapping[str, object]:
+    """The JSON object of a snapshot, its schema looked at and nothing else. Raises MalformedError."""
+    plain = unzip(data, file) if data.startswith(b"\x1f\x8b") else data
     document = decoded(plain, file)
     if not isinstance(document, dict):
         raise MalformedError(file, 1, "not a snapshot: a JSON object is expected")
     if document.get("schema") != SCHEMA:
         said = printable(str(document.get("schema"))[:80])
         raise MalformedError(file, None, f"its schema is '{said}'; this version reads {SCHEMA}")
-    machine, problems = (
-        machine_of(document["machine"], f"{file}/{MACHINE}") if "machine" in document else (Machine(), ())
-    )
-    files, refused = _unpack_files(document.get("files"), file)
-    return files, machine, (*problems, *refused)
+    return document
 
 
-def _unzip(data: bytes, file: str) -> bytes:
-    """One gzip member, unpacked as far as the limit: more than one, or a tail, `collect` never writes."""
+def unzip(data: bytes, file: str) -> bytes:
+    """One gzip member, unpacked as far as the limit: more than one, or a tail, `collect` never writes.
+
+    Raises MalformedError.
+    """
     unpacker = zlib.decompressobj(wbits=31)
     try:
         plain = unpacker.decompress(data, MAXIMUM_PACKED + 1)
@@ -69,6 +83,20 @@ def _unzip(data: bytes, file: str) -> bytes:
     if unpacker.unused_data.strip(b"\0"):
         raise MalformedError(file, None, "something stands behind the gzip data")
     return plain
+
+
+_OWN_FILE = re.compile(r"[/\\]inetsrv[/\\]config[/\\](applicationhost|redirection)\.config\Z", re.IGNORECASE)
+
+
+def _unread_files(machine: Machine) -> dict[str, SourceFile]:
+    """The files that were asked for and could not be read. A web.config among them is looked up by its path instead."""
+    files: dict[str, SourceFile] = {}
+    for path, why in machine.unread:
+        own = _OWN_FILE.search(path)
+        key = f"{fold(own[1])}.config" if own is not None else file_key(path, machine.environment)
+        if key is not None and matters(key) and not key.endswith("/web.config"):
+            files[key] = SourceFile(path, b"", why)
+    return files
 
 
 def _unpack_files(value: object, file: str) -> tuple[dict[str, SourceFile], list[Problem]]:

@@ -1,0 +1,209 @@
+"""Snapshots from many servers: who is asked, what becomes of each answer, and the run as `analyse` takes it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from agent import sweep
+from agent.errors import MalformedError
+from agent.inspection import standing
+from agent.model import Alias, Asked, Problem, Server
+from agent.names import fold, printable
+from agent.snapshot import Machine, Snapshot
+from agent.sources import snapshot, snapshot_store, winrm
+from agent.sources.endpoint import Endpoint
+from agent.sources.framed import unframe
+from agent.sources.winrm_errors import UnreachableError, short
+
+SCRIPT = Path(__file__).with_name("sources") / "collect.ps1"
+STALE_AFTER = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """One server's answer: its snapshot as a file holds it, in memory or at `path`, and how complete it is.
+
+    `alias_of` names the server that answered before from the same machine; nothing else is kept then. `left_behind`
+    is the remote shell that could not be removed, if any.
+    """
+
+    server: Server
+    packed: bytes | None = None
+    path: Path | None = None
+    alias_of: str | None = None
+    left_behind: str | None = None
+
+
+Result = sweep.Outcome[Collected]
+
+
+class Orders(NamedTuple):
+    """How a run collects. `folder` None keeps the snapshots in memory; `logon_of` says who is logged on where."""
+
+    logon_of: Callable[[Endpoint], winrm.Logon]
+    tls: ssl.SSLContext
+    limits: winrm.Limits = winrm.Limits()
+    netbios: Mapping[str, str] = {}
+    folder: Path | None = None
+    parallel: int = sweep.PARALLEL
+    continue_on_denied: bool = False
+
+
+class Run(NamedTuple):
+    """A finished run: an outcome for every server asked, and the snapshots of an earlier run that were still fresh."""
+
+    outcomes: Sequence[Result]
+    kept: Sequence[Path]
+    netbios: Mapping[str, str]
+
+    @property
+    def asked(self) -> Asked:
+        """The count that always adds up."""
+        answers = [outcome.answer for outcome in self.outcomes if outcome.answer is not None]
+        aliases = [
+            Alias(outcome.endpoint.name, outcome.answer.alias_of)
+            for outcome in self.outcomes
+            if outcome.answer is not None and outcome.answer.alias_of is not None
+        ]
+        asked = len(self.outcomes)
+        return Asked(
+            asked=asked,
+            answered=len(answers),
+            failed=asked - len(answers),
+            kept=len(self.kept),
+            aliases=tuple(aliases),
+        )
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every server answered with everything."""
+        answers = [outcome.answer for outcome in self.outcomes]
+        return all(answer is not None and answer.server.status == "ok" for answer in answers)
+
+    def snapshots(self) -> Iterator[Snapshot]:
+        """Each machine once, one at a time; a server that gave no answer is a snapshot that says why."""
+        for path in self.kept:
+            yield snapshot.read(path, None, self.netbios)
+        for outcome in self.outcomes:
+            if outcome.failure is not None:
+                yield unreachable(outcome.endpoint, outcome.failure)
+            elif outcome.answer is not None and outcome.answer.alias_of is None:
+                yield self._snapshot(outcome.endpoint, outcome.answer)
+
+    def _snapshot(self, endpoint: Endpoint, answer: Collected) -> Snapshot:
+        if answer.path is not None:
+            return snapshot.read(answer.path, None, self.netbios)
+        return snapshot.from_document(answer.packed or b"", endpoint.name, None, self.netbios)
+
+
+def unreachable(endpoint: Endpoint, failure: sweep.Failure) -> Snapshot:
+    """A server that gave no answer, as the report takes it."""
+    problem = Problem(
+        id="server-unreachable",
+        message=printable(f"no answer over WinRM ({failure.stage}): {failure.reason}"),
+        file=endpoint.name,
+        fix=(printable(failure.advice),),
+    )
+    return Snapshot(source=endpoint.name, machine=Machine(), files={}, problems=(problem,))
+
+
+def collect(
+    endpoints: Sequence[Endpoint], orders: Orders, *, kept: Sequence[Path] = (), told: Callable[[Result], None]
+) -> Run:
+    """Ask the servers; `told` hears of each outcome as it comes. Ctrl-C ends it early, with what is there."""
+    collector = _Collector(orders)
+    outcomes = asyncio.run(
+        sweep.sweep(
+            endpoints,
+            collector.ask,
+            parallel=orders.parallel,
+            continue_on_denied=orders.continue_on_denied,
+            told=told,
+        )
+    )
+    return Run(outcomes, kept, orders.netbios)
+
+
+def fresh(
+    endpoints: Sequence[Endpoint], folder: Path, stale_after: timedelta, now: datetime
+) -> tuple[list[Endpoint], list[Path]]:
+    """For `--resume`: who must still be asked, and the snapshots in `folder` that are young enough to keep."""
+    present = snapshot_store.present(folder)
+    missing, kept = [], []
+    for endpoint in endpoints:
+        stem = snapshot_store.stem(endpoint.name)
+        written = present.get(fold(stem))
+        if written is not None and now - written <= stale_after:
+            kept.append(folder / f"{stem}{snapshot_store.SUFFIX}")
+        else:
+            missing.append(endpoint)
+    return missing, kept
+
+
+class _Collector:
+    """What is done with each server of one run."""
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+        self._script = SCRIPT.read_bytes()
+        self._machines: dict[tuple[str, str], str] = {}
+
+    async def ask(self, endpoint: Endpoint, gate: sweep.Gate) -> Collected:
+        orders = self._orders
+        logon = orders.logon_of(endpoint)
+        answer = await winrm.run_script(endpoint, logon, self._script, tls=orders.tls, limits=orders.limits, gate=gate)
+        return self._kept(endpoint, _document(endpoint, answer), answer.left_behind)
+
+    def _kept(self, endpoint: Endpoint, document: bytes, left_behind: str | None) -> Collected:
+        found = snapshot.from_document(document, endpoint.name, None, self._orders.netbios)
+        server = standing(found)
+        if server.status == "failed" and not found.files:
+            first = server.problems[0].message if server.problems else "it holds no file"
+            raise UnreachableError("answer", f"the collector's answer cannot be used: {first}", _REPORT)
+        alias_of = self._alias_of(endpoint, found.machine)
+        if alias_of is not None:
+            return Collected(server=server, alias_of=alias_of, left_behind=left_behind)
+        if self._orders.folder is None:
+            return Collected(server=server, packed=snapshot_store.pack(document), left_behind=left_behind)
+        path = snapshot_store.write(self._orders.folder, endpoint.name, document)
+        return Collected(server=server, path=path, left_behind=left_behind)
+
+    def _alias_of(self, endpoint: Endpoint, machine: Machine) -> str | None:
+        """The name under which this machine answered before, if it did."""
+        if machine.name is None:
+            return None
+        key = (fold(machine.name), fold(machine.dns_name or ""))
+        first = self._machines.setdefault(key, endpoint.name)
+        return None if first == endpoint.name else first
+
+
+_REPORT = "Run collect.ps1 on the server itself and look at what it prints."
+
+
+def _document(endpoint: Endpoint, answer: winrm.Answer) -> bytes:
+    try:
+        return unframe(answer.stdout, endpoint.name)
+    except MalformedError as error:
+        said = _words_of(answer.stderr)
+        reason = f"{error.reason}{f'; PowerShell says: {said}' if said else ''}"
+        raise UnreachableError("script", reason, _REPORT) from None
+
+
+_TAG = re.compile(r"#< CLIXML|<[^>]{0,2000}>|_x000[AD]_")
+
+
+def _words_of(stderr: bytes) -> str:
+    """What PowerShell complained about, without the XML it wraps error records in when nobody is at its console."""
+    return short(_TAG.sub(" ", stderr[:20_000].decode("utf-8", "replace")))
+
+
+def now() -> datetime:
+    """The time that staleness is measured against."""
+    return datetime.now(UTC)

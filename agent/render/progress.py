@@ -1,0 +1,49 @@
+"""How far a sweep is, on a terminal while it runs."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from agent.names import printable
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.completed / task.elapsed:.1f}/s" if task.elapsed and task.completed else "")
+
+
+class SweepProgress:
+    """A bar with counts and rate on a terminal, nothing elsewhere; with `verbose` also a line for each server."""
+
+    def __init__(self, stream: TextIO, total: int, *, verbose: bool) -> None:
+        self._console = Console(file=stream, highlight=False, markup=False)
+        self._verbose = verbose
+        self._stream = stream
+        columns = (TextColumn("asking"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[failed]} failed"))
+        self._progress = Progress(
+            *columns, _Rate(), TimeElapsedColumn(), console=self._console, transient=True, disable=not stream.isatty()
+        )
+        self._task = self._progress.add_task("", total=total, failed=0)
+        self._failed = 0
+
+    def __enter__(self) -> SweepProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def told(self, server: str, text: str, seconds: float, *, failed: bool) -> None:
+        """One more server is through: `text` is "ok", or what is missing, or why it failed."""
+        self._failed += failed
+        self._progress.update(self._task, advance=1, failed=self._failed)
+        if self._verbose:
+            line = printable(f"{server}: {text} ({seconds:.1f} s)")
+            self._progress.console.print(Text(line), soft_wrap=True)

@@ -1,0 +1,364 @@
+# collect.ps1 - what iis-spn has to know about this IIS server, printed as one framed text.
+#
+#   By hand, in an elevated PowerShell:    .\collect.ps1 > WEB01.snapshot
+#   then, on any other computer:           iis-spn inspect WEB01.snapshot
+#
+# It changes nothing and sends nothing anywhere: it reads IIS's configuration, the web.config files below the
+# virtual directories, and a few facts of the computer, and prints them. Passwords, keys, connection strings, tokens
+# and the values of appSettings and environment variables are replaced by nothing before anything is printed.
+#
+# Windows PowerShell 5.1 and PowerShell 7, in Full and in Constrained Language; no modules beyond the built-in ones.
+# In Constrained Language .NET cannot be called, so the answer is not compressed and files are read as UTF-8 text.
+# The format of what it prints is docs/snapshot.md, the document inside it docs/snapshot.schema.json.
+
+$ErrorActionPreference = 'Stop'             # what goes wrong is caught where it happens, and told
+$ProgressPreference = 'SilentlyContinue'    # progress would stand among the errors of a remote session
+$WarningPreference = 'SilentlyContinue'
+$isFull = "$($ExecutionContext.SessionState.LanguageMode)" -eq 'FullLanguage'
+
+$maximumBytes = 67108864                    # of one file: 64 MB
+$maximumDirectories = 100000
+$maximumSeconds = 60
+$started = Get-Date
+$files = @{}                                # path in the snapshot -> @{ text = ... } or @{ base64 = ... }
+$unread = @{}                               # path on this server -> why it could not be read
+$seen = @{}                                 # directories looked into
+
+# -- secrets ----------------------------------------------------------------------------------------------------------
+
+$secretNames = 'password|passwd|passphrase|pwd|secret|token|apikey|api-key|api_key|' +
+    'accesskey|accountkey|privatekey|sessionkey|validationkey|decryptionkey|connectionstring'
+$noSecrets = 'tokenChecking|publicKeyToken'
+$secretElements = 'CipherValue|value|string'
+
+# Pattern and replacement. Line breaks within a value stay, so that every line keeps its number; a value of several
+# lines is blanked line by line. "$attribute" is an attribute that is kept, skipped as a whole: nothing inside its
+# value is taken for an attribute. \G goes on where the last match ended.
+$attribute = '[\w.:-]+\s*=\s*(?:"[^"<]*"|''[^''<]*'')(?=[\s/>?])'
+$blankings = @(
+    @(('(?<![\w.:-])(?:((?!(?:' + $noSecrets + ')\s*=)[\w.:-]*(?:' + $secretNames + ')[\w.:-]*\s*=\s*(["''])[\r\n]*)' +
+       '(?:(?!\2)[^\r\n])+|(' + $attribute + '))'), '$1$3'),                        # password="..."
+    @(('(\s(?:name|key)\s*=\s*(?:"[^"<]*"|''[^''<]*'')(?:\s+' + $attribute + ')*?\s+value\s*=\s*(["''])[\r\n]*)' +
+       '(?:(?!\2)[^\r\n])+'), '$1'),                                                 # key="..." value="..."
+    @(('(\svalue\s*=\s*(["''])[\r\n]*)(?:(?!\2)[^\r\n])+' +
+       '(?=(?:(?!\2)[^<])*\2(?:\s+' + $attribute + ')*?\s+(?:name|key)\s*=\s*["''])'), '$1'),   # value="..." key="..."
+    @(('((?<!publicKey)(?:' + $secretNames + ')=)' +
+       '(?:&quot;[^"''<>\r\n]*?&quot;|(?:&[#\w]+;|[^;"''<>\r\n])+)'), '$1'),         # ...;Password=...;
+    @(('(<(?:[\w.-]{1,60}:)?(?:' + $secretElements + ')(?:\s[^<>]*)?(?<!/)>|\G(?!\A))([\r\n]*)[^<\r\n]+'), '$1$2'),
+    @('(<!\[CDATA\[|\G(?!\A))([\r\n]*)(?:(?!\]\]>)[^\r\n])+', '$1$2')
+)
+
+function Hide-Secret([string]$text) {
+    do {
+        $length = $text.Length
+        foreach ($blanking in $blankings) { $text = $text -replace $blanking }
+    } while ($text.Length -lt $length)
+    $text
+}
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+function Get-Reason($failure) {
+    $what = "$($failure.CategoryInfo.Category) $($failure.Exception)"
+    if ($what -match 'PermissionDenied|UnauthorizedAccessException|SecurityException') { 'access denied' }
+    elseif ($what -match 'ObjectNotFound|NotFoundException') { 'not found' }
+    else { "$($failure.Exception.Message)" -replace '[\p{C}\p{Z}]+', ' ' }
+}
+
+# Full Language only: the bytes of a file, exactly, but for its secrets. UTF-16 is known by its mark; everything else
+# is read as Latin-1, where each byte is one character and comes back the same.
+function Read-Exactly([string]$path) {
+    $bytes = [IO.File]::ReadAllBytes($path)
+    $encoding = [Text.Encoding]::GetEncoding(28591)
+    $mark = "$($bytes[0]) $($bytes[1])"
+    $isWide = '255 254', '254 255' -contains $mark
+    if ($isWide) { $encoding = New-Object Text.UnicodeEncoding ($mark -eq '254 255'), $true, $true }
+    $text = Hide-Secret ($encoding.GetString($bytes))
+    $bytes = $encoding.GetBytes($text)
+    $entry = @{ base64 = [Convert]::ToBase64String($bytes) }
+    # As text where the reader of the snapshot gets the same bytes back: UTF-8 that does not say it is something else.
+    if (-not $isWide -and $text -notmatch '^[^<]{0,3}<\?xml[^>]*\sencoding\s*=\s*["''](?!utf-8["''])') {
+        try {
+            $text = (New-Object Text.UTF8Encoding $false, $true).GetString($bytes)
+            $entry = @{ text = $text }
+        } catch { }    # not UTF-8: it stays base64
+    }
+    @{ text = $text; entry = $entry }
+}
+
+function Read-File([string]$path) {
+    $item = Get-Item -LiteralPath $path -Force
+    if ($item.PSIsContainer) { throw 'a folder, not a file' }
+    if ($item.Length -gt $maximumBytes) { throw 'larger than 64 MB' }
+    if ($isFull) { Read-Exactly $item.FullName }
+    else {
+        # A string in quotes is a new one: what Get-Content returns carries properties that would become JSON.
+        $text = Hide-Secret "$(Get-Content -LiteralPath $path -Raw -Encoding UTF8)"
+        @{ text = $text; entry = @{ text = $text } }
+    }
+}
+
+# Reads a file into the snapshot and answers its text, $null where it could not be read.
+function Add-File([string]$name, [string]$path, [switch]$optional) {
+    try {
+        $read = Read-File $path
+        $files[$name] = $read['entry']
+        $read['text']
+    } catch {
+        $why = Get-Reason $_
+        if (-not ($optional -and $why -eq 'not found')) { $unread[$path] = $why }
+    }
+}
+
+# C:\inetpub as files/C/inetpub, \\server\share as files/UNC/server/share.
+function Get-StoredName([string]$path) {
+    'files/' + ($path -replace '^\\\\\?\\' -replace '^\\\\', 'UNC\' -replace '^([A-Za-z]):', '$1' -replace '\\+', '/')
+}
+
+# A physical path as the configuration writes it: variables filled in, no backslash at its end. $null where a variable
+# is not known or the path is not absolute.
+function Expand-PhysicalPath([string]$path) {
+    $parts = $path -split '%([^%]+)%'       # text, variable, text, ...
+    $whole = ''
+    for ($i = 0; $i -lt $parts.Count; $i++) {
+        $part = $parts[$i]
+        if ($i % 2) {
+            $part = (Get-Item -LiteralPath "env:$part" -ErrorAction SilentlyContinue).Value
+            if (-not $part) { return }
+        }
+        $whole += $part
+    }
+    $whole = $whole -replace '/', '\' -replace '\\+$'
+    if ($whole -match '^([A-Za-z]:|\\\\[^\\])') { $whole }
+}
+
+function Select-Value([string]$text, [string]$xpath) {
+    if ($text -match '<!DOCTYPE') { throw 'it has a DTD' }
+    foreach ($found in Select-Xml -Content ($text -replace '^\ufeff') -XPath $xpath) { "$($found.Node.Value)" }
+}
+
+# -- web.config -------------------------------------------------------------------------------------------------------
+
+# Whether a web.config can have a say about windowsAuthentication, or is one that IIS would refuse.
+function Test-Say([string]$text) {
+    if ($text -match 'windowsAuthentication|configSource|configSections|system\.webServer') { return $true }
+    if ($text -match '<!DOCTYPE|XML-Document-Transform') { return $true }
+    try { (Select-Xml -Content ($text -replace '^\ufeff') -XPath '/*').Node.LocalName -cne 'configuration' }
+    catch { $true }                         # not XML
+}
+
+function Add-WebConfig([string]$folder) {
+    $path = "$folder\web.config"
+    try { $read = Read-File $path } catch { $unread[$path] = Get-Reason $_; return }
+    $text = $read['text']
+    if (Test-Say $text) { $files[(Get-StoredName $path)] = $read['entry'] }
+    if ($text -notmatch 'configSource') { return }
+    try { $sources = @(Select-Value $text '//*[local-name()="windowsAuthentication"]/@configSource') } catch { return }
+    foreach ($source in $sources) {
+        if ($source -and $source -notmatch '\.\.|:|^[\\/]') {
+            $named = "$folder\$source" -replace '/', '\'
+            $null = Add-File (Get-StoredName $named) $named
+        }
+    }
+}
+
+# What a directory really is: the target of a link, else its name below what the directory above really is.
+function Get-RealPath($directory, [string]$above) {
+    $real = "$above\$($directory.Name)"
+    $target = "$(@($directory.Target)[0])"
+    if ("$($directory.Attributes)" -match 'ReparsePoint' -and $target) {
+        $real = $target
+        if ($target -notmatch '^([A-Za-z]:|[\\/]|UNC\\)') { $real = "$above\$target" }
+        while ($real -match '\\[^\\]+\\\.\.(\\|$)') { $real = $real -replace '\\[^\\]+\\\.\.(?=\\|$)' }
+    }
+    $real -replace '\\+$'
+}
+
+# Looks into one directory; answers the directories to look into next. Links are followed as IIS follows them, but
+# none that leads to where one came from ("above").
+function Search-Directory($place) {
+    $path = $place['path']
+    if ($seen[$path]) { return }
+    $limit = $null
+    if ($seen.Count -ge $maximumDirectories) { $limit = "not looked at: more than $maximumDirectories directories" }
+    $seconds = ((Get-Date) - $started).TotalSeconds
+    if ($seconds -gt $maximumSeconds) { $limit = "not looked at after $maximumSeconds seconds" }
+    if ($limit) { $unread["$path\web.config"] = $limit; return }
+    $seen[$path] = $true
+    try {
+        $children = @(Get-ChildItem -LiteralPath "$path\" -Directory -Force)
+        $hasConfig = Test-Path -LiteralPath "$path\web.config"
+    } catch {
+        $why = Get-Reason $_
+        # A folder of this computer that does not exist has no web.config; a share may just be out of reach, as a
+        # remote session cannot log on from here to a second server.
+        $isGone = $why -eq 'not found' -and $place['isRoot'] -and $path -notmatch '^\\\\'
+        if (-not $isGone) { $unread["$path\web.config"] = $why }
+        return
+    }
+    if ($hasConfig) { Add-WebConfig $path }
+    foreach ($child in $children) {
+        $real = Get-RealPath $child $place['real']
+        if ($place['above'] -contains $real) { continue }
+        @{ path = "$path\$($child.Name)"; real = $real; above = $place['above'] + $real; isRoot = $false }
+    }
+}
+
+# A virtual directory's folder, with the folders above it.
+function Get-Root([string]$physical) {
+    $path = Expand-PhysicalPath $physical
+    if (-not $path) { return }
+    if ($path -match '\\\.\.(\\|$)') { $unread["$path\web.config"] = 'the path leads upwards'; return }
+    $above = @($path)
+    while ($above[-1] -match '^(.*[^\\])\\[^\\]+$') { $above += $matches[1] }
+    @{ path = $path; real = $path; above = $above; isRoot = $true }
+}
+
+# -- the configuration of IIS -----------------------------------------------------------------------------------------
+
+$folder = "$env:windir\System32\inetsrv\config"
+if ($env:PROCESSOR_ARCHITEW6432) { $folder = "$env:windir\Sysnative\inetsrv\config" }   # a 32-bit process sees a copy
+$configuration = Add-File 'applicationHost.config' "$folder\applicationHost.config"
+$redirection = Add-File 'redirection.config' "$folder\redirection.config" -optional
+$null = Add-File 'administration.config' "$folder\administration.config" -optional
+$texts = @("$configuration", "$redirection")
+
+# While a redirection is enabled IIS reads the applicationHost.config of another folder, mostly on a share.
+if ($redirection) {
+    try {
+        $enabled = Select-Value $redirection '/configuration/configurationRedirection/@enabled'
+        if ("$enabled" -match '^\s*true\s*$') {
+            $configuration = $null
+            $shared = "$(Select-Value $redirection '/configuration/configurationRedirection/@path')"
+            $shared = Expand-PhysicalPath ($shared -replace '^\s+|\s+$')
+            if ($shared) {
+                $shared = "$shared\applicationHost.config"
+                $configuration = Add-File (Get-StoredName $shared) $shared
+                $texts += "$configuration"
+            }
+        }
+    } catch { $configuration = $null }      # it is not known which file counts: the reader tells
+} elseif ($unread["$folder\redirection.config"]) { $configuration = $null }
+
+$places = @()
+if ($configuration) {
+    try {
+        $physicalPaths = Select-Value $configuration '//system.applicationHost/sites//virtualDirectory/@physicalPath'
+        $places = @($physicalPaths | Select-Object -Unique | ForEach-Object { Get-Root $_ })
+    } catch { }                             # not XML: the reader tells
+}
+while ($places.Count) { $places = @(foreach ($place in $places) { Search-Directory $place }) }
+
+# -- facts of the computer --------------------------------------------------------------------------------------------
+
+# Full Language only: the NetBIOS name of the domain this computer belongs to.
+function Get-ShortDomain {
+    $info = New-Object -ComObject ADSystemInfo
+    $info.GetType().InvokeMember('DomainShortName', 'GetProperty', $null, $info, $null)
+}
+
+$machine = @{ name = "$env:COMPUTERNAME"; collected_at = '{0:s}Z' -f (Get-Date).ToUniversalTime() }
+$services = 'HKLM:\SYSTEM\CurrentControlSet\Services'
+$control = 'HKLM:\SYSTEM\CurrentControlSet\Control'
+
+$tcpip = Get-ItemProperty -LiteralPath "$services\Tcpip\Parameters" -ErrorAction SilentlyContinue
+if ($tcpip.Hostname) { $machine['dns_name'] = "$($tcpip.Hostname).$($tcpip.Domain)" -replace '\.+$' }
+
+try {
+    $system = Get-CimInstance -ClassName Win32_ComputerSystem -Property @('Domain', 'DomainRole')
+    $machine['domain_controller'] = 4, 5 -contains $system.DomainRole
+    if (1, 3, 4, 5 -contains $system.DomainRole) {
+        $machine['membership'] = 'domain'
+        $machine['domain'] = "$($system.Domain)"
+        # The domain of the user who runs this has the wanted name where it is the computer's own.
+        if ($env:USERDOMAIN -and $env:USERDNSDOMAIN -eq $system.Domain) { $machine['netbios_domain'] = $env:USERDOMAIN }
+        elseif ($isFull) { try { $machine['netbios_domain'] = "$(Get-ShortDomain)" } catch { } }
+    }
+    elseif (Test-Path -Path "$control\CloudDomainJoin\JoinInfo\*") { $machine['membership'] = 'entra' }
+    else { $machine['membership'] = 'workgroup' }
+} catch { }                                 # facts that are not given stay unknown
+
+try {
+    $adapters = Get-CimInstance -ClassName Win32_NetworkAdapterConfiguration -Filter 'IPEnabled=TRUE'
+    $addresses = $adapters | ForEach-Object { $_.IPAddress } | ForEach-Object { "$_" -replace '%.*' }
+    $machine['addresses'] = @($addresses | Where-Object { $_ -and $_ -ne '::1' -and $_ -notlike '127.*' })
+} catch { }
+
+$registry = @{}
+foreach ($value in @("$control\Lsa\MSV1_0", 'BackConnectionHostNames'), @("$control\Lsa", 'DisableLoopbackCheck'),
+    @("$services\HTTP\Parameters", 'MaxFieldLength'), @("$services\HTTP\Parameters", 'MaxRequestBytes')) {
+    $name = $value[1]
+    $given = (Get-ItemProperty -LiteralPath $value[0] -Name $name -ErrorAction SilentlyContinue).$name
+    if ($null -eq $given) { continue }
+    if ($name -eq 'BackConnectionHostNames') { $given = @($given | Where-Object { $_ } | ForEach-Object { "$_" }) }
+    $registry[$name] = $given
+}
+$machine['registry'] = $registry
+
+$words = @{
+    Running = 'running'; Stopped = 'stopped'; Paused = 'paused'; StartPending = 'start_pending'
+    StopPending = 'stop_pending'; PausePending = 'pause_pending'; ContinuePending = 'continue_pending'
+}
+$machine['services'] = @{}
+foreach ($name in 'W3SVC', 'WAS', 'WMSVC', 'WinRM') {
+    $service = Get-Service -Name $name -ErrorAction SilentlyContinue
+    if ($service) { $machine['services'][$name] = "$($words["$($service.Status)"])" }
+}
+
+try {
+    $wanted = @('ProcessId', 'CommandLine', 'Handle')
+    $workers = Get-CimInstance -ClassName Win32_Process -Filter "Name='w3wp.exe'" -Property $wanted
+    $machine['worker_processes'] = @(foreach ($worker in $workers) {
+        if ("$($worker.CommandLine)" -notmatch '-ap\s+"([^"]+)"') { continue }
+        $pool = $matches[1]
+        $owner = Invoke-CimMethod -InputObject $worker -MethodName GetOwner
+        $account = "$($owner.Domain)\$($owner.User)"
+        if ($owner.User) { @{ pool = $pool; pid = [int]$worker.ProcessId; account = $account } }
+    })
+} catch { }
+
+# Only the variables that paths of the configuration use: the others are nobody's business.
+$environment = @{}
+$used = Select-String -InputObject ($texts -join ' ') -Pattern '%[A-Za-z_][A-Za-z0-9_().]{0,80}%' -AllMatches
+$names = @($used.Matches | ForEach-Object { "$($_.Value)" -replace '%' } | Where-Object { $_ })
+foreach ($name in @('SystemDrive', 'SystemRoot', 'windir') + $names) {
+    $variable = Get-Item -LiteralPath "env:$name" -ErrorAction SilentlyContinue
+    if ($variable) { $environment["$($variable.Name)"] = "$($variable.Value)" }
+}
+$machine['environment'] = $environment
+
+$left = @(foreach ($path in $unread.Keys) {
+    @{ path = $path -replace '[\p{C}\p{Zl}\p{Zp}]', '?'; why = $unread[$path] }
+})
+$machine['content'] = @{ looked = $null -ne $configuration; unread = $left }
+
+# -- the answer -------------------------------------------------------------------------------------------------------
+
+# Full Language only: gzip, in base64.
+function Compress-Text([string]$text) {
+    $bytes = [Text.Encoding]::UTF8.GetBytes($text)
+    $stream = New-Object IO.MemoryStream
+    $gzip = New-Object IO.Compression.GZipStream $stream, ([IO.Compression.CompressionMode]::Compress)
+    $gzip.Write($bytes, 0, $bytes.Length)
+    $gzip.Close()
+    [Convert]::ToBase64String($stream.ToArray())
+}
+
+$document = @{ schema = 'iis-spn/snapshot/1'; machine = $machine; files = $files }
+$content = ConvertTo-Json -InputObject $document -Depth 8 -Compress
+if ($isFull) {
+    $packing = 'gzip'
+    $content = Compress-Text $content
+} else {
+    $packing = 'text'
+    $content = $content -creplace '\|', '\u007c'
+    while ($content -cmatch '[^\x20-\x7e]') {    # everything beyond ASCII as \uXXXX: no code page can change it
+        $character = $matches[0]
+        $content = $content -creplace $character, ('\u{0:x4}' -f [int][char]$character)
+    }
+}
+
+# At most 200 characters between two bars, and how many there are in all: what a console cuts off or wraps is noticed.
+"iis-spn-snapshot 1 $packing $($content.Length)"
+$content -split '(.{1,200})' | Where-Object { $_ } | ForEach-Object { "|$_|" }
+"iis-spn-snapshot end $($content.Length)"

@@ -1,0 +1,181 @@
+"""Which servers are asked: names typed, text files and Ansible inventories, each server once.
+
+A file's format is told by its extension, else by what stands in it. No file is followed to another one, but for
+Ansible's own `group_vars` and `host_vars` beside it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeVar
+
+from agent.errors import UsageError
+from agent.names import address_of, fold, printable
+from agent.sources.endpoint import MOST_NAMES, Defaults, Endpoint, expand, parse
+
+MAXIMUM_SIZE = 16 * 1024 * 1024
+"""Bytes of one inventory file."""
+STDIN = "-"
+
+T = TypeVar("T")
+Format = Literal["text", "ini", "yaml", "json"]
+
+
+class Inventory(NamedTuple):
+    """Servers in the order they were named; `notes` are sentences on what was left out or is not honoured.
+
+    `places` says for each endpoint where it was named: `farm.txt:3`, `command line`.
+    """
+
+    endpoints: tuple[Endpoint, ...] = ()
+    notes: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+
+
+def words(names: Iterable[str], defaults: Defaults, place: str = "command line") -> Inventory:
+    """The servers of a command line, ranges expanded. Raises UsageError that names the word."""
+    return _listed(
+        [(parse(name, defaults), place) for name in _bounded(name for word in names for name in expand(word))]
+    )
+
+
+def read(path: str | Path, defaults: Defaults) -> Inventory:
+    """The servers of one inventory file, `-` for standard input. Raises UsageError with file and line."""
+    place = "standard input" if str(path) == STDIN else str(path)
+    text = _decoded(_bytes(path, place), place)
+    kind = _format(text, Path(path).suffix)
+    if kind == "text":
+        return _listed(list(_bounded(_lines(text, place, defaults))))
+    from agent.sources import ansible_inventory
+
+    folder = None if str(path) == STDIN else Path(path).parent
+    found = ansible_inventory.read(text, kind, place, folder, defaults)
+    return _listed(found.servers, found.notes)
+
+
+def combined(inventories: Iterable[Inventory]) -> Inventory:
+    """Several inventories as one: of two entries for the same host and port the first one counts.
+
+    Raises UsageError where one name stands for two hosts.
+    """
+    every = list(inventories)
+    servers = [pair for one in every for pair in zip(one.endpoints, one.places, strict=True)]
+    return _listed(servers, [note for one in every for note in one.notes])
+
+
+# -- each server once ----------------------------------------------------------------------------------------------
+
+
+def _listed(servers: Sequence[tuple[Endpoint, str]], notes: Iterable[str] = ()) -> Inventory:
+    once: dict[tuple[str, int], tuple[Endpoint, str]] = {}
+    for endpoint, place in servers:
+        once.setdefault((_host_key(endpoint), endpoint.port), (endpoint, place))
+    kept = _told_apart(list(once.values()))
+    unique_notes = tuple(dict.fromkeys(notes))
+    return Inventory(tuple(one for one, _ in kept), unique_notes, tuple(place for _, place in kept))
+
+
+def _host_key(endpoint: Endpoint) -> str:
+    address = address_of(endpoint.host)
+    zone = endpoint.host.partition("%")[2]
+    return f"{address}%{zone}" if address else fold(endpoint.host)
+
+
+def _told_apart(servers: Sequence[tuple[Endpoint, str]]) -> list[tuple[Endpoint, str]]:
+    """The servers with names of their own: where one host stands with several ports, the port is part of the name."""
+    first: dict[str, tuple[Endpoint, str]] = {}
+    shared: set[str] = set()
+    for endpoint, place in servers:
+        known, known_place = first.setdefault(fold(endpoint.name), (endpoint, place))
+        if known is endpoint:
+            continue
+        if _host_key(known) != _host_key(endpoint):
+            hosts = f"{printable(known.host)} ({known_place}) and {printable(endpoint.host)} ({place})"
+            raise UsageError(f"the name '{printable(endpoint.name)}' stands for two hosts: {hosts}")
+        shared.add(fold(endpoint.name))
+    return [(_with_port(one) if fold(one.name) in shared else one, place) for one, place in servers]
+
+
+def _with_port(endpoint: Endpoint) -> Endpoint:
+    name = f"[{endpoint.name}]" if ":" in endpoint.name else endpoint.name
+    return replace(endpoint, name=f"{name}:{endpoint.port}")
+
+
+def _bounded(items: Iterable[T]) -> Iterator[T]:
+    for number, item in enumerate(items):
+        if number >= MOST_NAMES:
+            raise UsageError(f"more than {MOST_NAMES} servers")
+        yield item
+
+
+# -- text files ----------------------------------------------------------------------------------------------------
+
+_COMMENT = re.compile(r"[#;].*")
+_SEPARATORS = re.compile(r"[\s,]+")
+
+
+def _lines(text: str, place: str, defaults: Defaults) -> Iterator[tuple[Endpoint, str]]:
+    for number, line in enumerate(text.splitlines(), 1):
+        here = f"{place}:{number}"
+        try:
+            for word in filter(None, _SEPARATORS.split(_COMMENT.sub("", line))):
+                yield from ((parse(name, defaults), here) for name in expand(word))
+        except UsageError as error:
+            raise UsageError(f"{here}: {error}") from None
+
+
+# -- formats -------------------------------------------------------------------------------------------------------
+
+_BY_SUFFIX: dict[str, Format] = {".yml": "yaml", ".yaml": "yaml", ".json": "json", ".ini": "ini"}
+_SECTION = re.compile(r"\[[^:\]\s]+(?::(?:hosts|children|vars))?\]\s*(?:#.*)?")
+_ASSIGNMENT = re.compile(r"\S+\s+[A-Za-z_][A-Za-z0-9_]*=")
+_YAML_KEY = re.compile(r"---(?:\s.*)?|(?:[\w.-]+|'[^']+'|\"[^\"]+\"):\s*(?:#.*)?")
+
+
+def _format(text: str, suffix: str) -> Format:
+    if suffix.lower() in _BY_SUFFIX:
+        return _BY_SUFFIX[suffix.lower()]
+    lines = [line for line in map(str.strip, text.splitlines()) if line and line[0] not in "#;"]
+    if lines and lines[0].startswith("{"):
+        return "json"
+    if lines and _YAML_KEY.fullmatch(lines[0]):
+        return "yaml"
+    is_ini = any(_SECTION.fullmatch(line) or _ASSIGNMENT.match(line) for line in lines)
+    return "ini" if is_ini else "text"
+
+
+# -- bytes ---------------------------------------------------------------------------------------------------------
+
+
+def _bytes(path: str | Path, place: str) -> bytes:
+    try:
+        if str(path) == STDIN:
+            data = sys.stdin.buffer.read(MAXIMUM_SIZE + 1)
+        else:
+            with Path(path).open("rb") as stream:
+                data = stream.read(MAXIMUM_SIZE + 1)
+    except OSError as error:
+        raise UsageError(f"{place}: cannot be read: {error.strerror or error}") from None
+    if len(data) > MAXIMUM_SIZE:
+        raise UsageError(f"{place}: larger than {MAXIMUM_SIZE // 1024 // 1024} MB")
+    return data
+
+
+def _decoded(data: bytes, place: str) -> str:
+    """The text, UTF-8 or, as Windows PowerShell's `>` writes it, UTF-16; a whole file in a vault is refused."""
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = data.decode("utf-16" if wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{place}:{line}: not {'UTF-16' if wide else 'UTF-8'} text") from None
+    if text.startswith("$ANSIBLE_VAULT;"):
+        raise UsageError(
+            f"{place}:1: the whole file is vaulted: pipe it in, ansible-vault view FILE | ... --inventory -"
+        )
+    return text

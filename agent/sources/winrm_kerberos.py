@@ -1,0 +1,196 @@
+"""Kerberos towards WinRM services: one ticket-granting ticket for a whole run, in memory, and then a ticket per server.
+
+MIT krb5 and gssapi block, so they work in threads; on Windows SSPI takes their place (see `winrm_logon`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from agent.sources.security_context import (
+    KRB5_ERRORS,
+    MODIFIED,
+    UNKNOWN_CLIENT,
+    UNKNOWN_SERVER,
+    context_words,
+    krb5_code,
+)
+from agent.sources.winrm_errors import RefusedError, UnreachableError, short
+
+if TYPE_CHECKING:
+    import spnego
+    from spnego.channel_bindings import GssChannelBindings
+
+SERVICES = ("WSMAN", "host", "HTTP")
+"""Asked for in this order, each only where the KDC does not know the one before: `HTTP/web01` is often, and rightly,
+registered on the account of a web site, and then its ticket is not for the computer that WinRM runs as."""
+
+_NAMES = {  # RFC 4120 7.5.9
+    -1765328378: "KDC_ERR_C_PRINCIPAL_UNKNOWN",
+    -1765328377: "KDC_ERR_S_PRINCIPAL_UNKNOWN",
+    -1765328366: "KDC_ERR_CLIENT_REVOKED",
+    -1765328361: "KDC_ERR_KEY_EXPIRED",
+    -1765328360: "KDC_ERR_PREAUTH_FAILED",
+    -1765328353: "KRB_AP_ERR_BAD_INTEGRITY",
+    -1765328347: "KRB_AP_ERR_SKEW",
+    MODIFIED: "KRB_AP_ERR_MODIFIED",
+}
+_PASSWORD_ADVICE = "check user and password; nothing more should be sent with them"  # noqa: S105
+_TICKET_ADVICE = "`klist` shows the tickets there are, `kinit` gets one; or name a user with --user"
+
+
+class KerberosError(UnreachableError):
+    """No ticket could be had, and nobody judged the password; `code` is krb5's, 0 where it gave none."""
+
+    def __init__(self, reason: str, advice: str, code: int = 0) -> None:
+        super().__init__("logon", reason, advice)
+        self.code = code
+
+
+def is_installed() -> bool:
+    """Whether the extra `kerberos` is there."""
+    return all(importlib.util.find_spec(name) for name in ("gssapi", "krb5"))
+
+
+class Tickets:
+    """The ticket-granting tickets of one run, by principal. A KDC is asked once; what it said stays said."""
+
+    def __init__(self) -> None:
+        self._asked: dict[str, asyncio.Task[_Cache]] = {}
+
+    async def cache_of(self, principal: str, password: Callable[[], str]) -> str:
+        """The name of a MEMORY credential cache. Raises RefusedError and KerberosError, at each call the same."""
+        if principal not in self._asked:
+            task = asyncio.create_task(asyncio.to_thread(_kinit, principal, password()))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._asked[principal] = task
+        return (await asyncio.shield(self._asked[principal])).name
+
+
+class _Cache(NamedTuple):
+    name: str
+    handles: tuple[Any, ...]
+    """Keep the cache from being freed."""
+
+
+def _kinit(principal: str, password: str) -> _Cache:
+    try:
+        import krb5
+
+        context = krb5.init_context()
+        client = krb5.parse_name_flags(context, principal.encode())
+        options = krb5.get_init_creds_opt_alloc(context)
+        krb5.get_init_creds_opt_set_canonicalize(options, True)
+        credentials = krb5.get_init_creds_password(context, client, options, password=password.encode())
+        cache = krb5.cc_new_unique(context, b"MEMORY")
+        krb5.cc_initialize(context, cache, credentials.client)
+        krb5.cc_store_cred(context, cache, credentials)
+    except ImportError:
+        raise _missing_error() from None
+    except Exception as error:  # noqa: BLE001 - krb5's exceptions have no public base; their frames hold the password
+        failure = kdc_error(error, principal)
+    else:
+        return _Cache(f"MEMORY:{(cache.name or b'').decode()}", (context, cache))
+    raise failure
+
+
+class Ticket(NamedTuple):
+    """A security context with its first token; `spn` is what the KDC gave the ticket for."""
+
+    context: spnego.ContextProxy
+    token: bytes
+    spn: str
+
+
+async def ticket_for(host: str, cache: str | None, bindings: GssChannelBindings | None, *, seals: bool) -> Ticket:
+    """A ticket for the WinRM service of `host`; `cache` None: the current ticket. Raises UnreachableError."""
+    if not is_installed():
+        raise _missing_error()
+    failure: UnreachableError | None = None
+    for service in SERVICES:
+        got = await asyncio.to_thread(_ticket, service, host, cache, bindings, seals)
+        if isinstance(got, Ticket):
+            return got
+        failure = failure or got  # the first service's is the one to mend
+        if not isinstance(got, KerberosError) or got.code != UNKNOWN_SERVER:
+            raise got
+    assert failure  # noqa: S101 - SERVICES is not empty
+    raise failure
+
+
+def _ticket(
+    service: str, host: str, cache: str | None, bindings: GssChannelBindings | None, seals: bool
+) -> Ticket | UnreachableError:
+    import spnego
+
+    options = spnego.NegotiateOptions.wrapping_winrm if seals else spnego.NegotiateOptions.none
+    credentials = spnego.KerberosCCache(cache) if cache else None
+    spn = f"{service}/{host}"
+    try:
+        context = spnego.client(
+            credentials,
+            hostname=host,
+            service=service,
+            protocol="kerberos",
+            channel_bindings=bindings,
+            options=options,
+        )
+        return Ticket(context, context.step() or b"", spn)
+    except Exception as error:  # noqa: BLE001 - pyspnego, gssapi and krb5 have no common base; only words get out
+        return kdc_error(error, spn)
+
+
+# -- words ---------------------------------------------------------------------------------------------------------
+
+
+def _missing_error() -> KerberosError:
+    return KerberosError("Kerberos is not installed here", "pip install 'iis-spn[kerberos]', or --transport ntlm")
+
+
+def kdc_error(error: Exception, name: str) -> UnreachableError:
+    """Why there is no ticket for the client or service `name`; RefusedError where the KDC judged the password."""
+    code = krb5_code(error)
+    known = KRB5_ERRORS.get(code)
+    beside = f" ({_NAMES[code]})" if code in _NAMES else ""
+    if known and (known.is_final or code == UNKNOWN_CLIENT):
+        kind = UnknownClientError if code == UNKNOWN_CLIENT else RefusedError
+        return kind("logon", f"the KDC refuses {short(name)}: {known.reason}{beside}", _PASSWORD_ADVICE)
+    if code == UNKNOWN_SERVER:
+        advice = f"is {short(name.partition('/')[2])} the name of a computer of the domain? An alias needs its own SPN"
+        return KerberosError(f"the KDC does not know {short(name)}{beside}", advice, code)
+    reason = known.reason if known else short(context_words(error))
+    return KerberosError(f"no Kerberos ticket for {short(name)}: {reason}{beside}", _TICKET_ADVICE, code)
+
+
+class UnknownClientError(RefusedError):
+    """The realm has no such user: the one refusal that counts no wrong password."""
+
+
+def ticket_refused_error(error: Exception | None, spn: str) -> UnreachableError:
+    """The server answered a ticket with 401: nobody's password was judged, so this is never a RefusedError."""
+    code = krb5_code(error) if error else 0
+    service = spn.partition("/")[0]
+    other = "" if code == MODIFIED else " perhaps"
+    beside = " (KRB_AP_ERR_MODIFIED, 0x80090322)" if code == MODIFIED else " (401)"
+    if code not in (0, MODIFIED) and error:
+        known = KRB5_ERRORS.get(code)
+        reason = known.reason if known else short(context_words(error))
+        return UnreachableError("logon", f"the server does not take the ticket for {spn}: {reason}", _CLOCK_ADVICE)
+    if service == "HTTP":
+        reason = f"the server cannot open the ticket{beside}: the ticket for {spn} is{other} for another account"
+        return UnreachableError("logon", reason, _COLLISION)
+    return UnreachableError("logon", f"the server does not take the ticket for {spn}{beside}", _OTHER_COMPUTER)
+
+
+_CLOCK_ADVICE = "compare the clocks of this machine, the server and the domain controller"
+_COLLISION = (
+    "that is this tool's own subject, the finding winrm-collision (iis-spn rules winrm-collision):"
+    " register WSMAN/ on the computer account, or ask over NTLM or with a certificate"
+)
+_OTHER_COMPUTER = (
+    "does the name lead to that computer, does its account hold the SPN (setspn -Q), did its password change just now?"
+    " A strict channel binding with TLS broken up on the way looks the same"
+)

@@ -1,0 +1,282 @@
+"""`sweep` and `collect` from the command line to the report, against virtual servers that speak WinRM."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from agent import exits
+from agent.cli import main
+from tests.winrm import farm
+
+SAMPLES = Path(__file__).parents[1] / "sample_configs"
+SERVERS = 12
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[farm.Farm]:
+    with farm.running(tmp_path_factory.mktemp("farm"), servers=SERVERS) as running, farm.resolving():
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _healthy(lab: farm.Farm) -> None:
+    lab.calm()
+    lab.reset()
+
+
+@pytest.fixture
+def run(lab: farm.Farm, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Run the program with the farm's user; gives exit code, stdout and stderr."""
+
+    def run_it(*arguments: str, password: str = lab.password) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.stdin", io.StringIO(password + "\n"))
+        logon = ["--user", lab.user, "--password-stdin", "--transport", "ntlm", "--port", str(lab.http_port)]
+        code = main([arguments[0], *logon, *arguments[1:]])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run_it
+
+
+# -- the full circle -----------------------------------------------------------------------------------------------
+
+WITH = (
+    *("--ad", str(SAMPLES / "directory.ldif"), "--dns", str(SAMPLES / "zone.txt")),
+    *("--farm", str(SAMPLES / "farm.toml"), "--format", "json"),
+)
+
+
+def as_samples(lab: farm.Farm) -> list[Path]:
+    folders = sorted(path for path in SAMPLES.iterdir() if path.is_dir())
+    for number, folder in enumerate(folders, start=1):
+        lab.set(f"{lab.name(number)}", folder=str(folder))
+    return folders
+
+
+def comparable(text: str) -> Any:
+    """A report without what must differ: times, and the place the files were read from."""
+    report = json.loads(text)
+    for key in ("started", "finished", "sweep"):
+        report.pop(key, None)
+    plain = json.dumps(report)
+    plain = re.sub(re.escape(str(SAMPLES)) + r"/(\w+)", "FROM", plain)
+    return json.loads(re.sub(r"web\d{4}\.farm\.test", "FROM", plain))
+
+
+def test_a_sweep_says_what_inspecting_the_same_files_says(lab: farm.Farm, run: Any, capsys: Any) -> None:
+    folders = as_samples(lab)
+    assert main(["inspect", *map(str, folders), *WITH]) == exits.FINDINGS
+    inspected = capsys.readouterr().out
+    code, swept, said = run("sweep", *(lab.name(n) for n in range(1, len(folders) + 1)), *WITH)
+    assert comparable(swept) == comparable(inspected)
+    assert code == exits.FINDINGS
+    assert f"asked {len(folders)} servers: {len(folders)} answered, 0 failed" in said
+    assert lab.shells_left() == 0
+
+
+def test_collected_snapshots_say_the_same(lab: farm.Farm, run: Any, capsys: Any, tmp_path: Path) -> None:
+    folders = as_samples(lab)
+    names = [lab.name(n) for n in range(1, len(folders) + 1)]
+    code, said, _ = run("collect", *names, "--to", str(tmp_path))
+    assert code == exits.CLEAN
+    assert f"asked {len(folders)} servers: {len(folders)} answered, 0 failed" in said
+    written = sorted(path.name for path in tmp_path.iterdir())
+    assert written == [f"{name}.snapshot.json.gz" for name in names]
+    assert main(["inspect", *map(str, folders), *WITH]) == exits.FINDINGS
+    inspected = comparable(capsys.readouterr().out)
+    assert main(["inspect", str(tmp_path), *WITH]) == exits.FINDINGS
+    packed = capsys.readouterr().out
+    packed = re.sub(re.escape(str(tmp_path)) + r"/web\d{4}\.farm\.test\.snapshot\.json\.gz", "FROM", packed)
+    assert comparable(packed) == inspected
+
+
+# -- outcomes ------------------------------------------------------------------------------------------------------
+
+
+def test_every_server_has_an_outcome_and_the_numbers_add_up(lab: farm.Farm, run: Any) -> None:
+    lab.set("web0002*", fault="drop", on="connect")
+    lab.set("web0003*", fault="hang", on="Receive")
+    code, out, said = run("sweep", "web[0001:0005].farm.test", "--ad", "off", "--timeout", "4", "--format", "json")
+    assert code == exits.INCOMPLETE
+    report = json.loads(out)
+    assert not report["complete"]
+    assert {s["name"]: s["status"] for s in report["servers"]} == {
+        "WEB0001": "ok",
+        "web0002.farm.test": "failed",
+        "web0003.farm.test": "failed",
+        "WEB0004": "ok",
+        "WEB0005": "ok",
+    }
+    found = {f["server"]: f for f in report["findings"] if f["id"] == "server-unreachable"}
+    assert set(found) == {"web0002.farm.test", "web0003.farm.test"}
+    assert all(f["severity"] == "error" and f["fix"] for f in found.values())
+    assert report["sweep"] == {"asked": 5, "answered": 3, "failed": 2, "kept": 0, "aliases": []}
+    assert "asked 5 servers: 3 answered, 2 failed" in said
+
+
+def test_two_names_of_one_machine_are_one_server(lab: farm.Farm, run: Any) -> None:
+    lab.set("web0002*", folder=str(SAMPLES / "IIS01"))
+    lab.set("web0003*", folder=str(SAMPLES / "IIS01"))
+    code, out, said = run("sweep", lab.name(2), lab.name(3), "--ad", "off", "--format", "json", "--parallel", "1")
+    report = json.loads(out)
+    assert [server["name"] for server in report["servers"]] == ["IIS01"]
+    assert report["sweep"]["aliases"] == [{"asked": lab.name(3), "server": lab.name(2)}]
+    assert "1 name led to a server that had answered already" in said
+    assert code != exits.INCOMPLETE
+
+
+def test_collect_prints_what_failed_and_what_to_do(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
+    lab.set("web000[24]*", fault="404", on="auth")
+    code, out, _ = run("collect", "web[0001:0004].farm.test", "--to", str(tmp_path))
+    assert code == exits.INCOMPLETE
+    assert "web0002.farm.test, web0004.farm.test (2 servers)" in out
+    assert "HTTP 404: nothing is served at /wsman" in out
+    assert out.rstrip().endswith("asked 4 servers: 2 answered, 2 failed")
+
+
+def test_a_wrong_password_is_sent_to_one_server(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
+    code, out, _ = run("collect", "web[0001:0010].farm.test", "--to", str(tmp_path), password="Wr0ng")
+    assert code == exits.INCOMPLETE
+    assert "asked 10 servers: 0 answered, 10 failed" in out
+    assert "so that no account is locked out" in out
+    assert lab.stats()["auth.failed"] + lab.stats()["auth.refused"] == 1
+
+
+# -- resume --------------------------------------------------------------------------------------------------------
+
+
+def test_resume_asks_only_what_is_missing(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
+    lab.set("web0002*", fault="drop", on="Receive")
+    run("collect", "web[0001:0003].farm.test", "--to", str(tmp_path))
+    lab.calm()
+    lab.reset()
+    code, out, _ = run("collect", "web[0001:0003].farm.test", "--to", str(tmp_path), "--resume")
+    assert code == exits.CLEAN
+    assert out.rstrip().endswith("asked 1 server: 1 answered, 0 failed; 2 kept from an earlier run")
+    assert lab.stats()["shells"] == 1
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_resume_asks_again_what_is_stale(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
+    run("collect", lab.name(1), lab.name(2), "--to", str(tmp_path))
+    long_ago = time.time() - 25 * 3600
+    os.utime(tmp_path / f"{lab.name(1)}.snapshot.json.gz", (long_ago, long_ago))
+    _, out, _ = run("collect", lab.name(1), lab.name(2), "--to", str(tmp_path), "--resume")
+    assert "asked 1 server: 1 answered, 0 failed; 1 kept" in out
+    _, out, _ = run("collect", lab.name(1), lab.name(2), "--to", str(tmp_path), "--resume", "--stale-after", "0.000001")
+    assert "asked 2 servers: 2 answered" in out
+
+
+def test_a_resumed_sweep_reports_every_server(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
+    run("collect", lab.name(1), "--to", str(tmp_path))
+    options = ("--to", str(tmp_path), "--resume", "--ad", "off", "--format", "json")
+    _, out, _ = run("sweep", lab.name(1), lab.name(2), *options)
+    report = json.loads(out)
+    assert {server["name"] for server in report["servers"]} == {"WEB0001", "WEB0002"}
+    assert report["sweep"]["kept"] == 1
+
+
+# -- as a process: killed, interrupted, watched --------------------------------------------------------------------
+
+
+def start(lab: farm.Farm, *arguments: str) -> subprocess.Popen[str]:
+    logon = ["--user", lab.user, "--password-stdin", "--transport", "ntlm", "--port", str(lab.http_port)]
+    command = [sys.executable, "-m", "agent", arguments[0], *logon, *arguments[1:]]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    process.stdin.write(lab.password + "\n")
+    process.stdin.close()
+    process.stdin = None
+    return process
+
+
+def addresses(lab: farm.Farm, count: int) -> list[str]:
+    return [lab.address(number) for number in range(1, count + 1)]
+
+
+def wait_for(condition: Any, seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.02)
+
+
+def test_ctrl_c_keeps_and_reports_what_is_there(lab: farm.Farm, tmp_path: Path) -> None:
+    lab.set("web000[3-9]*", runs=60.0)
+    process = start(lab, "collect", *addresses(lab, 6), "--to", str(tmp_path))
+    wait_for(lambda: len(list(tmp_path.glob("*.gz"))) == 2 and lab.stats()["op.Receive"] >= 4)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == exits.INCOMPLETE
+    assert "asked 6 servers: 2 answered, 4 failed" in out
+    assert "Traceback" not in err
+    assert lab.shells_left() == 0
+
+
+def test_a_killed_run_loses_nothing_that_was_answered(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
+    lab.set("web000[3-9]*", runs=60.0)
+    process = start(lab, "collect", *addresses(lab, 6), "--to", str(tmp_path))
+    wait_for(lambda: len(list(tmp_path.glob("*.gz"))) == 2)
+    process.kill()
+    process.communicate(timeout=20)
+    lab.calm()
+    code, out, _ = run("collect", *addresses(lab, 6), "--to", str(tmp_path), "--resume")
+    assert code == exits.CLEAN
+    assert "asked 4 servers: 4 answered, 0 failed; 2 kept" in out
+
+
+def test_no_secret_is_printed_written_or_in_the_process_list(lab: farm.Farm, tmp_path: Path) -> None:
+    lab.set("web0001*", blanked=False)
+    lab.set("web0002*", fault="401", on="auth")
+    lab.set("web0003*", runs=2.0)
+    process = start(lab, "collect", *addresses(lab, 5), "--to", str(tmp_path), "-v")
+    wait_for(lambda: lab.stats()["op.Receive"] >= 1)
+    watched = psutil.Process(process.pid)
+    exposed = " ".join(watched.cmdline()) + repr(watched.environ())
+    out, err = process.communicate(timeout=30)
+    files = b"".join(gzip.decompress(path.read_bytes()) for path in tmp_path.iterdir())
+    assert b"applicationPools" in files
+    for secret in (lab.password, farm.SECRET):
+        assert secret not in exposed + out + err
+        assert secret.encode() not in files
+    assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
+
+
+# -- wrong usage ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("sweep",), "nobody to ask"),
+        (("collect", "--inventory", "no-such-file"), "no-such-file"),
+        (("sweep", "web01", "--resume"), "--resume needs --to DIR"),
+        (("sweep", "web/01"), "web/01"),
+        (("collect", "web01", "--transport", "certificate"), "--cert"),
+        (("collect", "http://web01", "--transport", "basic"), "TLS"),
+        (("collect", "web01", "--parallel", "0"), "--parallel"),
+        (("collect", "web01", "--timeout", "nan"), "--timeout"),
+        (("collect", "web01", "--ca", "no-such-file"), "no-such-file"),
+        (("collect", "--inventory", "-", "--password-stdin"), "stdin cannot hold both"),
+        (("collect", "web01", "--user", "u", "--password-env", "NO_SUCH_VARIABLE_HERE"), "NO_SUCH_VARIABLE_HERE"),
+    ],
+)
+def test_wrong_usage(arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == exits.USAGE
+    assert words in capsys.readouterr().err

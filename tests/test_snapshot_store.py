@@ -1,0 +1,257 @@
+"""Storing snapshots: that no secret is kept, that nothing else is lost, and that a file appears whole or not at all."""
+
+import base64
+import gzip
+import json
+import os
+import stat
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from secrets_in_xml import FIRING, SILENT
+
+from agent.effective import effective
+from agent.errors import MalformedError, UsageError
+from agent.parse import parse
+from agent.snapshot import Machine, Snapshot
+from agent.sources.blanking import blanked
+from agent.sources.snapshot import expand, from_document, read
+from agent.sources.snapshot_store import SUFFIX, pack, present, stem, write
+
+ROOT = Path(__file__).parents[1]
+CORPUS = ROOT.parent / "shared" / "corpus"
+CONFIGURATIONS = sorted([*ROOT.glob("sample_configs/**/*.config"), *CORPUS.glob("**/*.config")])
+
+ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-be", "latin-1")
+
+
+# -- blanking ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("text", FIRING)
+def test_secret_is_blanked_in_every_encoding(text: str, encoding: str) -> None:
+    data = text.encode(encoding)
+    shown = blanked(data).decode(encoding)
+    assert "heim" not in shown
+    assert shown.count("\n") == text.count("\n")
+    assert shown.startswith(text[:3]), "names stay"
+    assert blanked(blanked(data)) == blanked(data)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("text", SILENT)
+def test_nothing_else_is_touched(text: str, encoding: str) -> None:
+    assert blanked(text.encode(encoding)) == text.encode(encoding)
+
+
+def test_what_stands_around_a_secret_stays() -> None:
+    text = b'<a b="c" password="x\ny" d="e"/>\r\n<add key="f" value="g"/><h connectionString = \'i\'>Pwd=j;k</h>'
+    kept = b'<a b="c" password="\n" d="e"/>\r\n<add key="f" value=""/><h connectionString = \'\'>Pwd=;k</h>'
+    assert blanked(text) == kept
+
+
+_PIECES = (
+    *("password", "token", "tokenChecking", "value", "key", "name", "CipherValue", "x", "<", ">", "/>", '"', "'", "="),
+    *(" ", "\n", "\r\n", ";", "&quot;", "&", "<![CDATA[", "]]>", '="', "='", "<value>", "</value>", "é", "\x00"),
+)
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=40).map("".join))
+def test_blanking_keeps_lines_and_is_done_at_once(text: str) -> None:
+    once = blanked(text.encode())
+    assert once.count(b"\n") == text.count("\n")
+    assert once.count(b"\r") == text.count("\r")
+    well_formed = _is_xml(text.encode())
+    assert not well_formed or blanked(once) == once
+    assert not well_formed or _is_xml(once)
+
+
+def _is_xml(data: bytes) -> bool:
+    try:
+        parse(data, "x")
+    except MalformedError as error:
+        return "well-formed" not in error.reason and "empty" not in error.reason
+    return True
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_can_be_blanked(data: bytes) -> None:
+    for encoded in (data, b"\xff\xfe" + data, b"\xfe\xff" + data, b"<\0" + data):
+        assert len(blanked(encoded)) <= len(encoded)
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b'token="', b"token", b"pwd=&", b"<value>", b"<![cdata[", b'name="a" ', b"value='", b"password =", b"a='b=\""],
+)
+def test_hostile_text_is_blanked_in_linear_time(piece: bytes) -> None:
+    started = time.monotonic()
+    blanked(b"<x " + piece * 200_000)
+    assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("file", CONFIGURATIONS, ids=lambda path: path.name)
+def test_blanking_does_not_change_what_is_judged(file: Path) -> None:
+    data = file.read_bytes()
+    shown = blanked(data)
+    assert shown.count(b"\n") == data.count(b"\n")
+    assert blanked(shown) == shown
+    assert _judged(shown) == _judged(data)
+
+
+def _judged(data: bytes) -> object:
+    """What the program makes of an applicationHost.config or a web.config, or why it makes nothing of it."""
+    try:
+        document = parse(data, "x")
+    except MalformedError as error:
+        return error.line, error.reason
+    machine = Machine(name="WEB01", domain="test.com", netbios_domain="TEST")
+    return effective(document, Snapshot(source="x", machine=machine, files={})), document.faults
+
+
+# -- packing -------------------------------------------------------------------------------------------------------
+
+CONFIG = '<configuration><x password="geheim"/></configuration>'
+
+
+def document(**entries: object) -> bytes:
+    files = {"applicationHost.config": {"text": CONFIG}, **entries}
+    return json.dumps({"schema": "iis-spn/snapshot/1", "machine": {"name": "WEB01"}, "files": files}).encode()
+
+
+def unpacked(data: bytes) -> dict[str, dict[str, dict[str, str]]]:
+    found = json.loads(gzip.decompress(data))
+    assert isinstance(found, dict)
+    return found
+
+
+def test_every_entry_is_blanked_and_read_like_the_original() -> None:
+    wide = CONFIG.encode("utf-16")
+    name = "files/C/a/web.config"
+    packed = pack(document(**{name: {"base64": base64.b64encode(wide).decode()}}))
+    files = unpacked(packed)["files"]
+    assert files["applicationHost.config"] == {"text": CONFIG.replace("geheim", "")}
+    assert base64.b64decode(files[name]["base64"]).decode("utf-16") == CONFIG.replace("geheim", "")
+    assert from_document(packed, "x", None, {}).machine.name == "WEB01"
+
+
+def test_only_what_a_snapshot_is_made_of_is_kept() -> None:
+    given_ = json.loads(
+        document(**{"files/C/notes.txt": {"text": "geheim"}, "administration.config": {"text": "<a/>"}})
+    )
+    found = unpacked(pack(json.dumps({**given_, "log": "geheim"}).encode()))
+    assert sorted(found) == ["files", "machine", "schema"]
+    assert sorted(found["files"]) == ["administration.config", "applicationHost.config"]
+
+
+@pytest.mark.parametrize("entry", ["geheim", 5, None, {"text": 5}, {"base64": "geheim!"}, {"text": "a", "base64": "b"}])
+def test_entry_that_cannot_be_blanked_is_not_kept(entry: object) -> None:
+    packed = pack(document(**{"redirection.config": entry}))
+    assert unpacked(packed)["files"]["redirection.config"] == {}
+    file = from_document(packed, "x", None, {}).files["redirection.config"]
+    assert file.error == "neither text nor base64 is given", "told, not passed over"
+
+
+def test_half_a_character_does_not_spoil_the_other_files() -> None:
+    packed = pack(document(**{"redirection.config": {"text": "\ud800"}}))
+    found = from_document(packed, "x", None, {}).files
+    assert found["applicationhost.config"].error is None
+    assert "lone surrogate" in (found["redirection.config"].error or "")
+
+
+def test_same_document_is_stored_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = pack(document())
+    monkeypatch.setattr(time, "time", lambda: 1.0)
+    assert pack(document()) == first
+    assert pack(gzip.compress(document())) == first
+    assert pack(first) == first
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"schema": "iis-spn/snapshot/9"}', b"\x1f\x8bx", b"geheim"])
+def test_what_is_no_snapshot_is_not_stored(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(MalformedError) as caught:
+        write(tmp_path, "WEB01", data)
+    assert "geheim" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- writing -------------------------------------------------------------------------------------------------------
+
+
+def test_written_snapshot_is_what_inspect_reads(tmp_path: Path) -> None:
+    path = write(tmp_path / "new" / "folder", "web01.test.com", document())
+    assert path == tmp_path / "new" / "folder" / "web01.test.com.snapshot.json.gz"
+    assert expand([str(path.parent)]) == [path]
+    found = read(path, None, {})
+    assert (found.label, found.problems) == ("WEB01", ())
+    assert b"geheim" not in found.files["applicationhost.config"].data
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows gives a new file the rights of its folder")
+def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
+    path = write(tmp_path, "WEB01", document())
+    path.chmod(0o644)
+    assert stat.S_IMODE(write(tmp_path, "WEB01", document()).stat().st_mode) == 0o600
+
+
+def test_unfinished_file_is_no_server_and_the_old_one_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, "WEB01", document())
+    before, seen = path.read_bytes(), []
+
+    def fail(unfinished: Path, _target: Path) -> None:
+        seen.extend([expand([str(tmp_path)]), present(tmp_path).keys(), unfinished.read_bytes()])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write(tmp_path, "WEB01", document(**{"redirection.config": {"text": "<a/>"}}))
+    targets, names, unfinished = seen
+    assert targets == [path]
+    assert names == {"web01"}
+    assert unfinished != before
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("WEB01", "WEB01"),
+        ("web01.test.com", "web01.test.com"),
+        ("web01.test.com.", "web01.test.com"),
+        ("10.0.5.2", "10.0.5.2"),
+        ("fe80::5", "fe80==5"),
+        ("[fe80::5]", "fe80==5"),
+    ],
+)
+def test_file_is_named_after_its_server(name: str, file: str) -> None:
+    assert stem(name) == file
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../x", "a/b", "a\\b", "C:", "a b", "*", "*.test.com", "a\0b", "nul", "COM1.test.com", "-"]
+)
+def test_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="is not the name of a server"):
+        write(tmp_path, name, document())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_present_snapshots_with_the_time_they_were_written(tmp_path: Path) -> None:
+    assert present(tmp_path / "gone") == {}
+    path = write(tmp_path, "WEB01.test.com", document())
+    write(tmp_path, "fe80::5", document())
+    then = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
+    os.utime(path, (then.timestamp(), then.timestamp()))
+    (tmp_path / f".web02{SUFFIX}.1.tmp").write_bytes(b"")
+    (tmp_path / "web03.snapshot").write_bytes(b"")
+    found = present(tmp_path)
+    assert found.keys() == {"web01.test.com", "fe80==5"}
+    assert found["web01.test.com"] == then
+    assert datetime.now(UTC) - found["fe80==5"] < timedelta(minutes=5)
