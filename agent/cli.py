@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,6 +137,8 @@ def _collect(options: argparse.Namespace) -> int:
     finished = _asked_servers(options, _passwords(options))
     color, width = _console()
     _print(asked.to_text(finished.asked, remote.troubles(finished.outcomes), width, color))
+    if finished.asked.answered or finished.kept:
+        _note(f"the snapshots are in {finished.folder}: iis-spn inspect {finished.folder}")
     return exits.CLEAN if finished.is_complete else exits.INCOMPLETE
 
 
@@ -300,39 +303,45 @@ def _logon_options(
 
 
 def _write(options: argparse.Namespace, report: Report) -> None:
-    text, encoding = _rendered(options, report)
+    pieces, encoding = _rendered(options, report)
     if options.output is None:
-        _print(text)
+        sys.stdout.writelines(pieces)
+        sys.stdout.flush()
         return
     partial = options.output.with_name(options.output.name + ".partial")
     try:
-        partial.write_text(text, encoding=encoding, newline="")
+        with partial.open("w", encoding=encoding, newline="") as file:
+            file.writelines(pieces)
         partial.replace(options.output)
     except OSError as error:
         from agent.errors import UsageError
 
         raise UsageError(f"cannot write {options.output}: {error.strerror}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()  # is gone where it replaced the output
 
 
-def _rendered(options: argparse.Namespace, report: Report) -> tuple[str, str]:
+def _rendered(options: argparse.Namespace, report: Report) -> tuple[Iterable[str], str]:
+    """The text in pieces, for a report may be larger than the memory, and its encoding."""
     form = options.format
     if form == "json":
         from agent.render import document
 
-        return document.to_json(report), "utf-8"
+        return document.json_pieces(report), "utf-8"
     if form == "csv":
         from agent.render import sheet
 
-        return sheet.to_csv(report), sheet.ENCODING
+        return [sheet.to_csv(report)], sheet.ENCODING
     if form == "markdown":
         from agent.render import markdown
 
-        return markdown.to_markdown(report), "utf-8"
+        return [markdown.to_markdown(report)], "utf-8"
     if form in SCRIPT_FORMATS:
         from importlib import import_module
 
-        return getattr(import_module(f"agent.render.{form}"), f"to_{form}")(report), "utf-8"
-    return _terminal(options, report), "utf-8"
+        return [getattr(import_module(f"agent.render.{form}"), f"to_{form}")(report)], "utf-8"
+    return [_terminal(options, report)], "utf-8"
 
 
 def _terminal(options: argparse.Namespace, report: Report) -> str:

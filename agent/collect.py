@@ -62,6 +62,7 @@ class Run(NamedTuple):
     outcomes: Sequence[Result]
     kept: Sequence[Path]
     netbios: Mapping[str, str]
+    folder: Path | None
 
     @property
     def asked(self) -> Asked:
@@ -128,7 +129,7 @@ def collect(
             told=told,
         )
     )
-    return Run(outcomes, kept, orders.netbios)
+    return Run(outcomes, kept, orders.netbios, orders.folder)
 
 
 def fresh(

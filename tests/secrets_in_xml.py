@@ -17,7 +17,7 @@ FIRING = (
     "<CipherValue>geheim</CipherValue>",
     "<CipherValue>\n  geheim\r\n  geheim\n</CipherValue>",
     '<enc:CipherValue x="1">geheim</enc:CipherValue>',
-    '<setting name="S"><value>geheim</value></setting>',
+    '<setting name="S"><value>geheim</value></setting><value a=">" b="c">geheim</value>',
     "<value><![CDATA[<x>geheim</x>\ngeheim]]></value>",
     '<aspNetCore arguments="--password=geheim&amp;geheim" stdoutLogEnabled="false" />',
     '<x y="Server=s;Pwd=&quot;ge;heim&quot;;Timeout=5" />',
@@ -42,6 +42,7 @@ SILENT = (
     '<rule name="a"><match url="(.*)" /><action type="Rewrite" url="/x?token" /></rule>',
     '<add key="a" value="" />\n<add value="x" />\n<add key="b" />',
     "<value></value><value />text<string\n/>",
+    '<value a="x>y" b="/>" />text',
     "Password: none",
     "",
 )

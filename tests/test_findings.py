@@ -31,10 +31,13 @@ from worlds import (
     world,
 )
 
+from agent.collect import unreachable
 from agent.findings import FINDINGS
 from agent.inspection import inspect
 from agent.model import Problem
 from agent.nameservice import NameService
+from agent.sources.endpoint import Endpoint
+from agent.sweep import Failure
 
 SERVICE = r"TEST\contososvc"
 HEADER = "*:80:contoso.test.com"
@@ -121,6 +124,10 @@ PAIRS: dict[str, tuple[Make, Make]] = {
     "content-unread": (
         lambda: bare(mode="Allow", facts={"unread": ((r"C:\web\web.config", "access denied"),)}),
         lambda: bare(mode="Deny", facts={"unread": ((r"C:\web\web.config", "access denied"),)}),
+    ),
+    "server-unreachable": (
+        lambda: world(server(), unreachable(Endpoint(name="web02", host="web02"), Failure("connect", "no", "Ask."))),
+        lambda: world(server(), server(name="IIS02")),
     ),
     "machine-unknown": (lambda: bare(facts={"name": None, "dns_name": None}), bare),
     "windows-auth-not-installed": (lambda: bare(offered=[]), bare),

@@ -7,9 +7,7 @@ from typing import NamedTuple
 
 from agent.model import Asked
 from agent.render.layout import Page
-from agent.render.wording import plural
-
-NAMES_SHOWN = 20
+from agent.render.wording import first_few, plural
 
 
 class Trouble(NamedTuple):
@@ -52,7 +50,5 @@ def to_text(asked: Asked, troubles: Iterable[Trouble], width: int, color: bool) 
 
 
 def _names(servers: Sequence[str]) -> str:
-    shown = ", ".join(servers[:NAMES_SHOWN])
-    more = len(servers) - NAMES_SHOWN
     count = f" ({len(servers)} servers)" if len(servers) > 1 else ""
-    return f"{shown}{f' and {more} more' if more > 0 else ''}{count}"
+    return f"{first_few(servers)}{count}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from agent.model import Finding, Report, Server, Severity
 from agent.render.layout import SEVERITY_LOOKS, UNITS, Page, Part
-from agent.render.wording import at_line, pieces, servers_told, subject
+from agent.render.wording import at_line, first_few, pieces, servers_told, subject
 
 SEVERITY_WORDS: Mapping[Severity, str] = {"error": "ERROR", "warning": "WARNING", "info": "NOTE"}
 
@@ -16,7 +16,7 @@ def write_incomplete(page: Page, report: Report) -> None:
     if report.complete:
         return
     wrong = [f"{server.name} {server.status}" for server in report.servers if server.status != "ok"]
-    told = f" ({', '.join(wrong)})" if wrong else ""
+    told = f" ({first_few(wrong)})" if wrong else ""
     page.prose(
         f"INCOMPLETE: not everything could be read{told}. What is not shown is not known to be right.",
         look="bold red",

@@ -19,6 +19,7 @@ from agent.render.wording import (
     at_line,
     by_severity,
     counted,
+    first_few,
     held_by,
     pieces,
     place_told,
@@ -31,6 +32,7 @@ from agent.render.wording import (
     why_not,
 )
 
+UNREACHABLE = "server-unreachable"
 _FIRST_SCREEN = 12
 """Most places told before the servers: together with their commands about one screen."""
 
@@ -111,17 +113,19 @@ def _digest(page: Page, report: Report) -> None:
 
 
 def _alike(findings: Iterable[Finding]) -> Iterator[list[Finding]]:
-    """Findings of one kind at one place, together."""
+    """Findings of one kind at one place, together; servers that gave no answer for one reason too, and those last."""
     found: dict[object, list[Finding]] = {}
-    for finding in findings:
-        found.setdefault((finding.id, servers_of(finding), finding.site, finding.path), []).append(finding)
+    for finding in sorted(findings, key=lambda finding: finding.id == UNREACHABLE):
+        place = finding.message if finding.id == UNREACHABLE else servers_of(finding)
+        found.setdefault((finding.id, place, finding.site, finding.path), []).append(finding)
     yield from found.values()
 
 
 def _digested(page: Page, findings: list[Finding]) -> None:
     first = findings[0]
     spns = dict.fromkeys(str(finding.spn) for finding in findings if finding.spn is not None)
-    where = ", ".join(part for part in (*servers_of(first), first.site) if part) or "everywhere"
+    servers = list(dict.fromkeys(server for finding in findings for server in servers_of(finding)))
+    where = ", ".join(part for part in (first_few(servers), first.site) if part) or "everywhere"
     page.prose(with_commas([where]) if not spns else [f"{where}:", *with_commas(list(spns))], 2, look="bold")
     page.prose(f"{first.id}: {_effect(first)}", 4)
     for sentence in _first_way(findings):

@@ -127,6 +127,15 @@ def plural(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
+NAMES_SHOWN = 20
+
+
+def first_few(names: Sequence[str]) -> str:
+    """`web01, web02, web03`; of a thousand names the first twenty, and how many more there are."""
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
 # -- single facts in words -----------------------------------------------------------------------------------------
 
 

@@ -32,8 +32,8 @@ _PART = re.compile(
     rf"(?<!publickey)(?:{_ANY_NAME})=(&quot;[^\"'<>\r\n]*?&quot;|(?:[^;&\"'<>\r\n]++|&(?:[#\w]++;)?)++)".encode()
 )
 _TEXT = re.compile(
-    rf"<(?:[\w.-]{{1,60}}:)?(?:{'|'.join(SECRET_ELEMENTS)})(?:\s[^<>]*)?(?<!/)>([^<]+)".encode()
-    + rb"|<!\[cdata\[(.+?)(?:\]\]>|\Z)",
+    rf"<(?:[\w.-]{{1,60}}:)?(?:{'|'.join(SECRET_ELEMENTS)})".encode()
+    + rb"(?:\s(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*+)?(?<!/)>([^<]+)|<!\[cdata\[(.+?)(?:\]\]>|\Z)",
     re.DOTALL,
 )
 _NAMING = {word.encode() for word in NAMING}

@@ -106,7 +106,8 @@ class _Shell:
             began = loop.time()
             got = await self._ask(stage, lambda say: say.output(self._id, command))
             if got is None:
-                await asyncio.sleep(max(0.0, began + MIN_POLL_SECONDS - loop.time()))
+                pause = max(0.0, began + MIN_POLL_SECONDS - loop.time())
+                await asyncio.sleep(min(pause, self._session.seconds_left))
                 continue
             stdout, stderr, code, is_done = got
             size += len(stdout) + len(stderr)

@@ -265,10 +265,11 @@ class Connection:
                 self._http.receive_data(await self._wire.read())
             elif isinstance(event, h11.Response):
                 response, self.status = event, event.status_code
+                _refuse_size(stage, response)
             elif isinstance(event, h11.Data):
                 size += len(event.data)
                 if size > MAX_ANSWER:
-                    raise nonsense_error(stage, f"it is larger than {MAX_ANSWER} bytes")
+                    raise _size_error(stage)
                 chunks.append(bytes(event.data))
             elif isinstance(event, h11.EndOfMessage) and response:
                 return Reply(response.status_code, list(response.headers), b"".join(chunks))
@@ -294,6 +295,13 @@ class Connection:
         return UnreachableError(stage, f"not HTTP: it answers {words!r}", advice)
 
 
+def _refuse_size(stage: Stage, response: h11.Response) -> None:
+    """Refuse what announces itself as too large before it comes."""
+    for name, value in response.headers:
+        if name == b"content-length" and int(value) > MAX_ANSWER:
+            raise _size_error(stage)
+
+
 # -- words ---------------------------------------------------------------------------------------------------------
 
 _PORT_ADVICE = "is WinRM set up there (`winrm quickconfig`), and does the firewall let port {port} through?"
@@ -310,6 +318,10 @@ def _connect_error(error: OSError, port: int) -> UnreachableError:
     # asyncio puts the address in place of the system's words
     words = os.strerror(error.errno) if error.errno else short(str(error))
     return UnreachableError("connect", f"cannot be reached: {words}", advice)
+
+
+def _size_error(stage: Stage) -> UnreachableError:
+    return nonsense_error(stage, f"it is larger than {MAX_ANSWER} bytes")
 
 
 def _lost_error(stage: Stage, error: OSError | None, *, began: bool = False) -> UnreachableError:

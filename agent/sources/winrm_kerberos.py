@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -169,20 +170,38 @@ class UnknownClientError(RefusedError):
     """The realm has no such user: the one refusal that counts no wrong password."""
 
 
-def ticket_refused_error(error: Exception | None, spn: str) -> UnreachableError:
-    """The server answered a ticket with 401: nobody's password was judged, so this is never a RefusedError."""
-    code = krb5_code(error) if error else 0
-    service = spn.partition("/")[0]
-    other = "" if code == MODIFIED else " perhaps"
-    beside = " (KRB_AP_ERR_MODIFIED, 0x80090322)" if code == MODIFIED else " (401)"
-    if code not in (0, MODIFIED) and error:
+def krb_error_in(token: bytes) -> int:
+    """The krb5 code of the KRB-ERROR (RFC 4120 5.9.1) in what a server answered, bare or within SPNEGO; 0: none."""
+    found = _KRB_ERROR.search(token)
+    return _KRB5_BASE + found["code"][0] if found else 0
+
+
+_KRB5_BASE = -1765328384
+_LENGTH = rb"(?:[\x00-\x7f]|\x81.|\x82..)"
+_KRB_ERROR = re.compile(
+    rb"\x7e" + _LENGTH + rb"\x30" + _LENGTH + rb"\xa0\x03\x02\x01\x05\xa1\x03\x02\x01\x1e"
+    rb".{0,80}?\xa6\x03\x02\x01(?P<code>.)",
+    re.DOTALL,
+)
+
+
+def ticket_refused_error(code: int, spn: str) -> UnreachableError:
+    """The server answered a ticket with 401: nobody's password was judged, so this is never a RefusedError.
+
+    `code` is krb5's, 0 where the server gave none, as it mostly does.
+    """
+    if code not in (0, MODIFIED):
         known = KRB5_ERRORS.get(code)
-        reason = known.reason if known else short(context_words(error))
-        return UnreachableError("logon", f"the server does not take the ticket for {spn}: {reason}", _CLOCK_ADVICE)
-    if service == "HTTP":
-        reason = f"the server cannot open the ticket{beside}: the ticket for {spn} is{other} for another account"
+        reason = known.reason if known else f"Kerberos error {code - _KRB5_BASE} (RFC 4120 7.5.9)"
+        beside = f" ({_NAMES[code]})" if code in _NAMES else ""
+        reason = f"the server does not take the ticket for {spn}: {reason}{beside}"
+        return UnreachableError("logon", reason, _CLOCK_ADVICE)
+    beside = " (KRB_AP_ERR_MODIFIED, 0x80090322)" if code == MODIFIED else " (401)"
+    if spn.startswith("HTTP/"):
+        perhaps = "" if code == MODIFIED else " perhaps"
+        reason = f"the server cannot open the ticket{beside}: the ticket for {spn} is{perhaps} for another account"
         return UnreachableError("logon", reason, _COLLISION)
-    return UnreachableError("logon", f"the server does not take the ticket for {spn}{beside}", _OTHER_COMPUTER)
+    return UnreachableError("logon", f"the server cannot open the ticket for {spn}{beside}", _OTHER_COMPUTER)
 
 
 _CLOCK_ADVICE = "compare the clocks of this machine, the server and the domain controller"

@@ -20,6 +20,7 @@ from agent.sources.security_context import (
     context_words,
     keep_tokens_out_of_logs,
     kerberos_principal,
+    krb5_code,
     ntlm_password,
 )
 from agent.sources.winrm_connection import Connection, Reply
@@ -29,6 +30,7 @@ from agent.sources.winrm_kerberos import (
     Ticket,
     Tickets,
     UnknownClientError,
+    krb_error_in,
     ticket_for,
     ticket_refused_error,
 )
@@ -240,11 +242,16 @@ async def log_on(connection: Connection, endpoint: Endpoint, logon: Logon, quest
     if endpoint.transport in ("basic", "certificate"):
         return await _log_on_in_words(connection, endpoint, logon, question)
     offer = await offer_to(endpoint, logon, connection.certificate)
-    reply = await _exchange(connection, offer, question if endpoint.tls else None)
+    riding = question if endpoint.tls else None
+    try:
+        reply = await _exchange(connection, offer, riding)
+    except _OnlyKerberosError:
+        offer = (await offer_to(endpoint, logon, connection.certificate))._replace(scheme="Kerberos")
+        reply = await _exchange(connection, offer, riding)
     if endpoint.tls:
         return Accepted(None, (), reply)
     _demand_encryption(offer)
-    return Accepted(Seal(offer.context, "CredSSP" if offer.scheme == "CredSSP" else "SPNEGO"), (), None)
+    return Accepted(Seal(offer.context, "SPNEGO" if offer.scheme == "Negotiate" else offer.scheme), (), None)
 
 
 async def _log_on_in_words(connection: Connection, endpoint: Endpoint, logon: Logon, question: Riding) -> Accepted:
@@ -279,6 +286,10 @@ async def _exchange(connection: Connection, offer: Offer, question: Riding | Non
     raise UnreachableError("logon", "the server does not come to an end with the logon", _LOOK_THERE)
 
 
+class _OnlyKerberosError(UnreachableError):
+    """The ticket is welcome, under another scheme."""
+
+
 def _finished(offer: Offer, reply: Reply, answer: bytes, rides: bool) -> Reply | None:
     if answer:
         offer = _stepped(offer, answer)
@@ -295,11 +306,13 @@ def _finished(offer: Offer, reply: Reply, answer: bytes, rides: bool) -> Reply |
 
 def _stepped(offer: Offer, answer: bytes) -> Offer:
     judged = offer.is_judged
+    if offer.spn and (code := krb_error_in(answer)):
+        raise ticket_refused_error(code, offer.spn)
     try:
         token = offer.context.step(answer) or b""
     except Exception as error:  # noqa: BLE001 - as in `_offer`
         if offer.spn:
-            failure = ticket_refused_error(error, offer.spn)
+            failure = ticket_refused_error(krb5_code(error), offer.spn)
         elif judged:
             failure = _refusal(offer)
         else:
@@ -336,9 +349,11 @@ def _refused(offer: Offer, reply: Reply) -> UnreachableError:
     if offer.is_judged:
         return _refusal(offer)
     if offer.scheme.lower() not in reply.offers():
+        if offer.spn and offer.scheme == "Negotiate" and "kerberos" in reply.offers():
+            return _OnlyKerberosError("logon", "the server offers Kerberos, but not Negotiate", _LOOK_THERE)
         return _not_offered(offer.scheme, reply)
     if offer.spn:
-        return ticket_refused_error(None, offer.spn)
+        return ticket_refused_error(0, offer.spn)
     return UnreachableError("logon", f"the server did not take up the logon by {offer.scheme}", _LOOK_THERE)
 
 

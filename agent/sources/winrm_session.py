@@ -68,6 +68,11 @@ class Session:
         """HTTP requests that were answered."""
         return self._connection.exchanges if self._connection else 0
 
+    @property
+    def seconds_left(self) -> float:
+        """Until the end of all."""
+        return max(0.0, self._end - asyncio.get_running_loop().time())
+
     def allow(self, seconds: float) -> None:
         """What comes now may take so long, whatever time there was before."""
         self._end = asyncio.get_running_loop().time() + seconds
@@ -153,11 +158,13 @@ class Session:
         seal = self._accepted.seal if self._accepted else None
         if seal and reply.body:
             reply = reply._replace(body=seal.open_up(self.stage, reply))
-        if reply.status == 200 or b"RelatesTo" in reply.body:
-            if _DOCTYPE in reply.body:
-                raise nonsense_error(self.stage, "it has a document type, which SOAP forbids")
-            if _id_in(_RELATES_TO, reply.body) != message_id:
-                raise nonsense_error(self.stage, "it answers another request (RelatesTo)")
+        related = _id_in(_RELATES_TO, reply.body)
+        if _DOCTYPE in reply.body:
+            raise nonsense_error(self.stage, "it has a document type, which SOAP forbids")
+        if not related and reply.status == 200:
+            raise nonsense_error(self.stage, "it is no message of WS-Management" if reply.body else "it is empty")
+        if related and related != message_id:
+            raise nonsense_error(self.stage, "it answers another request (RelatesTo)")
         return reply
 
     @contextlib.asynccontextmanager

@@ -23,7 +23,7 @@ class BlackHole:
             filler.setblocking(False)
             with contextlib.suppress(BlockingIOError):
                 filler.connect((address, port))
-        # The handshake of the first one ends in the kernel, which loopback does before connect() returns mostly.
+        # Their handshakes end in the kernel, after connect() has returned.
         time.sleep(0.002)
 
     def close(self) -> None:

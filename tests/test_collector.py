@@ -1,0 +1,400 @@
+"""collect.ps1: what it may run, that its table of secrets is Python's, and, where there is a pwsh, what it answers."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tree_sitter
+import tree_sitter_powershell
+from secrets_in_xml import FIRING, SILENT
+
+from agent.redirection import configuration_file
+from agent.schema import READ_SECTIONS
+from agent.snapshot import Snapshot
+from agent.sources import blanking, local
+from agent.sources.blanking import blanked
+from agent.sources.framed import unframe
+from agent.sources.snapshot import from_frame, read
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = ROOT / "agent" / "sources" / "collect.ps1"
+CORPUS = ROOT.parent / "shared" / "corpus"
+TEXT = SCRIPT.read_bytes().decode("ascii")
+PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_powershell.language()))
+
+
+def nodes(node: tree_sitter.Node) -> Iterator[tree_sitter.Node]:
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += reversed(node.named_children)
+
+
+def words(node: tree_sitter.Node | None) -> str:
+    assert node is not None
+    assert node.text is not None
+    return node.text.decode()
+
+
+@pytest.fixture(scope="module")
+def script() -> tree_sitter.Node:
+    root = PARSER.parse(TEXT.encode()).root_node
+    assert not root.has_error, [words(node) for node in nodes(root) if node.type == "ERROR" or node.is_missing]
+    return root
+
+
+def above(node: tree_sitter.Node, kind: str) -> Iterator[tree_sitter.Node]:
+    outer = node.parent
+    while outer is not None:
+        if outer.type == kind:
+            yield outer
+        outer = outer.parent
+
+
+def function_of(node: tree_sitter.Node) -> str | None:
+    outer = next(above(node, "function_statement"), None)
+    return None if outer is None else words(next(n for n in outer.named_children if n.type == "function_name"))
+
+
+# -- what it may run -----------------------------------------------------------------------------------------------
+
+CMDLETS = {
+    *("Get-ChildItem", "Get-CimInstance", "Get-Content", "Get-Date", "Get-Item", "Get-ItemProperty", "Get-Service"),
+    *("Select-Object", "Select-String", "Select-Xml", "Test-Path", "ConvertTo-Json", "ForEach-Object", "Where-Object"),
+    *("Invoke-CimMethod", "New-Object"),
+}
+"""All of them only read; Invoke-CimMethod asks a process for its owner, New-Object is for Full Language."""
+FULL_LANGUAGE_ONLY = {"Read-Exactly", "Get-ShortDomain", "Compress-Text"}
+
+
+def test_it_is_ascii_of_readable_lines() -> None:
+    assert re.fullmatch(r"[\n -~]+", TEXT)
+    assert max(map(len, TEXT.splitlines())) <= 120
+
+
+def test_it_runs_cmdlets_that_read_and_nothing_else(script: tree_sitter.Node) -> None:
+    functions = {words(node) for node in nodes(script) if node.type == "function_name"}
+    commands = {words(node) for node in nodes(script) if node.type == "command_name"}
+    assert commands - functions <= CMDLETS
+    assert functions <= commands, "none is left over"
+    lines = [words(node) for node in nodes(script) if node.type == "command"]
+    methods = [line.partition(" -")[2] for line in lines if line.startswith("Invoke-CimMethod")]
+    assert methods == ["InputObject $worker -MethodName GetOwner"]
+    assert not re.search(
+        r"(?i)\b(exit|param|PSScriptRoot|Set-|Remove-|New-Item|Out-File|WebRequest|Add-Type|iex)\b", TEXT
+    )
+    assert not [node for node in nodes(script) if node.type in {"redirection", "command_invokation_operator"}]
+
+
+def test_dotnet_is_called_in_full_language_only(script: tree_sitter.Node) -> None:
+    calls = [node for node in nodes(script) if node.type == "invokation_expression"]
+    calls += [node for node in nodes(script) if node.type == "command_name" and words(node) == "New-Object"]
+    assert calls
+    outside = {words(node) for node in calls if function_of(node) not in FULL_LANGUAGE_ONLY}
+    assert outside == {"(Get-Date).ToUniversalTime()"}, "a method of a type that Constrained Language allows"
+
+
+def test_types_named_elsewhere_are_allowed_in_constrained_language(script: tree_sitter.Node) -> None:
+    types = {words(n) for n in nodes(script) if n.type == "type_literal" and function_of(n) not in FULL_LANGUAGE_ONLY}
+    assert types <= {"[string]", "[int]", "[char]", "[switch]"}
+
+
+def test_what_takes_full_language_is_asked_for_it_first(script: tree_sitter.Node) -> None:
+    for node in nodes(script):
+        if node.type == "command_name" and words(node) in FULL_LANGUAGE_ONLY:
+            conditions = [words(outer) for kind in ("if_statement", "elseif_clause") for outer in above(node, kind)]
+            assert any(re.match(r"(?:else)?if \(\$isFull\)", text) for text in conditions), words(node)
+
+
+def test_progress_is_off_before_anything_runs() -> None:
+    code = [line for line in TEXT.splitlines() if line and not line.startswith("#")]
+    assert all(line.startswith("$") and "Preference" in line for line in code[:3])
+
+
+def test_bounds_and_registry_are_those_of_local() -> None:
+    said = dict(re.findall(r"^\$(maximum\w+) = (\d+)", TEXT, re.MULTILINE))
+    assert int(said["maximumDirectories"]) == local.MAXIMUM_DIRECTORIES
+    assert float(said["maximumSeconds"]) == local.MAXIMUM_SECONDS
+    for name in ("BackConnectionHostNames", "DisableLoopbackCheck", "MaxFieldLength", "MaxRequestBytes"):
+        assert f"'{name}'" in TEXT
+    assert any(section.endswith("/windowsAuthentication") for section in READ_SECTIONS)
+
+
+# -- secrets: the same table, run as Python -------------------------------------------------------------------------
+
+
+def constant(name: str) -> str:
+    found = re.search(rf"^\${name} = ((?:'(?:[^']|'')*'(?:\s*\+\s*)?)+)", TEXT, re.MULTILINE)
+    assert found is not None
+    return "".join(part.replace("''", "'") for part in re.findall(r"'((?:[^']|'')*)'", found[1]))
+
+
+def test_names_are_those_of_python() -> None:
+    assert tuple(constant("secretNames").split("|")) == blanking.SECRET_NAMES
+    assert tuple(constant("noSecrets").lower().split("|")) == blanking.NO_SECRETS
+    assert tuple(constant("secretElements").lower().split("|")) == blanking.SECRET_ELEMENTS
+
+
+_TOKEN = re.compile(r"'(?P<text>(?:[^']|'')*)'|\$(?P<name>\w+)|(?P<sign>[+(),])|@|\s+(?:#[^\n]*)?")
+
+
+def literals(expression: str) -> Any:
+    """The value of a PowerShell expression of strings, variables, + and @( ), as nested tuples."""
+    read, position = [], 0
+    while position < len(expression):
+        token = _TOKEN.match(expression, position)
+        assert token is not None, expression[position : position + 80]
+        if token["text"] is not None:
+            read.append(repr(token["text"].replace("''", "'")))
+        else:
+            read.append(repr(constant(token["name"])) if token["name"] else token["sign"] or "")
+        position = token.end()
+    return eval("".join(read))  # only literals and + ( ) , can stand here
+
+
+@pytest.fixture(scope="module")
+def hide_secret() -> Callable[[str], str]:
+    """Hide-Secret of the script: its patterns, read out of it and run by Python's engine."""
+    rules = literals(TEXT[TEXT.index("$blankings = @(") + 13 : TEXT.index("function Hide-Secret")])
+    assert len(rules) == 6
+    compiled = [(re.compile(pattern.replace(r"\G(?!\A)", "(?!)"), re.IGNORECASE), groups) for pattern, groups in rules]
+
+    def hide(text: str) -> str:
+        length = len(text) + 1
+        while len(text) < length:
+            length = len(text)
+            for pattern, groups in compiled:
+                numbers = [int(number) for number in groups.split("$")[1:]]
+                text = pattern.sub(lambda match, wanted=numbers: "".join(match[n] or "" for n in wanted), text)  # type: ignore[misc]
+        return text
+
+    return hide
+
+
+@pytest.mark.parametrize("text", FIRING)
+def test_server_blanks_what_python_blanks(hide_secret: Callable[[str], str], text: str) -> None:
+    shown = hide_secret(text)
+    assert "heim" not in shown
+    assert shown.count("\n") == text.count("\n")
+
+
+@pytest.mark.parametrize("text", SILENT)
+def test_server_keeps_what_python_keeps(hide_secret: Callable[[str], str], text: str) -> None:
+    assert hide_secret(text) == text
+
+
+@pytest.mark.parametrize(
+    "file",
+    sorted(
+        [*ROOT.glob("sample_configs/**/*.config"), *CORPUS.glob("*E19_Configured*.config"), *CORPUS.glob("*ff76c00*")]
+    ),
+    ids=lambda path: path.name,
+)
+def test_real_files_are_blanked_alike_on_both_sides(hide_secret: Callable[[str], str], file: Path) -> None:
+    data = file.read_bytes()
+    assert hide_secret(data.decode("latin-1")).encode("latin-1") == blanked(data)
+
+
+# -- run for real --------------------------------------------------------------------------------------------------
+
+PWSH = shutil.which("pwsh")
+runs = pytest.mark.skipif(PWSH is None, reason="no pwsh on PATH: collect.ps1 is read and parsed here, not run")
+
+WINDOWS = r"""
+foreach ($drive in 'C', 'D') { $null = New-PSDrive -Name $drive -PSProvider FileSystem -Root "ROOT/$drive" -Scope Global }
+$env:windir = 'C:\Windows'; $env:SystemRoot = 'C:\Windows'; $env:SystemDrive = 'C:'; $env:DATA = 'D:'
+$env:COMPUTERNAME = 'WEB01'; $env:USERDOMAIN = 'TEST'; $env:USERDNSDOMAIN = 'TEST.COM'; $env:UNUSED = 'geheim'
+$registry = @{
+    'HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters' = @{ Hostname = 'web01'; Domain = 'test.com' }
+    'HKLM:\SYSTEM\CurrentControlSet\Control\Lsa\MSV1_0' = @{ BackConnectionHostNames = [string[]]@('www.test.com') }
+    'HKLM:\SYSTEM\CurrentControlSet\Services\HTTP\Parameters' = @{ MaxFieldLength = 65534 }
+}
+function Get-ItemProperty($LiteralPath, $Name, $ErrorAction) {
+    if ($registry[$LiteralPath]) { [pscustomobject]$registry[$LiteralPath] }
+}
+function Get-CimInstance($ClassName, $Filter, $Property) {
+    switch ($ClassName) {
+        'Win32_ComputerSystem' { [pscustomobject]@{ Domain = 'test.com'; DomainRole = [uint16]3 } }
+        'Win32_NetworkAdapterConfiguration' { [pscustomobject]@{ IPAddress = @('10.0.5.2', 'fe80::5:2%7', '::1') } }
+        'Win32_Process' { [pscustomobject]@{ ProcessId = [uint32]4242; CommandLine = 'w3wp.exe -ap "Contoso" -v "v4"' } }
+    }
+}
+function Invoke-CimMethod($InputObject, $MethodName) { [pscustomobject]@{ Domain = 'TEST'; User = 'contososvc' } }
+function Get-Service($Name, $ErrorAction) {
+    if ($Name -eq 'W3SVC') { [pscustomobject]@{ Status = 'Running' } }
+    if ($Name -eq 'WMSVC') { [pscustomobject]@{ Status = 'StopPending' } }
+}
+$code = [IO.File]::ReadAllText('SCRIPT')
+$ExecutionContext.SessionState.LanguageMode = 'MODE'
+Invoke-Expression $code
+"""
+
+WEB = """<configuration><system.webServer><security><authentication>
+  <windowsAuthentication {} />
+</authentication></security></system.webServer></configuration>"""
+HOST = r"""<configuration><system.applicationHost>
+  <applicationPools><add name="Contoso"><processModel userName="TEST\Grüße" password="geheim" /></add></applicationPools>
+  <sites><site name="A" id="1"><application path="/">
+    <virtualDirectory path="/" physicalPath="%SystemDrive%\inetpub\wwwroot\" />
+    <virtualDirectory path="/data" physicalPath="%DATA%/sites" />
+    <virtualDirectory path="/gone" physicalPath="C:\gone" />
+    <virtualDirectory path="/far" physicalPath="\\srv\share\app" />
+    <virtualDirectory path="/nobody" physicalPath="%Nobody%\x" />
+  </application></site></sites>
+</system.applicationHost></configuration>"""
+CONFIG_FOLDER = "C/Windows/System32/inetsrv/config"
+REDIRECTION = '<configuration><configurationRedirection enabled="true" path="{}" password="geheim" /></configuration>'
+
+
+def put(path: Path, data: str | bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def server(root: Path) -> Path:
+    put(root / CONFIG_FOLDER / "applicationHost.config", HOST)
+    put(root / CONFIG_FOLDER / "administration.config", "<configuration/>")
+    put(root / "C/inetpub/wwwroot/web.config", WEB.format('enabled="true"'))
+    put(root / "C/inetpub/wwwroot/plain/web.config", "<configuration><appSettings/></configuration>")
+    put(root / "C/inetpub/wwwroot/broken/web.config", "<configuration>")
+    put(root / "C/inetpub/wwwroot/a/b/c/web.config", WEB.format('configSource="auth.config"'))
+    put(root / "C/inetpub/wwwroot/a/b/c/auth.config", '<windowsAuthentication enabled="true" />')
+    put(root / "D/sites/web.config", b"\xff\xfe" + WEB.format("").encode("utf-16-le"))
+    put(root / "D/sites/latin/web.config", b"<!-- windowsAuthentication \xe9 -->")
+    put(root / "D/sites/folder/web.config/x", "")
+    return root
+
+
+def printed(root: Path, mode: str) -> bytes:
+    """What the script prints on a make-believe Windows, started as WinRM starts it: the code comes on stdin."""
+    prelude = WINDOWS.replace("ROOT", str(root)).replace("SCRIPT", str(SCRIPT)).replace("MODE", mode)
+    assert PWSH is not None
+    done = subprocess.run(
+        [PWSH, "-NoProfile", "-NonInteractive", "-Command", "$input | Out-String | Invoke-Expression"],
+        input=prelude.encode(),
+        capture_output=True,
+        check=True,
+        timeout=120,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+    assert done.stderr == b""
+    return done.stdout
+
+
+@pytest.fixture(scope="module", params=["FullLanguage", "ConstrainedLanguage"])
+def answer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return printed(server(tmp_path_factory.mktemp("server")), request.param)
+
+
+@pytest.fixture(scope="module")
+def found(answer: bytes) -> Snapshot:
+    return from_frame(answer, "WEB01", None, {})
+
+
+@runs
+def test_answer_is_ascii_in_a_frame_and_holds_no_secret(answer: bytes) -> None:
+    assert re.fullmatch(rb"[\r\n -~]+", answer)
+    document = unframe(answer, "x")
+    assert b"geheim" not in document
+    assert json.loads(document).keys() == {"schema", "machine", "files"}
+
+
+@runs
+def test_files_of_the_server(found: Snapshot) -> None:
+    assert found.problems == ()
+    assert configuration_file(found).file is not None
+    assert sorted(found.files) == [
+        "applicationhost.config",
+        "files/c/inetpub/wwwroot/a/b/c/auth.config",
+        "files/c/inetpub/wwwroot/a/b/c/web.config",
+        "files/c/inetpub/wwwroot/broken/web.config",
+        "files/c/inetpub/wwwroot/web.config",
+        "files/d/sites/latin/web.config",
+        "files/d/sites/web.config",
+    ]
+    assert found.files["applicationhost.config"].data == HOST.replace("geheim", "").encode()
+    assert sorted(found.machine.unread) == [
+        (r"D:\sites\folder\web.config", "a folder, not a file"),
+        (r"\\srv\share\app\web.config", "not found"),
+    ]
+
+
+@runs
+def test_full_language_keeps_every_byte(tmp_path: Path) -> None:
+    found = from_frame(printed(server(tmp_path), "FullLanguage"), "WEB01", None, {})
+    for name in ("sites/web.config", "sites/latin/web.config"):
+        assert found.files[f"files/d/{name}"].data == (tmp_path / "D" / name).read_bytes()
+
+
+@runs
+def test_facts_of_the_server(found: Snapshot) -> None:
+    machine = found.machine
+    assert (machine.name, machine.dns_name, machine.domain) == ("WEB01", "web01.test.com", "test.com")
+    assert (machine.netbios_domain, machine.membership, machine.domain_controller) == ("TEST", "domain", False)
+    assert machine.addresses == ("10.0.5.2", "fe80::5:2")
+    assert machine.registry == {"BackConnectionHostNames": ["www.test.com"], "MaxFieldLength": 65534}
+    assert machine.services == {"W3SVC": "running", "WMSVC": "stop_pending"}
+    assert machine.worker_processes == (("Contoso", 4242, r"TEST\contososvc"),)
+    assert {name.lower() for name in machine.environment} == {"systemdrive", "systemroot", "windir", "data"}
+    assert machine.content_looked
+    assert machine.collected_at is not None
+
+
+@runs
+def test_server_without_iis_is_an_answer_too(tmp_path: Path) -> None:
+    (tmp_path / "C").mkdir()
+    (tmp_path / "D").mkdir()
+    found = from_frame(printed(tmp_path, "ConstrainedLanguage"), "WEB01", None, {})
+    assert found.files["applicationhost.config"].error == "not found"
+    assert not found.machine.content_looked
+
+
+@runs
+@pytest.mark.parametrize("mode", ["FullLanguage", "ConstrainedLanguage"])
+def test_shared_configuration_is_followed(tmp_path: Path, mode: str) -> None:
+    put(server(tmp_path) / "D/iis/applicationHost.config", HOST)
+    put(tmp_path / CONFIG_FOLDER / "redirection.config", REDIRECTION.format(r"%Data%\iis" + "\\"))
+    found = from_frame(printed(tmp_path, mode), "WEB01", None, {})
+    file = configuration_file(found).file
+    assert file is not None
+    assert file.name == "WEB01/files/D/iis/applicationHost.config"
+    put(tmp_path / CONFIG_FOLDER / "redirection.config", REDIRECTION.format(r"\\srv\gone"))
+    found = from_frame(printed(tmp_path, mode), "WEB01", None, {})
+    assert (configuration_file(found).file, found.machine.content_looked) == (None, False)
+    assert found.machine.unread == ((r"\\srv\gone\applicationHost.config", "not found"),)
+
+
+@runs
+def test_folder_that_may_not_be_listed_is_unread(tmp_path: Path) -> None:
+    closed = server(tmp_path) / "C/inetpub/wwwroot/a"
+    closed.chmod(0)
+    try:
+        if os.access(closed, os.R_OK):
+            pytest.skip("the super-user may list every folder")
+        found = from_frame(printed(tmp_path, "ConstrainedLanguage"), "WEB01", None, {})
+    finally:
+        closed.chmod(0o700)
+    assert (r"C:\inetpub\wwwroot\a\web.config", "access denied") in found.machine.unread
+
+
+@runs
+def test_links_that_go_in_circles_end(tmp_path: Path) -> None:
+    site = server(tmp_path) / "C/inetpub/wwwroot"
+    (site / "up").symlink_to(site)
+    found = from_frame(printed(tmp_path, "ConstrainedLanguage"), "WEB01", None, {})
+    assert "files/c/inetpub/wwwroot/web.config" in found.files
+    assert len(found.files) < 30
+
+
+@runs
+def test_output_written_to_a_file_is_inspected(tmp_path: Path, answer: bytes) -> None:
+    path = tmp_path / "WEB01.snapshot"
+    path.write_bytes(answer.decode().encode("utf-16"))
+    assert read(path, None, {}).machine.name == "WEB01"

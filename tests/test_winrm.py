@@ -1,0 +1,578 @@
+"""Asking one server over WinRM: every transport, every refusal, every fault at every stage, and no shell is left."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import logging
+import socket
+import time
+import traceback
+import xml.etree.ElementTree as ElementTree
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import xmltodict
+
+from agent.errors import UsageError
+from agent.sources import winrm as source
+from agent.sources import winrm_connection, winrm_kerberos, winrm_messages
+from agent.sources.endpoint import Endpoint, Transport
+from agent.sources.security_context import KRB5_ERRORS, MODIFIED, krb5_code
+from agent.sources.winrm import Answer, Gate, Limits, Logon, RefusedError, UnreachableError, run_script, tls_context
+from agent.sources.winrm_errors import FAULTS as WSMAN_FAULTS
+from agent.sources.winrm_errors import fault_error
+from tests.winrm import farm as farm_module
+from tests.winrm import kerberos_error
+from tests.winrm.farm import Farm
+from tests.winrm.faults import FAULTS
+
+SCRIPT = b"# a script of more than eight thousand characters\r\n" * 200
+QUICK = Limits(connect=1, tls=1, logon=1, shell=1, whole=2, farewell=2)
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Farm]:
+    with farm_module.running(tmp_path_factory.mktemp("farm"), servers=800) as running, farm_module.resolving():
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _calm(farm: Farm) -> Iterator[None]:
+    yield
+    farm.use_certificate("good")
+    farm.calm()
+
+
+def logon(farm: Farm, password: str | None = None) -> Logon:
+    return Logon(user=farm.user, password=lambda: farm.password if password is None else password)
+
+
+def endpoint(farm: Farm, transport: Transport = "ntlm", number: int = 1, *, tls: bool = False, **more: Any) -> Endpoint:
+    host = {"host": farm.name(number), **more}
+    port = farm.https_port if tls else farm.http_port
+    return Endpoint(**{"name": "web", "port": port, "tls": tls, "transport": transport, **host})
+
+
+@contextlib.asynccontextmanager
+async def open_gate(_: Endpoint) -> AsyncIterator[None]:
+    yield
+
+
+async def asking(
+    farm: Farm, target: Endpoint, who: Logon | None = None, limits: Limits = QUICK, gate: Gate = open_gate
+) -> Answer:
+    return await run_script(target, who or logon(farm), SCRIPT, tls=trust(farm, target), limits=limits, gate=gate)
+
+
+def trust(farm: Farm, target: Endpoint) -> Any:
+    own = (farm.client_certificate, farm.client_key) if target.transport == "certificate" else (None, None)
+    return tls_context(farm.ca, *own)
+
+
+def ask(farm: Farm, target: Endpoint, who: Logon | None = None, **more: Any) -> Answer:
+    return asyncio.run(asking(farm, target, who, **more))
+
+
+def failure(farm: Farm, target: Endpoint, who: Logon | None = None, **more: Any) -> UnreachableError:
+    with pytest.raises(UnreachableError) as caught:
+        ask(farm, target, who, **more)
+    return caught.value
+
+
+# -- every transport -----------------------------------------------------------------------------------------------
+
+TRANSPORTS = [  # and the HTTP requests each takes: the legs of the logon, Create, Command, Send, two Receives, Delete
+    ("ntlm", False, 8),
+    ("ntlm", True, 7),
+    ("auto", False, 8),
+    ("credssp", False, 11),
+    ("credssp", True, 10),
+    ("basic", True, 6),
+    ("certificate", True, 6),
+]
+
+
+@pytest.mark.parametrize(("transport", "tls", "requests"), TRANSPORTS)
+def test_each_transport_brings_the_output_in_few_requests(
+    farm: Farm, transport: Transport, tls: bool, requests: int
+) -> None:
+    farm.reset()
+    answer = ask(farm, endpoint(farm, transport, tls=tls))
+    assert answer == (farm.printed(farm.name()), b"", 0, None)
+    assert farm.scripts(farm.name()) == [SCRIPT]
+    stats = farm.stats()
+    assert (stats["requests"], stats["connections"], stats.shells_left) == (requests, 1, 0)
+
+
+def test_errors_and_exit_code_come_back(farm: Farm) -> None:
+    farm.set("web0001*", output="half", errors="it hurts", exit_code=3)
+    assert ask(farm, endpoint(farm)) == (b"half", b"it hurts", 3, None)
+
+
+@pytest.mark.parametrize("transport", ["ntlm", "credssp"])
+def test_output_comes_in_pieces_and_in_sealed_parts(farm: Farm, transport: Transport) -> None:
+    text = "0123456789abcdef" * 6000  # six pieces, and more than one sealed part of CredSSP each
+    farm.set("web0001*", output=text, piece=20_000)
+    assert ask(farm, endpoint(farm, transport)).stdout == text.encode()
+
+
+def test_chunked_answers_are_understood(farm: Farm) -> None:
+    farm.set("web0001*", fault="chunked")
+    assert ask(farm, endpoint(farm)).exit_code == 0
+
+
+def test_an_address_instead_of_a_name(farm: Farm) -> None:
+    assert ask(farm, endpoint(farm, "auto", host=farm.address())).exit_code == 0
+    assert ask(farm, endpoint(farm, "ntlm", host=farm.address(), tls=True)).exit_code == 0
+
+
+def test_the_proxy_of_the_environment_is_not_asked(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert ask(farm, endpoint(farm)).exit_code == 0
+
+
+# -- who is refused ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("transport", "tls"), [("ntlm", False), ("ntlm", True), ("credssp", False), ("credssp", True), ("basic", True)]
+)
+def test_a_wrong_password_is_judged_once_and_named(farm: Farm, transport: Transport, tls: bool) -> None:
+    farm.reset()
+    seen: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def gate(_: Endpoint) -> AsyncIterator[None]:
+        seen.append("entered")
+        try:
+            yield
+        except RefusedError:
+            seen.append("refused")
+            raise
+
+    error = failure(farm, endpoint(farm, transport, tls=tls), logon(farm, "wr0ng-Passw0rd"), gate=gate)
+    assert isinstance(error, RefusedError)
+    assert (error.stage, error.left_behind, seen) == ("logon", None, ["entered", "refused"])
+    stats = farm.stats()
+    judged = stats["auth.refused"] + stats["auth.basic.refused"]
+    assert (stats["connections"], judged) == (1, 0 if transport == "credssp" else 1)  # CredSSP says so inside its TLS
+
+
+def test_the_gate_opens_before_the_first_token_and_its_wait_is_not_counted(farm: Farm) -> None:
+    requests: list[int] = []
+
+    @contextlib.asynccontextmanager
+    async def gate(_: Endpoint) -> AsyncIterator[None]:
+        farm.reset()
+        await asyncio.sleep(QUICK.whole)
+        requests.append(farm.stats()["requests"])
+        yield
+        requests.append(farm.stats()["requests"])
+
+    assert ask(farm, endpoint(farm), gate=gate).exit_code == 0
+    assert requests == [0, 2]
+
+
+@pytest.mark.parametrize("fault", ["401", "401close"])
+def test_a_401_before_anything_was_judged_is_no_refusal(farm: Farm, fault: str) -> None:
+    farm.set("web0001*", fault=fault, on="auth")
+    error = failure(farm, endpoint(farm))
+    assert not isinstance(error, RefusedError)
+    assert error.stage == "logon"
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_access_denied_and_403_are_no_refusal(farm: Farm, tls: bool) -> None:
+    for fault, words in (("denied", "ERROR_ACCESS_DENIED, 5"), ("403", "HTTP 403"), ("quota", "2150859174")):
+        farm.set("web0001*", fault=fault, on="Create")
+        error = failure(farm, endpoint(farm, tls=tls))
+        assert (type(error), error.stage) == (UnreachableError, "shell")
+        assert words in error.reason
+
+
+def test_a_server_without_the_wanted_logon_says_what_it_has(tmp_path: Path) -> None:
+    with farm_module.running(tmp_path, authentication=["basic", "kerberos"]) as few, farm_module.resolving():
+        for transport in ("ntlm", "credssp"):
+            error = failure(few, endpoint(few, transport))
+            assert not isinstance(error, RefusedError)
+            assert "it offers basic, kerberos" in error.reason
+
+
+def test_basic_and_certificates_never_leave_tls(farm: Farm) -> None:
+    farm.reset()
+    for transport in ("basic", "certificate"):
+        assert "without TLS" in failure(farm, endpoint(farm, transport)).reason
+    assert farm.stats()["requests"] == 0
+
+
+def test_a_certificate_that_is_not_shown_is_not_a_wrong_password(farm: Farm) -> None:
+    target = endpoint(farm, "certificate", tls=True)
+    with pytest.raises(UnreachableError, match="client certificate") as caught:
+        asyncio.run(run_script(target, Logon(), SCRIPT, tls=tls_context(farm.ca), limits=QUICK, gate=open_gate))
+    assert not isinstance(caught.value, RefusedError)
+
+
+# -- TLS and other protocols ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shown", "words"),
+    [("expired", "has expired"), ("wrong-name", "is for another name"), ("self-signed", "is self-signed")],
+)
+def test_bad_certificates_are_told_apart_before_anything_is_said(farm: Farm, shown: str, words: str) -> None:
+    farm.use_certificate(shown)
+    farm.reset()
+    error = failure(farm, endpoint(farm, tls=True))
+    assert (error.stage, farm.stats()["requests"]) == ("tls", 0)
+    assert words in error.reason
+
+
+def test_an_unknown_issuer_is_told_with_what_helps(farm: Farm) -> None:
+    with pytest.raises(UnreachableError, match="unknown issuer") as caught:
+        asyncio.run(
+            run_script(
+                endpoint(farm, tls=True), logon(farm), SCRIPT, tls=tls_context(None), limits=QUICK, gate=open_gate
+            )
+        )
+    assert "--ca" in caught.value.advice
+
+
+def test_an_unreadable_ca_file_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "not.pem").write_text("no certificate")
+    for name in ("not.pem", "missing.pem"):
+        with pytest.raises(UsageError, match=name):
+            tls_context(tmp_path / name)
+
+
+def test_other_protocols_are_named(farm: Farm) -> None:
+    farm.set("web0001*", fault="garbage", on="connect")
+    error = failure(farm, endpoint(farm))
+    assert (error.stage, "SSH-2.0" in error.reason) == ("logon", True)
+    farm.set("web0001*", fault="garbage", on="tls")
+    error = failure(farm, endpoint(farm, tls=True))
+    assert (error.stage, "not TLS at all" in error.reason) == ("tls", True)
+
+
+def test_names_and_ports_that_lead_nowhere(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = endpoint(farm, host="127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    error = failure(farm, Endpoint(name="x", host=closed.host, port=port, transport="ntlm"))
+    assert (error.stage, "nothing listens" in error.reason) == ("connect", True)
+
+    def unknown(*_: Any, **__: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    assert failure(farm, endpoint(farm)).stage == "resolve"
+
+
+def test_the_next_address_is_tried_beside_a_silent_one(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    farm.set("web0002*", fault="blackhole")
+    real = socket.getaddrinfo
+
+    def both(host: Any, *rest: Any, **more: Any) -> Any:
+        if host == farm.name(1):
+            return [*real(farm.name(2), *rest, **more), *real(farm.address(3), *rest, **more)]
+        return real(host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", both)
+    begun = time.monotonic()
+    assert ask(farm, endpoint(farm)).exit_code == 0
+    assert time.monotonic() - begun >= winrm_connection.NEXT_ADDRESS_SECONDS
+    assert farm.host(farm.name(3))["connections"] == 1
+
+
+# -- what a server may do to us ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", ["Create", "Command", "Send", "Receive", "Delete"])
+@pytest.mark.parametrize("transport", ["ntlm", "credssp"])
+def test_a_clear_answer_on_an_encrypted_session_is_never_believed(
+    farm: Farm, transport: Transport, operation: str
+) -> None:
+    farm.set("web0001*", fault="plain", on=operation, times=1)
+    if operation == "Delete":
+        assert ask(farm, endpoint(farm, transport)).exit_code == 0
+    else:
+        error = failure(farm, endpoint(farm, transport))
+        assert "answered in clear text on an encrypted session" in error.reason
+        assert error.left_behind is None
+    assert farm.shells_left() == 0
+
+
+@pytest.mark.parametrize("transport", ["ntlm", "credssp"])
+def test_a_changed_answer_is_never_believed(farm: Farm, transport: Transport) -> None:
+    farm.set("web0001*", fault="badsig", on="Receive")
+    error = failure(farm, endpoint(farm, transport))
+    assert "the encryption of the answer is broken" in error.reason
+    assert farm.shells_left() == 0
+
+
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("operation", ["Create", "Receive"])
+def test_an_answer_to_another_request_is_refused(farm: Farm, operation: str, tls: bool) -> None:
+    farm.set("web0001*", fault="wrongrelates", on=operation)
+    assert "RelatesTo" in failure(farm, endpoint(farm, tls=tls)).reason
+
+
+def test_output_without_end_is_cut_off(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "MAX_OUTPUT", 50_000)
+    farm.set("web0001*", output="x" * 60_000, piece=20_000)
+    error = failure(farm, endpoint(farm))
+    assert (error.stage, "larger than 50000 bytes" in error.reason) == ("answer", True)
+    assert farm.shells_left() == 0
+
+
+class Case(NamedTuple):
+    number: int
+    fault: str
+    on: str
+    transport: Transport
+    tls: bool
+
+
+_STAGES = {"Create": "shell", "Command": "script", "Send": "script", "Receive": "script"}
+
+
+def cases() -> list[Case]:
+    """Each fault at each stage; where a question rides with the last token, `auth` and Create are one request."""
+    ways: list[tuple[Transport, bool]] = [("ntlm", False), ("ntlm", True), ("credssp", False), ("certificate", True)]
+    rows = [
+        (name, on, transport, tls)
+        for name, fault in FAULTS.items()
+        for on in fault.stages
+        for transport, tls in ways
+        if on not in ("Signal", "Delete") and (tls or on != "tls") and not (fault.sealed_only and tls)
+    ]
+    return [Case(number + 1, *row) for number, row in enumerate(rows)]
+
+
+def expected_stages(case: Case) -> set[str]:
+    if case.on in ("connect", "tls"):
+        return {"connect", "tls", "logon"}
+    if case.on == "auth":
+        return {"logon", "shell"} if case.transport == "certificate" else {"logon"}
+    if case.on == "Create" and case.fault.startswith("401") and case.tls:
+        return {"logon"}
+    return {_STAGES[case.on]}
+
+
+def test_every_fault_at_every_stage_ends_in_time_is_named_and_leaves_no_shell(farm: Farm) -> None:
+    known = logon(farm)
+    known.note_accepted()  # as after the first server of a sweep
+    todo = cases()
+    assert len(todo) <= farm.servers
+    for case in todo:
+        farm.set(f"web{case.number:04d}*", fault=case.fault, on=case.on)
+    trusted = {way: trust(farm, endpoint(farm, way)) for way in ("ntlm", "credssp", "certificate")}
+
+    async def one(case: Case, turn: asyncio.Semaphore) -> str:
+        target = endpoint(farm, case.transport, case.number, tls=case.tls)
+        async with turn:
+            begun = time.monotonic()
+            try:
+                outcome = await run_script(
+                    target, known, SCRIPT, tls=trusted[case.transport], limits=QUICK, gate=open_gate
+                )
+            except UnreachableError as error:
+                outcome = error
+        seconds = time.monotonic() - begun
+        return complaint(case, outcome, seconds)
+
+    def complaint(case: Case, outcome: Answer | UnreachableError, seconds: float) -> str:
+        if seconds > QUICK.whole + QUICK.farewell + 1:
+            return f"{case}: {seconds} s"
+        if isinstance(outcome, Answer):
+            return "" if FAULTS[case.fault].harmless else f"{case}: nothing was noticed"
+        if outcome.stage not in expected_stages(case) or not outcome.advice:
+            return f"{case}: {outcome} | {outcome.advice}"
+        return ""
+
+    async def all_of_them() -> list[str]:
+        turn = asyncio.Semaphore(64)
+        return await asyncio.gather(*(one(case, turn) for case in todo))
+
+    assert [line for line in asyncio.run(all_of_them()) if line] == []
+    assert farm.shells_left() == 0
+
+
+def test_a_fault_after_the_first_output_is_one_of_the_answer(farm: Farm) -> None:
+    farm.set("web0001*", output="x" * 5000, piece=1000, fault="truncate", on="Receive", after=2)
+    error = failure(farm, endpoint(farm))
+    assert (error.stage, "in the middle of its answer" in error.reason) == ("answer", True)
+
+
+# -- the janitor ---------------------------------------------------------------------------------------------------
+
+
+def test_a_shell_whose_creation_was_never_confirmed_is_removed_by_its_chosen_id(farm: Farm) -> None:
+    farm.reset()
+    farm.set("web0001*", fault="lost", on="Create")
+    error = failure(farm, endpoint(farm))
+    assert (error.stage, error.left_behind) == ("shell", None)
+    stats = farm.stats()
+    assert (stats["shells"], stats.shells_left, stats["connections"]) == (1, 0, 2)
+
+
+def test_a_password_that_nobody_has_accepted_is_not_sent_again_to_clean_up(farm: Farm) -> None:
+    farm.reset()
+    farm.set("web0001*", fault="lost", on="Create")
+    error = failure(farm, endpoint(farm, tls=True))
+    assert error.left_behind
+    assert "before the server said whether it accepts the logon" in error.left_behind
+    assert farm.stats()["connections"] == 1
+    assert farm.stats()["auth.ntlm"] == 1
+
+
+def test_a_failing_farewell_does_not_spoil_a_complete_answer(farm: Farm) -> None:
+    farm.set("web0001*", fault="hang", on="Delete")
+    answer = ask(farm, endpoint(farm))
+    assert answer.stdout == farm.printed(farm.name())
+    assert answer.left_behind
+    assert "no answer to its removal within 2 s" in answer.left_behind
+
+
+def test_a_shell_that_is_gone_already_is_no_news(farm: Farm) -> None:
+    farm.set("web0001*", fault="soapfault", on="Delete")  # 2150858843, shell not found
+    assert ask(farm, endpoint(farm)).left_behind is None
+
+
+def test_a_lost_connection_at_the_farewell_is_made_up_for(farm: Farm) -> None:
+    farm.set("web0001*", fault="drop", on="Delete", times=1)
+    assert ask(farm, endpoint(farm)).left_behind is None
+    assert farm.shells_left() == 0
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_cancelled_server_is_left_without_a_shell(farm: Farm, tls: bool) -> None:
+    farm.set("web0001*", fault="hang", on="Receive")
+
+    async def cancelled() -> None:
+        patient = Limits(whole=60)
+        task = asyncio.create_task(asking(farm, endpoint(farm, tls=tls), limits=patient))
+        while not farm.stats()["injected.hang"]:
+            await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    farm.reset()
+    asyncio.run(cancelled())
+    assert farm.stats()["shells"] == 1
+    assert farm.shells_left() == 0
+
+
+def test_a_bug_of_ours_stays_one_and_leaves_no_shell(farm: Farm) -> None:
+    target = endpoint(farm)
+    with pytest.raises(TypeError):
+        asyncio.run(
+            run_script(target, logon(farm), 42, tls=tls_context(farm.ca), limits=QUICK, gate=open_gate)  # type: ignore[arg-type]
+        )
+    assert farm.shells_left() == 0
+
+
+# -- secrets -------------------------------------------------------------------------------------------------------
+
+
+def test_no_secret_is_logged_shown_or_told(farm: Farm, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    who = logon(farm, "S3cret-and-wr0ng")
+    error = failure(farm, endpoint(farm), who)
+    told = "".join(traceback.format_exception(error)) + error.advice + repr(who) + caplog.text
+    assert "S3cret" not in told
+    assert base64.b64encode(b"NTLMSSP").decode()[:9] not in told
+    assert logging.getLogger("spnego").getEffectiveLevel() >= logging.INFO
+
+
+# -- pywinrm -------------------------------------------------------------------------------------------------------
+
+
+class _Recorder:
+    """Takes pywinrm's messages and answers what each of them needs."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def send_message(self, message: str) -> bytes:
+        self.messages.append(message)
+        identity = message.partition("<a:MessageID>")[2].partition("<")[0]
+        return (
+            f'<e><RelatesTo>{identity}</RelatesTo><s Name="ShellId">S</s><CommandId>C</CommandId>'
+            '<x State="CommandState/Done"/><ExitCode>0</ExitCode></e>'
+        ).encode()
+
+
+def _all_messages() -> list[str]:
+    messages = winrm_messages.Messages("CHOSEN-ID")
+    messages.transport = recorder = _Recorder()
+    messages.open_shell(noprofile=True, codepage=65001, idle_timeout="PT120S", env_vars={"A": "<1>", "B": '"2"'})
+    messages.run_command("S", source.COMMAND, console_mode_stdin=False)
+    messages.send_command_input("S", "C", b"& < > ' \"", end=True)
+    messages.output("S", "C")
+    messages.delete("S")
+    return recorder.messages
+
+
+def test_our_xml_says_what_xmltodict_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = _all_messages()
+    monkeypatch.setattr(winrm_messages.winrm.protocol, "xmltodict", xmltodict)
+    identities = iter([message.partition("<a:MessageID>")[2].partition("<")[0] for message in ours])
+    monkeypatch.setattr("uuid.uuid4", lambda: next(identities).removeprefix("uuid:"))
+    with contextlib.suppress(StopIteration, AttributeError, ValueError, AssertionError):
+        theirs = _all_messages()
+    assert [ElementTree.canonicalize(text) for text in ours] == [ElementTree.canonicalize(text) for text in theirs]
+
+
+def test_the_shell_gets_the_chosen_id_and_an_end_of_its_own() -> None:
+    create, *others = _all_messages()
+    assert '<rsp:Shell ShellId="CHOSEN-ID">' in create
+    assert "<rsp:IdleTimeOut>PT120S</rsp:IdleTimeOut>" in create
+    assert not any("CHOSEN-ID" in message for message in others)
+
+
+# -- words ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_known_fault_has_a_name_a_reason_and_advice() -> None:
+    for code, fault in WSMAN_FAULTS.items():
+        assert fault.name.isupper()
+        error = fault_error("shell", code, "own\x1b[31m words")
+        assert str(code) in error.reason
+        assert "\x1b" not in error.reason
+        assert error.advice == fault.advice
+    assert "fault 1234567" in fault_error("shell", 1234567, "").reason
+
+
+@pytest.mark.parametrize("spnego", [False, True])
+def test_a_krb_error_is_found_in_what_a_server_answers(spnego: bool) -> None:
+    token = kerberos_error.modified("HTTP", "web01.test.com", spnego=spnego)
+    assert winrm_kerberos.krb_error_in(token) == MODIFIED
+    assert winrm_kerberos.krb_error_in(token[:30]) == 0
+    assert winrm_kerberos.krb_error_in(b"NTLMSSP\0") == 0
+
+
+def test_a_ticket_for_another_account_is_the_finding_it_is() -> None:
+    error = winrm_kerberos.ticket_refused_error(MODIFIED, "HTTP/web01")
+    assert "the ticket for HTTP/web01 is for another account" in error.reason
+    assert "winrm-collision" in error.advice
+    assert "winrm-collision" not in winrm_kerberos.ticket_refused_error(MODIFIED, "WSMAN/web01").advice
+    for code in (0, MODIFIED, -1765328347):
+        assert not isinstance(winrm_kerberos.ticket_refused_error(code, "HTTP/web01"), RefusedError)
+
+
+def test_only_what_a_kdc_says_of_the_password_is_a_refusal() -> None:
+    class KdcError(Exception):
+        def __init__(self, code: int) -> None:
+            super().__init__("words of krb5")
+            self.min_code = code + 2**32  # gssapi gives it unsigned
+
+    refused = {code for code in KRB5_ERRORS if isinstance(winrm_kerberos.kdc_error(KdcError(code), "u"), RefusedError)}
+    assert krb5_code(KdcError(-1765328360)) == -1765328360
+    # KDC_ERR_C_PRINCIPAL_UNKNOWN, CLIENT_REVOKED, KEY_EXPIRED, PREAUTH_FAILED, KRB_AP_ERR_BAD_INTEGRITY
+    assert refused == {-1765328378, -1765328366, -1765328361, -1765328360, -1765328353}
