@@ -172,6 +172,12 @@ def _winrm(command: argparse.ArgumentParser) -> None:
     how.add_argument("--port", type=_port, metavar="N", help="5985 (default), or 5986 for TLS")
     how.add_argument("--cert", type=Path, metavar="FILE", help="client certificate, for --transport certificate (PEM)")
     how.add_argument("--cert-key", type=Path, metavar="FILE", help="its key (PEM)")
+    how.add_argument(
+        "--jea",
+        type=_name,
+        metavar="NAME",
+        help="call Get-IisSpnSnapshot of this JEA endpoint instead of sending collect.ps1; needs iis-spn[jea]",
+    )
     how.add_argument("--parallel", type=_count, default=64, metavar="N", help="servers asked at once. Default: 64")
     how.add_argument(
         "--timeout", type=_seconds, default=120.0, metavar="S", help="seconds for one server. Default: 120"
@@ -189,6 +195,12 @@ def _keeping(command: argparse.ArgumentParser) -> None:
     keep.add_argument(
         "--stale-after", type=_hours, default=24.0, metavar="HOURS", help="a snapshot is stale then. Default: 24"
     )
+
+
+def _name(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name is empty")
+    return text
 
 
 def _port(text: str) -> int:

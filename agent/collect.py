@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,7 +46,10 @@ Result = sweep.Outcome[Collected]
 
 
 class Orders(NamedTuple):
-    """How a run collects. `folder` None keeps the snapshots in memory; `logon_of` says who is logged on where."""
+    """How a run collects. `folder` None keeps the snapshots in memory; `logon_of` says who is logged on where.
+
+    `jea` names the JEA endpoint whose command is called, instead of sending the collector.
+    """
 
     logon_of: Callable[[Endpoint], winrm.Logon]
     tls: ssl.SSLContext
@@ -54,6 +58,7 @@ class Orders(NamedTuple):
     folder: Path | None = None
     parallel: int = sweep.PARALLEL
     continue_on_denied: bool = False
+    jea: str | None = None
 
 
 class Run(NamedTuple):
@@ -157,10 +162,19 @@ class _Collector:
         self._machines: dict[tuple[str, str], str] = {}
 
     async def ask(self, endpoint: Endpoint, gate: sweep.Gate) -> Collected:
+        answer = await self._answer(endpoint, gate)
+        return self._kept(endpoint, _document(endpoint, answer), answer.left_behind)
+
+    async def _answer(self, endpoint: Endpoint, gate: sweep.Gate) -> winrm.Answer:
         orders = self._orders
         logon = orders.logon_of(endpoint)
-        answer = await winrm.run_script(endpoint, logon, self._script, tls=orders.tls, limits=orders.limits, gate=gate)
-        return self._kept(endpoint, _document(endpoint, answer), answer.left_behind)
+        if orders.jea is None:
+            return await winrm.run_script(
+                endpoint, logon, self._script, tls=orders.tls, limits=orders.limits, gate=gate
+            )
+        from agent.sources import winrm_jea
+
+        return await winrm_jea.run_command(endpoint, logon, orders.jea, tls=orders.tls, limits=orders.limits, gate=gate)
 
     def _kept(self, endpoint: Endpoint, document: bytes, left_behind: str | None) -> Collected:
         found = snapshot.from_document(document, endpoint.name, None, self._orders.netbios)
@@ -172,7 +186,7 @@ class _Collector:
         if alias_of is not None:
             return Collected(server=server, alias_of=alias_of, left_behind=left_behind)
         if self._orders.folder is None:
-            return Collected(server=server, packed=snapshot_store.pack(document), left_behind=left_behind)
+            return Collected(server=server, packed=gzip.compress(document, 1), left_behind=left_behind)
         path = snapshot_store.write(self._orders.folder, endpoint.name, document)
         return Collected(server=server, path=path, left_behind=left_behind)
 

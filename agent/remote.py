@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 from agent import collect
@@ -47,6 +48,8 @@ def orders(
     """How the servers are asked. Passwords are asked for here, before the first connection."""
     if options.transport == "certificate" and options.cert is None:
         raise UsageError("--transport certificate needs --cert FILE and --cert-key FILE")
+    if options.jea and find_spec("pypsrp") is None:
+        raise UsageError("--jea needs the JEA extra: pip install 'iis-spn[jea]'")
     for user in dict.fromkeys(server.user for server in endpoints if server.user and _takes_password(server)):
         passwords.of(user, "WinRM")
     return Orders(
@@ -57,6 +60,7 @@ def orders(
         folder=_folder(options),
         parallel=options.parallel,
         continue_on_denied=options.continue_on_denied,
+        jea=options.jea,
     )
 
 

@@ -18,8 +18,9 @@ from agent.sources.endpoint import Endpoint
 from agent.sources.winrm_errors import RefusedError, UnreachableError
 
 PARALLEL = 64
-JITTER_SECONDS = 0.2
-"""The first connections are spread over this time, so that name server and KDC do not get them all at once."""
+JITTER_SECONDS = 0.3
+"""The first connections, and the logons that waited for the canary, are spread over this time: name server and domain
+controller do not get them all at once, and the servers do not answer in step for the rest of the sweep."""
 FAREWELL_SECONDS = 8.0
 """How long an interrupted sweep waits for its servers' remote shells to be removed."""
 REFUSALS_IN_A_ROW = 3
@@ -90,10 +91,14 @@ async def _work(
     outcomes: dict[int, Outcome[T]],
     told: Callable[[Outcome[T]], None],
 ) -> None:
-    await asyncio.sleep(random.uniform(0, JITTER_SECONDS))  # noqa: S311  # spreads load, protects nothing
+    await _jitter()
     for position, endpoint in waiting:
         outcomes[position] = outcome = await _one(endpoint, ask, doors)
         told(outcome)
+
+
+async def _jitter() -> None:
+    await asyncio.sleep(random.uniform(0, JITTER_SECONDS))  # noqa: S311  # spreads load, protects nothing
 
 
 async def _one(endpoint: Endpoint, ask: Callable[[Endpoint, Gate], Awaitable[T]], doors: Doors) -> Outcome[T]:
@@ -174,8 +179,9 @@ class Door:
         async with contextlib.AsyncExitStack() as stack:
             if not self._is_open:
                 await stack.enter_async_context(self._one_by_one)
-            if self._is_open:
-                await stack.aclose()  # the canary came through while this one waited
+                if self._is_open:  # the canary came through while this one waited
+                    await stack.aclose()
+                    await _jitter()
             self.raise_if_closed()
             try:
                 yield

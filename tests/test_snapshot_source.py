@@ -689,10 +689,58 @@ def test_string_without_an_end_is_looked_at_once(tmp_path: Path) -> None:
     assert time.monotonic() - started < 30
 
 
-def test_framed_snapshot_is_named_as_what_it_is(tmp_path: Path) -> None:
-    found = taken(put(tmp_path / "IIS01.snapshot", b"..."))
-    assert reasons(found) == ["the text that collect.ps1 prints, which this version cannot read"]
+# -- what collect.ps1 prints ---------------------------------------------------------------------------------------
+
+
+def framed(document: object) -> str:
+    content = base64.b64encode(gzip.compress(json.dumps(document).encode())).decode()
+    lines = "".join(f"|{content[at : at + 200]}|\r\n" for at in range(0, len(content), 200))
+    return f"iis-spn-snapshot 1 gzip {len(content)}\r\n{lines}iis-spn-snapshot end {len(content)}\r\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-16"])
+def test_framed_snapshot_is_the_same_as_the_packed_one(tmp_path: Path, encoding: str) -> None:
+    document = {
+        "schema": "iis-spn/snapshot/1",
+        "machine": MACHINE,
+        "files": {"applicationHost.config": {"text": "<é/>"}, "files/C/x/web.config": {"text": "<a/>"}},
+    }
+    printed = put(tmp_path / "IIS01.snapshot", framed(document).encode(encoding))
+    assert expand([str(tmp_path)]) == [printed]
+    found, same = taken(printed), taken(packed(tmp_path, document, name="IIS01.snapshot.json.gz"))
+    assert (found.machine, found.problems) == (same.machine, ())
+    assert {key: file.data for key, file in found.files.items()} == {key: f.data for key, f in same.files.items()}
+    assert found.files["files/c/x/web.config"].name == f"{printed}/files/C/x/web.config"
+
+
+def test_framed_snapshot_that_was_cut_off(tmp_path: Path) -> None:
+    path = put(tmp_path / "IIS01.snapshot", b"hello\r\niis-spn-snapshot 1 gzip 4242\r\n|H4sI")
+    found = taken(path)
+    assert found.problems == (
+        Problem(id="config-malformed", message="cut off after 4 of 4242 characters", file=str(path), line=3),
+    )
     assert found.label == "IIS01"
+    assert configuration_file(found) == InForce(None), "said once, not twice"
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("C:\\Windows\\System32\\inetsrv\\config\\applicationHost.config", "access denied"),
+        ("D:\\w\\Sysnative\\inetsrv\\Config\\redirection.config", "access denied; so it is not known which"),
+    ],
+)
+def test_configuration_that_the_collector_could_not_open(tmp_path: Path, path: str, why: str) -> None:
+    machine = {"name": "A", "content": {"looked": False, "unread": [{"path": path, "why": "access denied"}]}}
+    found = taken(packed(tmp_path, {"schema": "iis-spn/snapshot/1", "machine": machine, "files": {}}))
+    assert why_none(found).startswith(why)
+
+
+def test_file_of_a_config_source_that_the_collector_could_not_open(tmp_path: Path) -> None:
+    unread = [{"path": "C:\\x\\auth.config", "why": "access denied"}, {"path": "C:\\x\\web.config", "why": "y"}]
+    machine = {"name": "A", "content": {"looked": True, "unread": unread}}
+    found = taken(packed(tmp_path, {"schema": "iis-spn/snapshot/1", "machine": machine, "files": {}}))
+    assert found.files == {"files/c/x/auth.config": SourceFile("C:\\x\\auth.config", b"", "access denied")}
 
 
 # -- shared configuration ------------------------------------------------------------------------------------------

@@ -6,9 +6,11 @@ import asyncio
 import base64
 import contextlib
 import logging
+import re
 import socket
 import time
 import traceback
+import uuid
 import xml.etree.ElementTree as ElementTree
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -45,6 +47,7 @@ def _calm(farm: Farm) -> Iterator[None]:
     yield
     farm.use_certificate("good")
     farm.calm()
+    farm.close_shells()
 
 
 def logon(farm: Farm, password: str | None = None) -> Logon:
@@ -521,11 +524,10 @@ def _all_messages() -> list[str]:
 
 def test_our_xml_says_what_xmltodict_would(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = _all_messages()
+    identities = iter([uuid.UUID(re.findall("uuid:([0-9a-f-]{36})<", message)[0]) for message in ours])
     monkeypatch.setattr(winrm_messages.winrm.protocol, "xmltodict", xmltodict)
-    identities = iter([message.partition("<a:MessageID>")[2].partition("<")[0] for message in ours])
-    monkeypatch.setattr("uuid.uuid4", lambda: next(identities).removeprefix("uuid:"))
-    with contextlib.suppress(StopIteration, AttributeError, ValueError, AssertionError):
-        theirs = _all_messages()
+    monkeypatch.setattr(uuid, "uuid4", lambda: next(identities))
+    theirs = _all_messages()
     assert [ElementTree.canonicalize(text) for text in ours] == [ElementTree.canonicalize(text) for text in theirs]
 
 

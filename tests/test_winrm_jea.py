@@ -142,6 +142,12 @@ def test_a_command_may_run_longer_than_a_session_takes_to_open(lab: farm.Farm) -
     assert ask(lab, limits=Limits(shell=1)).stdout.startswith(b"iis-spn-snapshot 1 ")
 
 
+def test_a_server_that_ends_each_poll_at_once_is_not_asked_all_the_time(lab: farm.Farm) -> None:
+    lab.set(fault="timedout", on="Receive", after=1)
+    assert failure(lab, limits=Limits(whole=2.5)).stage == "script"
+    assert 3 <= lab.stats()["op.Receive"] <= 5
+
+
 # -- who may -------------------------------------------------------------------------------------------------------
 
 

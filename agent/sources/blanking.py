@@ -29,7 +29,7 @@ _ATTRIBUTE = re.compile(rb"(?<![\w.:-])([\w.:-]++)\s*+=\s*+([\"'])")
 _ANY_NAME = "|".join(SECRET_NAMES)
 _NAME = re.compile(_ANY_NAME.encode())
 _PART = re.compile(
-    rf"(?<!publickey)(?:{_ANY_NAME})=(&quot;[^\"'<>\r\n]*?&quot;|(?:[^;&\"'<>\r\n]++|&(?:[#\w]++;)?)++)".encode()
+    rf"(?<!publickey)(?:{_ANY_NAME})=((?:[^;&\"'<>\r\n]++|&quot;[^\"'<>\r\n]*?&quot;|&(?:[#\w]++;)?)++)".encode()
 )
 _TEXT = re.compile(
     rf"<(?:[\w.-]{{1,60}}:)?(?:{'|'.join(SECRET_ELEMENTS)})".encode()

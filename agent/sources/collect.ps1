@@ -43,7 +43,7 @@ $blankings = @(
     @(('(\svalue\s*=\s*(["''])[\r\n]*)(?:(?!\2)[^\r\n])+' +
        '(?=(?:(?!\2)[^<])*\2(?:\s+' + $attribute + ')*?\s+(?:name|key)\s*=\s*["''])'), '$1'),   # value="..." key="..."
     @(('((?<!publicKey)(?:' + $secretNames + ')=)' +
-       '(?:&quot;[^"''<>\r\n]*?&quot;|(?:&[#\w]+;|[^;"''<>\r\n])+)'), '$1'),         # ...;Password=...;
+       '(?:&quot;[^"''<>\r\n]*?&quot;|&[#\w]+;|[^;"''<>\r\n])+'), '$1'),             # ...;Password=...;
     @(('(<(?:[\w.-]{1,60}:)?(?:' + $secretElements + ')(?:\s(?:[^<>"'']|"[^"<]*"|''[^''<]*'')*)?(?<!/)>|\G(?!\A))' +
        '([\r\n]*)[^<\r\n]+'), '$1$2'),                                              # <CipherValue>...
     @('(<!\[CDATA\[|\G(?!\A))([\r\n]*)(?:(?!\]\]>)[^\r\n])+', '$1$2')
@@ -66,14 +66,15 @@ function Get-Reason($failure) {
     else { "$($failure.Exception.Message)" -replace '[\p{C}\p{Z}]+', ' ' }
 }
 
-# Full Language only: the bytes of a file, exactly, but for its secrets. UTF-16 is known by its mark; everything else
-# is read as Latin-1, where each byte is one character and comes back the same.
+# Full Language only: the bytes of a file, exactly, but for its secrets. UTF-16 is known by its mark or by the "<" that
+# XML begins with; everything else is read as Latin-1, where each byte is one character and comes back the same.
 function Read-Exactly([string]$path) {
     $bytes = [IO.File]::ReadAllBytes($path)
     $encoding = [Text.Encoding]::GetEncoding(28591)
     $mark = "$($bytes[0]) $($bytes[1])"
-    $isWide = '255 254', '254 255' -contains $mark
-    if ($isWide) { $encoding = New-Object Text.UnicodeEncoding ($mark -eq '254 255'), $true, $true }
+    $isBigEndian = '254 255', '0 60' -contains $mark
+    $isWide = $isBigEndian -or '255 254', '60 0' -contains $mark
+    if ($isWide) { $encoding = New-Object Text.UnicodeEncoding $isBigEndian, $true, $true }
     $text = Hide-Secret ($encoding.GetString($bytes))
     $bytes = $encoding.GetBytes($text)
     $entry = @{ base64 = [Convert]::ToBase64String($bytes) }
@@ -141,7 +142,7 @@ function Select-Value([string]$text, [string]$xpath) {
 # -- web.config -------------------------------------------------------------------------------------------------------
 
 # Whether a web.config can have a say about windowsAuthentication, or is one that IIS would refuse.
-function Test-Say([string]$text) {
+function Test-Relevant([string]$text) {
     if ($text -match 'windowsAuthentication|configSource|configSections|system\.webServer') { return $true }
     if ($text -match '<!DOCTYPE|XML-Document-Transform') { return $true }
     try { (Select-Xml -Content ($text -replace '^\ufeff') -XPath '/*').Node.LocalName -cne 'configuration' }
@@ -152,7 +153,7 @@ function Add-WebConfig([string]$folder) {
     $path = "$folder\web.config"
     try { $read = Read-File $path } catch { $unread[$path] = Get-Reason $_; return }
     $text = $read['text']
-    if (Test-Say $text) { $files[(Get-StoredName $path)] = $read['entry'] }
+    if (Test-Relevant $text) { $files[(Get-StoredName $path)] = $read['entry'] }
     if ($text -notmatch 'configSource') { return }
     try { $sources = @(Select-Value $text '//*[local-name()="windowsAuthentication"]/@configSource') } catch { return }
     foreach ($source in $sources) {
@@ -166,8 +167,8 @@ function Add-WebConfig([string]$folder) {
 # What a directory really is: the target of a link, else its name below what the directory above really is.
 function Get-RealPath($directory, [string]$above) {
     $real = "$above\$($directory.Name)"
-    $target = "$(@($directory.Target)[0])"
-    if ("$($directory.Attributes)" -match 'ReparsePoint' -and $target) {
+    if ("$($directory.Attributes)" -match 'ReparsePoint' -and $directory.Target) {
+        $target = "$(@($directory.Target)[0])"
         $real = $target
         if ($target -notmatch '^([A-Za-z]:|[\\/]|UNC\\)') { $real = "$above\$target" }
         while ($real -match '\\[^\\]+\\\.\.(\\|$)') { $real = $real -replace '\\[^\\]+\\\.\.(?=\\|$)' }
@@ -220,6 +221,9 @@ function Get-Root([string]$physical) {
 $folder = "$env:windir\System32\inetsrv\config"
 if ($env:PROCESSOR_ARCHITEW6432) { $folder = "$env:windir\Sysnative\inetsrv\config" }   # a 32-bit process sees a copy
 $configuration = Add-File 'applicationHost.config' "$folder\applicationHost.config"
+if ($unread["$folder\applicationHost.config"] -eq 'not found') {      # Windows says so of what one may not see, too
+    $unread["$folder\applicationHost.config"] = 'not found: IIS is not installed, or this takes administrator rights'
+}
 $redirection = Add-File 'redirection.config' "$folder\redirection.config" -optional
 $null = Add-File 'administration.config' "$folder\administration.config" -optional
 $texts = @("$configuration", "$redirection")
@@ -245,7 +249,7 @@ $places = @()
 if ($configuration) {
     try {
         $physicalPaths = Select-Value $configuration '//system.applicationHost/sites//virtualDirectory/@physicalPath'
-        $places = @($physicalPaths | Select-Object -Unique | ForEach-Object { Get-Root $_ })
+        $places = @(foreach ($physicalPath in $physicalPaths) { Get-Root $physicalPath })
     } catch { }                             # not XML: the reader tells
 }
 while ($places.Count) { $places = @(foreach ($place in $places) { Search-Directory $place }) }
@@ -271,8 +275,9 @@ try {
     if (1, 3, 4, 5 -contains $system.DomainRole) {
         $machine['membership'] = 'domain'
         $machine['domain'] = "$($system.Domain)"
-        # The domain of the user who runs this has the wanted name where it is the computer's own.
-        if ($env:USERDOMAIN -and $env:USERDNSDOMAIN -eq $system.Domain) { $machine['netbios_domain'] = $env:USERDOMAIN }
+        # Whoever runs this is mostly of the same domain; else Windows is asked.
+        $isMine = $env:USERDOMAIN -and $env:USERDNSDOMAIN -eq $system.Domain
+        if ($isMine) { $machine['netbios_domain'] = "$env:USERDOMAIN" }
         elseif ($isFull) { try { $machine['netbios_domain'] = "$(Get-ShortDomain)" } catch { } }
     }
     elseif (Test-Path -Path "$control\CloudDomainJoin\JoinInfo\*") { $machine['membership'] = 'entra' }

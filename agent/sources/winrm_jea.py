@@ -25,7 +25,7 @@ from pypsrp.wsman import SelectorSet, WSMan
 
 from agent.names import printable
 from agent.sources.endpoint import Endpoint
-from agent.sources.winrm import MAX_OUTPUT, POLL_SECONDS, Answer
+from agent.sources.winrm import MAX_OUTPUT, MIN_POLL_SECONDS, Answer
 from agent.sources.winrm_errors import (
     SHELL_NOT_FOUND,
     Stage,
@@ -36,6 +36,7 @@ from agent.sources.winrm_errors import (
     status_error,
 )
 from agent.sources.winrm_logon import Logon
+from agent.sources.winrm_messages import POLL_SECONDS
 from agent.sources.winrm_session import Gate, Limits, Session
 
 _T = TypeVar("_T")
@@ -103,7 +104,9 @@ class _Remote:
         command.begin_invoke()
         self._wire.at("script", None)
         while command.state == PSInvocationState.RUNNING:
+            before = len(command.output)
             command.poll_invoke()
+            self._wire.is_waiting = len(command.output) == before
             if command.output:
                 self._wire.at("answer", None)
         return _printed(command, self._configuration)
@@ -133,8 +136,8 @@ class _Remote:
 
     @property
     def _may_log_on_again(self) -> bool:
-        """Not with a password that this server has not accepted: it might be the wrong one once more."""
-        return self._session.is_accepted or self._endpoint.transport in ("kerberos", "certificate")
+        """Not with a password that nobody has accepted yet: it might be the wrong one once more."""
+        return self._logon.was_accepted or self._endpoint.transport in ("kerberos", "certificate")
 
     def _remains(self, reason: str) -> str:
         return f"remote shell {self._id} may remain until Windows ends it as idle: {reason}"
@@ -144,7 +147,8 @@ class _Remote:
             try:
                 return await self._delete_over(self._session)
             except UnreachableError:
-                self._session.close()
+                if self._session.is_clean:  # it was said no, in due form
+                    raise
         fresh = Session(self._endpoint, self._logon, self._tls, replace(self._limits, whole=self._limits.farewell))
         try:
             return await self._delete_over(fresh)
@@ -152,6 +156,7 @@ class _Remote:
             fresh.close()
 
     async def _delete_over(self, session: Session) -> None:
+        session.allow(self._limits.farewell)
         wire = _Wire(self._endpoint)
         messages = _messages(self._endpoint, wire)
         await _driven(
@@ -178,6 +183,10 @@ class _Wire:
         host = f"[{endpoint.host}]" if ":" in endpoint.host and not endpoint.host.startswith("[") else endpoint.host
         self.endpoint = f"{'https' if endpoint.tls else 'http'}://{host}:{endpoint.port}/wsman"
         self.size = 0
+        self.asked = 0.0
+        """When the last question went out, by the clock of the event loop."""
+        self.is_waiting = False
+        """Whether the last poll brought nothing."""
         self.passing: BaseException | None = None
         """What happened while the greenlet waited; it only passes through pypsrp."""
         self.at("answer", None)
@@ -227,6 +236,11 @@ async def _driven(session: Session, gate: Gate, wire: _Wire, configuration: str,
 
 
 async def _asked(session: Session, gate: Gate, wire: _Wire, message: bytes) -> bytes:
+    clock = asyncio.get_running_loop().time
+    if wire.is_waiting:
+        pause = max(0.0, wire.asked + MIN_POLL_SECONDS - clock())
+        await asyncio.sleep(min(pause, session.seconds_left))
+    wire.asked = clock()
     reply = await session.ask(gate, wire.stage, message, wire.seconds)
     wire.size += len(reply.body)
     if wire.size > MAX_OUTPUT:
