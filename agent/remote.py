@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -53,7 +54,7 @@ def orders(
     for user in dict.fromkeys(server.user for server in endpoints if server.user and _takes_password(server)):
         passwords.of(user, "WinRM")
     return Orders(
-        logon_of=lambda server: _logon(server, options, passwords),
+        logon_of=_logons(options, passwords),
         tls=winrm.tls_context(options.ca, options.cert, options.cert_key),
         limits=winrm.Limits(whole=options.timeout),
         netbios=netbios,
@@ -68,10 +69,15 @@ def _takes_password(server: Endpoint) -> bool:
     return server.transport != "certificate"
 
 
-def _logon(server: Endpoint, options: argparse.Namespace, passwords: Passwords) -> winrm.Logon:
-    user = server.user
-    password = (lambda: passwords.of(user, "WinRM")) if user and _takes_password(server) else None
-    return winrm.Logon(user=user, password=password, certificate=options.cert, certificate_key=options.cert_key)
+def _logons(options: argparse.Namespace, passwords: Passwords) -> Callable[[Endpoint], winrm.Logon]:
+    """One Logon for each user: what it keeps, the ticket-granting ticket above all, serves every server."""
+
+    @functools.cache
+    def logon(user: str | None, takes_password: bool) -> winrm.Logon:
+        password = (lambda: passwords.of(user, "WinRM")) if user and takes_password else None
+        return winrm.Logon(user=user, password=password, certificate=options.cert, certificate_key=options.cert_key)
+
+    return lambda server: logon(server.user, _takes_password(server))
 
 
 def _folder(options: argparse.Namespace) -> Path | None:

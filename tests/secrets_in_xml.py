@@ -1,5 +1,7 @@
 """Configuration texts with and without secrets: what both tables of blanking, Python's and PowerShell's, must do."""
 
+from hypothesis import strategies as st
+
 FIRING = (
     '<processModel userName="TEST\\svc" password="geheim" />',
     "<x Password = 'geheim'/>",
@@ -46,3 +48,20 @@ SILENT = (
     "Password: none",
     "",
 )
+
+
+_NAMES = st.sampled_from(("password", "value", "key", "name", "userName", "tokenChecking", "apiToken", "path"))
+_VALUES = st.lists(
+    st.sampled_from(("password=", "token", "Pwd=a;", "value='", "key=", " ", "\n", "=", "/>", "x", "&quot;", "&amp;"))
+).map("".join)
+
+
+def elements() -> st.SearchStrategy[list[tuple[str, dict[str, str]]]]:
+    """Elements by name and attributes, with what looks like an attribute or a tag inside the values."""
+    return st.lists(st.tuples(st.sampled_from(("add", "x", "value")), st.dictionaries(_NAMES, _VALUES)), max_size=5)
+
+
+def xml(drawn: list[tuple[str, dict[str, str]]]) -> str:
+    """A configuration of these elements."""
+    tags = (" ".join([tag, *(f'{name}="{value}"' for name, value in given.items())]) for tag, given in drawn)
+    return f"<configuration>{' '.join(f'<{tag}/>' for tag in tags)}</configuration>"

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import tree_sitter
 import tree_sitter_powershell
-from secrets_in_xml import FIRING, SILENT
+from hypothesis import given
+from secrets_in_xml import FIRING, SILENT, elements, xml
 
 from agent.errors import MalformedError
 from agent.parse import parse
@@ -133,9 +134,13 @@ def test_bounds_and_registry_are_those_of_local() -> None:
 
 
 def constant(name: str) -> str:
-    found = re.search(rf"^\${name} = ((?:'(?:[^']|'')*'(?:\s*\+\s*)?)+)", TEXT, re.MULTILINE)
+    """The string that a variable of the script holds."""
+    found = re.search(rf"^\${name} = ((?:{_PART}(?:\s*\+\s*)?)+)", TEXT, re.MULTILINE)
     assert found is not None
-    return "".join(part.replace("''", "'") for part in re.findall(r"'((?:[^']|'')*)'", found[1]))
+    return str(literals(found[1]))
+
+
+_PART = r"(?:'(?:[^']|'')*'|\$\w+)"
 
 
 def test_names_are_those_of_python() -> None:
@@ -144,7 +149,7 @@ def test_names_are_those_of_python() -> None:
     assert tuple(constant("secretElements").lower().split("|")) == blanking.SECRET_ELEMENTS
 
 
-_TOKEN = re.compile(r"'(?P<text>(?:[^']|'')*)'|\$(?P<name>\w+)|(?P<sign>[+(),])|@|\s+(?:#[^\n]*)?")
+_TOKEN = re.compile(r"'(?P<text>(?:[^']|'')*)'|\$(?P<name>\w+)|(?P<sign>[+(),])|@|#[^\n]*|\s+")
 
 
 def literals(expression: str) -> Any:
@@ -185,6 +190,14 @@ def test_server_blanks_what_python_blanks(hide_secret: Callable[[str], str], tex
     shown = hide_secret(text)
     assert "heim" not in shown
     assert shown.count("\n") == text.count("\n")
+
+
+@given(elements())
+def test_any_file_is_blanked_alike_on_both_sides(
+    hide_secret: Callable[[str], str], drawn: list[tuple[str, dict[str, str]]]
+) -> None:
+    text = xml(drawn)
+    assert hide_secret(text).encode() == blanked(text.encode())
 
 
 @pytest.mark.parametrize("text", SILENT)

@@ -21,7 +21,7 @@ import xmltodict
 
 from agent.errors import UsageError
 from agent.sources import winrm as source
-from agent.sources import winrm_connection, winrm_kerberos, winrm_messages
+from agent.sources import winrm_connection, winrm_handshake, winrm_kerberos, winrm_logon, winrm_messages
 from agent.sources.endpoint import Endpoint, Transport
 from agent.sources.security_context import KRB5_ERRORS, MODIFIED, krb5_code
 from agent.sources.winrm import Answer, Gate, Limits, Logon, RefusedError, UnreachableError, run_script, tls_context
@@ -578,3 +578,62 @@ def test_only_what_a_kdc_says_of_the_password_is_a_refusal() -> None:
     assert krb5_code(KdcError(-1765328360)) == -1765328360
     # KDC_ERR_C_PRINCIPAL_UNKNOWN, CLIENT_REVOKED, KEY_EXPIRED, PREAUTH_FAILED, KRB_AP_ERR_BAD_INTEGRITY
     assert refused == {-1765328378, -1765328366, -1765328361, -1765328360, -1765328353}
+
+
+class _WindowsError(Exception):
+    """As pyspnego passes on what SSPI says."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__("words of Windows")
+        self.base_error = OSError("words of Windows")
+        self.base_error.winerror = code - 2**32  # type: ignore[attr-defined]  # an HRESULT is signed
+
+
+class _SspiContext:
+    """Stands for SSPI, which only Windows has."""
+
+    negotiated_protocol = "kerberos"
+    complete = False
+
+    def step(self, _: bytes) -> bytes:
+        raise _WindowsError(0x80090322)
+
+
+def test_what_windows_says_is_understood_too() -> None:
+    offer = winrm_logon.Offer("Negotiate", _SspiContext(), b"", "HTTP/web01")  # type: ignore[arg-type]
+    with pytest.raises(UnreachableError, match="KRB_AP_ERR_MODIFIED, 0x80090322") as caught:
+        winrm_handshake._stepped(offer, b"token")
+    assert not isinstance(caught.value, RefusedError)
+    assert isinstance(winrm_logon._sspi_error(_WindowsError(0x8009030C), "negotiate"), RefusedError)
+    assert not isinstance(winrm_logon._sspi_error(_WindowsError(0x80090303), "kerberos"), RefusedError)
+
+
+# -- Kerberos where none can be had --------------------------------------------------------------------------------
+
+
+def test_kerberos_says_what_it_lacks(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = endpoint(farm, "kerberos")
+    assert "needs a name" in failure(farm, endpoint(farm, "kerberos", host=farm.address())).reason
+    assert "no Kerberos realm follows" in failure(farm, asked).reason  # CORP is no part of web0001.farm.test
+    monkeypatch.setattr(winrm_kerberos, "is_installed", lambda: False)
+    error = failure(farm, asked, Logon())
+    assert "pip install 'iis-spn[kerberos]'" in error.advice
+
+
+def test_without_a_kdc_a_user_gets_in_by_ntlm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The KDC is asked once for all servers, and nobody has judged the password when it does not answer."""
+    if not winrm_kerberos.is_installed():
+        pytest.skip("the extra `kerberos` is not installed")
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    config = tmp_path / "krb5.conf"
+    config.write_text(
+        f"[libdefaults]\ndns_lookup_kdc = false\n[realms]\nFARM.TEST = {{\n kdc = tcp/127.0.0.1:{port}\n}}\n"
+    )
+    monkeypatch.setenv("KRB5_CONFIG", str(config))
+    user = "svc@farm.test"
+    accounts = {user: farm_module.PASSWORD}
+    with farm_module.running(tmp_path, accounts=accounts) as own, farm_module.resolving():
+        who = Logon(user=user, password=lambda: farm_module.PASSWORD)
+        assert ask(own, endpoint(own, "auto"), who).exit_code == 0
+        assert own.stats()["auth.ntlm"] == 1

@@ -330,7 +330,6 @@ def test_the_documentation_sets_up_the_command_that_is_asked_for() -> None:
     assert f"Name        = '{winrm_jea.COMMAND}'" in page
 
 
-@pytest.mark.xfail(reason="collect.ps1 says Select-Object -Unique, which JEA's proxy does not know")
 def test_the_collector_uses_no_command_that_jea_constrains() -> None:
     """A function of a role capability gets JEA's cut-down proxies of these, unless it names the module too."""
     constrained = (

@@ -32,20 +32,26 @@ $noSecrets = 'tokenChecking|publicKeyToken'
 $secretElements = 'CipherValue|value|string'
 
 # Pattern and replacement. Line breaks within a value stay, so that every line keeps its number; a value of several
-# lines is blanked line by line. "$attribute" is an attribute that is kept, skipped as a whole: nothing inside its
-# value is taken for an attribute. \G goes on where the last match ended.
-$attribute = '[\w.:-]+\s*=\s*(?:"[^"<]*"|''[^''<]*'')(?=[\s/>?])'
+# lines loses one with each round. "$kept" is an attribute that stays; it is matched as a whole, so that nothing inside
+# its value is taken for an attribute. \2 is the quote, \G goes on where the last match ended.
+$kept = '[\w.:-]+\s*=\s*(?:"[^"<]*"|''[^''<]*'')(?=[\s/>?])'
+$before = '<[\w.:-]+(?:\s+' + $kept + ')*?\s+'       # a tag up to one of its attributes
+$line = '(?:(?!\2)[^\r\n])+((?:(?!\2)[\s\S])*)'     # the first line of a value, and the others
 $blankings = @(
+    # password="..."
     @(('(?<![\w.:-])(?:((?!(?:' + $noSecrets + ')\s*=)[\w.:-]*(?:' + $secretNames + ')[\w.:-]*\s*=\s*(["''])[\r\n]*)' +
-       '(?:(?!\2)[^\r\n])+|(' + $attribute + '))'), '$1$3'),                        # password="..."
-    @(('(\s(?:name|key)\s*=\s*(?:"[^"<]*"|''[^''<]*'')(?:\s+' + $attribute + ')*?\s+value\s*=\s*(["''])[\r\n]*)' +
-       '(?:(?!\2)[^\r\n])+'), '$1'),                                                 # key="..." value="..."
-    @(('(\svalue\s*=\s*(["''])[\r\n]*)(?:(?!\2)[^\r\n])+' +
-       '(?=(?:(?!\2)[^<])*\2(?:\s+' + $attribute + ')*?\s+(?:name|key)\s*=\s*["''])'), '$1'),   # value="..." key="..."
+       $line + '|(' + $kept + '))'), '$1$3$4'),
+    # key="..." value="...", and value="..." key="..."
+    @(('(' + $before + '(?:name|key)\s*=\s*(?:"[^"<]*"|''[^''<]*'')(?:\s+' + $kept + ')*?\s+' +
+       'value\s*=\s*(["''])[\r\n]*)' + $line), '$1$3'),
+    @(('(' + $before + 'value\s*=\s*(["''])[\r\n]*)' + $line +
+       '(?=\2(?:\s+' + $kept + ')*?\s+(?:name|key)\s*=\s*["''])'), '$1$3'),
+    # ...;Password=...;
     @(('((?<!publicKey)(?:' + $secretNames + ')=)' +
-       '(?:&quot;[^"''<>\r\n]*?&quot;|&[#\w]+;|[^;"''<>\r\n])+'), '$1'),             # ...;Password=...;
+       '(?:&quot;[^"''<>\r\n]*?&quot;|&[#\w]+;|[^;"''<>\r\n])+'), '$1'),
+    # <CipherValue>...</CipherValue>, <![CDATA[...]]>
     @(('(<(?:[\w.-]{1,60}:)?(?:' + $secretElements + ')(?:\s(?:[^<>"'']|"[^"<]*"|''[^''<]*'')*)?(?<!/)>|\G(?!\A))' +
-       '([\r\n]*)[^<\r\n]+'), '$1$2'),                                              # <CipherValue>...
+       '([\r\n]*)[^<\r\n]+'), '$1$2'),
     @('(<!\[CDATA\[|\G(?!\A))([\r\n]*)(?:(?!\]\]>)[^\r\n])+', '$1$2')
 )
 

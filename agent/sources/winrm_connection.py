@@ -131,7 +131,7 @@ async def addresses_of(endpoint: Endpoint) -> list[Address]:
         found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         raise _resolve_error(error) from None
-    except UnicodeError:
+    except ValueError:  # UnicodeError: a label too long; ValueError: a null character
         raise UnreachableError("resolve", "that is not a host name", "correct the name") from None
     return list(dict.fromkeys((family, str(target[0])) for family, _, _, _, target in found))[:MAX_ADDRESSES]
 
@@ -194,7 +194,7 @@ class Connection:
 
     def __init__(self, endpoint: Endpoint, wire: _Wire) -> None:
         host = f"[{endpoint.host}]" if ":" in endpoint.host and not endpoint.host.startswith("[") else endpoint.host
-        self._authority = f"{host}:{endpoint.port}"
+        self._authority = f"{host}:{endpoint.port}".encode("ascii", "replace").decode()
         self._endpoint = endpoint
         self._wire = wire
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEADER)

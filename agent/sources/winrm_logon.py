@@ -1,12 +1,9 @@
-"""Logging on to a WinRM service: who we are, by which protocol, and what the server's refusal means.
-
-The first token goes out at once: no request is spent on a 401 that only says what is offered.
-"""
+"""Who asks a WinRM service, and by which protocol: the security context and its first token."""
 
 from __future__ import annotations
 
-import base64
-import binascii
+import asyncio
+import contextlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,29 +17,26 @@ from agent.sources.security_context import (
     context_words,
     keep_tokens_out_of_logs,
     kerberos_principal,
-    krb5_code,
     ntlm_password,
 )
-from agent.sources.winrm_connection import Connection, Reply
-from agent.sources.winrm_errors import RefusedError, UnreachableError, short, status_error
+from agent.sources.winrm_errors import RefusedError, UnreachableError, short
 from agent.sources.winrm_kerberos import (
+    SERVICES,
     KerberosError,
     Ticket,
     Tickets,
     UnknownClientError,
-    krb_error_in,
     ticket_for,
-    ticket_refused_error,
 )
-from agent.sources.winrm_seal import Seal
 
 if TYPE_CHECKING:
     import spnego
     from spnego.channel_bindings import GssChannelBindings
 
-MAX_LEGS = 12
-CERTIFICATE_SCHEME = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual"
-SOAP = "application/soap+xml;charset=UTF-8"
+CREDSSP_VERSION = 5
+"""The first without CVE-2018-0886: below it, whoever stands in between gets the password."""
+LOOK_THERE = "the security event log there (4625) says why"
+CHECK_BOTH = f"check user and password; a local account is written COMPUTER\\user; {LOOK_THERE}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +69,7 @@ class Logon:
     def secret(self) -> str:
         """The password. Raises UnreachableError where there is none."""
         if self.password is None:
-            raise UnreachableError("logon", f"there is no password for {short(self.user or 'the user')}", _NEEDS_USER)
+            raise UnreachableError("logon", f"there is no password for {short(self.user or 'the user')}", NEEDS_USER)
         return self.password()
 
     def ntlm_credential(self) -> spnego.Credential:
@@ -94,7 +88,7 @@ class _Kept:
         self.was_accepted = False
 
 
-_NEEDS_USER = "name a user with --user; the password is asked for"
+NEEDS_USER = "name a user with --user; the password is asked for"
 
 
 def _hashed(user: str, password: str) -> spnego.Credential:
@@ -113,7 +107,7 @@ def _hashed(user: str, password: str) -> spnego.Credential:
 
 
 class Offer(NamedTuple):
-    """A security context with its first token; `spn` is that of a Kerberos ticket, empty otherwise."""
+    """A security context with its first token; `spn` is the name asked of a KDC, empty where none is asked."""
 
     scheme: str
     context: spnego.ContextProxy
@@ -121,11 +115,16 @@ class Offer(NamedTuple):
     spn: str = ""
 
     @property
+    def is_ticket(self) -> bool:
+        """Whether it is Kerberos: then a server's 401 says nothing of the password."""
+        return bool(self.spn) and self.context.negotiated_protocol == "kerberos"
+
+    @property
     def is_judged(self) -> bool:
         """Whether all that the password can be judged by has been sent."""
         if self.scheme == "CredSSP":
             return self.context.get_extra_info("auth_stage") in ("Public key exchange", "Credential exchange")
-        return not self.spn and self.context.complete and self.context.negotiated_protocol != "kerberos"
+        return self.context.complete and not self.is_ticket
 
 
 async def offer_to(endpoint: Endpoint, logon: Logon, certificate: bytes) -> Offer:
@@ -138,7 +137,7 @@ async def offer_to(endpoint: Endpoint, logon: Logon, certificate: bytes) -> Offe
     if transport == "ntlm":
         return _ntlm(endpoint, logon, bindings)
     if sys.platform == "win32":
-        return _sspi(endpoint, logon, bindings)
+        return await asyncio.to_thread(_sspi, endpoint, logon, bindings)
     if transport == "kerberos":
         return await _kerberos(endpoint, logon, bindings)
     return await _automatic(endpoint, logon, bindings)
@@ -170,7 +169,7 @@ async def _kerberos(endpoint: Endpoint, logon: Logon, bindings: GssChannelBindin
 
 def _ntlm(endpoint: Endpoint, logon: Logon, bindings: GssChannelBindings | None) -> Offer:
     if not logon.user and sys.platform != "win32":
-        raise UnreachableError("logon", "NTLM needs a user here", _NEEDS_USER)
+        raise UnreachableError("logon", "NTLM needs a user here", NEEDS_USER)
     return _offer(endpoint, "ntlm", logon.ntlm_credential() if logon.user else None, bindings)
 
 
@@ -179,18 +178,23 @@ def _credssp(endpoint: Endpoint, logon: Logon) -> Offer:
     import spnego
 
     if not logon.user:
-        raise UnreachableError("logon", "CredSSP needs a user", _NEEDS_USER)
+        raise UnreachableError("logon", "CredSSP needs a user", NEEDS_USER)
     inner = spnego.client(ntlm_password(logon.user, logon.secret()), hostname=endpoint.host, protocol="negotiate")
     credential = spnego.Password(logon.user, logon.secret())
-    return _offer(endpoint, "credssp", credential, None, credssp_negotiate_context=inner)
+    more = {"credssp_negotiate_context": inner, "credssp_min_protocol": CREDSSP_VERSION}
+    return _offer(endpoint, "credssp", credential, None, **more)
 
 
 def _sspi(endpoint: Endpoint, logon: Logon, bindings: GssChannelBindings | None) -> Offer:
+    """Windows' own Negotiate or Kerberos; it asks the KDC, so this blocks."""
     import spnego
 
     credential = spnego.Password(logon.user, logon.secret()) if logon.user else None
     protocol = "kerberos" if endpoint.transport == "kerberos" else "negotiate"
-    return _offer(endpoint, protocol, credential, bindings)
+    for service in SERVICES[:-1]:
+        with contextlib.suppress(_UnknownTargetError):
+            return _offer(endpoint, protocol, credential, bindings, service)
+    return _offer(endpoint, protocol, credential, bindings, SERVICES[-1])
 
 
 def _offer(
@@ -198,16 +202,18 @@ def _offer(
     protocol: str,
     credential: spnego.Credential | None,
     bindings: GssChannelBindings | None,
+    service: str = "",
     **more: Any,
 ) -> Offer:
     import spnego
 
     options = spnego.NegotiateOptions.none if endpoint.tls else spnego.NegotiateOptions.wrapping_winrm
+    host = endpoint.kerberos_host or endpoint.host
     try:
         context = spnego.client(
             credential,
-            hostname=endpoint.kerberos_host or endpoint.host,
-            service="WSMAN",
+            hostname=host,
+            service=service or SERVICES[0],
             protocol=protocol,
             channel_bindings=bindings,
             options=options,
@@ -215,168 +221,26 @@ def _offer(
         )
         token = context.step() or b""
     except Exception as error:  # noqa: BLE001 - pyspnego's failures have no common base; only words get out
-        reason = short(context_words(error))
+        failure = _sspi_error(error, protocol)
     else:
-        return Offer("CredSSP" if protocol == "credssp" else "Negotiate", context, token)
-    raise UnreachableError("logon", f"no logon by {protocol}: {reason}", "choose another --transport")
-
-
-# -- the exchange --------------------------------------------------------------------------------------------------
-
-
-class Accepted(NamedTuple):
-    """The server has accepted the logon; `reply` is the answer to the question that rode along, if one did."""
-
-    seal: Seal | None
-    headers: tuple[tuple[str, str], ...]
-    """To be repeated with each further question."""
-    reply: Reply | None
-
-
-Riding = Callable[[], bytes]
-"""Gives the first question when a token that may be the last one is about to be sent."""
-
-
-async def log_on(connection: Connection, endpoint: Endpoint, logon: Logon, question: Riding) -> Accepted:
-    """Log on. Over TLS the question travels with the last token. Raises UnreachableError and RefusedError."""
-    if endpoint.transport in ("basic", "certificate"):
-        return await _log_on_in_words(connection, endpoint, logon, question)
-    offer = await offer_to(endpoint, logon, connection.certificate)
-    riding = question if endpoint.tls else None
-    try:
-        reply = await _exchange(connection, offer, riding)
-    except _OnlyKerberosError:
-        offer = (await offer_to(endpoint, logon, connection.certificate))._replace(scheme="Kerberos")
-        reply = await _exchange(connection, offer, riding)
-    if endpoint.tls:
-        return Accepted(None, (), reply)
-    _demand_encryption(offer)
-    return Accepted(Seal(offer.context, "SPNEGO" if offer.scheme == "Negotiate" else offer.scheme), (), None)
-
-
-async def _log_on_in_words(connection: Connection, endpoint: Endpoint, logon: Logon, question: Riding) -> Accepted:
-    if not endpoint.tls:
-        raise UnreachableError("logon", f"no {endpoint.transport} logon without TLS", "ask over https (port 5986)")
-    header = ("Authorization", CERTIFICATE_SCHEME if endpoint.transport == "certificate" else _basic(logon))
-    reply = await connection.post("shell", [header, ("Content-Type", SOAP)], question())
-    if reply.status == 401:
-        raise _refused_words(endpoint, reply)
-    return Accepted(None, (header,), reply)
-
-
-def _basic(logon: Logon) -> str:
-    if not logon.user:
-        raise UnreachableError("logon", "Basic needs a user", _NEEDS_USER)
-    return "Basic " + base64.b64encode(f"{logon.user}:{logon.secret()}".encode()).decode()
-
-
-async def _exchange(connection: Connection, offer: Offer, question: Riding | None) -> Reply | None:
-    for _ in range(MAX_LEGS):
-        rides = question is not None and (offer.context.complete or bool(offer.spn))
-        body = question() if rides and question else b""
-        token = f"{offer.scheme} {base64.b64encode(offer.token).decode()}"
-        headers = [("Authorization", token), *([("Content-Type", SOAP)] if body else [])]
-        reply = await connection.post("shell" if rides else "logon", headers, body)
-        answer = _token_in(reply, offer.scheme)
-        if reply.status != 401:
-            return _finished(offer, reply, answer, rides)
-        if not answer:
-            raise _refused(offer, reply)
-        offer = _stepped(offer, answer)
-    raise UnreachableError("logon", "the server does not come to an end with the logon", _LOOK_THERE)
-
-
-class _OnlyKerberosError(UnreachableError):
-    """The ticket is welcome, under another scheme."""
-
-
-def _finished(offer: Offer, reply: Reply, answer: bytes, rides: bool) -> Reply | None:
-    if answer:
-        offer = _stepped(offer, answer)
-    if not offer.context.complete:
-        if reply.status != 200:
-            raise status_error("logon", reply.status)
-        raise UnreachableError("logon", "the server did not prove who it is", "something else may answer in its place")
-    if rides:
-        return reply
-    if reply.status != 200:
-        raise status_error("logon", reply.status)
-    return None
-
-
-def _stepped(offer: Offer, answer: bytes) -> Offer:
-    judged = offer.is_judged
-    if offer.spn and (code := krb_error_in(answer)):
-        raise ticket_refused_error(code, offer.spn)
-    try:
-        token = offer.context.step(answer) or b""
-    except Exception as error:  # noqa: BLE001 - as in `_offer`
-        if offer.spn:
-            failure = ticket_refused_error(krb5_code(error), offer.spn)
-        elif judged:
-            failure = _refusal(offer)
-        else:
-            reason = f"the logon failed: {short(context_words(error))}"
-            failure = UnreachableError("logon", reason, _LOOK_THERE)
-    else:
-        return offer._replace(token=token)
+        spn = f"{service}/{host}" if service else ""
+        return Offer("CredSSP" if protocol == "credssp" else "Negotiate", context, token, spn)
     raise failure
 
 
-def _token_in(reply: Reply, scheme: str) -> bytes:
-    try:
-        return base64.b64decode(reply.offers().get(scheme.lower(), ""), validate=True)
-    except binascii.Error:
-        return b""
+_TARGET_UNKNOWN, _LOGON_DENIED, WRONG_PRINCIPAL = 0x80090303, 0x8009030C, 0x80090322  # SEC_E_*, winerror.h
 
 
-def _demand_encryption(offer: Offer) -> None:
-    from spnego import ContextReq
-
-    needed = ContextReq.confidentiality | ContextReq.integrity
-    if offer.scheme != "CredSSP" and offer.context.context_attr & needed != needed:
-        raise UnreachableError("logon", "the server agreed to no encryption", "ask over https (port 5986)")
+class _UnknownTargetError(UnreachableError):
+    """No account has this SPN."""
 
 
-# -- words ---------------------------------------------------------------------------------------------------------
-
-_LOOK_THERE = "the security event log there (4625) says why"
-_CHECK_BOTH = f"check user and password; a local account is written COMPUTER\\user; {_LOOK_THERE}"
-
-
-def _refused(offer: Offer, reply: Reply) -> UnreachableError:
-    """A 401 that ends the logon."""
-    if offer.is_judged:
-        return _refusal(offer)
-    if offer.scheme.lower() not in reply.offers():
-        if offer.spn and offer.scheme == "Negotiate" and "kerberos" in reply.offers():
-            return _OnlyKerberosError("logon", "the server offers Kerberos, but not Negotiate", _LOOK_THERE)
-        return _not_offered(offer.scheme, reply)
-    if offer.spn:
-        return ticket_refused_error(0, offer.spn)
-    return UnreachableError("logon", f"the server did not take up the logon by {offer.scheme}", _LOOK_THERE)
+def sspi_code(error: BaseException) -> int:
+    """The Windows code in a failure of SSPI below pyspnego; 0: none."""
+    return (getattr(getattr(error, "base_error", None), "winerror", 0) or 0) & 0xFFFFFFFF
 
 
-def _refusal(offer: Offer) -> RefusedError:
-    way = "CredSSP" if offer.scheme == "CredSSP" else "NTLM"
-    return RefusedError("logon", f"the server refuses the user or the password ({way}, 401)", _CHECK_BOTH)
-
-
-def _refused_words(endpoint: Endpoint, reply: Reply) -> UnreachableError:
-    if endpoint.transport == "certificate":
-        reason = "the server does not take the client certificate (401)"
-        advice = (
-            "is Certificate enabled there, and is the certificate mapped to a user (winrm/config/service/certmapping)?"
-        )
-        return UnreachableError("logon", reason, advice)
-    if "basic" not in reply.offers():
-        return _not_offered("Basic", reply)
-    return RefusedError("logon", "the server refuses the user or the password (Basic, 401)", _CHECK_BOTH)
-
-
-def _not_offered(scheme: str, reply: Reply) -> UnreachableError:
-    offered = ", ".join(short(name) for name in reply.offers()) or "nothing"
-    reason = f"this server does not offer {scheme}; it offers {offered}"
-    return UnreachableError(
-        "logon", reason, "choose a --transport that it offers, or enable it there (winrm/config/service/auth)"
-    )
+def _sspi_error(error: Exception, protocol: str) -> UnreachableError:
+    code, reason = sspi_code(error), f"no logon by {protocol}: {short(context_words(error))}"
+    kind = {_TARGET_UNKNOWN: _UnknownTargetError, _LOGON_DENIED: RefusedError}.get(code, UnreachableError)
+    return kind("logon", reason, CHECK_BOTH if kind is RefusedError else "choose another --transport")

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from agent.sources.endpoint import Endpoint
 from agent.sources.winrm_connection import Connection, Reply, addresses_of
 from agent.sources.winrm_errors import Stage, UnreachableError, nonsense_error
-from agent.sources.winrm_logon import SOAP, Accepted, Logon, log_on
+from agent.sources.winrm_handshake import SOAP, Accepted, log_on
+from agent.sources.winrm_logon import Logon
 
 Gate = Callable[[Endpoint], AbstractAsyncContextManager[None]]
 """Entered just before the first credential goes to a server, when TCP and TLS stand; left without an exception when the

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import gzip
 import io
 import json
+import logging
 import os
 import re
+import shutil
 import socket
 import socketserver
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,16 +29,26 @@ pytest.importorskip("krb5", reason="the extra `kerberos` is not installed")
 pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("cryptography", reason="the extra `dev` is not installed")
 
+import krb5
+from sansldap import FilterEquality
+
+from agent import exits
 from agent.cli import main
+from agent.sources import winrm_logon
+from agent.sources.ldap_connection import SUBTREE, Deadline, LdapConnection, Server
+from agent.sources.ldap_logon import bind
+from agent.sources.security_context import channel_bindings
+from tests.configurations import application, configuration, element, location, site, windows
 from tests.winrm import farm
 
-from .samba import Change, DomainController, computer, create, password_of, program, user
+from .samba import Change, DomainController, computer, create, password_of, set_attribute, user
 
 pytestmark = pytest.mark.live
 
 SERVERS = 20
 OPERATOR = "krb-operator"
 SERVICE = "krb-web"
+LOCAL = "krb-local"
 UNIT = "OU=Krb Web"
 
 WSMAN, HOST, HTTP = "WSMAN", "HOST", "HTTP"
@@ -53,7 +69,7 @@ OF_THE_SERVICE = (3, 4, 5)
 
 # -- the KDC, with a tap on its line -------------------------------------------------------------------------------
 
-AS_REQ, AS_REP, TGS_REQ, KRB_ERROR = 0x6A, 0x6B, 0x6C, 0x7E
+AS_REQ, AS_REP, TGS_REQ = 0x6A, 0x6B, 0x6C  # RFC 4120 5.10
 _SERVICE_NAME = re.compile(rb"\x1b.(WSMAN|host|HTTP)\x1b.(web\d{4}\.farm\.test)", re.DOTALL)
 
 
@@ -103,10 +119,10 @@ def _message(stream: BinaryIO) -> bytes:
     return stream.read(int.from_bytes(stream.read(4), "big"))
 
 
-def configuration(path: Path, dc: DomainController, kdc: str) -> Path:
+def krb5_configuration(path: Path, dc: DomainController, kdc: str, more: str = "") -> Path:
     """A krb5.conf in which the servers' domain belongs to the realm and its KDC is at `kdc`."""
     text = (dc.directory / "krb5.conf").read_text().replace(f"{dc.address}:88", kdc)
-    text = text.replace("[libdefaults]\n", "[libdefaults]\n    udp_preference_limit = 1\n")
+    text = text.replace("[libdefaults]\n", f"[libdefaults]\n    udp_preference_limit = 1\n    {more}\n")
     path.write_text(f"{text}    .farm.test = {dc.realm}\n")
     return path
 
@@ -119,6 +135,15 @@ class Lab:
     dc: DomainController
     farm: farm.Farm
     kdc: Tap
+
+    def account(self, name: str) -> str:
+        """As it is typed: the domain is not that of the servers' names."""
+        return f"{self.dc.dns_domain}\\{name}"
+
+    def seen(self) -> dict[str, int]:
+        """How often the servers were logged on to, or refused that."""
+        counters = self.farm.stats().counters
+        return {what: count for what, count in counters.items() if what.startswith("auth.")}
 
 
 def member(number: int, services: tuple[str, ...]) -> Change:
@@ -139,16 +164,16 @@ def lab(domain_controller: DomainController, tmp_path_factory: pytest.TempPathFa
     )
     directory = tmp_path_factory.mktemp("kerberos")
     with tapped(dc) as kdc, pytest.MonkeyPatch.context() as patch:
-        krb5_config = configuration(directory / "krb5.conf", dc, f"127.0.0.1:{kdc.port}")
+        krb5_config = krb5_configuration(directory / "krb5.conf", dc, f"127.0.0.1:{kdc.port}")
         patch.setenv("KRB5_CONFIG", str(krb5_config))
-        with farm.running(
-            directory,
-            servers=SERVERS,
-            keytab=keytab(directory / "servers.keytab", dc),
-            krb5_config=krb5_config,
-            channel_bindings="strict",
-            accounts={f"{dc.dns_domain}\\{OPERATOR}": password_of(OPERATOR)},
-        ) as running, farm.resolving():
+        options = {
+            "servers": SERVERS,
+            "keytab": keytab(directory / "servers.keytab", dc),
+            "krb5_config": krb5_config,
+            "channel_bindings": "strict",
+            "accounts": {f"{dc.dns_domain}\\{name}": password_of(name) for name in (OPERATOR, LOCAL)},
+        }
+        with farm.running(directory, **options) as running, farm.resolving():
             yield Lab(dc, running, kdc)
 
 
@@ -180,6 +205,7 @@ def _as_new(lab: Lab) -> None:
 
 @pytest.fixture
 def ticket(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The operator's cache, with nothing but a ticket-granting ticket in it."""
     cache = lab.dc.kinit(OPERATOR)
     monkeypatch.setenv("KRB5CCNAME", f"FILE:{cache}")
     return cache
@@ -187,7 +213,7 @@ def ticket(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def no_ticket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder in which a cache would be written."""
+    """The empty folder that a cache would be written to."""
     folder = tmp_path / "caches"
     folder.mkdir()
     monkeypatch.setenv("KRB5CCNAME", f"FILE:{folder / 'cache'}")
@@ -201,84 +227,300 @@ class Said:
     stderr: str
 
     @property
-    def status(self) -> dict[str, str]:
-        return {server["name"].partition(".")[0].upper(): server["status"] for server in self.report["servers"]}
+    def answered(self) -> list[int]:
+        """The servers that were read whole."""
+        return sorted(int(server["name"][3:7]) for server in self.report["servers"] if server["status"] == "ok")
 
     @property
-    def failures(self) -> list[str]:
-        return [f["message"] for f in self.report["findings"] if f["id"] == "server-unreachable"]
-
-    def failure(self, number: int) -> str:
+    def failures(self) -> dict[int, str]:
         """Why a server gave no answer, with what to do next."""
-        (found,) = (f for f in self.report["findings"] if (f["server"] or "").startswith(f"web{number:04d}"))
-        return " ".join([found["message"], *found["fix"]])
+        found = (f for f in self.report["findings"] if f["id"] == "server-unreachable")
+        return {int(f["server"][3:7]): " ".join([f["message"], *f["fix"]]) for f in found}
 
 
 Run = Callable[..., Said]
 
 
 @pytest.fixture
-def sweep(lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run `sweep` on servers by number."""
+def run(lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `sweep` on servers by number, as the holder of the current ticket or, with a password, as a user."""
 
-    def run(*numbers: int, options: tuple[str, ...] = (), password: str | None = None, tls: bool = False) -> Said:
-        logon = ()
-        if password is not None:
+    def sweep(*numbers: int, tls: bool = False, name: str = OPERATOR, password: str = "", **more: str) -> Said:
+        options = [word for option, value in more.items() for word in (f"--{option}", value)]
+        if password:
             monkeypatch.setattr("sys.stdin", io.StringIO(password + "\n"))
-            logon = ("--user", f"{lab.dc.dns_domain}\\{OPERATOR}", "--password-stdin")
-        ways = {False: (f"{lab.farm.http_port}",), True: (f"{lab.farm.https_port}", "--ca", str(lab.farm.ca))}
-        hosts = [f"{'https' if tls else 'http'}://{lab.farm.name(n)}:{ways[tls][0]}" for n in numbers]
-        code = main(
-            ["sweep", *hosts, *ways[tls][1:], *logon, "--ad", "off", "--dns", "off", "--format", "json", *options]
-        )
+            options += ["--user", lab.account(name), "--password-stdin"]
+        if tls:
+            options += ["--ca", str(lab.farm.ca)]
+        hosts = [lab.farm.url(number, https=tls) for number in numbers]
+        code = main(["sweep", *hosts, *options, "--ad", "off", "--dns", "off", "--format", "json"])
         captured = capsys.readouterr()
         return Said(code, json.loads(captured.out), captured.err)
 
-    return run
+    return sweep
 
 
-def listed(cache: Path) -> set[str]:
-    """The services that a cache holds tickets for, without their realm."""
-    shown = subprocess.run([str(program("klist")), "-c", f"FILE:{cache}"], capture_output=True, text=True, check=True)
-    return {line.split()[-1].partition("@")[0] for line in shown.stdout.splitlines() if "/" in line and "@" in line}
+def in_cache(cache: Path) -> list[krb5.Creds]:
+    """What a cache holds, without the notes that the library keeps in it as tickets of a realm X-CACHECONF:."""
+    found = krb5.cc_resolve(krb5.init_context(), f"FILE:{cache}".encode())
+    return [ticket for ticket in found if b"X-CACHECONF" not in ticket.server.name]
+
+
+def services(cache: Path) -> set[str]:
+    """The services that a cache has tickets for, without the ticket-granting ones."""
+    names = (ticket.server.name.decode().partition("@")[0] for ticket in in_cache(cache))
+    return {name for name in names if not name.startswith("krbtgt/")}
 
 
 # -- the current ticket --------------------------------------------------------------------------------------------
 
+BEST = {
+    1: "WSMAN/web0001.farm.test",
+    2: "host/web0002.farm.test",
+    3: "WSMAN/web0003.farm.test",
+    4: "host/web0004.farm.test",
+    6: "HTTP/web0006.farm.test",
+    8: "WSMAN/web0008.farm.test",
+}
+"""The servers that can be logged on to, and the first service of WSMAN, host and HTTP that the KDC knows there."""
+
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-def test_the_current_ticket(lab: Lab, sweep: Run, ticket: Path, tls: bool) -> None:
-    said = sweep(1, 2, 3, 4, 6, 8, tls=tls)
-    assert said.failures == []
-    assert said.status == dict.fromkeys(["WEB0001", "WEB0002", "WEB0003", "WEB0004", "WEB0006", "WEB0008"], "ok")
-    seen = lab.farm.stats()
-    assert (seen["auth.kerberos"], seen["auth.ntlm"], seen["401"], seen["unencrypted"]) == (6, 0, 0, 0)
-    assert seen.shells_left == 0
-    assert listed(ticket) >= {
-        "WSMAN/web0001.farm.test",
-        "host/web0002.farm.test",
-        "WSMAN/web0003.farm.test",
-        "host/web0004.farm.test",
-        "HTTP/web0006.farm.test",
-        "WSMAN/web0008.farm.test",
-    }
-    assert sum(name.startswith(("WSMAN/", "host/", "HTTP/")) for name in listed(ticket)) == 6
+def test_the_current_ticket_is_enough(lab: Lab, run: Run, ticket: Path, tls: bool) -> None:
+    said = run(*BEST, tls=tls)
+    assert (said.failures, said.answered, said.code) == ({}, list(BEST), exits.CLEAN)
+    assert lab.seen() == {"auth.kerberos": len(BEST)}
+    assert services(ticket) == set(BEST.values())
     assert lab.kdc.count(AS_REQ) == 0
+    seen = lab.farm.stats()
+    assert (seen["unencrypted"], seen["401"], seen.shells_left) == (0, 0, 0)
 
 
-def test_one_password_one_as_exchange(lab: Lab, sweep: Run, no_ticket: Path) -> None:
+@pytest.mark.usefixtures("ticket")
+def test_a_ticket_within_another_tls_connection_is_refused(
+    lab: Lab, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bindings of a certificate that the server never showed, as behind a proxy that breaks TLS up."""
+    elsewhere = (lab.farm.directory / "wrong-name.pem").read_text()
+    end = "-----END CERTIFICATE-----"
+    shown = base64.b64decode("".join(elsewhere[: elsewhere.index(end)].splitlines()[1:]))
+    monkeypatch.setattr(winrm_logon, "channel_bindings", lambda _: channel_bindings(shown))
+    said = run(1, 8, tls=True)
+    assert said.answered == []
+    assert "cannot open the ticket for WSMAN/web0001.farm.test" in said.failures[1]
+    assert "channel binding" in said.failures[1]
+    assert lab.seen() == {"auth.refused": 2}
+
+
+@pytest.mark.usefixtures("no_ticket")
+def test_no_ticket_and_no_user(lab: Lab, run: Run) -> None:
+    said = run(1, 8)
+    assert all("no Kerberos ticket" in failure and "kinit" in failure for failure in said.failures.values())
+    assert (lab.farm.stats()["requests"], lab.kdc.asked) == (0, [])
+
+
+# -- user and password ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_a_password_costs_one_as_exchange(lab: Lab, run: Run, no_ticket: Path, tls: bool) -> None:
     before = dict(os.environ)
-    said = sweep(1, 2, 3, 4, 6, 8, password=password_of(OPERATOR))
-    assert set(said.status.values()) == {"ok"}, said
-    assert (lab.kdc.count(AS_REP), lab.kdc.count(AS_REQ)) == (1, 2)
+    said = run(*BEST, tls=tls, password=password_of(OPERATOR))
+    assert (said.failures, said.answered) == ({}, list(BEST))
+    assert lab.seen() == {"auth.kerberos": len(BEST)}
+    # Without pre-authentication data first, which the KDC only answers with its salt; then once with it.
+    assert (lab.kdc.count(AS_REQ), lab.kdc.count(AS_REP)) == (2, 1)
+    assert set(lab.kdc.services) >= set(BEST.values())
     assert list(no_ticket.iterdir()) == []
     assert dict(os.environ) == before
-    print(lab.kdc.services)
 
 
-def test_collision(lab: Lab, sweep: Run, ticket: Path) -> None:
-    said = sweep(5, 1, 3, 7, options=("--parallel", "1"))
-    print(said.failure(5))
-    print(said.failure(7))
-    print(said, lab.farm.stats())
-    raise SystemExit
+@pytest.mark.usefixtures("no_ticket")
+@pytest.mark.parametrize("transport", ["auto", "kerberos"])
+def test_a_wrong_password_is_judged_once(lab: Lab, run: Run, lockout: None, transport: str) -> None:
+    name = f"krb-{transport}"
+    lab.dc.apply(user(name))
+    said = run(*range(1, SERVERS + 1), name=name, password="Wr0ng!", transport=transport)
+    assert "the password is wrong (KDC_ERR_PREAUTH_FAILED)" in said.failures[1]
+    assert [number for number, why in said.failures.items() if "so that no account is locked out" in why] == list(
+        range(2, SERVERS + 1)
+    )
+    assert bad_passwords(lab.dc, name) == 1
+    assert (lab.kdc.count(AS_REQ), lab.farm.stats()["requests"], lab.seen()) == (2, 0, {})
+
+
+@pytest.fixture
+def lockout(lab: Lab) -> Iterator[None]:
+    """Three wrong passwords lock an account; without a limit the directory does not count them."""
+    lab.dc.apply(set_attribute(lab.dc.base_dn, "lockoutThreshold", "3"))
+    yield
+    lab.dc.apply(set_attribute(lab.dc.base_dn, "lockoutThreshold", "0"))
+
+
+def bad_passwords(dc: DomainController, name: str) -> int:
+    """badPwdCount, as the directory has it."""
+    server = Server(host=dc.host, port=389, protection="seal", address=dc.address)
+    with pytest.MonkeyPatch.context() as patch, LdapConnection(server, Deadline(30)) as connection:
+        patch.setenv("KRB5CCNAME", f"FILE:{dc.kinit('Administrator')}")
+        bind(connection, None)
+        wanted = FilterEquality("sAMAccountName", name.encode())
+        ((_, values),) = connection.search(dc.base_dn, SUBTREE, wanted, ["badPwdCount"])
+    return int(values["badPwdCount"][0])
+
+
+@pytest.mark.usefixtures("no_ticket")
+@pytest.mark.parametrize(
+    ("name", "attributes", "words"),
+    [
+        ("krb-disabled", {"userAccountControl": str(0x200 | 0x10000 | 0x2)}, "disabled or locked"),
+        ("krb-expired", {"accountExpires": "130000000000000000"}, "expired"),
+        ("krb-must-change", {"userAccountControl": str(0x200)}, "the password has expired"),
+    ],
+)
+def test_an_account_that_may_not_log_on(
+    lab: Lab, run: Run, name: str, attributes: dict[str, str], words: str
+) -> None:
+    lab.dc.apply(user(name, **attributes))
+    if name == "krb-must-change":
+        lab.dc.apply(set_attribute(name, "pwdLastSet", "0"))
+    said = run(1, 8, name=name, password=password_of(name))
+    assert words in said.failures[1]
+    assert "the sweep was stopped" in said.failures[8]
+    assert (lab.farm.stats()["requests"], lab.kdc.count(AS_REP)) == (0, 0)
+
+
+@pytest.mark.usefixtures("no_ticket", "lockout")
+def test_a_locked_account(lab: Lab, run: Run) -> None:
+    lab.dc.apply(user("krb-locked"))
+    for _ in range(3):
+        with pytest.raises(subprocess.CalledProcessError):
+            lab.dc.kinit("krb-locked", "Wr0ng!")
+    said = run(1, 8, name="krb-locked", password=password_of("krb-locked"))
+    assert "the account is disabled or locked (KDC_ERR_CLIENT_REVOKED)" in said.failures[1]
+    assert "the sweep was stopped" in said.failures[8]
+    assert lab.farm.stats()["requests"] == 0
+
+
+@pytest.mark.usefixtures("no_ticket")
+def test_a_user_whom_only_the_servers_know(lab: Lab, run: Run) -> None:
+    """The KDC counts no wrong password for someone it does not know, so NTLM may have it."""
+    said = run(1, 8, name=LOCAL, password=password_of(LOCAL))
+    assert (said.answered, lab.seen(), lab.kdc.count(AS_REQ)) == ([1, 8], {"auth.ntlm": 2}, 1)
+    said = run(1, 8, name=LOCAL, password=password_of(LOCAL), transport="kerberos")
+    assert "KDC_ERR_C_PRINCIPAL_UNKNOWN" in said.failures[1]
+
+
+# -- HTTP/ on a service account: scenarios 4 and 6 -----------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("ticket")
+def test_the_collision_is_named_and_stops_nobody(lab: Lab, run: Run) -> None:
+    """One after the other, the sick server first: a verdict on the logon would end the sweep there."""
+    said = run(5, 3, 4, 1, parallel="1")
+    assert (said.answered, list(said.failures)) == ([1, 3, 4], [5])
+    assert "KRB_AP_ERR_MODIFIED, 0x80090322" in said.failures[5]
+    assert "the ticket for HTTP/web0005.farm.test is for another account" in said.failures[5]
+    assert "winrm-collision" in said.failures[5]
+    assert lab.seen() == {"auth.modified": 1, "auth.kerberos": 3}
+    assert lab.kdc.services[-1] != "HTTP/web0001.farm.test"
+
+
+@pytest.mark.usefixtures("no_ticket")
+def test_no_password_follows_a_ticket_that_cannot_be_opened(lab: Lab, run: Run) -> None:
+    said = run(5, 1, password=password_of(OPERATOR), parallel="1")
+    assert "winrm-collision" in said.failures[5]
+    assert (said.answered, lab.seen()) == ([1], {"auth.modified": 1, "auth.kerberos": 1})
+
+
+# -- no service, no KDC, no common time ----------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("no_ticket")
+def test_a_server_without_spn(lab: Lab, run: Run) -> None:
+    said = run(7, 1, password=password_of(OPERATOR))
+    assert (said.answered, lab.seen()) == ([1, 7], {"auth.ntlm": 1, "auth.kerberos": 1})
+    assert [name for name in lab.kdc.services if "web0007" in name][-1].startswith("HTTP/")
+    said = run(7, 1, password=password_of(OPERATOR), transport="kerberos")
+    assert "the KDC does not know WSMAN/web0007.farm.test (KDC_ERR_S_PRINCIPAL_UNKNOWN)" in said.failures[7]
+    assert said.answered == [1]
+
+
+@pytest.mark.usefixtures("no_ticket")
+def test_no_kdc(lab: Lab, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    nowhere = krb5_configuration(tmp_path / "krb5.conf", lab.dc, f"127.0.0.1:{port}")
+    monkeypatch.setenv("KRB5_CONFIG", str(nowhere))
+    begun = time.monotonic()
+    said = run(1, 8, password=password_of(OPERATOR), transport="kerberos")
+    assert all("no KDC of the realm answers" in said.failures[number] for number in (1, 8))
+    assert lab.farm.stats()["requests"] == 0
+    said = run(1, 8, password=password_of(OPERATOR))
+    assert (said.answered, lab.seen()) == ([1, 8], {"auth.ntlm": 2})
+    assert time.monotonic() - begun < 10
+
+
+CLOCK = r"""
+#define _GNU_SOURCE
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <unistd.h>
+int gettimeofday(struct timeval *restrict now, void *restrict zone)
+{
+    long failed = syscall(SYS_gettimeofday, now, zone);
+    now->tv_sec += 1200;
+    return (int) failed;
+}
+"""
+"""Twenty minutes fast, for what asks the time as MIT krb5 does."""
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc to make a wrong clock with")
+@pytest.mark.parametrize("way", ["ticket", "password"])
+def test_a_clock_that_is_wrong(lab: Lab, tmp_path: Path, way: str) -> None:
+    (tmp_path / "clock.c").write_text(CLOCK)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", "clock.so", "clock.c"], cwd=tmp_path, check=True)
+    # By default krb5 takes over the KDC's time when it asks with a password.
+    proud = krb5_configuration(tmp_path / "krb5.conf", lab.dc, f"127.0.0.1:{lab.kdc.port}", "kdc_timesync = 0")
+    cache = lab.dc.kinit(OPERATOR) if way == "ticket" else tmp_path / "none"
+    logon = ["--user", lab.account(OPERATOR), "--password-stdin"] if way == "password" else []
+    done = process(
+        ["sweep", "--inventory", str(inventory(lab, tmp_path, 1)), *logon, "--ad", "off", "--format", "json"],
+        input=password_of(OPERATOR),
+        LD_PRELOAD=str(tmp_path / "clock.so"),
+        KRB5_CONFIG=str(proud),
+        KRB5CCNAME=f"FILE:{cache}",
+    )
+    (failure,) = Said(done.returncode, json.loads(done.stdout), done.stderr).failures.values()
+    assert "the clock of this machine differs too much" in failure
+    assert "KRB_AP_ERR_SKEW" in failure
+
+
+# -- the program as it is called -----------------------------------------------------------------------------------
+
+
+def process(arguments: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    given = environment.pop("input", None)
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "agent", *arguments],
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **environment},
+        cwd=Path(__file__).parents[2],
+    )
+
+
+def inventory(lab: Lab, folder: Path, *numbers: int, port: int | None = None) -> Path:
+    """For a process that cannot resolve the names: addresses to connect to, names for Kerberos."""
+    path = folder / "farm.ini"
+    path.write_text(
+        "".join(
+            f"web{number:04d} ansible_connection=winrm ansible_winrm_scheme=http ansible_port={port or lab.farm.http_port}"
+            f" ansible_host={lab.farm.address(number)} ansible_winrm_kerberos_hostname_override={lab.farm.name(number)}\n"
+            for number in numbers
+        )
+    )
+    return path

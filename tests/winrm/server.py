@@ -144,10 +144,10 @@ class Server:
             return None
         self.count(f"injected.{fault}")
         loop = asyncio.get_running_loop()
-        if stage == "tls":
-            await loop.sock_recv(accepted, 1)  # there is a ClientHello
         if fault == "slow":
             return await asyncio.sleep(self.behaviour.argument)
+        if stage == "tls":
+            await loop.sock_recv(accepted, 1)  # there is a ClientHello
         if fault == "garbage":
             await loop.sock_sendall(accepted, b"SSH-2.0-OpenSSH_9.2\r\n")
         if fault == "hang":
