@@ -114,7 +114,6 @@ def unreachable(endpoint: Endpoint, failure: sweep.Failure) -> Snapshot:
     problem = Problem(
         id="server-unreachable",
         message=printable(f"no answer over WinRM ({failure.stage}): {failure.reason}"),
-        file=endpoint.name,
         fix=(printable(failure.advice),),
     )
     return Snapshot(source=endpoint.name, machine=Machine(), files={}, problems=(problem,))

@@ -296,8 +296,7 @@ def _problem_findings(read: Read) -> Iterator[Finding]:
         severity: Severity | None = None
         if problem.id == "shared-configuration":
             severity = "error" if read.configuration is None else "info"
-        is_file = problem.file is not None and problem.id != "server-unreachable"
-        lines = (Evidence(problem.file, problem.line, ""),) if is_file else ()
+        lines = (Evidence(problem.file, problem.line, ""),) if problem.file else ()
         yield finding(
             problem.id, problem.message, severity=severity, server=read.label, evidence=lines, fix=problem.fix
         )

@@ -88,14 +88,19 @@ def _is_enabled(node: Node, file: str) -> bool:
     return value == "true"
 
 
+def _says_all(problem: Problem, snapshot: Snapshot) -> bool:
+    """Whether it was said that the whole target could not be read, or the server not be reached."""
+    return problem.file == snapshot.source or problem.id == "server-unreachable"
+
+
 def _local(snapshot: Snapshot) -> InForce:
     file = snapshot.files.get(APPLICATION_HOST)
     if file is not None and file.error is None:
         return InForce(file)
     if file is not None:
         return InForce(None, problem=Problem(id="config-malformed", message=file.error or "", file=file.name))
-    if not snapshot.files and any(problem.file == snapshot.source for problem in snapshot.problems):
-        return InForce(None)  # the whole target could not be read, which was said
+    if not snapshot.files and any(_says_all(problem, snapshot) for problem in snapshot.problems):
+        return InForce(None)
     problem = Problem(id="config-malformed", message="no applicationHost.config", file=snapshot.source)
     return InForce(None, problem=problem)
 

