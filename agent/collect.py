@@ -7,13 +7,14 @@ import gzip
 import re
 import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from agent import sweep
-from agent.errors import MalformedError
+from agent.errors import MalformedError, UsageError
 from agent.inspection import standing
 from agent.model import Alias, Asked, Problem, Server
 from agent.names import fold, printable
@@ -24,7 +25,7 @@ from agent.sources.framed import unframe
 from agent.sources.winrm_errors import UnreachableError, short
 
 SCRIPT = Path(__file__).with_name("sources") / "collect.ps1"
-STALE_AFTER = timedelta(hours=24)
+MAXIMUM_THREADS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,17 +124,20 @@ def collect(
     endpoints: Sequence[Endpoint], orders: Orders, *, kept: Sequence[Path] = (), told: Callable[[Result], None]
 ) -> Run:
     """Ask the servers; `told` hears of each outcome as it comes. Ctrl-C ends it early, with what is there."""
-    collector = _Collector(orders)
-    outcomes = asyncio.run(
-        sweep.sweep(
-            endpoints,
-            collector.ask,
-            parallel=orders.parallel,
-            continue_on_denied=orders.continue_on_denied,
-            told=told,
-        )
+    return Run(asyncio.run(_asked(endpoints, orders, told)), kept, orders.netbios, orders.folder)
+
+
+async def _asked(endpoints: Sequence[Endpoint], orders: Orders, told: Callable[[Result], None]) -> Sequence[Result]:
+    # names are looked up and tickets got in threads: with few of them slow answers would hold up everyone
+    threads = ThreadPoolExecutor(min(orders.parallel, MAXIMUM_THREADS), thread_name_prefix="iis-spn")
+    asyncio.get_running_loop().set_default_executor(threads)
+    return await sweep.sweep(
+        endpoints,
+        _Collector(orders).ask,
+        parallel=orders.parallel,
+        continue_on_denied=orders.continue_on_denied,
+        told=told,
     )
-    return Run(outcomes, kept, orders.netbios, orders.folder)
 
 
 def fresh(
@@ -162,7 +166,11 @@ class _Collector:
 
     async def ask(self, endpoint: Endpoint, gate: sweep.Gate) -> Collected:
         answer = await self._answer(endpoint, gate)
-        return self._kept(endpoint, _document(endpoint, answer), answer.left_behind)
+        try:
+            return self._kept(endpoint, _document(endpoint, answer), answer.left_behind)
+        except UnreachableError as error:
+            error.left_behind = answer.left_behind
+            raise
 
     async def _answer(self, endpoint: Endpoint, gate: sweep.Gate) -> winrm.Answer:
         orders = self._orders
@@ -176,29 +184,44 @@ class _Collector:
         return await winrm_jea.run_command(endpoint, logon, orders.jea, tls=orders.tls, limits=orders.limits, gate=gate)
 
     def _kept(self, endpoint: Endpoint, document: bytes, left_behind: str | None) -> Collected:
-        found = snapshot.from_document(document, endpoint.name, None, self._orders.netbios)
+        try:
+            found = snapshot.from_document(document, endpoint.name, None, self._orders.netbios)
+        except MalformedError as error:
+            raise _unusable_error(error.reason) from None
         server = standing(found)
         if server.status == "failed" and not found.files:
-            first = server.problems[0].message if server.problems else "it holds no file"
-            raise UnreachableError("answer", f"the collector's answer cannot be used: {first}", _REPORT)
-        alias_of = self._alias_of(endpoint, found.machine)
-        if alias_of is not None:
-            return Collected(server=server, alias_of=alias_of, left_behind=left_behind)
-        if self._orders.folder is None:
-            return Collected(server=server, packed=gzip.compress(document, 1), left_behind=left_behind)
-        path = snapshot_store.write(self._orders.folder, endpoint.name, document)
-        return Collected(server=server, path=path, left_behind=left_behind)
+            raise _unusable_error(server.problems[0].message if server.problems else "it holds no file")
+        first = self._machines.get(_key(found.machine), endpoint.name)
+        if first != endpoint.name:
+            return Collected(server=server, alias_of=first, left_behind=left_behind)
+        kept = self._stored(Collected(server=server, left_behind=left_behind), endpoint.name, document)
+        if found.machine.name is not None:
+            self._machines[_key(found.machine)] = endpoint.name
+        return kept
 
-    def _alias_of(self, endpoint: Endpoint, machine: Machine) -> str | None:
-        """The name under which this machine answered before, if it did."""
-        if machine.name is None:
-            return None
-        key = (fold(machine.name), fold(machine.dns_name or ""))
-        first = self._machines.setdefault(key, endpoint.name)
-        return None if first == endpoint.name else first
+    def _stored(self, answer: Collected, name: str, document: bytes) -> Collected:
+        folder = self._orders.folder
+        if folder is None:
+            return replace(answer, packed=gzip.compress(document, 1))
+        try:
+            return replace(answer, path=snapshot_store.write(folder, name, document))
+        except UsageError as error:
+            raise UnreachableError("answer", str(error), "call it by its host name in the inventory") from None
+        except OSError as error:
+            reason = f"its snapshot could not be written: {error.strerror}"
+            raise UnreachableError("answer", reason, f"look at {folder}, then go on with --resume") from None
+
+
+def _key(machine: Machine) -> tuple[str, str]:
+    """What tells machines apart."""
+    return fold(machine.name or ""), fold(machine.dns_name or "")
 
 
 _REPORT = "Run collect.ps1 on the server itself and look at what it prints."
+
+
+def _unusable_error(reason: str) -> UnreachableError:
+    return UnreachableError("answer", f"the collector's answer cannot be used: {reason}", _REPORT)
 
 
 def _document(endpoint: Endpoint, answer: winrm.Answer) -> bytes:

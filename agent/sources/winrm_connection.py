@@ -121,7 +121,7 @@ Address = tuple[int, str]
 """Family and numeric address."""
 
 
-async def addresses_of(endpoint: Endpoint) -> list[Address]:
+async def addresses_of(endpoint: Endpoint) -> Sequence[Address]:
     """The addresses of the endpoint's host, in the system's order of preference (RFC 6724). Raises UnreachableError."""
     address = address_of(endpoint.host)
     if address:

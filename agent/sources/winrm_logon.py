@@ -181,7 +181,7 @@ def _credssp(endpoint: Endpoint, logon: Logon) -> Offer:
         raise UnreachableError("logon", "CredSSP needs a user", NEEDS_USER)
     inner = spnego.client(ntlm_password(logon.user, logon.secret()), hostname=endpoint.host, protocol="negotiate")
     credential = spnego.Password(logon.user, logon.secret())
-    more = {"credssp_negotiate_context": inner, "credssp_min_protocol": CREDSSP_VERSION}
+    more: dict[str, Any] = {"credssp_negotiate_context": inner, "credssp_min_protocol": CREDSSP_VERSION}
     return _offer(endpoint, "credssp", credential, None, **more)
 
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 from xml.sax.saxutils import escape, quoteattr
 
-import greenlet  # type: ignore[import-untyped]
+import greenlet
 import winrm.protocol
 from winrm.exceptions import WinRMError, WinRMOperationTimeoutError, WinRMTransportError, WSManFaultError
 

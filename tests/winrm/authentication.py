@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import functools
 import re
 import ssl
@@ -23,6 +24,12 @@ from spnego.exceptions import SpnegoError
 from . import kerberos_error
 from .http import SOAP, Headers
 from .settings import Options
+
+with contextlib.suppress(ImportError):  # without the extra `kerberos` no ticket is taken
+    import gssapi
+
+    # Else python-gssapi keeps an error for the next call, where pyspnego does not look for one.
+    gssapi.SecurityContext.__DEFER_STEP_ERRORS__ = False
 
 CERTIFICATE = "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual"
 SCHEMES = {"negotiate": "Negotiate", "kerberos": "Kerberos", "credssp": "CredSSP", "basic": 'Basic realm="WSMAN"'}
@@ -118,10 +125,10 @@ class Session:
             self._context = self._acceptor(scheme, token)
         try:
             reply = self._context.step(token)
-        except AttributeError:
-            # python-gssapi defers the error of a ticket it cannot decrypt, and pyspnego asks for the context's flags.
-            return self._modified(scheme)
-        except (SpnegoError, ssl.SSLError, ValueError, struct.error):
+        except (SpnegoError, ssl.SSLError, ValueError, struct.error) as error:
+            code = kerberos_error.code_of(error)
+            if code:
+                return self._not_taken(scheme, code)
             self._count("auth.refused")
             return self._refused()
         headers = _carrying(scheme, reply) if reply else []
@@ -133,12 +140,12 @@ class Session:
             self._count("auth.credssp")
         return Verdict(True, headers)
 
-    def _modified(self, scheme: str) -> Verdict:
-        self._count("auth.modified")
+    def _not_taken(self, scheme: str, code: int) -> Verdict:
+        """A ticket that is answered with a KRB-ERROR."""
+        self._count("auth.modified" if code == kerberos_error.MODIFIED else f"auth.krb-error.{code}")
         self.user, self._context = "", None
-        return Verdict(
-            False, _carrying(scheme, kerberos_error.modified("HTTP", self._host, spnego=scheme != "kerberos"))
-        )
+        token = kerberos_error.token(code, "HTTP", self._host, spnego=scheme != "kerberos")
+        return Verdict(False, _carrying(scheme, token))
 
     def _acceptor(self, scheme: str, token: bytes) -> Any:
         self._scheme = scheme
