@@ -23,6 +23,7 @@ JITTER_SECONDS = 0.3
 controller do not get them all at once, and the servers do not answer in step for the rest of the sweep."""
 FAREWELL_SECONDS = 8.0
 """How long an interrupted sweep waits for its servers' remote shells to be removed."""
+RETRY_SECONDS = 1.0
 REFUSALS_IN_A_ROW = 3
 """So many servers in a row that refuse credentials others accepted end the sweep: Windows locks accounts at five or
 ten wrong passwords as a rule."""
@@ -107,12 +108,23 @@ async def _one(endpoint: Endpoint, ask: Callable[[Endpoint, Gate], Awaitable[T]]
     try:
         door = doors.of(endpoint)
         door.raise_if_closed()
-        answer = await ask(endpoint, door.turn)
+        answer = await _asked(endpoint, ask, door)
     except UnreachableError as error:
         failure = Failure(error.stage, error.reason, _sentence(error.advice, error.left_behind))
     except Exception as error:  # noqa: BLE001  # one server's surprise must not cost the others their answers
         failure = _fault_of_ours(error)
     return Outcome(endpoint=endpoint, answer=answer, failure=failure, seconds=time.monotonic() - began)
+
+
+async def _asked(endpoint: Endpoint, ask: Callable[[Endpoint, Gate], Awaitable[T]], door: Door) -> T:
+    """The answer, asked for once more where what went wrong may have passed and nothing was judged or begun."""
+    try:
+        return await ask(endpoint, door.turn)
+    except UnreachableError as error:
+        if not error.is_passing:
+            raise
+    await asyncio.sleep(RETRY_SECONDS)
+    return await ask(endpoint, door.turn)
 
 
 def _sentence(advice: str, left_behind: str | None) -> str:

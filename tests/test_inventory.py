@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import UsageError
-from agent.sources import ansible_inventory, inventory
+from agent.sources import ansible_groups, ansible_yaml_nodes, inventory, text_file
 from agent.sources.endpoint import Defaults, Endpoint
 from agent.sources.inventory import Inventory, combined, read, words
 
@@ -89,7 +89,7 @@ def test_text_file(tmp_path: Path, encoding: str, ending: str) -> None:
         ("web01\n\n[01:02\n", "FILE:3: '[01:02' is no server"),
         ("web[1:2:x]\n", "FILE:1: 'web[1:2:x]': a range is written"),
         (b"web01\nb\xfccher\n", "FILE:2: not UTF-8 text"),
-        (b"w" * (inventory.MAXIMUM_SIZE + 1), "FILE: larger than 16 MB"),
+        (b"w" * (text_file.MAXIMUM_SIZE + 1), "FILE: larger than 16 MB"),
         ("$ANSIBLE_VAULT;1.1;AES256\n6433\n", "FILE:1: the whole file is vaulted"),
     ],
 )
@@ -514,7 +514,7 @@ def nine_times(first: str, many: str) -> str:
     ],
 )
 def test_a_small_file_that_means_much(tmp_path: Path, text: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ansible_inventory, "MOST_NODES", 20_000)
+    monkeypatch.setattr(ansible_yaml_nodes, "MOST_NODES", 20_000)
     assert said in refusal(tmp_path, text, "h.yml")
 
 
@@ -638,7 +638,7 @@ def test_a_groups_name_leads_nowhere_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["w[1:30]\nx[1:21]\n", "[web]\nw[1:30]\nx[1:21]\n"])
 def test_too_many_servers(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (inventory, ansible_inventory):
+    for module in (inventory, ansible_groups):
         monkeypatch.setattr(module, "MOST_NAMES", 50)
     assert len(listed(tmp_path, text.replace("21", "20")).endpoints) == 50
     assert "more than 50 servers" in refusal(tmp_path, text)

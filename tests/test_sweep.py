@@ -95,6 +95,34 @@ def test_a_failure_and_a_fault_of_ours_cost_no_other_server_anything() -> None:
     assert [outcome.answer for outcome in outcomes].count("fine") == 4
 
 
+@pytest.mark.parametrize(("is_passing", "asked"), [(True, 2), (False, 1)])
+def test_only_what_may_have_passed_is_asked_again_and_once(
+    is_passing: bool, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "RETRY_SECONDS", 0.0)
+    times = 0
+
+    async def ask(_endpoint: Endpoint, _gate: Gate) -> str:
+        nonlocal times
+        times += 1
+        raise UnreachableError("connect", "closed at once", "Look.", is_passing=is_passing)
+
+    assert failed(asyncio.run(sweep(endpoints(1), ask))) == {"web0001": "connect"}
+    assert times == asked
+
+
+def test_what_has_passed_when_asked_again_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "RETRY_SECONDS", 0.0)
+    troubles = [UnreachableError("resolve", "no answer", "Look.", is_passing=True)]
+
+    async def ask(_endpoint: Endpoint, _gate: Gate) -> str:
+        if troubles:
+            raise troubles.pop()
+        return "fine"
+
+    assert failed(asyncio.run(sweep(endpoints(1), ask))) == {}
+
+
 # -- credentials ---------------------------------------------------------------------------------------------------
 
 

@@ -6,9 +6,7 @@ Ansible's own `group_vars` and `host_vars` beside it.
 
 from __future__ import annotations
 
-import codecs
 import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +14,10 @@ from typing import Literal, NamedTuple, TypeVar
 
 from agent.errors import UsageError
 from agent.names import address_of, fold, printable
+from agent.sources import text_file
+from agent.sources.ansible_variables import VAULT_MARK
 from agent.sources.endpoint import MOST_NAMES, Defaults, Endpoint, expand, parse
 
-MAXIMUM_SIZE = 16 * 1024 * 1024
-"""Bytes of one inventory file."""
 STDIN = "-"
 
 T = TypeVar("T")
@@ -46,15 +44,17 @@ def words(names: Iterable[str], defaults: Defaults, place: str = "command line")
 
 def read(path: str | Path, defaults: Defaults) -> Inventory:
     """The servers of one inventory file, `-` for standard input. Raises UsageError with file and line."""
-    place = "standard input" if str(path) == STDIN else str(path)
-    text = _decoded(_bytes(path, place), place)
-    kind = _format(text, Path(path).suffix)
+    file = None if str(path) == STDIN else Path(path)
+    text, place = text_file.read(file), text_file.place_of(file)
+    if text.startswith(VAULT_MARK):
+        wanted = "pipe it in, ansible-vault view FILE | ... --inventory -"
+        raise UsageError(f"{place}:1: the whole file is vaulted: {wanted}")
+    kind = _format(text, file.suffix if file else "")
     if kind == "text":
         return _listed(list(_bounded(_lines(text, place, defaults))))
     from agent.sources import ansible_inventory
 
-    folder = None if str(path) == STDIN else Path(path).parent
-    found = ansible_inventory.read(text, kind, place, folder, defaults)
+    found = ansible_inventory.read(text, kind, place, file.parent if file else None, defaults)
     return _listed(found.servers, found.notes)
 
 
@@ -147,35 +147,3 @@ def _format(text: str, suffix: str) -> Format:
         return "yaml"
     is_ini = any(_SECTION.fullmatch(line) or _ASSIGNMENT.match(line) for line in lines)
     return "ini" if is_ini else "text"
-
-
-# -- bytes ---------------------------------------------------------------------------------------------------------
-
-
-def _bytes(path: str | Path, place: str) -> bytes:
-    try:
-        if str(path) == STDIN:
-            data = sys.stdin.buffer.read(MAXIMUM_SIZE + 1)
-        else:
-            with Path(path).open("rb") as stream:
-                data = stream.read(MAXIMUM_SIZE + 1)
-    except OSError as error:
-        raise UsageError(f"{place}: cannot be read: {error.strerror or error}") from None
-    if len(data) > MAXIMUM_SIZE:
-        raise UsageError(f"{place}: larger than {MAXIMUM_SIZE // 1024 // 1024} MB")
-    return data
-
-
-def _decoded(data: bytes, place: str) -> str:
-    """The text, UTF-8 or, as Windows PowerShell's `>` writes it, UTF-16; a whole file in a vault is refused."""
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        text = data.decode("utf-16" if wide else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UsageError(f"{place}:{line}: not {'UTF-16' if wide else 'UTF-8'} text") from None
-    if text.startswith("$ANSIBLE_VAULT;"):
-        raise UsageError(
-            f"{place}:1: the whole file is vaulted: pipe it in, ansible-vault view FILE | ... --inventory -"
-        )
-    return text

@@ -5,7 +5,6 @@ A slip in one of them would silently change what is judged, so nothing unknown i
 
 from __future__ import annotations
 
-import codecs
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -18,8 +17,7 @@ from agent.errors import UsageError
 from agent.findings import FINDINGS
 from agent.names import HostName, host_fault, host_name, printable
 from agent.reach import FarmName, Proxy
-
-MAXIMUM_SIZE = 16 * 1024 * 1024
+from agent.sources import text_file
 
 T = TypeVar("T")
 _Entry = Mapping[str, object]
@@ -97,7 +95,7 @@ def _text(entry: _Entry, key: str) -> str:
 
 
 def _entries(path: Path, table: str, keys: Iterable[str], make: Callable[[_Entry], T]) -> tuple[T, ...]:
-    text = _decoded(path)
+    text = text_file.read(path)
     entries = _tables(_parsed(path, text), path, table)
     heads = [match.start() for match in re.finditer(rf"(?m)^[ \t]*\[\[[ \t]*{table}[ \t]*\]\]", text)]
     lines = [text.count("\n", 0, head) + 1 for head in heads] if len(heads) == len(entries) else []
@@ -139,20 +137,3 @@ def _parsed(path: Path, text: str) -> _Entry:
         raise UsageError(f"{place}: not TOML: {printable(reason)}") from None
     except RecursionError:
         raise UsageError(f"{path}: not TOML: nested too deeply") from None
-
-
-def _decoded(path: Path) -> str:
-    """The text of the file, UTF-8 or, as Windows PowerShell's `>` writes it, UTF-16."""
-    try:
-        with path.open("rb") as stream:
-            data = stream.read(MAXIMUM_SIZE + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if len(data) > MAXIMUM_SIZE:
-        raise UsageError(f"{path}: larger than {MAXIMUM_SIZE // 1024 // 1024} MB")
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        return data.decode("utf-16" if wide else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise UsageError(f"{path}:{line}: not {'UTF-16' if wide else 'UTF-8'} text") from None

@@ -138,7 +138,9 @@ async def addresses_of(endpoint: Endpoint) -> Sequence[Address]:
 
 def _resolve_error(error: socket.gaierror) -> UnreachableError:
     if error.errno == socket.EAI_AGAIN:
-        return UnreachableError("resolve", "the name service did not answer", "check DNS from this machine")
+        return UnreachableError(
+            "resolve", "the name service did not answer", "check DNS from this machine", is_passing=True
+        )
     return UnreachableError(
         "resolve", "the name service has no address for it", "correct the name, or write the fully qualified one"
     )
@@ -240,12 +242,18 @@ class Connection:
         except h11.RemoteProtocolError as error:
             raise self._not_http(stage, error) from None
         except OSError as error:
-            raise _lost_error(stage, error) from None
+            raise self._lost_error(stage, error) from None
         self.exchanges += 1
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE and not self._http.trailing_data[0]:
             self._http.start_next_cycle()
             self.is_clean = True
         return reply
+
+    def _lost_error(self, stage: Stage, error: OSError | None) -> UnreachableError:
+        """Asked once more only where nothing was answered: no password was judged then, no shell opened."""
+        lost = _lost_error(stage, error)
+        lost.is_passing = stage == "logon" and self.exchanges == 0
+        return lost
 
     def _request(self, headers: Sequence[tuple[str, str]], body: bytes) -> bytes:
         lines = [("Host", self._authority), ("User-Agent", "iis-spn"), ("Content-Length", str(len(body))), *headers]
@@ -274,7 +282,7 @@ class Connection:
             elif isinstance(event, h11.EndOfMessage) and response:
                 return Reply(response.status_code, list(response.headers), b"".join(chunks))
             elif isinstance(event, h11.ConnectionClosed):
-                raise _lost_error(stage, None)
+                raise self._lost_error(stage, None)
 
     def _refuse_other_protocols(self, stage: Stage, response: h11.Response | None) -> None:
         """Who speaks first or another language may never send the blank line that h11 waits for."""
@@ -314,7 +322,7 @@ def _connect_error(error: OSError, port: int) -> UnreachableError:
     if isinstance(error, TimeoutError):
         return UnreachableError("connect", "no answer to the connection request", advice)
     if isinstance(error, ConnectionResetError):
-        return UnreachableError("connect", "the connection was closed at once", advice)
+        return UnreachableError("connect", "the connection was closed at once", advice, is_passing=True)
     # asyncio puts the address in place of the system's words
     words = os.strerror(error.errno) if error.errno else short(str(error))
     return UnreachableError("connect", f"cannot be reached: {words}", advice)

@@ -15,13 +15,15 @@ its first output; `answer`: its output is read."""
 class UnreachableError(SourceError):
     """One server gave no usable answer. `advice` is the sentence that says what to do next.
 
-    `left_behind` names a remote shell that may still be there, with the reason; None: none is.
+    `left_behind` names a remote shell that may still be there, with the reason; None: none is. `is_passing`: asking
+    once more may help, and can do no harm.
     """
 
     left_behind: str | None = None
 
-    def __init__(self, stage: Stage, reason: str, advice: str) -> None:
+    def __init__(self, stage: Stage, reason: str, advice: str, *, is_passing: bool = False) -> None:
         super().__init__(f"{stage}: {reason}")
+        self.is_passing = is_passing
         self.stage: Stage = stage
         self.reason = reason
         self.advice = advice

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from agent.sources.security_context import (
     KRB5_ERRORS,
@@ -25,9 +25,15 @@ if TYPE_CHECKING:
     import spnego
     from spnego.channel_bindings import GssChannelBindings
 
+_T = TypeVar("_T")
+
 SERVICES = ("WSMAN", "host", "HTTP")
 """Asked for in this order, each only where the KDC does not know the one before: `HTTP/web01` is often, and rightly,
 registered on the account of a web site, and then its ticket is not for the computer that WinRM runs as."""
+
+KDC_SECONDS = 8.0
+"""For one question to a KDC. A port 88 that swallows connections keeps krb5 busy for 15 seconds and more; the logon has
+its own limit, before which NTLM may still have its turn."""
 
 _NAMES = {  # RFC 4120 7.5.9
     -1765328378: "KDC_ERR_C_PRINCIPAL_UNKNOWN",
@@ -40,6 +46,9 @@ _NAMES = {  # RFC 4120 7.5.9
     MODIFIED: "KRB_AP_ERR_MODIFIED",
 }
 _PASSWORD_ADVICE = "check user and password; nothing more should be sent with them"  # noqa: S105
+_CLOCK_ADVICE = "compare the clocks of this machine, the server and the domain controller"
+_KDC_ADVICE = "does this machine reach a domain controller on port 88, and does krb5.conf or DNS lead it there?"
+_ADVICE = {-1765328347: _CLOCK_ADVICE, -1765328230: _KDC_ADVICE, -1765328228: _KDC_ADVICE}
 _TICKET_ADVICE = "`klist` shows the tickets there are, `kinit` gets one; or name a user with --user"
 
 
@@ -68,7 +77,15 @@ class Tickets:
             task = asyncio.create_task(asyncio.to_thread(_kinit, principal, password()))
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._asked[principal] = task
-        return (await asyncio.shield(self._asked[principal])).name
+        return (await _in_time(asyncio.shield(self._asked[principal]), principal)).name
+
+
+async def _in_time(answer: Awaitable[_T], name: str) -> _T:
+    try:
+        async with asyncio.timeout(KDC_SECONDS):
+            return await answer
+    except TimeoutError:
+        raise KerberosError(f"no KDC answered for {short(name)} within {KDC_SECONDS:g} s", _KDC_ADVICE) from None
 
 
 class _Cache(NamedTuple):
@@ -112,7 +129,8 @@ async def ticket_for(host: str, cache: str | None, bindings: GssChannelBindings 
         raise _missing_error()
     failure: UnreachableError | None = None
     for service in SERVICES:
-        got = await asyncio.to_thread(_ticket, service, host, cache, bindings, seals)
+        asking = asyncio.to_thread(_ticket, service, host, cache, bindings, seals)
+        got = await _in_time(asking, f"{service}/{host}")
         if isinstance(got, Ticket):
             return got
         failure = failure or got  # the first service's is the one to mend
@@ -163,7 +181,7 @@ def kdc_error(error: Exception, name: str) -> UnreachableError:
         advice = f"is {short(name.partition('/')[2])} the name of a computer of the domain? An alias needs its own SPN"
         return KerberosError(f"the KDC does not know {short(name)}{beside}", advice, code)
     reason = known.reason if known else short(context_words(error))
-    return KerberosError(f"no Kerberos ticket for {short(name)}: {reason}{beside}", _TICKET_ADVICE, code)
+    return KerberosError(f"no Kerberos ticket for {short(name)}: {reason}{beside}", _ADVICE.get(code, _TICKET_ADVICE), code)
 
 
 class UnknownClientError(RefusedError):
@@ -204,7 +222,6 @@ def ticket_refused_error(code: int, spn: str) -> UnreachableError:
     return UnreachableError("logon", f"the server cannot open the ticket for {spn}{beside}", _OTHER_COMPUTER)
 
 
-_CLOCK_ADVICE = "compare the clocks of this machine, the server and the domain controller"
 _COLLISION = (
     "that is this tool's own subject, the finding winrm-collision (iis-spn rules winrm-collision):"
     " register WSMAN/ on the computer account, or ask over NTLM or with a certificate"

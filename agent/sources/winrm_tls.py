@@ -85,5 +85,6 @@ def tls_error(error: Exception) -> UnreachableError:
         )
     if isinstance(error, OSError):
         advice = "does its WinRM listener for HTTPS have a certificate? `winrm enumerate winrm/config/listener` tells"
-        return UnreachableError("tls", "the server closed the connection while TLS was set up", advice)
+        reason = "the server closed the connection while TLS was set up"
+        return UnreachableError("tls", reason, advice, is_passing=True)
     return UnreachableError("tls", "the name cannot stand in a certificate", "ask by a name that stands in it")

@@ -269,6 +269,7 @@ class Said:
     @property
     def failures(self) -> dict[int, str]:
         """Why a server gave no answer, with what to do next."""
+        print("DEBUG", *[f["message"] + " -> " + " ".join(f["fix"]) for f in self.report["findings"]], sep="\n  ")
         found = (f for f in self.report["findings"] if f["id"] == "server-unreachable")
         return {int(f["server"][3:7]): " ".join([f["message"], *f["fix"]]) for f in found}
 
@@ -523,24 +524,21 @@ def wrong_clock(tmp_path: Path) -> dict[str, str]:
     return {"LD_PRELOAD": str(tmp_path / "clock.so")}
 
 
-@pytest.mark.parametrize("way", ["ticket", "password"])
-def test_a_clock_that_is_wrong_here(
-    lab: Lab, tmp_path: Path, wrong_clock: dict[str, str], way: str, request: pytest.FixtureRequest
-) -> None:
-    request.getfixturevalue("ticket" if way == "ticket" else "no_ticket")
-    logon = ["--user", lab.account(OPERATOR), "--password-stdin"] if way == "password" else []
-    asked = [
-        "sweep",
-        "--inventory",
-        str(inventory(lab.farm, tmp_path, 1)),
-        *logon,
-        "--transport",
-        "kerberos",
-        *UNJUDGED,
-    ]
-    said = process(asked, password=password_of(OPERATOR), **wrong_clock)
+@pytest.mark.usefixtures("ticket")
+def test_a_clock_that_is_wrong_here(lab: Lab, tmp_path: Path, wrong_clock: dict[str, str]) -> None:
+    said = process(["sweep", "--inventory", str(inventory(lab.farm, tmp_path, 1)), *UNJUDGED], **wrong_clock)
     assert "the clock of this machine differs too much from the domain controller's" in said.failures[1]
     assert "KRB_AP_ERR_SKEW" in said.failures[1]
+    assert lab.farm.stats()["requests"] == 0
+
+
+@pytest.mark.usefixtures("no_ticket")
+def test_with_a_password_a_wrong_clock_does_no_harm(lab: Lab, tmp_path: Path, wrong_clock: dict[str, str]) -> None:
+    """The KDC tells its time when it asks for proof of the password, and krb5 goes by that (`kdc_timesync`)."""
+    logon = ["--user", lab.account(OPERATOR), "--password-stdin", "--transport", "kerberos"]
+    asked = ["sweep", "--inventory", str(inventory(lab.farm, tmp_path, 1)), *logon, *UNJUDGED]
+    said = process(asked, password=password_of(OPERATOR), **wrong_clock)
+    assert (said.failures, said.answered) == ({}, [1])
 
 
 @pytest.mark.usefixtures("ticket")
@@ -707,3 +705,16 @@ def test_no_secret_is_shown(lab: Lab) -> None:
     shown = repr((endpoint, logon, orders, finished.outcomes[0].endpoint, logon.tickets, vars(logon)))
     assert lab.account(OPERATOR) in shown.replace("\\\\", "\\")
     assert [form for form in forms(password_of(OPERATOR).encode()) if form.decode() in shown] == []
+
+
+@pytest.mark.usefixtures("no_ticket")
+@pytest.mark.parametrize("transport", ["auto","kerberos"])
+def test_blackhole(lab: Lab, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, transport) -> None:
+    from tests.winrm.black_hole import BlackHole
+    hole = BlackHole("127.12.0.1", 20088)
+    nowhere = krb5_configuration(tmp_path / "krb5.conf", lab.dc, "127.12.0.1:20088")
+    monkeypatch.setenv("KRB5_CONFIG", str(nowhere))
+    begun = time.monotonic()
+    said = run(1, 8, 3, password=password_of(OPERATOR), transport=transport)
+    print("DEBUG", time.monotonic()-begun, said.answered, said.failures)
+    hole.close()
