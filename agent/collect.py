@@ -26,6 +26,9 @@ from agent.sources.winrm_errors import UnreachableError, short
 
 SCRIPT = Path(__file__).with_name("sources") / "collect.ps1"
 MAXIMUM_THREADS = 64
+HEAVY = 1024 * 1024
+"""Bytes of a snapshot that is looked through in a thread: 48 MB full of passwords take 20 s, and meanwhile the
+deadlines of all other servers would pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +170,10 @@ class _Collector:
     async def ask(self, endpoint: Endpoint, gate: sweep.Gate) -> Collected:
         answer = await self._answer(endpoint, gate)
         try:
-            return self._kept(endpoint, _document(endpoint, answer), answer.left_behind)
+            document = _document(endpoint, answer)
+            if len(document) < HEAVY:
+                return self._kept(endpoint, document, answer.left_behind)
+            return await asyncio.to_thread(self._kept, endpoint, document, answer.left_behind)
         except UnreachableError as error:
             error.left_behind = answer.left_behind
             raise

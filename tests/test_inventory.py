@@ -642,3 +642,20 @@ def test_too_many_servers(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(module, "MOST_NAMES", 50)
     assert len(listed(tmp_path, text.replace("21", "20")).endpoints) == 50
     assert "more than 50 servers" in refusal(tmp_path, text)
+
+
+def test_the_output_of_ansible_inventory_is_held_to_the_same_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ansible_groups, "MOST_NAMES", 2)
+    path = tmp_path / "list.json"
+    path.write_text('{"_meta": {"hostvars": {}}, "a": {"hosts": ["x", "y", "z"]}}', encoding="utf-8")
+    with pytest.raises(UsageError, match="more than 2 servers"):
+        inventory.read(path, Defaults())
+
+
+def test_the_line_of_a_letter_that_is_not_utf_8_is_counted_after_the_mark(tmp_path: Path) -> None:
+    path = tmp_path / "farm.txt"
+    path.write_bytes(b"\xef\xbb\xbfa\n\xff")
+    with pytest.raises(UsageError, match=r"farm\.txt:2: "):
+        inventory.read(path, Defaults())

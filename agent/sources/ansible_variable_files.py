@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from agent.errors import UsageError
-from agent.sources import ansible_yaml, text_file
+from agent.sources import text_file
 from agent.sources.ansible_groups import Group, Host, Tree
 from agent.sources.ansible_variables import VAULT_MARK, Variables
+from agent.sources.ansible_yaml import read_variables
 
 VARIABLE_FILE_SIZE = 1024 * 1024
 DEEPEST = 100
@@ -57,4 +58,4 @@ def _read_file(path: Path, notes: list[str]) -> Variables:
     if text.startswith(VAULT_MARK):
         notes.append(f"{path} is vaulted and passed over: what it says of users, ports and transports is not known")
         return {}
-    return ansible_yaml.read_variables(text, str(path))
+    return read_variables(text, str(path))

@@ -69,8 +69,8 @@ class Document:
         own: dict[str, Pair] = {}
         for key, value in self._own_pairs(node):
             if key.text == _MERGE:
-                for other in value.inside if value.kind == "list" else [value]:
-                    merged = self._merged(self._mapping(other), wanted, depth + 1) | merged
+                for other in reversed(value.inside) if value.kind == "list" else [value]:
+                    merged |= self._merged(self._mapping(other), wanted, depth + 1)
             elif wanted is None or key.text in wanted:
                 self._refuse_twice(key, own)
                 own[key.text] = (key, value)
@@ -117,7 +117,7 @@ def _composed(events: Iterable[yaml.Event], place: str) -> Node:
     import yaml
 
     stream = Node(0, "list")
-    open_nodes, anchors = [stream], dict[str | None, Node]()
+    open_nodes, anchors = [stream], dict[str, Node]()
     for count, event in enumerate(events):
         line = event.start_mark.line + 1 if event.start_mark else 0
         if count > MOST_NODES or len(open_nodes) > DEEPEST:
@@ -125,9 +125,10 @@ def _composed(events: Iterable[yaml.Event], place: str) -> Node:
         if isinstance(event, yaml.CollectionEndEvent):
             open_nodes.pop()
         elif isinstance(event, yaml.AliasEvent):
-            if event.anchor not in anchors:
-                raise UsageError(f"{place}:{line}: not YAML: the alias *{printable(event.anchor)} names no anchor")
-            open_nodes[-1].inside.append(anchors[event.anchor])
+            anchor = event.anchor or ""
+            if anchor not in anchors:
+                raise UsageError(f"{place}:{line}: not YAML: the alias *{printable(anchor)} names no anchor")
+            open_nodes[-1].inside.append(anchors[anchor])
         elif isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
             node = _node_of(event, line)
             open_nodes[-1].inside.append(node)

@@ -88,7 +88,7 @@ MODIFIED = -1765328343  # KRB_AP_ERR_MODIFIED
 _WRONG_PASSWORD = "the password is wrong"  # noqa: S105
 KRB5_ERRORS = {  # RFC 4120 7.5.9, as MIT krb5 numbers them
     UNKNOWN_CLIENT: Krb5Error("the realm does not know this user"),
-    -1765328366: Krb5Error("the account is disabled or locked", is_final=True),
+    -1765328366: Krb5Error("the account is disabled, locked or expired", is_final=True),
     -1765328361: Krb5Error("the password has expired", is_final=True),
     -1765328360: Krb5Error(_WRONG_PASSWORD, is_final=True),
     -1765328353: Krb5Error(_WRONG_PASSWORD, is_final=True),

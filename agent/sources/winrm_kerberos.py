@@ -74,10 +74,10 @@ class Tickets:
     async def cache_of(self, principal: str, password: Callable[[], str]) -> str:
         """The name of a MEMORY credential cache. Raises RefusedError and KerberosError, at each call the same."""
         if principal not in self._asked:
-            task = asyncio.create_task(asyncio.to_thread(_kinit, principal, password()))
+            task = asyncio.create_task(_in_time(asyncio.to_thread(_kinit, principal, password()), principal))
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._asked[principal] = task
-        return (await _in_time(asyncio.shield(self._asked[principal]), principal)).name
+        return (await asyncio.shield(self._asked[principal])).name
 
 
 async def _in_time(answer: Awaitable[_T], name: str) -> _T:
@@ -181,7 +181,8 @@ def kdc_error(error: Exception, name: str) -> UnreachableError:
         advice = f"is {short(name.partition('/')[2])} the name of a computer of the domain? An alias needs its own SPN"
         return KerberosError(f"the KDC does not know {short(name)}{beside}", advice, code)
     reason = known.reason if known else short(context_words(error))
-    return KerberosError(f"no Kerberos ticket for {short(name)}: {reason}{beside}", _ADVICE.get(code, _TICKET_ADVICE), code)
+    advice = _ADVICE.get(code, _TICKET_ADVICE)
+    return KerberosError(f"no Kerberos ticket for {short(name)}: {reason}{beside}", advice, code)
 
 
 class UnknownClientError(RefusedError):
