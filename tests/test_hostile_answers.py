@@ -267,6 +267,20 @@ def test_more_output_than_is_taken(lab: farm.Farm, monkeypatch: pytest.MonkeyPat
     lab.calm(lab.name(number))
 
 
+def test_a_huge_answer_makes_nobody_late(lab: farm.Farm, tmp_path: Path) -> None:
+    """Looking through it takes longer than a request of the others may take, who are all in the middle of theirs."""
+    huge, *others = range(len(CASES) + 1, len(CASES) + 10)
+    text = "<configuration>" + '<a password="x"/>' * 900_000 + "</configuration>"
+    lab.set(lab.name(huge), output=files({"applicationHost.config": {"text": text}}), runs=1.0)
+    for number in others:
+        lab.set(lab.name(number), latency=0.4)
+    limits = winrm.Limits(logon=2.5, shell=2.5)
+    outcomes = sweep(lab, [endpoint(lab, number) for number in (huge, *others)], tmp_path, limits=limits).outcomes
+    assert outcomes[0].seconds > 3.5
+    assert [outcome.failure for outcome in outcomes] == [None] * 9
+    lab.calm()
+
+
 async def spoken_to(speak: Iterator[bytes], limits: winrm.Limits) -> UnreachableError:
     """What is said of a server that answers whatever it hears with this, for as long as anyone listens."""
 

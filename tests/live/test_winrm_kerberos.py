@@ -371,7 +371,7 @@ def test_a_password_costs_one_as_exchange(lab: Lab, run: Run, no_ticket: Path, t
 
 def caches_of_krb5() -> set[Path]:
     """The files where MIT krb5 puts caches that nobody gave a name."""
-    return set(Path("/tmp").glob("krb5cc_*"))
+    return {path for pattern in ("krb5cc*", "tkt*") for path in Path("/tmp").glob(pattern)}
 
 
 @pytest.mark.usefixtures("no_ticket", "lockout")

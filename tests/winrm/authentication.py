@@ -43,6 +43,7 @@ _PROTOCOLS = {
     "kerberos": "application/HTTP-Kerberos-session-encrypted",
     "credssp": "application/HTTP-CredSSP-session-encrypted",
 }
+_CHANNEL_BOUND = 2048  # GSS_C_CHANNEL_BOUND_FLAG, MIT krb5 1.19 and later
 _CREDSSP_PART = 16384  # CredSSP seals with TLS, whose records hold no more
 
 
@@ -134,11 +135,22 @@ class Session:
         headers = _carrying(scheme, reply) if reply else []
         if not self._context.complete:
             return Verdict(False, headers)
+        if not self._is_bound:
+            self._count("auth.unbound")
+            return self._refused()
         self.user = str(self._context.client_principal or "")
         self._count(f"auth.{self._context.negotiated_protocol or 'ntlm'}")
         if scheme == "credssp":
             self._count("auth.credssp")
         return Verdict(True, headers)
+
+    @property
+    def _is_bound(self) -> bool:
+        """Whether a ticket came with the bindings that are asked for: MIT's acceptor lets those pass that have none."""
+        if self._bindings is None or self._context.negotiated_protocol != "kerberos":
+            return True
+        ticket = self._context._context if self._scheme == "negotiate" else self._context
+        return bool(ticket._context_attr & _CHANNEL_BOUND)  # a flag that pyspnego has no name for
 
     def _not_taken(self, scheme: str, code: int) -> Verdict:
         """A ticket that is answered with a KRB-ERROR."""
