@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import re
 import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -124,48 +124,71 @@ def unreachable(endpoint: Endpoint, failure: sweep.Failure) -> Snapshot:
 
 
 def collect(
-    endpoints: Sequence[Endpoint], orders: Orders, *, kept: Sequence[Path] = (), told: Callable[[Result], None]
+    endpoints: Sequence[Endpoint], orders: Orders, *, kept: Sequence[Kept] = (), told: Callable[[Result], None]
 ) -> Run:
     """Ask the servers; `told` hears of each outcome as it comes. Ctrl-C ends it early, with what is there."""
-    return Run(asyncio.run(_asked(endpoints, orders, told)), kept, orders.netbios, orders.folder)
+    outcomes = asyncio.run(_asked(endpoints, orders, _Collector(orders, kept).ask, told))
+    return Run(outcomes, [earlier.path for earlier in kept], orders.netbios, orders.folder)
 
 
-async def _asked(endpoints: Sequence[Endpoint], orders: Orders, told: Callable[[Result], None]) -> Sequence[Result]:
+async def _asked(
+    endpoints: Sequence[Endpoint],
+    orders: Orders,
+    ask: Callable[[Endpoint, sweep.Gate], Awaitable[Collected]],
+    told: Callable[[Result], None],
+) -> Sequence[Result]:
     # names are looked up and tickets got in threads: with few of them slow answers would hold up everyone
     threads = ThreadPoolExecutor(min(orders.parallel, MAXIMUM_THREADS), thread_name_prefix="iis-spn")
     asyncio.get_running_loop().set_default_executor(threads)
     return await sweep.sweep(
         endpoints,
-        _Collector(orders).ask,
+        ask,
         parallel=orders.parallel,
         continue_on_denied=orders.continue_on_denied,
         told=told,
     )
 
 
+class Kept(NamedTuple):
+    """A snapshot of an earlier run that is still good, and the machine it is of."""
+
+    name: str
+    path: Path
+    machine: tuple[str, str] | None
+
+
 def fresh(
     endpoints: Sequence[Endpoint], folder: Path, stale_after: timedelta, now: datetime
-) -> tuple[list[Endpoint], list[Path]]:
-    """For `--resume`: who must still be asked, and the snapshots in `folder` that are young enough to keep."""
+) -> tuple[list[Endpoint], list[Kept]]:
+    """For `--resume`: who must still be asked, and the snapshots in `folder` that are young and can be read."""
     present = snapshot_store.present(folder)
     missing, kept = [], []
     for endpoint in endpoints:
         stem = snapshot_store.stem(endpoint.name)
         written = present.get(fold(stem))
+        found = None
         if written is not None and now - written <= stale_after:
-            kept.append(folder / f"{stem}{snapshot_store.SUFFIX}")
-        else:
+            found = _earlier(endpoint, folder / f"{stem}{snapshot_store.SUFFIX}")
+        if found is None:
             missing.append(endpoint)
+        else:
+            kept.append(found)
     return missing, kept
+
+
+def _earlier(endpoint: Endpoint, path: Path) -> Kept | None:
+    """A snapshot that is there; None where it cannot be read, so that the server is asked again."""
+    found = snapshot.read(path, None, {})
+    return Kept(endpoint.name, path, _key(found.machine)) if found.files else None
 
 
 class _Collector:
     """What is done with each server of one run."""
 
-    def __init__(self, orders: Orders) -> None:
+    def __init__(self, orders: Orders, kept: Sequence[Kept]) -> None:
         self._orders = orders
         self._script = SCRIPT.read_bytes()
-        self._machines: dict[tuple[str, str], str] = {}
+        self._machines = {earlier.machine: earlier.name for earlier in kept if earlier.machine is not None}
 
     async def ask(self, endpoint: Endpoint, gate: sweep.Gate) -> Collected:
         answer = await self._answer(endpoint, gate)
@@ -197,13 +220,16 @@ class _Collector:
         server = standing(found)
         if server.status == "failed" and not found.files:
             raise _unusable_error(server.problems[0].message if server.problems else "it holds no file")
-        first = self._machines.get(_key(found.machine), endpoint.name)
+        key = _key(found.machine)
+        first = endpoint.name if key is None else self._machines.setdefault(key, endpoint.name)
         if first != endpoint.name:
             return Collected(server=server, alias_of=first, left_behind=left_behind)
-        kept = self._stored(Collected(server=server, left_behind=left_behind), endpoint.name, document)
-        if found.machine.name is not None:
-            self._machines[_key(found.machine)] = endpoint.name
-        return kept
+        try:
+            return self._stored(Collected(server=server, left_behind=left_behind), endpoint.name, document)
+        except UnreachableError:
+            if key is not None:
+                del self._machines[key]  # another name of this machine may still bring its snapshot
+            raise
 
     def _stored(self, answer: Collected, name: str, document: bytes) -> Collected:
         folder = self._orders.folder
@@ -218,9 +244,9 @@ class _Collector:
             raise UnreachableError("answer", reason, f"look at {folder}, then go on with --resume") from None
 
 
-def _key(machine: Machine) -> tuple[str, str]:
-    """What tells machines apart."""
-    return fold(machine.name or ""), fold(machine.dns_name or "")
+def _key(machine: Machine) -> tuple[str, str] | None:
+    """What tells machines apart; None where it is not said."""
+    return None if machine.name is None else (fold(machine.name), fold(machine.dns_name or ""))
 
 
 _REPORT = "Run collect.ps1 on the server itself and look at what it prints."

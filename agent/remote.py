@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from agent import collect
-from agent.collect import Collected, Orders, Result, Run
+from agent.collect import Collected, Kept, Orders, Result, Run
 from agent.errors import UsageError
 from agent.model import Report, Survey
 from agent.passwords import Passwords
@@ -96,7 +96,7 @@ def _folder(options: argparse.Namespace) -> Path | None:
 
 def run(options: argparse.Namespace, endpoints: Sequence[Endpoint], given: Orders) -> Run:
     """Ask the servers, showing how far it is on stderr."""
-    kept: Sequence[Path] = ()
+    kept: Sequence[Kept] = ()
     if options.resume and given.folder is not None:
         stale_after = timedelta(hours=options.stale_after)
         endpoints, kept = collect.fresh(endpoints, given.folder, stale_after, collect.now())

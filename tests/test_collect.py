@@ -190,6 +190,24 @@ def test_a_resumed_sweep_reports_every_server(lab: farm.Farm, run: Any, tmp_path
     assert report["sweep"]["kept"] == 1
 
 
+def test_resume_knows_a_kept_machine_by_its_other_name(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
+    lab.set("web000[12]*", folder=str(SAMPLES / "IIS01"))
+    run("collect", lab.name(1), "--to", str(tmp_path))
+    code, out, _ = run("collect", lab.name(1), lab.name(2), "--to", str(tmp_path), "--resume")
+    assert code == exits.CLEAN
+    assert f"{lab.name(2)} is the same machine as {lab.name(1)}, and was kept once." in out
+    assert [path.name for path in tmp_path.iterdir()] == [f"{lab.name(1)}.snapshot.json.gz"]
+
+
+def test_resume_asks_again_where_the_snapshot_cannot_be_read(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
+    path = tmp_path / f"{lab.name(1)}.snapshot.json.gz"
+    path.write_bytes(b"\x1f\x8bcut off")
+    code, out, _ = run("collect", lab.name(1), "--to", str(tmp_path), "--resume")
+    assert code == exits.CLEAN
+    assert "asked 1 server: 1 answered, 0 failed" in out
+    assert gzip.decompress(path.read_bytes())
+
+
 # -- as a process: killed, interrupted, watched --------------------------------------------------------------------
 
 
@@ -256,6 +274,20 @@ def test_no_secret_is_printed_written_or_in_the_process_list(lab: farm.Farm, tmp
         assert secret not in exposed + out + err
         assert secret.encode() not in files
     assert {path.stat().st_mode & 0o077 for path in tmp_path.iterdir()} == {0}
+
+
+def test_tracebacks_show_no_password(lab: farm.Farm, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    def slip(*_arguments: object, **_more: object) -> None:
+        raise TypeError("a slip of ours")
+
+    monkeypatch.setattr("agent.render.progress.SweepProgress.told", slip)
+    monkeypatch.setattr("sys.stdin", io.StringIO(lab.password + "\n"))
+    logon = ["--user", lab.user, "--password-stdin", "--transport", "ntlm", "--port", str(lab.http_port)]
+    assert main(["--debug", "sweep", lab.name(1), *logon]) == exits.BUG
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert "a slip of ours" in said
+    assert lab.password not in said
 
 
 # -- wrong usage ---------------------------------------------------------------------------------------------------

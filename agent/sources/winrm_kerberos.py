@@ -11,6 +11,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from agent.names import fold
 from agent.sources.security_context import (
     KRB5_ERRORS,
     MODIFIED,
@@ -66,10 +67,15 @@ def is_installed() -> bool:
 
 
 class Tickets:
-    """The ticket-granting tickets of one run, by principal. A KDC is asked once; what it said stays said."""
+    """The ticket-granting tickets of one run, by principal. A KDC is asked once; what it said stays said.
+
+    Whether a KDC answers at all is kept by the domain of the servers: before the canary has come through, they are
+    logged on to one at a time, and each would wait for its silence anew.
+    """
 
     def __init__(self) -> None:
         self._asked: dict[str, asyncio.Task[_Cache]] = {}
+        self._answers: dict[str, KerberosError | None] = {}
 
     async def cache_of(self, principal: str, password: Callable[[], str]) -> str:
         """The name of a MEMORY credential cache. Raises RefusedError and KerberosError, at each call the same."""
@@ -79,13 +85,33 @@ class Tickets:
             self._asked[principal] = task
         return (await asyncio.shield(self._asked[principal])).name
 
+    async def ticket_for(
+        self, host: str, cache: str | None, bindings: GssChannelBindings | None, *, seals: bool
+    ) -> Ticket:
+        """As the function; at once KerberosError where no KDC has answered for the first server of the domain."""
+        domain = fold(host.partition(".")[2])
+        silence = self._answers.get(domain)
+        if silence is not None:
+            raise KerberosError(silence.reason, silence.advice)
+        try:
+            ticket = await ticket_for(host, cache, bindings, seals=seals)
+        except _SilentError as error:
+            self._answers.setdefault(domain, error)
+            raise
+        self._answers.setdefault(domain, None)
+        return ticket
+
+
+class _SilentError(KerberosError):
+    """No KDC answered in time."""
+
 
 async def _in_time(answer: Awaitable[_T], name: str) -> _T:
     try:
         async with asyncio.timeout(KDC_SECONDS):
             return await answer
     except TimeoutError:
-        raise KerberosError(f"no KDC answered for {short(name)} within {KDC_SECONDS:g} s", _KDC_ADVICE) from None
+        raise _SilentError(f"no KDC answered for {short(name)} within {KDC_SECONDS:g} s", _KDC_ADVICE) from None
 
 
 class _Cache(NamedTuple):

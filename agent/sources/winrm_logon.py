@@ -23,10 +23,8 @@ from agent.sources.winrm_errors import RefusedError, UnreachableError, short
 from agent.sources.winrm_kerberos import (
     SERVICES,
     KerberosError,
-    Ticket,
     Tickets,
     UnknownClientError,
-    ticket_for,
 )
 
 if TYPE_CHECKING:
@@ -163,7 +161,7 @@ async def _kerberos(endpoint: Endpoint, logon: Logon, bindings: GssChannelBindin
         if principal is None:
             raise KerberosError("no Kerberos realm follows from the names", "write the user as user@REALM")
         cache = await logon.tickets.cache_of(principal, logon.secret)
-    ticket: Ticket = await ticket_for(host, cache, bindings, seals=not endpoint.tls)
+    ticket = await logon.tickets.ticket_for(host, cache, bindings, seals=not endpoint.tls)
     return Offer("Negotiate", ticket.context, ticket.token, ticket.spn)
 
 
