@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"iis-spn: {error}", file=sys.stderr)  # noqa: T201  # the one place that speaks to the console
         return exits.USAGE
     _make_printable()
+    _make_readable()
     try:
         return _run(options)
     except UsageError as error:
@@ -73,6 +75,13 @@ def _make_printable() -> None:
             reconfigure(errors="backslashreplace")
 
 
+def _make_readable() -> None:
+    """Piped text is UTF-8 whatever the console's code page is; other bytes are told from it where it is used."""
+    reconfigure = getattr(sys.stdin, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
 def _silence_stdout() -> None:
     """The reader of our pipe went away: let the interpreter's last flush go nowhere."""
     import os
@@ -103,9 +112,19 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _print(text: str) -> int:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    _to_stdout([text])
     return exits.CLEAN
+
+
+def _to_stdout(pieces: Iterable[str]) -> None:
+    """Raises BrokenPipeError where nobody reads any more, which Windows calls an invalid argument."""
+    try:
+        sys.stdout.writelines(pieces)
+        sys.stdout.flush()
+    except OSError as error:
+        if sys.platform == "win32" and error.errno == errno.EINVAL:
+            raise BrokenPipeError from None
+        raise
 
 
 def _inspect(options: argparse.Namespace) -> int:
@@ -305,8 +324,7 @@ def _logon_options(
 def _write(options: argparse.Namespace, report: Report) -> None:
     pieces, encoding = _rendered(options, report)
     if options.output is None:
-        sys.stdout.writelines(pieces)
-        sys.stdout.flush()
+        _to_stdout(pieces)
         return
     partial = options.output.with_name(options.output.name + ".partial")
     try:

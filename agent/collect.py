@@ -10,18 +10,21 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from agent import sweep
 from agent.errors import MalformedError, UsageError
 from agent.inspection import standing
 from agent.model import Alias, Asked, Problem, Server
 from agent.names import fold, printable
+from agent.redirection import APPLICATION_HOST
 from agent.snapshot import Machine, Snapshot
 from agent.sources import snapshot, snapshot_store, winrm
 from agent.sources.endpoint import Endpoint
 from agent.sources.framed import unframe
+from agent.sources.snapshot_file import document_in
 from agent.sources.winrm_errors import UnreachableError, short
 
 SCRIPT = Path(__file__).with_name("sources") / "collect.ps1"
@@ -47,6 +50,7 @@ class Collected:
 
 
 Result = sweep.Outcome[Collected]
+MachineKey = tuple[str, str, str]
 
 
 class Orders(NamedTuple):
@@ -139,7 +143,9 @@ async def _asked(
 ) -> Sequence[Result]:
     # names are looked up and tickets got in threads: with few of them slow answers would hold up everyone
     threads = ThreadPoolExecutor(min(orders.parallel, MAXIMUM_THREADS), thread_name_prefix="iis-spn")
-    asyncio.get_running_loop().set_default_executor(threads)
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(threads)
+    loop.set_exception_handler(_unless_lost)
     return await sweep.sweep(
         endpoints,
         ask,
@@ -154,7 +160,16 @@ class Kept(NamedTuple):
 
     name: str
     path: Path
-    machine: tuple[str, str] | None
+    machine: MachineKey | None
+
+
+def _unless_lost(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """On Windows asyncio shuts a socket down before it closes it, and complains where the server had reset it.
+
+    Whoever asked over that connection has been told already, as of every failure of a connection.
+    """
+    if not isinstance(context.get("exception"), ConnectionError):
+        loop.default_exception_handler(context)
 
 
 def fresh(
@@ -179,7 +194,7 @@ def fresh(
 def _earlier(endpoint: Endpoint, path: Path) -> Kept | None:
     """A snapshot that is there; None where it cannot be read, so that the server is asked again."""
     found = snapshot.read(path, None, {})
-    return Kept(endpoint.name, path, _key(found.machine)) if found.files else None
+    return Kept(endpoint.name, path, _key(found)) if found.files else None
 
 
 class _Collector:
@@ -214,29 +229,30 @@ class _Collector:
 
     def _kept(self, endpoint: Endpoint, document: bytes, left_behind: str | None) -> Collected:
         try:
-            found = snapshot.from_document(document, endpoint.name, None, self._orders.netbios)
+            decoded = document_in(document, endpoint.name)
         except MalformedError as error:
             raise _unusable_error(error.reason) from None
+        found = snapshot.from_document(decoded, endpoint.name, None, self._orders.netbios)
         server = standing(found)
         if server.status == "failed" and not found.files:
             raise _unusable_error(server.problems[0].message if server.problems else "it holds no file")
-        key = _key(found.machine)
+        key = _key(found)
         first = endpoint.name if key is None else self._machines.setdefault(key, endpoint.name)
         if first != endpoint.name:
             return Collected(server=server, alias_of=first, left_behind=left_behind)
         try:
-            return self._stored(Collected(server=server, left_behind=left_behind), endpoint.name, document)
+            return self._stored(Collected(server=server, left_behind=left_behind), endpoint.name, document, decoded)
         except UnreachableError:
             if key is not None:
                 del self._machines[key]  # another name of this machine may still bring its snapshot
             raise
 
-    def _stored(self, answer: Collected, name: str, document: bytes) -> Collected:
+    def _stored(self, answer: Collected, name: str, document: bytes, decoded: Mapping[str, object]) -> Collected:
         folder = self._orders.folder
         if folder is None:
             return replace(answer, packed=gzip.compress(document, 1))
         try:
-            return replace(answer, path=snapshot_store.write(folder, name, document))
+            return replace(answer, path=snapshot_store.write(folder, name, decoded))
         except UsageError as error:
             raise UnreachableError("answer", str(error), "call it by its host name in the inventory") from None
         except OSError as error:
@@ -244,9 +260,16 @@ class _Collector:
             raise UnreachableError("answer", reason, f"look at {folder}, then go on with --resume") from None
 
 
-def _key(machine: Machine) -> tuple[str, str] | None:
-    """What tells machines apart; None where it is not said."""
-    return None if machine.name is None else (fold(machine.name), fold(machine.dns_name or ""))
+def _key(found: Snapshot) -> MachineKey | None:
+    """What tells machines apart; None where it is not said.
+
+    Two names with one configuration are one machine; two configurations under one name are two, and the report says so.
+    """
+    machine, file = found.machine, found.files.get(APPLICATION_HOST)
+    if machine.name is None:
+        return None
+    digest = sha256(file.data).hexdigest() if file is not None else ""
+    return fold(machine.name), fold(machine.dns_name or ""), digest
 
 
 _REPORT = "Run collect.ps1 on the server itself and look at what it prints."

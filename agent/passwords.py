@@ -6,6 +6,7 @@ They are held in memory only, are never an argument, and no text of this program
 from __future__ import annotations
 
 import getpass
+import locale
 import os
 import sys
 
@@ -36,9 +37,24 @@ class Passwords:
         if self._from_stdin:
             return _from_line(user, service)
         try:
-            return getpass.getpass(f"Password of {user} ({service}): ")
+            return _from_prompt(f"Password of {user} ({service}): ")
         except EOFError:
             raise UsageError(f"no password for {user}: nobody can be asked here, use --password-stdin") from None
+
+
+def _from_prompt(prompt: str) -> str:
+    """What is typed, unseen. Raises EOFError where there is no terminal."""
+    if sys.platform == "win32":
+        _demand_console()
+    return getpass.getpass(prompt)
+
+
+def _demand_console() -> None:
+    """Without a console, as in a service, getpass would read the character U+FFFF for ever."""
+    try:
+        os.close(os.open("CONIN$", os.O_RDWR))
+    except OSError:
+        raise EOFError from None
 
 
 def _from_environment(variable: str) -> str:
@@ -52,4 +68,14 @@ def _from_line(user: str, service: str) -> str:
     line = sys.stdin.readline()
     if not line:
         raise UsageError(f"--password-stdin: stdin holds no line for {user} ({service})")
-    return line.rstrip("\r\n")
+    return _decoded(line.removeprefix("\ufeff").rstrip("\r\n"))  # the mark is Windows PowerShell's
+
+
+def _decoded(line: str) -> str:
+    """Bytes that are not UTF-8 stand in it as `surrogateescape` has them: they are in this machine's own encoding."""
+    if not any("\udc80" <= character <= "\udcff" for character in line):
+        return line
+    try:
+        return line.encode("utf-8", "surrogateescape").decode(locale.getencoding())
+    except UnicodeDecodeError:
+        raise UsageError(f"--password-stdin: the line is neither UTF-8 nor {locale.getencoding()}") from None

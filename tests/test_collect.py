@@ -139,6 +139,21 @@ def test_two_names_of_one_machine_are_one_server(lab: farm.Farm, run: Any) -> No
     assert code != exits.INCOMPLETE
 
 
+def test_two_machines_of_one_name_are_not_taken_for_one(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
+    for number in (1, 2):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "machine.json").write_text('{"name": "TWIN", "membership": "workgroup"}')
+        config = (SAMPLES / "IIS01" / "applicationHost.config").read_text(encoding="utf-8")
+        (folder / "applicationHost.config").write_text(config + f"<!-- {number} -->")
+        lab.set(lab.name(number), folder=str(folder))
+    code, out, _ = run("sweep", lab.name(1), lab.name(2), "--ad", "off", "--format", "json", "--parallel", "1")
+    report = json.loads(out)
+    assert code == exits.INCOMPLETE
+    assert report["sweep"]["aliases"] == []
+    assert ["is a server of the same name (TWIN)" in f["message"] for f in report["findings"]].count(True) == 1
+
+
 def test_collect_prints_what_failed_and_what_to_do(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
     lab.set("web000[24]*", fault="404", on="auth")
     code, out, _ = run("collect", "web[0001:0004].farm.test", "--to", str(tmp_path))

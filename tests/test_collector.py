@@ -1,5 +1,6 @@
 """collect.ps1: what it may run, that its table of secrets is Python's, and, where there is a pwsh, what it answers."""
 
+import functools
 import json
 import os
 import re
@@ -71,9 +72,10 @@ def function_of(node: tree_sitter.Node) -> str | None:
 CMDLETS = {
     *("Get-ChildItem", "Get-CimInstance", "Get-Content", "Get-Date", "Get-Item", "Get-ItemProperty", "Get-Service"),
     *("Select-String", "Select-Xml", "Test-Path", "ConvertTo-Json", "ForEach-Object", "Where-Object"),
-    *("Invoke-CimMethod", "New-Object"),
+    *("Invoke-CimMethod", "New-Object", "Set-StrictMode"),
 }
-"""All of them only read; Invoke-CimMethod asks a process for its owner, New-Object is for Full Language."""
+"""All of them only read, or set what holds for the script alone; Invoke-CimMethod asks a process for its owner,
+New-Object is for Full Language."""
 FULL_LANGUAGE_ONLY = {"Read-Exactly", "Get-ShortDomain", "Compress-Text"}
 
 
@@ -91,7 +93,8 @@ def test_it_runs_cmdlets_that_read_and_nothing_else(script: tree_sitter.Node) ->
     methods = [line.partition(" -")[2] for line in lines if line.startswith("Invoke-CimMethod")]
     assert methods == ["InputObject $worker -MethodName GetOwner"]
     assert not re.search(
-        r"(?i)\b(exit|param|PSScriptRoot|Set-|Remove-|New-Item|Out-File|WebRequest|Add-Type|iex)\b", TEXT
+        r"(?i)\b(exit|param|PSScriptRoot|Set-(?!StrictMode -Off)|Remove-|New-Item|Out-File|WebRequest|Add-Type|iex)\b",
+        TEXT,
     )
     assert not [node for node in nodes(script) if node.type in {"redirection", "command_invokation_operator"}]
 
@@ -135,9 +138,9 @@ def test_bounds_and_registry_are_those_of_local() -> None:
 
 def constant(name: str) -> str:
     """The string that a variable of the script holds."""
-    found = re.search(rf"^\${name} = ((?:{_PART}(?:\s*\+\s*)?)+)", TEXT, re.MULTILINE)
+    found = re.search(rf"^\${name} = ((?:{_PART}(?:\s*\+\s*)?)+)(?:-creplace 'i', '(.+?)')?", TEXT, re.MULTILINE)
     assert found is not None
-    return str(literals(found[1]))
+    return str(literals(found[1])).replace("i", found[2] or "i")
 
 
 _PART = r"(?:'(?:[^']|'')*'|\$\w+)"
@@ -166,42 +169,57 @@ def literals(expression: str) -> Any:
     return eval("".join(read))  # only literals and + ( ) , can stand here
 
 
+def table(name: str) -> Any:
+    """One of the tables of patterns and replacements."""
+    found = re.search(rf"^\${name} = @(\(.+?^\))", TEXT, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    return literals(found[1])
+
+
+Rule = Callable[[str], str]
+
+
+def replacing(pattern: str, replacement: str) -> Rule:
+    r"""`-replace` of .NET: \G is where the last match ended, and at first the beginning."""
+    anew = re.compile(pattern.replace(r"\G(?!\A)", "(?!)"), re.IGNORECASE)
+    onward = re.compile(pattern.replace(r"\G(?!\A)", ""), re.IGNORECASE)
+    groups = [int(number) for number in replacement.split("$")[1:]]
+
+    def replaced(text: str) -> str:
+        pieces, position = list[str](), 0
+        while match := (onward.match(text, position) if position else None) or anew.search(text, position):
+            pieces += [text[position : match.start()], *(match[group] or "" for group in groups)]
+            position = match.end()
+        return "".join([*pieces, text[position:]])
+
+    return replaced
+
+
 @pytest.fixture(scope="module")
-def hide_secret() -> Callable[[str], str]:
+def hide_secret() -> Rule:
     """Hide-Secret of the script: its patterns, read out of it and run by Python's engine."""
-    rules = literals(TEXT[TEXT.index("$blankings = @(") + 13 : TEXT.index("function Hide-Secret")])
-    assert len(rules) == 6
-    compiled = [(re.compile(pattern.replace(r"\G(?!\A)", "(?!)"), re.IGNORECASE), groups) for pattern, groups in rules]
-
-    def hide(text: str) -> str:
-        length = len(text) + 1
-        while len(text) < length:
-            length = len(text)
-            for pattern, groups in compiled:
-                numbers = [int(number) for number in groups.split("$")[1:]]
-                text = pattern.sub(lambda match, wanted=numbers: "".join(match[n] or "" for n in wanted), text)  # type: ignore[misc]
-        return text
-
-    return hide
+    in_quotes, plain = table("inQuotes"), table("blankings")
+    assert (len(in_quotes), len(plain)) == (3, 3)
+    rules = [replacing(pattern.replace("Q", quote), groups) for quote in "\"'" for pattern, groups in in_quotes]
+    rules += [replacing(pattern, groups) for pattern, groups in plain]
+    return lambda text: functools.reduce(lambda read, rule: rule(read), rules, text)
 
 
 @pytest.mark.parametrize("text", FIRING)
-def test_server_blanks_what_python_blanks(hide_secret: Callable[[str], str], text: str) -> None:
+def test_server_blanks_what_python_blanks(hide_secret: Rule, text: str) -> None:
     shown = hide_secret(text)
     assert "heim" not in shown
     assert shown.count("\n") == text.count("\n")
 
 
 @given(elements())
-def test_any_file_is_blanked_alike_on_both_sides(
-    hide_secret: Callable[[str], str], drawn: list[tuple[str, dict[str, str]]]
-) -> None:
+def test_any_file_is_blanked_alike_on_both_sides(hide_secret: Rule, drawn: list[tuple[str, dict[str, str]]]) -> None:
     text = xml(drawn)
     assert hide_secret(text).encode() == blanked(text.encode())
 
 
 @pytest.mark.parametrize("text", SILENT)
-def test_server_keeps_what_python_keeps(hide_secret: Callable[[str], str], text: str) -> None:
+def test_server_keeps_what_python_keeps(hide_secret: Rule, text: str) -> None:
     assert hide_secret(text) == text
 
 
@@ -212,7 +230,7 @@ def test_server_keeps_what_python_keeps(hide_secret: Callable[[str], str], text:
     ),
     ids=lambda path: path.name,
 )
-def test_real_files_are_blanked_alike_on_both_sides(hide_secret: Callable[[str], str], file: Path) -> None:
+def test_real_files_are_blanked_alike_on_both_sides(hide_secret: Rule, file: Path) -> None:
     data = file.read_bytes()
     assert hide_secret(data.decode("latin-1")).encode("latin-1") == blanked(data)
 

@@ -24,7 +24,7 @@ from agent.sources.endpoint import Endpoint, Transport
 from tests.winrm import farm
 from tests.winrm.faults import FAULTS
 
-LIMITS = winrm.Limits(connect=3.0, tls=3.0, logon=4.0, shell=4.0, whole=8.0, farewell=3.0)
+LIMITS = winrm.Limits(connect=4.0, tls=4.0, logon=5.0, shell=5.0, whole=10.0, farewell=5.0)
 SLACK = 8.0
 """Seconds that a busy machine may take on top of the limits; a server that hangs would take an hour."""
 HEALTHY = 96
@@ -80,25 +80,25 @@ CLEAR = r"answered in clear text on an encrypted session \(HTTP "
 # is spoken to; one that closes at once may be noticed while connecting or with the first word.
 CONNECTING: Mapping[tuple[str, str], tuple[str, str]] = {
     ("refuse", "connect"): ("connect: nothing listens on port",) * 2,
-    ("blackhole", "connect"): ("connect: no answer to the connection request within 3 s",) * 2,
+    ("blackhole", "connect"): ("connect: no answer to the connection request within 4 s",) * 2,
     ("drop", "connect"): (
         f"connect: the connection was closed at once|logon: {CLOSED}",
         "connect: the connection was closed at once|tls: the server closed the connection while TLS was set up",
     ),
-    ("hang", "connect"): ("logon: the logon was not over within 4 s", "tls: TLS was not set up within 3 s"),
+    ("hang", "connect"): ("logon: the logon was not over within 5 s", "tls: TLS was not set up within 4 s"),
     ("garbage", "connect"): (
         f"logon: (not HTTP: it answers 'SSH-2.0|{NONSENSE}it came before the question)",
         "tls: not TLS at all on this port",
     ),
     ("drop", "tls"): ("", "tls: the server closed the connection while TLS was set up"),
-    ("hang", "tls"): ("", "tls: TLS was not set up within 3 s"),
+    ("hang", "tls"): ("", "tls: TLS was not set up within 4 s"),
     ("garbage", "tls"): ("", "tls: not TLS at all on this port"),
 }
 
 # On the first request of a connection: where tokens go to and fro; where the first question is the logon itself.
 LOGON: Mapping[str, tuple[str, str]] = {
     "drop": (f"logon: {CLOSED}", f"shell: {CLOSED}"),
-    "hang": ("logon: the logon was not over within 4 s", "shell: no remote shell within 4 s"),
+    "hang": ("logon: the logon was not over within 5 s", "shell: no remote shell within 5 s"),
     "401": (
         "logon: the server did not take up the logon by (Negotiate|CredSSP)",
         r"logon: the server (refuses the user or the password \(Basic, 401|does not take the client certificate \(401)",
@@ -109,7 +109,7 @@ LOGON: Mapping[str, tuple[str, str]] = {
     "http503": ("logon: HTTP 503: the service is not available", "shell: HTTP 503: the service is not available"),
     "lost": (f"logon: {CLOSED}", f"shell: {CLOSED}"),
     "truncate": (f"logon: {HALF}", f"shell: {HALF}"),
-    "hangmid": ("logon: the logon was not over within 4 s", "shell: no remote shell within 4 s"),
+    "hangmid": ("logon: the logon was not over within 5 s", "shell: no remote shell within 5 s"),
     "garbage": ("logon: the server did not prove who it is", f"shell: {NONSENSE}it is no message of WS-Management"),
 }
 LOGON = {**LOGON, "401close": LOGON["401"], "drip": LOGON["hangmid"]}
@@ -117,7 +117,7 @@ NOTHING_BEGUN = {"401", "401close", "403", "404", "http503"}
 """Answers from in front of WS-Management: who gets one as an answer to Create knows that there is no shell."""
 
 # On an operation: in TLS, under message encryption. Pages in clear text are not believed there, whatever they say.
-LATE = "(no remote shell|the collector gave nothing|the answer was not complete) within [48] s"
+LATE = "(no remote shell|the collector gave nothing|the answer was not complete) within (5|10) s"
 OPERATION: Mapping[str, tuple[str, str]] = {
     "drop": (CLOSED, CLOSED),
     "hang": (LATE, LATE),
@@ -144,7 +144,7 @@ OPERATION: Mapping[str, tuple[str, str]] = {
 }
 OPERATION = {**OPERATION, "401close": OPERATION["401"]}
 STAGE_OF = {"Create": "shell", "Command": "script", "Send": "script", "Receive": "script"}
-UNANSWERED = r"no answer to its removal within 3 s"
+UNANSWERED = r"no answer to its removal within 5 s"
 
 
 class Expected(NamedTuple):

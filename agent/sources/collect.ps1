@@ -14,6 +14,7 @@
 $ErrorActionPreference = 'Stop'             # what goes wrong is caught where it happens, and told
 $ProgressPreference = 'SilentlyContinue'    # progress would stand among the errors of a remote session
 $WarningPreference = 'SilentlyContinue'
+Set-StrictMode -Off                         # a profile may have switched it on: then what is absent would be an error
 $isFull = "$($ExecutionContext.SessionState.LanguageMode)" -eq 'FullLanguage'
 
 $maximumBytes = 67108864                    # of one file: 64 MB
@@ -28,26 +29,32 @@ $seen = @{}                                 # directories looked into
 
 $secretNames = 'password|passwd|passphrase|pwd|secret|token|apikey|api-key|api_key|' +
     'accesskey|accountkey|privatekey|sessionkey|validationkey|decryptionkey|connectionstring'
+$anySecret = $secretNames -creplace 'i', '[iI]'      # -replace follows the culture: in Turkish these are two letters
 $noSecrets = 'tokenChecking|publicKeyToken'
 $secretElements = 'CipherValue|value|string'
 
-# Pattern and replacement. Line breaks within a value stay, so that every line keeps its number; a value of several
-# lines loses one with each round. "$kept" is an attribute that stays; it is matched as a whole, so that nothing inside
-# its value is taken for an attribute. \2 is the quote, \G goes on where the last match ended.
+# Pattern and replacement. Line breaks within a value stay, so that every line keeps its number: \G goes on with the
+# next line of a value where the last match ended. "$kept" is an attribute that stays; it is matched as a whole, with
+# the space behind it, so that nothing inside its value is taken for an attribute. Bounds, and the look ahead at what
+# follows a name, keep the time in proportion to the length, whatever somebody has written into a web.config.
 $kept = '[\w.:-]+\s*=\s*(?:"[^"<]*"|''[^''<]*'')(?=[\s/>?])'
-$before = '<[\w.:-]+(?:\s+' + $kept + ')*?\s+'       # a tag up to one of its attributes
-$line = '(?:(?!\2)[^\r\n])+((?:(?!\2)[\s\S])*)'     # the first line of a value, and the others
-$blankings = @(
+$others = '(?:\s+' + $kept + '){0,99}?\s+'              # attributes before another one
+$before = '<[\w.:-]+' + $others                         # a tag up to one of its attributes
+$naming = '(?:name|key)\s*=\s*'
+$nextLine = '\G(?!\A)([\r\n]+)[^Q\r\n]+'
+$inQuotes = @(                                          # Q is one of the two quotes
     # password="..."
-    @(('(?<![\w.:-])(?:((?!(?:' + $noSecrets + ')\s*=)[\w.:-]*(?:' + $secretNames + ')[\w.:-]*\s*=\s*(["''])[\r\n]*)' +
-       $line + '|(' + $kept + '))'), '$1$3$4'),
+    @(('(?<![\w.:-])((?=[\w.:-]+\s*=\s*Q[\r\n]*[^Q\r\n])(?!(?:' + $noSecrets + ')\s*=)' +
+       '[\w.:-]*(?:' + $anySecret + ')[\w.:-]*\s*=\s*Q[\r\n]*)[^Q\r\n]+|' + $nextLine +
+       '|(?<![\w.:-])(' + $kept + '\s*)'), '$1$2$3'),
     # key="..." value="...", and value="..." key="..."
-    @(('(' + $before + '(?:name|key)\s*=\s*(?:"[^"<]*"|''[^''<]*'')(?:\s+' + $kept + ')*?\s+' +
-       'value\s*=\s*(["''])[\r\n]*)' + $line), '$1$3'),
-    @(('(' + $before + 'value\s*=\s*(["''])[\r\n]*)' + $line +
-       '(?=\2(?:\s+' + $kept + ')*?\s+(?:name|key)\s*=\s*["''])'), '$1$3'),
+    @(('(' + $before + $naming + '(?:"[^"<]*"|''[^''<]*'')' + $others + 'value\s*=\s*Q[\r\n]*)[^Q\r\n]+|' + $nextLine),
+        '$1$2'),
+    @(('(' + $before + 'value\s*=\s*(?=Q[^Q]*Q' + $others + $naming + '["''])Q[\r\n]*)[^Q\r\n]+|' + $nextLine), '$1$2')
+)
+$blankings = @(
     # ...;Password=...;
-    @(('((?<!publicKey)(?:' + $secretNames + ')=)' +
+    @(('((?<!publicKey)(?:' + $anySecret + ')=)' +
        '(?:&quot;[^"''<>\r\n]*?&quot;|&[#\w]+;|[^;"''<>\r\n])+'), '$1'),
     # <CipherValue>...</CipherValue>, <![CDATA[...]]>
     @(('(<(?:[\w.-]{1,60}:)?(?:' + $secretElements + ')(?:\s(?:[^<>"'']|"[^"<]*"|''[^''<]*'')*)?(?<!/)>|\G(?!\A))' +
@@ -56,10 +63,10 @@ $blankings = @(
 )
 
 function Hide-Secret([string]$text) {
-    do {
-        $length = $text.Length
-        foreach ($blanking in $blankings) { $text = $text -replace $blanking }
-    } while ($text.Length -lt $length)
+    foreach ($quote in '"', "'") {
+        foreach ($rule in $inQuotes) { $text = $text -replace ($rule[0] -creplace 'Q', $quote), $rule[1] }
+    }
+    foreach ($rule in $blankings) { $text = $text -replace $rule }
     $text
 }
 
@@ -173,8 +180,11 @@ function Add-WebConfig([string]$folder) {
 # What a directory really is: the target of a link, else its name below what the directory above really is.
 function Get-RealPath($directory, [string]$above) {
     $real = "$above\$($directory.Name)"
-    if ("$($directory.Attributes)" -match 'ReparsePoint' -and $directory.Target) {
-        $target = "$(@($directory.Target)[0])"
+    $target = $null
+    if ("$($directory.Attributes)" -match 'ReparsePoint') {
+        try { $target = "$(@($directory.Target)[0])" } catch { }    # no link, or one that may not be read
+    }
+    if ($target) {
         $real = $target
         if ($target -notmatch '^([A-Za-z]:|[\\/]|UNC\\)') { $real = "$above\$target" }
         while ($real -match '\\[^\\]+\\\.\.(\\|$)') { $real = $real -replace '\\[^\\]+\\\.\.(?=\\|$)' }
@@ -237,10 +247,10 @@ $texts = @("$configuration", "$redirection")
 # While a redirection is enabled IIS reads the applicationHost.config of another folder, mostly on a share.
 if ($redirection) {
     try {
-        $enabled = Select-Value $redirection '/configuration/configurationRedirection/@enabled'
+        $enabled = Select-Value $redirection '//*[local-name()="configurationRedirection"]/@enabled'
         if ("$enabled" -match '^\s*true\s*$') {
             $configuration = $null
-            $shared = "$(Select-Value $redirection '/configuration/configurationRedirection/@path')"
+            $shared = "$(Select-Value $redirection '//*[local-name()="configurationRedirection"]/@path')"
             $shared = Expand-PhysicalPath ($shared -replace '^\s+|\s+$')
             if ($shared) {
                 $shared = "$shared\applicationHost.config"
@@ -253,10 +263,10 @@ if ($redirection) {
 
 $places = @()
 if ($configuration) {
-    try {
-        $physicalPaths = Select-Value $configuration '//system.applicationHost/sites//virtualDirectory/@physicalPath'
-        $places = @(foreach ($physicalPath in $physicalPaths) { Get-Root $physicalPath })
-    } catch { }                             # not XML: the reader tells
+    $physicalPaths = @()
+    try { $physicalPaths = Select-Value $configuration '//*[local-name()="virtualDirectory"]/@physicalPath' }
+    catch { $configuration = $null }        # not XML: the reader tells
+    $places = @(foreach ($physicalPath in $physicalPaths) { Get-Root $physicalPath })
 }
 while ($places.Count) { $places = @(foreach ($place in $places) { Search-Directory $place }) }
 
@@ -311,11 +321,14 @@ $words = @{
     Running = 'running'; Stopped = 'stopped'; Paused = 'paused'; StartPending = 'start_pending'
     StopPending = 'stop_pending'; PausePending = 'pause_pending'; ContinuePending = 'continue_pending'
 }
-$machine['services'] = @{}
-foreach ($name in 'W3SVC', 'WAS', 'WMSVC', 'WinRM') {
-    $service = Get-Service -Name $name -ErrorAction SilentlyContinue
-    if ($service) { $machine['services'][$name] = "$($words["$($service.Status)"])" }
-}
+try {
+    $states = @{}
+    foreach ($name in 'W3SVC', 'WAS', 'WMSVC', 'WinRM') {
+        $service = Get-Service -Name $name -ErrorAction SilentlyContinue
+        if ($service) { $states[$name] = "$($words["$($service.Status)"])" }
+    }
+    $machine['services'] = $states
+} catch { }                                 # the service manager does not talk to everybody
 
 try {
     $wanted = @('ProcessId', 'CommandLine', 'Handle')
@@ -323,7 +336,7 @@ try {
     $machine['worker_processes'] = @(foreach ($worker in $workers) {
         if ("$($worker.CommandLine)" -notmatch '-ap\s+"([^"]+)"') { continue }
         $pool = $matches[1]
-        $owner = Invoke-CimMethod -InputObject $worker -MethodName GetOwner
+        try { $owner = Invoke-CimMethod -InputObject $worker -MethodName GetOwner } catch { continue }  # it has ended
         $account = "$($owner.Domain)\$($owner.User)"
         if ($owner.User) { @{ pool = $pool; pid = [int]$worker.ProcessId; account = $account } }
     })
@@ -363,14 +376,14 @@ if ($isFull) {
     $content = Compress-Text $content
 } else {
     $packing = 'text'
-    $content = $content -creplace '\|', '\u007c'
-    while ($content -cmatch '[^\x20-\x7e]') {    # everything beyond ASCII as \uXXXX: no code page can change it
-        $character = $matches[0]
-        $content = $content -creplace $character, ('\u{0:x4}' -f [int][char]$character)
-    }
+    # What is not printable ASCII, and the bar, as \uXXXX: no code page can change it. "-c": ignoring case would take
+    # the Kelvin sign for a k.
+    $content = @(foreach ($piece in $content -csplit '([^ -{}~])') {
+        if ($piece -cmatch '[^ -{}~]') { '\u{0:x4}' -f [int][char]$piece } else { $piece }
+    }) -join ''
 }
 
 # At most 200 characters between two bars, and how many there are in all: what a console cuts off or wraps is noticed.
 "iis-spn-snapshot 1 $packing $($content.Length)"
-$content -split '(.{1,200})' | Where-Object { $_ } | ForEach-Object { "|$_|" }
+foreach ($piece in $content -split '(.{1,200})') { if ($piece) { "|$piece|" } }
 "iis-spn-snapshot end $($content.Length)"

@@ -58,7 +58,7 @@ def decoded(data: bytes, file: str) -> object:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise MalformedError(file, line, f"not JSON: not {error.encoding} text") from None
-    if next(islice(_VALUE.finditer(text), MAXIMUM_VALUES, None), None) is not None:
+    if _has_too_many_values(text):
         raise MalformedError(file, None, f"not a snapshot: more than {MAXIMUM_VALUES} values")
     try:
         return cast("object", json.loads(text))
@@ -68,6 +68,13 @@ def decoded(data: bytes, file: str) -> object:
         raise MalformedError(file, None, "not JSON: nested too deeply") from None
     except ValueError as error:
         raise MalformedError(file, None, f"not JSON: {error}") from None
+
+
+def _has_too_many_values(text: str) -> bool:
+    """Counted exactly only where all the signs of a value together, those within strings too, are too many."""
+    if sum(map(text.count, '[]{},"')) <= MAXIMUM_VALUES:
+        return False
+    return next(islice(_VALUE.finditer(text), MAXIMUM_VALUES, None), None) is not None
 
 
 # -- facts ---------------------------------------------------------------------------------------------------------

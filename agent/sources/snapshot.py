@@ -115,8 +115,10 @@ def read(path: Path, computer: str | None, netbios: Mapping[str, str]) -> Snapsh
     return Snapshot(source=shown(path), machine=machine, files=content.files, problems=(*content.problems, *doubts))
 
 
-def from_document(data: bytes, source: str, called: str | None, netbios: Mapping[str, str]) -> Snapshot:
-    """The snapshot in a JSON document that is at hand, zipped or not, with the names completed as `read` does.
+def from_document(
+    data: bytes | Mapping[str, object], source: str, called: str | None, netbios: Mapping[str, str]
+) -> Snapshot:
+    """The snapshot in a JSON document, zipped or decoded as well, with the names completed as `read` does.
 
     `source` is what it is called in messages, `called` the name under which the server was asked. Raises
     MalformedError where nothing of it can be used.

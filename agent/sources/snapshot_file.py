@@ -44,9 +44,9 @@ class Opened(NamedTuple):
     problems: Sequence[Problem]
 
 
-def opened(data: bytes, file: str) -> Opened:
-    """The snapshot in a JSON document, zipped or not. Raises MalformedError where nothing of it can be used."""
-    document = document_in(data, file)
+def opened(data: bytes | Mapping[str, object], file: str) -> Opened:
+    """The snapshot in a JSON document, zipped or decoded as well. Raises MalformedError where none of it is usable."""
+    document = document_in(data, file) if isinstance(data, bytes) else data
     machine, problems = (
         machine_of(document["machine"], f"{file}/{MACHINE}") if "machine" in document else (Machine(), ())
     )

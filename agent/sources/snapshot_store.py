@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 import os
+import sys
+import time
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -27,22 +30,23 @@ LEVEL = 6
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 
 
-def pack(document: bytes, file: str = "snapshot") -> bytes:
-    """A snapshot's JSON document, zipped or not, as the bytes to store: blanked, the same for the same document.
+def pack(document: bytes | Mapping[str, object], file: str = "snapshot") -> bytes:
+    """A snapshot's JSON document, or what is decoded from it, as the bytes to store: blanked, always the same ones.
 
     Only what a snapshot is made of is kept (docs/snapshot.schema.json). Raises MalformedError where it is none; `file`
     is what it is called there.
     """
-    given = document_in(document, file)
+    given = document_in(document, file) if isinstance(document, bytes) else document
     kept = {key: given[key] for key in ("schema", "machine") if key in given}
     kept["files"] = _blanked_files(given.get("files"))
     packer = zlib.compressobj(LEVEL, wbits=31)
     return packer.compress(json.dumps(kept, separators=(",", ":")).encode()) + packer.flush()
 
 
-def write(folder: Path, name: str, document: bytes) -> Path:
-    """Store one server's document as `folder`/NAME.snapshot.json.gz, readable by its owner only; what is there goes.
+def write(folder: Path, name: str, document: bytes | Mapping[str, object]) -> Path:
+    """Store one server's document as `folder`/NAME.snapshot.json.gz; what is there goes.
 
+    It is readable by its owner only; on Windows, which has no such mode, by whom `folder` lets.
     Raises MalformedError where the document is no snapshot, UsageError for a name no file can have, and OSError.
     """
     path = folder / f"{stem(name)}{SUFFIX}"
@@ -53,10 +57,23 @@ def write(folder: Path, name: str, document: bytes) -> Path:
         unfinished.unlink(missing_ok=True)
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600), "wb") as stream:
             stream.write(data)
-        unfinished.replace(path)
+        _put_in_place(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
     return path
+
+
+_PATIENCE = (0.05, 0.1, 0.2) if sys.platform == "win32" else ()
+"""Seconds. A virus scanner looks into each new file, and Windows renames no file that another program has open."""
+
+
+def _put_in_place(unfinished: Path, path: Path) -> None:
+    for pause in _PATIENCE:
+        with contextlib.suppress(PermissionError):
+            unfinished.replace(path)
+            return
+        time.sleep(pause)
+    unfinished.replace(path)
 
 
 _BINARY: int = getattr(os, "O_BINARY", 0)

@@ -319,13 +319,26 @@ def _connect_error(error: OSError, port: int) -> UnreachableError:
     advice = _PORT_ADVICE.format(port=port)
     if isinstance(error, ConnectionRefusedError):
         return UnreachableError("connect", f"nothing listens on port {port}", advice)
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError) or _windows_code(error) == _SEM_TIMEOUT:
         return UnreachableError("connect", "no answer to the connection request", advice)
     if isinstance(error, ConnectionResetError):
         return UnreachableError("connect", "the connection was closed at once", advice, is_passing=True)
-    # asyncio puts the address in place of the system's words
-    words = os.strerror(error.errno) if error.errno else short(str(error))
-    return UnreachableError("connect", f"cannot be reached: {words}", advice)
+    return UnreachableError("connect", f"cannot be reached: {_words_of(error)}", advice)
+
+
+_SEM_TIMEOUT = 121  # winerror.h; what ConnectEx says when nobody answers, and Python does not take for a TimeoutError
+
+
+def _windows_code(error: OSError) -> int:
+    """The code of Windows; 0 elsewhere."""
+    return getattr(error, "winerror", None) or 0
+
+
+def _words_of(error: OSError) -> str:
+    """The system's words; elsewhere than on Windows, asyncio has put the address in their place."""
+    if _windows_code(error) or not error.errno:
+        return short(error.strerror or str(error))
+    return os.strerror(error.errno)
 
 
 def _size_error(stage: Stage) -> UnreachableError:

@@ -1,6 +1,6 @@
 """Kerberos towards WinRM services: one ticket-granting ticket for a whole run, in memory, and then a ticket per server.
 
-MIT krb5 and gssapi block, so they work in threads; on Windows SSPI takes their place (see `winrm_logon`).
+MIT krb5 and gssapi block, so they work in threads of their own; on Windows SSPI takes their place (see `winrm_logon`).
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import asyncio
 import importlib.util
 import re
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from agent.names import fold
@@ -80,7 +82,7 @@ class Tickets:
     async def cache_of(self, principal: str, password: Callable[[], str]) -> str:
         """The name of a MEMORY credential cache. Raises RefusedError and KerberosError, at each call the same."""
         if principal not in self._asked:
-            task = asyncio.create_task(_in_time(asyncio.to_thread(_kinit, principal, password()), principal))
+            task = asyncio.create_task(_in_time(_apart(_kinit, principal, password()), principal))
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._asked[principal] = task
         return (await asyncio.shield(self._asked[principal])).name
@@ -112,6 +114,21 @@ async def _in_time(answer: Awaitable[_T], name: str) -> _T:
             return await answer
     except TimeoutError:
         raise _SilentError(f"no KDC answered for {short(name)} within {KDC_SECONDS:g} s", _KDC_ADVICE) from None
+
+
+async def _apart(work: Callable[..., _T], *given: Any) -> _T:
+    """In a thread that nobody waits for at the end: krb5 takes no deadline, and asyncio's few resolve names."""
+    done: Future[_T] = Future()
+    done.set_running_or_notify_cancel()  # so that giving up the wait does not change what the thread comes back to
+
+    def run() -> None:
+        try:
+            done.set_result(work(*given))
+        except Exception as error:  # noqa: BLE001 - raised again where it is awaited
+            done.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return await asyncio.wrap_future(done)
 
 
 class _Cache(NamedTuple):
@@ -155,7 +172,7 @@ async def ticket_for(host: str, cache: str | None, bindings: GssChannelBindings 
         raise _missing_error()
     failure: UnreachableError | None = None
     for service in SERVICES:
-        asking = asyncio.to_thread(_ticket, service, host, cache, bindings, seals)
+        asking = _apart(_ticket, service, host, cache, bindings, seals)
         got = await _in_time(asking, f"{service}/{host}")
         if isinstance(got, Ticket):
             return got

@@ -509,7 +509,7 @@ def test_no_kdc(lab: Lab, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def silent_kdc(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A port that swallows connections: krb5 goes on for 16 seconds, longer than a logon may take."""
+    """A port that swallows connections, where krb5 goes on for 16 seconds."""
     monkeypatch.setattr(winrm_kerberos, "KDC_SECONDS", 1.0)
     with contextlib.closing(BlackHole(lab.dc.address, 20_088)):
         nowhere = krb5_configuration(tmp_path / "krb5.conf", lab.dc, f"{lab.dc.address}:20088")
@@ -520,17 +520,16 @@ def silent_kdc(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 @pytest.mark.usefixtures("silent_kdc")
 @pytest.mark.parametrize("way", ["ticket", "password"])
 def test_a_kdc_that_never_answers(lab: Lab, run: Run, way: str, request: pytest.FixtureRequest) -> None:
-    """The first server waits for it, the others do not."""
+    """The first server waits for it, the others and the end of the sweep do not."""
     request.getfixturevalue("ticket" if way == "ticket" else "no_ticket")
-    said = run(1, 2, 3, 4, 8, password=password_of(OPERATOR) if way == "password" else "", verbose="")
+    begun = time.monotonic()
+    said = run(1, 2, 3, 4, 8, password=password_of(OPERATOR) if way == "password" else "")
     if way == "ticket":
         assert all("no KDC answered for WSMAN/web0001.farm.test within 1 s" in why for why in said.failures.values())
         assert (len(said.failures), lab.farm.stats()["requests"]) == (5, 0)
     else:
         assert (said.answered, lab.seen()) == ([1, 2, 3, 4, 8], {"auth.ntlm": 5})
-    took = [float(seconds) for seconds in re.findall(r"^web.* \(([\d.]+) s\)$", said.stderr, re.MULTILINE)]
-    assert len(took) == 5
-    assert max(took) < 3
+    assert 1 < time.monotonic() - begun < 4
 
 
 CLOCK = r"""
