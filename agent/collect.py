@@ -10,16 +10,15 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent import sweep
 from agent.errors import MalformedError, UsageError
 from agent.inspection import standing
+from agent.machines import Identity, Machines, identity
 from agent.model import Alias, Asked, Problem, Server
 from agent.names import fold, printable
-from agent.redirection import APPLICATION_HOST
 from agent.snapshot import Machine, Snapshot
 from agent.sources import snapshot, snapshot_store, winrm
 from agent.sources.endpoint import Endpoint
@@ -50,7 +49,6 @@ class Collected:
 
 
 Result = sweep.Outcome[Collected]
-MachineKey = tuple[str, str, str]
 
 
 class Orders(NamedTuple):
@@ -160,7 +158,7 @@ class Kept(NamedTuple):
 
     name: str
     path: Path
-    machine: MachineKey | None
+    machine: Identity | None
 
 
 def _unless_lost(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -194,7 +192,7 @@ def fresh(
 def _earlier(endpoint: Endpoint, path: Path) -> Kept | None:
     """A snapshot that is there; None where it cannot be read, so that the server is asked again."""
     found = snapshot.read(path, None, {})
-    return Kept(endpoint.name, path, _key(found)) if found.files else None
+    return Kept(endpoint.name, path, identity(found)) if found.files else None
 
 
 class _Collector:
@@ -203,7 +201,7 @@ class _Collector:
     def __init__(self, orders: Orders, kept: Sequence[Kept]) -> None:
         self._orders = orders
         self._script = SCRIPT.read_bytes()
-        self._machines = {earlier.machine: earlier.name for earlier in kept if earlier.machine is not None}
+        self._machines = Machines((earlier.machine, earlier.name) for earlier in kept)
 
     async def ask(self, endpoint: Endpoint, gate: sweep.Gate) -> Collected:
         answer = await self._answer(endpoint, gate)
@@ -236,15 +234,13 @@ class _Collector:
         server = standing(found)
         if server.status == "failed" and not found.files:
             raise _unusable_error(server.problems[0].message if server.problems else "it holds no file")
-        key = _key(found)
-        first = endpoint.name if key is None else self._machines.setdefault(key, endpoint.name)
+        first = self._machines.first(found, endpoint.name)
         if first != endpoint.name:
             return Collected(server=server, alias_of=first, left_behind=left_behind)
         try:
             return self._stored(Collected(server=server, left_behind=left_behind), endpoint.name, document, decoded)
         except UnreachableError:
-            if key is not None:
-                del self._machines[key]  # another name of this machine may still bring its snapshot
+            self._machines.forget(endpoint.name)
             raise
 
     def _stored(self, answer: Collected, name: str, document: bytes, decoded: Mapping[str, object]) -> Collected:
@@ -258,18 +254,6 @@ class _Collector:
         except OSError as error:
             reason = f"its snapshot could not be written: {error.strerror}"
             raise UnreachableError("answer", reason, f"look at {folder}, then go on with --resume") from None
-
-
-def _key(found: Snapshot) -> MachineKey | None:
-    """What tells machines apart; None where it is not said.
-
-    Two names with one configuration are one machine; two configurations under one name are two, and the report says so.
-    """
-    machine, file = found.machine, found.files.get(APPLICATION_HOST)
-    if machine.name is None:
-        return None
-    digest = sha256(file.data).hexdigest() if file is not None else ""
-    return fold(machine.name), fold(machine.dns_name or ""), digest
 
 
 _REPORT = "Run collect.ps1 on the server itself and look at what it prints."

@@ -207,6 +207,6 @@ class Door:
         limit = REFUSALS_IN_A_ROW if self._is_open else 1
         if self._continue_on_denied or self._refusals < limit:
             return
-        many = f"{self._refusals} servers in a row, last {endpoint.name}," if limit > 1 else f"{endpoint.name}"
-        reason = f"the sweep was stopped, so that no account is locked out: {many} refused the logon ({error.reason})"
+        where = f"at {self._refusals} servers in a row, last {endpoint.name}," if limit > 1 else f"at {endpoint.name}"
+        reason = f"the sweep was stopped, so that no account is locked out: the logon {where} failed: {error.reason}"
         self._closed = NotAskedError("logon", reason, f"{error.advice}; --continue-on-denied asks on in a mixed farm")

@@ -153,7 +153,7 @@ def test_a_refusal_by_the_first_server_stops_the_sweep_before_anyone_else_is_ask
     other = next(o.failure for o in outcomes if number(o.endpoint) != farm.sent[0])
     assert other is not None
     assert "so that no account is locked out" in other.reason
-    assert f"web{farm.sent[0]:04d} refused the logon (the password is wrong)" in other.reason
+    assert f"the logon at web{farm.sent[0]:04d} failed: the password is wrong" in other.reason
 
 
 def test_a_server_that_dies_during_the_logon_passes_the_turn_on() -> None:
@@ -179,7 +179,7 @@ def test_three_refusals_in_a_row_stop_the_sweep() -> None:
     assert len(failed(outcomes)) == 15
     last = outcomes[-1].failure
     assert last is not None
-    assert "3 servers in a row, last web0008," in last.reason
+    assert "at 3 servers in a row, last web0008," in last.reason
 
 
 def test_what_is_no_verdict_about_the_credentials_never_stops_the_sweep() -> None:
