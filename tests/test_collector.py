@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,7 @@ def test_bounds_and_registry_are_those_of_local() -> None:
 
 def constant(name: str) -> str:
     """The string that a variable of the script holds."""
-    found = re.search(rf"^\${name} = ((?:{_PART}(?:\s*\+\s*)?)+)(?:-creplace 'i', '(.+?)')?", TEXT, re.MULTILINE)
+    found = re.search(rf"^\${name} = ((?:{_PART}(?:\s*\+\s*)?)+)(?: -creplace 'i', '(.+?)')?", TEXT, re.MULTILINE)
     assert found is not None
     return str(literals(found[1])).replace("i", found[2] or "i")
 
@@ -215,7 +216,45 @@ def test_server_blanks_what_python_blanks(hide_secret: Rule, text: str) -> None:
 @given(elements())
 def test_any_file_is_blanked_alike_on_both_sides(hide_secret: Rule, drawn: list[tuple[str, dict[str, str]]]) -> None:
     text = xml(drawn)
-    assert hide_secret(text).encode() == blanked(text.encode())
+    for form in (text, text.translate({ord('"'): "'", ord("'"): '"'}), text.replace("\n", "\r\n\r\n")):
+        assert hide_secret(form).encode() == blanked(form.encode())
+
+
+PIECES = (
+    *(
+        " ",
+        "\n",
+        "=",
+        "token",
+        'name="b" ',
+        'value="b" ',
+        'token="" ',
+        '"\n',
+        "token=&quot;",
+        "a='",
+        "<a ",
+        '<a b="x" ',
+    ),
+    *("<value ", '<value a="', '<value x=">" ', "<![CDATA[ x", "<string", "&a"),
+)
+
+
+@pytest.mark.parametrize("piece", PIECES)
+@pytest.mark.parametrize("start", ["", "<a ", 'password="', '<a key="b" value="', "<value ", "<![CDATA["])
+def test_time_is_in_proportion_to_the_length(hide_secret: Rule, start: str, piece: str) -> None:
+    started = time.monotonic()
+    hide_secret(start + piece * 20_000)
+    assert time.monotonic() - started < 10
+
+
+def test_every_culture_finds_the_names(hide_secret: Rule) -> None:
+    """`-replace` compares by the culture of the session, and the capital of the Turkish i is another letter."""
+    assert "i" in constant("secretNames")
+    assert "i" not in constant("anySecret").replace("[iI]", "")
+    used = TEXT[TEXT.index("$inQuotes = ") : TEXT.index("function Hide-Secret")]
+    assert "$anySecret" in used
+    assert "$secretNames" not in used
+    assert "heim" not in hide_secret('<x APIKEY="geheim"/>')
 
 
 @pytest.mark.parametrize("text", SILENT)
@@ -233,6 +272,21 @@ def test_server_keeps_what_python_keeps(hide_secret: Rule, text: str) -> None:
 def test_real_files_are_blanked_alike_on_both_sides(hide_secret: Rule, file: Path) -> None:
     data = file.read_bytes()
     assert hide_secret(data.decode("latin-1")).encode("latin-1") == blanked(data)
+
+
+# -- how it is printed ----------------------------------------------------------------------------------------------
+
+
+def test_constrained_language_escapes_what_is_not_printable_ascii() -> None:
+    pattern, again = re.findall(r"-(?:csplit|cmatch) '\(?(\[.+?\])\)?'", TEXT)
+    assert pattern == again
+    escaped = {character for character in range(0x10000) if re.match(pattern, chr(character))}
+    assert escaped == {*range(0x20), ord("|"), *range(0x7F, 0x10000)}
+
+
+def test_lines_hold_200_characters() -> None:
+    assert "-split '(.{1,200})'" in TEXT
+    assert [len(piece) for piece in re.split("(.{1,200})", "x" * 450) if piece] == [200, 200, 50]
 
 
 # -- which web.config files come along -----------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 from textwrap import dedent
 
@@ -38,7 +39,7 @@ def refusal(folder: Path, text: str | bytes, name: str = "farm.txt", defaults: D
 
 
 def notes(folder: Path, found: Inventory) -> list[str]:
-    return [note.replace(str(folder), "DIR") for note in found.notes]
+    return [note.replace(f"{folder}{os.sep}", "DIR/") for note in found.notes]
 
 
 def shown(found: Inventory) -> list[tuple[str, str, int, bool]]:
@@ -150,7 +151,7 @@ def test_one_name_for_two_hosts_is_refused(tmp_path: Path) -> None:
     two = listed(tmp_path, "\nWeb01 ansible_host=10.0.0.5\n", "hosts.ini")
     with pytest.raises(UsageError) as caught:
         combined([one, two])
-    assert str(caught.value).replace(str(tmp_path), "DIR") == (
+    assert str(caught.value).replace(f"{tmp_path}{os.sep}", "DIR/") == (
         "the name 'Web01' stands for two hosts: web01 (DIR/farm.txt:1) and 10.0.0.5 (DIR/hosts.ini:2)"
     )
 

@@ -480,7 +480,7 @@ def test_three_servers_in_a_row_that_refuse_what_others_accept_end_it(lab: farm.
     outcomes = sweep(lab, servers, parallel=1)
     refused = "logon: the server refuses the user or the password (NTLM, 401)"
     assert [said(outcome) for outcome in outcomes[:4]] == ["ok", refused, refused, refused]
-    stopped = f"3 servers in a row, last {strange.address(3)}, refused the logon"
+    stopped = f"at 3 servers in a row, last {strange.address(3)}, failed"
     assert all(stopped in said(outcome) for outcome in outcomes[4:])
     assert (strange.stats()["auth.refused"], asked(strange), asked(lab)) == (3, [1, 2, 3], [1])
 

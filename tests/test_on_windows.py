@@ -1,0 +1,140 @@
+"""What Windows does in another way: pipes, consoles, encodings and error codes. Most of it can be tried anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent import collect, exits
+from agent.cli import main
+from agent.errors import UsageError
+from agent.passwords import Passwords
+from agent.sources import snapshot_store
+from agent.sources.endpoint import Defaults, parse
+from agent.sources.winrm_connection import Connection
+from agent.sources.winrm_errors import UnreachableError
+
+ONLY_WINDOWS = pytest.mark.skipif(sys.platform != "win32", reason="Windows' own behaviour")
+ALONE: dict[str, Any] = (
+    {"creationflags": subprocess.DETACHED_PROCESS} if sys.platform == "win32" else {"start_new_session": True}
+)
+"""A process without a console or a terminal."""
+
+
+# -- pipes ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_reader_that_goes_away_is_no_fault() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "agent", "rules"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (exits.CLEAN, "")
+
+
+def test_nobody_to_ask_for_a_password_is_told() -> None:
+    command = [sys.executable, "-m", "agent", "collect", "127.0.0.1", "--user", "someone"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, **ALONE)
+    assert done.returncode == exits.USAGE
+    assert "no password for someone: nobody can be asked here" in done.stderr
+
+
+# -- passwords -----------------------------------------------------------------------------------------------------
+
+
+def piped(monkeypatch: pytest.MonkeyPatch, data: bytes) -> Passwords:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data), encoding="cp1252"))
+    assert main(["rules"]) == exits.CLEAN  # the program says how its stdin is read
+    return Passwords(from_stdin=True)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"pass\r\n", "pass"),
+        (b"pass", "pass"),
+        (b" pa ss \n", " pa ss "),
+        ("pä€ss\r\n".encode(), "pä€ss"),
+        ("pä€ss\r\n".encode("utf-8-sig"), "pä€ss"),
+        ("pä€ss\r\n".encode("cp1252"), "pä€ss"),
+    ],
+)
+def test_a_piped_password_is_utf_8_or_in_the_code_page(
+    monkeypatch: pytest.MonkeyPatch, data: bytes, expected: str
+) -> None:
+    monkeypatch.setattr("locale.getencoding", lambda: "cp1252")
+    assert piped(monkeypatch, data).of("someone", "WinRM") == expected
+
+
+def test_a_password_in_no_encoding_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("locale.getencoding", lambda: "cp1252")
+    with pytest.raises(UsageError) as caught:
+        piped(monkeypatch, b"s3cret\x81\n").of("someone", "WinRM")
+    assert str(caught.value) == "--password-stdin: the line is neither UTF-8 nor cp1252"
+
+
+# -- connections ---------------------------------------------------------------------------------------------------
+
+
+def test_why_a_connection_fails_is_said_in_the_systems_words() -> None:
+    """WinError has no errno of its own: strerror knows it as "Invalid argument" or not at all."""
+    server = parse("127.255.255.255:5985", Defaults(transport="ntlm"))  # where a loopback has no server to ask
+
+    async def connect() -> None:
+        await Connection.connect(server, [(socket.AF_INET, server.host)])
+
+    with pytest.raises(UnreachableError) as caught:
+        asyncio.run(connect())
+    assert caught.value.stage == "connect"
+    assert not {"Unknown", "Invalid"} & set(caught.value.reason.split())
+
+
+def test_asyncio_does_not_complain_of_lost_connections(caplog: pytest.LogCaptureFixture) -> None:
+    async def complain(error: Exception) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(collect._unless_lost)
+        loop.call_exception_handler({"message": "in a callback", "exception": error})
+
+    with caplog.at_level(logging.ERROR, "asyncio"):
+        asyncio.run(complain(ConnectionResetError(10054, "forcibly closed by the remote host")))
+        assert not caplog.records
+        asyncio.run(complain(ValueError("a fault of ours")))
+        assert [record.getMessage() for record in caplog.records] == ["in a callback"]
+
+
+# -- files ---------------------------------------------------------------------------------------------------------
+
+DOCUMENT = b'{"schema": "iis-spn/snapshot/1", "machine": {"name": "WEB01"}, "files": {}}'
+
+
+@ONLY_WINDOWS
+def test_a_snapshot_waits_for_the_virus_scanner(tmp_path: Path) -> None:
+    path = snapshot_store.write(tmp_path, "web01", DOCUMENT)
+    scanner = path.open("rb")
+    threading.Timer(0.1, scanner.close).start()
+    snapshot_store.write(tmp_path, "web01", DOCUMENT)
+    assert scanner.closed
+
+
+@ONLY_WINDOWS
+def test_a_snapshot_that_stays_open_is_not_replaced(tmp_path: Path) -> None:
+    path = snapshot_store.write(tmp_path, "web01", DOCUMENT)
+    before, began = path.read_bytes(), time.monotonic()
+    with path.open("rb"), pytest.raises(PermissionError):
+        snapshot_store.write(tmp_path, "web01", DOCUMENT)
+    assert time.monotonic() - began < 5
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
