@@ -166,7 +166,7 @@ def _unless_lost(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
 
     Whoever asked over that connection has been told already, as of every failure of a connection.
     """
-    if not isinstance(context.get("exception"), ConnectionError):
+    if not isinstance(context.get("exception"), OSError):
         loop.default_exception_handler(context)
 
 

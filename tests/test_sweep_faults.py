@@ -421,7 +421,8 @@ def test_a_wrong_password_is_tried_once(lab: farm.Farm, way: Way) -> None:
     (canary,) = asked(lab)
     for number, outcome in enumerate(outcomes, 1):
         refused = "logon: the server refuses the user or the password"
-        stopped = f"logon: the sweep was stopped, so that no account is locked out: {lab.name(canary)} refused"
+        closed = "logon: the sweep was stopped, so that no account is locked out"
+        stopped = f"{closed}: the logon at {lab.name(canary)} failed: "
         assert said(outcome).startswith(refused if number == canary else stopped)
     assert lab.shells_left() == 0
 
@@ -480,7 +481,7 @@ def test_three_servers_in_a_row_that_refuse_what_others_accept_end_it(lab: farm.
     outcomes = sweep(lab, servers, parallel=1)
     refused = "logon: the server refuses the user or the password (NTLM, 401)"
     assert [said(outcome) for outcome in outcomes[:4]] == ["ok", refused, refused, refused]
-    stopped = f"at 3 servers in a row, last {strange.address(3)}, failed"
+    stopped = f"the logon at 3 servers in a row, last {strange.address(3)}, failed: "
     assert all(stopped in said(outcome) for outcome in outcomes[4:])
     assert (strange.stats()["auth.refused"], asked(strange), asked(lab)) == (3, [1, 2, 3], [1])
 
