@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import ssl
 import uuid
-from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from agent.sources.endpoint import Endpoint
@@ -16,6 +13,7 @@ from agent.sources.winrm_errors import RefusedError, Stage, UnreachableError, no
 from agent.sources.winrm_logon import Logon
 from agent.sources.winrm_messages import POLL_SECONDS, Question, asked
 from agent.sources.winrm_session import Gate, Limits, Session
+from agent.sources.winrm_shell import RemoteShell, open_gate
 from agent.sources.winrm_tls import tls_context
 
 __all__ = [
@@ -62,40 +60,31 @@ async def run_script(
     is over after `whole` and `farewell`. Raises UnreachableError, and RefusedError where the password was judged;
     whatever else comes out, besides CancelledError, is a bug. In every case the remote shell is removed, or named.
     """
-    shell = _Shell(endpoint, logon, tls, limits, gate)
-    try:
-        output = await shell.run(script)
-    except UnreachableError as error:
-        error.left_behind = await shell.leave()
-        raise
-    except BaseException:
-        await shell.leave()
-        raise
-    return Answer(*output, await shell.leave())
+    shell = _CommandShell(endpoint, logon, tls, limits, gate)
+    output, left_behind = await shell.used(shell.run(script))
+    return Answer(*output, left_behind)
 
 
-class _Shell:
-    """A remote shell, from before it is asked for until it is gone.
-
-    Its id is chosen here, so that it can be removed even when the answer to Create was lost.
-    """
+class _CommandShell(RemoteShell):
+    """A cmd.exe that starts PowerShell."""
 
     def __init__(self, endpoint: Endpoint, logon: Logon, tls: ssl.SSLContext, limits: Limits, gate: Gate) -> None:
-        self._endpoint, self._logon, self._tls, self._limits, self._gate = endpoint, logon, tls, limits, gate
-        self._session = Session(endpoint, logon, tls, limits)
-        self._id = str(uuid.uuid4()).upper()
+        super().__init__(endpoint, logon, tls, limits)
+        self.id = str(uuid.uuid4()).upper()
+        self._gate = gate
 
     async def run(self, script: bytes) -> tuple[bytes, bytes, int]:
-        limit = self._limits.shell
-        idle = f"PT{max(MIN_IDLE_SECONDS, math.ceil(self._limits.whole))}S"
+        """Stdout, stderr and the exit code."""
+        limit = self.limits.shell
+        idle = f"PT{max(MIN_IDLE_SECONDS, math.ceil(self.limits.whole))}S"
         opened = await self._ask(
             "shell", lambda say: say.open_shell(noprofile=True, codepage=UTF_8, idle_timeout=idle), limit
         )
-        self._id = opened or self._id
+        self.id = opened or self.id
         command = await self._ask(
-            "script", lambda say: say.run_command(self._id, COMMAND, console_mode_stdin=False), limit
+            "script", lambda say: say.run_command(self.id, COMMAND, console_mode_stdin=False), limit
         )
-        await self._ask("script", lambda say: say.send_command_input(self._id, command, script, end=True), limit)
+        await self._ask("script", lambda say: say.send_command_input(self.id, command, script, end=True), limit)
         return await self._output(command)
 
     async def _output(self, command: str) -> tuple[bytes, bytes, int]:
@@ -104,10 +93,10 @@ class _Shell:
         while True:
             stage: Stage = "answer" if size else "script"
             began = loop.time()
-            got = await self._ask(stage, lambda say: say.output(self._id, command))
+            got = await self._ask(stage, lambda say: say.output(self.id, command))
             if got is None:
                 pause = max(0.0, began + MIN_POLL_SECONDS - loop.time())
-                await asyncio.sleep(min(pause, self._session.seconds_left))
+                await asyncio.sleep(min(pause, self.session.seconds_left))
                 continue
             stdout, stderr, code, is_done = got
             size += len(stdout) + len(stderr)
@@ -119,58 +108,7 @@ class _Shell:
                 return b"".join(out), b"".join(err), code
 
     async def _ask(self, stage: Stage, question: Question[_T], seconds: float | None = None) -> _T:
-        return await asked(self._session, self._gate, stage, self._id, question, seconds)
+        return await asked(self.session, self._gate, stage, self.id, question, seconds)
 
-    # .. the janitor ..
-
-    async def leave(self) -> str | None:
-        """Remove the shell; what may remain of it, in words, or None."""
-        try:
-            return await self._removed()
-        finally:
-            self._session.close()
-
-    async def _removed(self) -> str | None:
-        if not self._session.is_asked:
-            return None
-        if not self._session.is_clean and not self._may_log_on_again:
-            return self._remains("the connection was lost before the server said whether it accepts the logon")
-        try:
-            async with asyncio.timeout(self._limits.farewell):
-                await self._delete()
-        except TimeoutError:
-            return self._remains(f"no answer to its removal within {self._limits.farewell:g} s")
-        except UnreachableError as error:
-            return self._remains(str(error))
-        return None
-
-    @property
-    def _may_log_on_again(self) -> bool:
-        """Not with a password that nobody has accepted yet: it might be the wrong one once more."""
-        return self._logon.was_accepted or self._endpoint.transport in ("kerberos", "certificate")
-
-    def _remains(self, reason: str) -> str:
-        return f"remote shell {self._id} may remain until Windows ends it as idle: {reason}"
-
-    async def _delete(self) -> None:
-        if self._session.is_clean:
-            try:
-                return await self._delete_over(self._session)
-            except UnreachableError:
-                if self._session.is_clean:  # it was said no, in due form
-                    raise
-        fresh = Session(self._endpoint, self._logon, self._tls, replace(self._limits, whole=self._limits.farewell))
-        try:
-            await self._delete_over(fresh)
-        finally:
-            fresh.close()
-        return None
-
-    async def _delete_over(self, session: Session) -> None:
-        session.allow(self._limits.farewell)
-        await asked(session, _open_gate, "answer", self._id, lambda say: say.delete(self._id))
-
-
-@contextlib.asynccontextmanager
-async def _open_gate(_: Endpoint) -> AsyncIterator[None]:
-    yield
+    async def delete(self, session: Session) -> None:
+        await asked(session, open_gate, "answer", self.id, lambda say: say.delete(self.id))

@@ -9,12 +9,10 @@ of pypsrp's own transport is used.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import ssl
 import warnings
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from collections.abc import Callable
 from typing import NoReturn, TypeVar
 
 import greenlet
@@ -38,6 +36,7 @@ from agent.sources.winrm_errors import (
 from agent.sources.winrm_logon import Logon
 from agent.sources.winrm_messages import POLL_SECONDS
 from agent.sources.winrm_session import Gate, Limits, Session
+from agent.sources.winrm_shell import RemoteShell, open_gate
 
 _T = TypeVar("_T")
 
@@ -56,16 +55,9 @@ async def run_command(
     what becomes of the remote shell are those of `winrm.run_script`.
     """
     _keep_quiet()
-    remote = _Remote(endpoint, logon, configuration, tls, limits)
-    try:
-        stdout, stderr = await remote.run(gate)
-    except UnreachableError as error:
-        error.left_behind = await remote.leave()
-        raise
-    except BaseException:
-        await remote.leave()
-        raise
-    return Answer(stdout, stderr, 1 if stderr else 0, await remote.leave())
+    pool = _Pool(endpoint, logon, configuration, tls, limits)
+    (stdout, stderr), left_behind = await pool.used(pool.run(gate))
+    return Answer(stdout, stderr, 1 if stderr else 0, left_behind)
 
 
 def _keep_quiet() -> None:
@@ -74,32 +66,28 @@ def _keep_quiet() -> None:
     warnings.filterwarnings("ignore", module=r"pypsrp\.")
 
 
-class _Remote:
-    """A runspace pool, from before it is asked for until it is gone.
-
-    pypsrp chooses its id, so that it can be removed even when the answer to Create was lost.
-    """
+class _Pool(RemoteShell):
+    """A runspace pool; pypsrp chooses its id."""
 
     def __init__(
         self, endpoint: Endpoint, logon: Logon, configuration: str, tls: ssl.SSLContext, limits: Limits
     ) -> None:
-        self._endpoint, self._logon, self._tls, self._limits = endpoint, logon, tls, limits
+        super().__init__(endpoint, logon, tls, limits)
         self._configuration = configuration
-        self._session = Session(endpoint, logon, tls, limits)
         self._wire = _Wire(endpoint)
         self._pool = RunspacePool(
             _messages(endpoint, self._wire), configuration_name=configuration, idle_timeout=IDLE_SECONDS
         )
-        self._id, self._resource = self._pool.id, self._pool.shell.resource_uri
+        self.id, self._resource = self._pool.id, self._pool.shell.resource_uri
 
     async def run(self, gate: Gate) -> tuple[bytes, bytes]:
         """What the command printed, and PowerShell's complaints."""
-        return await _driven(self._session, gate, self._wire, self._configuration, self._talk)
+        return await _driven(self.session, gate, self._wire, self._configuration, self._talk)
 
     def _talk(self) -> tuple[bytes, bytes]:
-        self._wire.at("shell", self._limits.shell)
+        self._wire.at("shell", self.limits.shell)
         self._pool.open()
-        self._wire.at("script", self._limits.shell)
+        self._wire.at("script", self.limits.shell)
         command = PowerShell(self._pool).add_cmdlet(COMMAND)
         command.begin_invoke()
         self._wire.at("script", None)
@@ -111,66 +99,16 @@ class _Remote:
                 self._wire.at("answer", None)
         return _printed(command, self._configuration)
 
-    # .. the janitor ..
-
-    async def leave(self) -> str | None:
-        """Remove the remote shell; what may remain of it, in words, or None."""
-        try:
-            return await self._removed()
-        finally:
-            self._session.close()
-
-    async def _removed(self) -> str | None:
-        if not self._session.is_asked:
-            return None
-        if not self._session.is_clean and not self._may_log_on_again:
-            return self._remains("the connection was lost before the server said whether it accepts the logon")
-        try:
-            async with asyncio.timeout(self._limits.farewell):
-                await self._delete()
-        except TimeoutError:
-            return self._remains(f"no answer to its removal within {self._limits.farewell:g} s")
-        except UnreachableError as error:
-            return self._remains(str(error))
-        return None
-
-    @property
-    def _may_log_on_again(self) -> bool:
-        """Not with a password that nobody has accepted yet: it might be the wrong one once more."""
-        return self._logon.was_accepted or self._endpoint.transport in ("kerberos", "certificate")
-
-    def _remains(self, reason: str) -> str:
-        return f"remote shell {self._id} may remain until Windows ends it as idle: {reason}"
-
-    async def _delete(self) -> None:
-        if self._session.is_clean:
-            try:
-                return await self._delete_over(self._session)
-            except UnreachableError:
-                if self._session.is_clean:  # it was said no, in due form
-                    raise
-        fresh = Session(self._endpoint, self._logon, self._tls, replace(self._limits, whole=self._limits.farewell))
-        try:
-            return await self._delete_over(fresh)
-        finally:
-            fresh.close()
-
-    async def _delete_over(self, session: Session) -> None:
-        session.allow(self._limits.farewell)
-        wire = _Wire(self._endpoint)
-        messages = _messages(self._endpoint, wire)
+    async def delete(self, session: Session) -> None:
+        wire = _Wire(self.endpoint)
+        messages = _messages(self.endpoint, wire)
         await _driven(
             session,
-            _open_gate,
+            open_gate,
             wire,
             self._configuration,
-            lambda: _deleted(messages, self._resource, self._id),
+            lambda: _deleted(messages, self._resource, self.id),
         )
-
-
-@contextlib.asynccontextmanager
-async def _open_gate(_: Endpoint) -> AsyncIterator[None]:
-    yield
 
 
 # -- pypsrp --------------------------------------------------------------------------------------------------------
