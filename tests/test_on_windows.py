@@ -19,9 +19,8 @@ from agent import collect, exits
 from agent.cli import main
 from agent.errors import UsageError
 from agent.passwords import Passwords
-from agent.sources import snapshot_store
+from agent.sources import snapshot_store, winrm_connection
 from agent.sources.endpoint import Defaults, parse
-from agent.sources.winrm_connection import Connection
 from agent.sources.winrm_errors import UnreachableError
 
 ONLY_WINDOWS = pytest.mark.skipif(sys.platform != "win32", reason="Windows' own behaviour")
@@ -94,12 +93,27 @@ def test_why_a_connection_fails_is_said_in_the_systems_words() -> None:
     server = parse("127.255.255.255:5985", Defaults(transport="ntlm"))  # where a loopback has no server to ask
 
     async def connect() -> None:
-        await Connection.connect(server, [(socket.AF_INET, server.host)])
+        await winrm_connection.Connection.connect(server, [(socket.AF_INET, server.host)])
 
     with pytest.raises(UnreachableError) as caught:
         asyncio.run(connect())
     assert caught.value.stage == "connect"
     assert not {"Unknown", "Invalid"} & set(caught.value.reason.split())
+
+
+@ONLY_WINDOWS
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (64, "the connection was closed at once"),
+        (121, "no answer to the connection request"),
+        (1232, "cannot be reached: words of Windows"),
+    ],
+)
+def test_codes_that_are_no_kind_of_error_to_python(code: int, reason: str) -> None:
+    error = OSError(0, "words of Windows", None, code)
+    assert type(error) is OSError
+    assert winrm_connection._connect_error(error, 5985).reason == reason
 
 
 def test_asyncio_does_not_complain_of_lost_connections(caplog: pytest.LogCaptureFixture) -> None:

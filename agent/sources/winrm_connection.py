@@ -317,16 +317,18 @@ _PORT_ADVICE = "is WinRM set up there (`winrm quickconfig`), and does the firewa
 
 def _connect_error(error: OSError, port: int) -> UnreachableError:
     advice = _PORT_ADVICE.format(port=port)
-    if isinstance(error, ConnectionRefusedError):
+    kind = _CONNECT_EX.get(_windows_code(error), type(error))
+    if issubclass(kind, ConnectionRefusedError):
         return UnreachableError("connect", f"nothing listens on port {port}", advice)
-    if isinstance(error, TimeoutError) or _windows_code(error) == _SEM_TIMEOUT:
+    if issubclass(kind, TimeoutError):
         return UnreachableError("connect", "no answer to the connection request", advice)
-    if isinstance(error, ConnectionResetError):
+    if issubclass(kind, ConnectionResetError):
         return UnreachableError("connect", "the connection was closed at once", advice, is_passing=True)
     return UnreachableError("connect", f"cannot be reached: {_words_of(error)}", advice)
 
 
-_SEM_TIMEOUT = 121  # winerror.h; what ConnectEx says when nobody answers, and Python does not take for a TimeoutError
+_CONNECT_EX = {64: ConnectionResetError, 121: TimeoutError}
+"""ERROR_NETNAME_DELETED and ERROR_SEM_TIMEOUT of winerror.h: to Python they are no kind of OSError."""
 
 
 def _windows_code(error: OSError) -> int:
