@@ -128,25 +128,29 @@ def _to_stdout(pieces: Iterable[str]) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    report = _analysis(options).report
-    _write(options, report)
+    return _report(options, _analysis(options).report)
+
+
+def _report(options: argparse.Namespace, report: Report) -> int:
+    """Write it; a reader who went away changes nothing about the exit code."""
+    try:
+        _write(options, report)
+    except BrokenPipeError:
+        _silence_stdout()
     return _exit_code(report, options.fail_on)
 
 
 def _sweep(options: argparse.Namespace) -> int:
     from agent import remote
     from agent.inspection import analyse
-    from agent.render import asked
 
     if options.computer is not None:
         _note("--computer is for files; a server says its own name")
     passwords = _passwords(options)
     sources = _sources(options, passwords)  # a slip in its files is told before a thousand servers are asked
+    _demand_output(options)
     finished = _asked_servers(options, passwords)
-    report = remote.survey(analyse(finished.snapshots(), sources).report, finished)
-    _write(options, report)
-    _note(asked.counted(finished.asked))
-    return _exit_code(report, options.fail_on)
+    return _report(options, remote.survey(analyse(finished.snapshots(), sources).report, finished))
 
 
 def _collect(options: argparse.Namespace) -> int:
@@ -154,25 +158,28 @@ def _collect(options: argparse.Namespace) -> int:
     from agent.render import asked
 
     finished = _asked_servers(options, _passwords(options))
-    color, width = _console()
-    _print(asked.to_text(finished.asked, remote.troubles(finished.outcomes), width, color))
     if finished.asked.answered or finished.kept:
         _note(f"the snapshots are in {finished.folder}: iis-spn inspect {finished.folder}")
+    color, width = _console()
+    try:
+        _print(asked.to_text(finished.asked, remote.troubles(finished.outcomes), width, color))
+    except BrokenPipeError:
+        _silence_stdout()
     return exits.CLEAN if finished.is_complete else exits.INCOMPLETE
 
 
 def _asked_servers(options: argparse.Namespace, passwords: Passwords) -> Run:
+    """Ask them, and say the count that adds up, whatever becomes of the report."""
     from agent import remote
+    from agent.render import asked
 
-    if options.user is not None and options.transport != "certificate":
-        passwords.of(options.user, "WinRM")
-    if options.ad_user is not None:
-        passwords.of(options.ad_user, "LDAP")
-    whom = remote.whom(options, lambda: _computers(options, passwords))
+    whom = remote.whom(options, passwords, lambda: _computers(options, passwords))
     for note in whom.notes:
         _note(note)
-    orders = remote.orders(options, passwords, whom.endpoints, _netbios_domains(options))
-    return remote.run(options, whom.endpoints, orders)
+    finished = remote.run(options, whom.endpoints, remote.orders(options, passwords, _netbios_domains(options)))
+    if options.command == "sweep":  # what collect prints ends with it
+        _note(asked.counted(finished.asked))
+    return finished
 
 
 def _computers(options: argparse.Namespace, passwords: Passwords) -> Computers:
@@ -185,15 +192,15 @@ def _computers(options: argparse.Namespace, passwords: Passwords) -> Computers:
 
 
 def _note(text: str) -> None:
-    sys.stderr.write(f"iis-spn: {text}\n")
+    with contextlib.suppress(OSError):  # nobody may be reading
+        sys.stderr.write(f"iis-spn: {text}\n")
+        sys.stderr.flush()
 
 
 def _explain(options: argparse.Namespace) -> int:
     from agent.explain import explain
 
-    explanation = explain(_analysis(options), options.url)
-    _write(options, explanation)
-    return _exit_code(explanation, options.fail_on)
+    return _report(options, explain(_analysis(options), options.url))
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -205,8 +212,7 @@ def _plan(options: argparse.Namespace) -> int:
         return _say("iis-spn: not everything could be read, so nothing is applied", exits.INCOMPLETE)
     if options.apply:
         return _with_writer(options, lambda writer: _apply(options, report, writer))
-    _write(options, report)
-    return _exit_code(report, options.fail_on)
+    return _report(options, report)
 
 
 def _rules(options: argparse.Namespace) -> int:
@@ -338,6 +344,14 @@ def _write(options: argparse.Namespace, report: Report) -> None:
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()  # is gone where it replaced the output
+
+
+def _demand_output(options: argparse.Namespace) -> None:
+    """That --output can be written is known before a thousand servers are asked."""
+    if options.output is not None and not options.output.absolute().parent.is_dir():
+        from agent.errors import UsageError
+
+        raise UsageError(f"cannot write {options.output}: there is no such folder")
 
 
 def _rendered(options: argparse.Namespace, report: Report) -> tuple[Iterable[str], str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import re
 import ssl
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -29,8 +31,11 @@ from agent.sources.winrm_errors import UnreachableError, short
 SCRIPT = Path(__file__).with_name("sources") / "collect.ps1"
 MAXIMUM_THREADS = 64
 HEAVY = 1024 * 1024
-"""Bytes of a snapshot that is looked through in a thread: 48 MB full of passwords take 20 s, and meanwhile the
-deadlines of all other servers would pass."""
+"""Bytes of an answer that is looked through in a thread: 48 MB full of passwords take 20 s, and meanwhile the deadlines
+of all other servers would pass."""
+HEAVY_AT_ONCE = 2
+OTHER_FILES = 200
+"""Files open besides connections: modules, threads' pipes, snapshots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +133,36 @@ def unreachable(endpoint: Endpoint, failure: sweep.Failure) -> Snapshot:
 def collect(
     endpoints: Sequence[Endpoint], orders: Orders, *, kept: Sequence[Kept] = (), told: Callable[[Result], None]
 ) -> Run:
-    """Ask the servers; `told` hears of each outcome as it comes. Ctrl-C ends it early, with what is there."""
-    outcomes = asyncio.run(_asked(endpoints, orders, _Collector(orders, kept).ask, told))
+    """Ask the servers; `told` hears of each outcome as it comes. Ctrl-C ends it early, with what is there.
+
+    A second Ctrl-C does not wait for the remote shells to be removed.
+    """
+    heard: dict[Endpoint, Result] = {}
+
+    def hear(outcome: Result) -> None:
+        heard[outcome.endpoint] = outcome
+        told(outcome)
+
+    _allow_connections(orders.parallel)
+    try:
+        outcomes = asyncio.run(_asked(endpoints, orders, _Collector(orders, kept).ask, hear))
+    except KeyboardInterrupt:
+        outcomes = [heard.get(endpoint) or sweep.interrupted(endpoint) for endpoint in endpoints]
     return Run(outcomes, [earlier.path for earlier in kept], orders.netbios, orders.folder)
+
+
+def _allow_connections(parallel: int) -> None:
+    """Room for a connection to each server: POSIX systems allow a program 256 or 1,024 open files unless it asks."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * parallel + OTHER_FILES
+    if resource.RLIM_INFINITY != soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 async def _asked(
@@ -173,7 +205,7 @@ def _unless_lost(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
 def fresh(
     endpoints: Sequence[Endpoint], folder: Path, stale_after: timedelta, now: datetime
 ) -> tuple[list[Endpoint], list[Kept]]:
-    """For `--resume`: who must still be asked, and the snapshots in `folder` that are young and can be read."""
+    """For `--resume`: who must still be asked, and the snapshots in `folder` that are young and whole."""
     present = snapshot_store.present(folder)
     missing, kept = [], []
     for endpoint in endpoints:
@@ -190,9 +222,9 @@ def fresh(
 
 
 def _earlier(endpoint: Endpoint, path: Path) -> Kept | None:
-    """A snapshot that is there; None where it cannot be read, so that the server is asked again."""
+    """A snapshot that is there; None where it is not whole, so that the server is asked again."""
     found = snapshot.read(path, None, {})
-    return Kept(endpoint.name, path, identity(found)) if found.files else None
+    return Kept(endpoint.name, path, identity(found)) if standing(found).status == "ok" else None
 
 
 class _Collector:
@@ -202,17 +234,26 @@ class _Collector:
         self._orders = orders
         self._script = SCRIPT.read_bytes()
         self._machines = Machines((earlier.machine, earlier.name) for earlier in kept)
+        self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
 
     async def ask(self, endpoint: Endpoint, gate: sweep.Gate) -> Collected:
         answer = await self._answer(endpoint, gate)
         try:
-            document = _document(endpoint, answer)
-            if len(document) < HEAVY:
-                return self._kept(endpoint, document, answer.left_behind)
-            return await asyncio.to_thread(self._kept, endpoint, document, answer.left_behind)
+            return await self._taken(endpoint, answer)
         except UnreachableError as error:
             error.left_behind = answer.left_behind
             raise
+
+    async def _taken(self, endpoint: Endpoint, answer: winrm.Answer) -> Collected:
+        """What is made of an answer: at once where it is of the usual size, else in a thread, a few at a time."""
+        if len(answer.stdout) < HEAVY:
+            document = _document(endpoint, answer)
+            if len(document) < HEAVY:
+                return self._kept(endpoint, document, answer.left_behind)
+        async with self._heavy:
+            return await asyncio.to_thread(
+                lambda: self._kept(endpoint, _document(endpoint, answer), answer.left_behind)
+            )
 
     async def _answer(self, endpoint: Endpoint, gate: sweep.Gate) -> winrm.Answer:
         orders = self._orders

@@ -179,4 +179,4 @@ FINDINGS: dict[str, FindingKind] = {
     "server-unreachable": FindingKind(("error",), "a server of the sweep gave no answer; with the reason"),
     "directory-incomplete": FindingKind(("error",), "the directory could not be read whole"),
 }
-"""Finding id -> what it is. `server-unreachable` comes with the sweep."""
+"""Finding id -> what it is."""

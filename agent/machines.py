@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
+from threading import Lock
 from typing import NamedTuple
 
 from agent.names import fold
@@ -38,18 +39,21 @@ class Machines:
     def __init__(self, known: Iterable[tuple[Identity | None, str]]) -> None:
         self._first = {who: asked for who, asked in known if who is not None}
         self._names = {(who.name, who.dns_name) for who in self._first}
+        self._lock = Lock()
 
     def first(self, found: Snapshot, asked: str) -> str:
         """The name that this machine was asked by first, `asked` where that is the first one."""
-        who = self._known_as(found)
-        if who is None:
-            return asked
-        self._names.add((who.name, who.dns_name))
-        return self._first.setdefault(who, asked)
+        with self._lock:
+            who = self._known_as(found)
+            if who is None:
+                return asked
+            self._names.add((who.name, who.dns_name))
+            return self._first.setdefault(who, asked)
 
     def forget(self, asked: str) -> None:
         """Nothing was kept of this answer: another name of the machine may still bring it."""
-        self._first = {who: name for who, name in self._first.items() if name != asked}
+        with self._lock:
+            self._first = {who: name for who, name in self._first.items() if name != asked}
 
     def _known_as(self, found: Snapshot) -> Identity | None:
         who = identity(found)

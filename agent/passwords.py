@@ -11,6 +11,7 @@ import os
 import sys
 
 from agent.errors import UsageError
+from agent.sources.endpoint import account_of
 
 
 class Passwords:
@@ -26,7 +27,7 @@ class Passwords:
 
     def of(self, user: str, service: str) -> str:
         """The password of `user` for "WinRM" or "LDAP". Raises UsageError where none can be had."""
-        key = (service, user)
+        key = (service, account_of(user))
         if key not in self._known:
             self._known[key] = self._ask(user, service)
         return self._known[key]

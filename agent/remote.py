@@ -18,43 +18,64 @@ from agent.passwords import Passwords
 from agent.render.asked import Trouble
 from agent.render.progress import SweepProgress
 from agent.sources import inventory, winrm
-from agent.sources.endpoint import Defaults, Endpoint
+from agent.sources.endpoint import Defaults, Endpoint, account_of, secret_of
 from agent.sources.inventory import Inventory
 from agent.sources.ldap_computers import Computers
 
 DEFAULT_FOLDER = Path("snapshots")
 
 
-def whom(options: argparse.Namespace, computers: Callable[[], Computers]) -> Inventory:
-    """Put together HOST, `--inventory` and `--from-ad` (asked through `computers`). Raises UsageError for nobody."""
-    defaults = Defaults(port=options.port, transport=options.transport, user=options.user)
+def named(options: argparse.Namespace) -> Inventory:
+    """The servers of HOST and `--inventory`."""
+    defaults = _defaults(options)
     paths: Sequence[str] = options.inventory or ()
     if inventory.STDIN in paths and options.password_stdin:
         raise UsageError("stdin cannot hold both the inventory and the passwords")
     parts = [inventory.words(options.hosts, defaults), *(inventory.read(path, defaults) for path in paths)]
+    return inventory.combined(parts)
+
+
+def whom(options: argparse.Namespace, passwords: Passwords, computers: Callable[[], Computers]) -> Inventory:
+    """Everyone to ask, `--from-ad` (asked through `computers`) included. Raises UsageError for nobody.
+
+    Passwords are asked for here, those for WinRM before the one for LDAP, and all before the first connection.
+    """
+    whole = named(options)
+    _ask_passwords(options, whole.endpoints, passwords)
     if options.from_ad is not None:
         found = computers()
-        words = inventory.words(found.names, defaults, f"--from-ad {options.from_ad}")
-        parts.append(words._replace(notes=tuple(found.notes)))
-    whole = inventory.combined(parts)
+        words = inventory.words(found.names, _defaults(options), f"--from-ad {options.from_ad}")
+        whole = inventory.combined([whole, words._replace(notes=tuple(found.notes))])
     if not whole.endpoints:
         reason = "; ".join(whole.notes) or "name servers, or give --inventory or --from-ad"
         raise UsageError(f"nobody to ask: {reason}")
+    if options.cert is None and any(server.transport == "certificate" for server in whole.endpoints):
+        raise UsageError("the transport certificate needs --cert FILE and --cert-key FILE")
     return whole
 
 
-def orders(
-    options: argparse.Namespace, passwords: Passwords, endpoints: Sequence[Endpoint], netbios: Mapping[str, str]
-) -> Orders:
-    """How the servers are asked. Passwords are asked for here, before the first connection."""
-    if options.transport == "certificate" and options.cert is None:
-        raise UsageError("--transport certificate needs --cert FILE and --cert-key FILE")
+def _defaults(options: argparse.Namespace) -> Defaults:
+    return Defaults(port=options.port, transport=options.transport, user=options.user)
+
+
+def _ask_passwords(options: argparse.Namespace, endpoints: Sequence[Endpoint], passwords: Passwords) -> None:
+    users = {account: server.user for server in reversed(endpoints) if (account := secret_of(server))}
+    if options.from_ad is not None and options.user and options.transport != "certificate":
+        users.setdefault(account_of(options.user), options.user)
+    if options.password_env is not None and len(users) > 1:
+        raise UsageError(f"--password-env holds one password, but the servers are asked as {len(users)} users")
+    for user in reversed(users.values()):
+        passwords.of(user or "", "WinRM")
+    if options.ad_user is not None:
+        passwords.of(options.ad_user, "LDAP")
+
+
+def orders(options: argparse.Namespace, passwords: Passwords, netbios: Mapping[str, str]) -> Orders:
+    """How the servers are asked."""
     if options.jea and find_spec("pypsrp") is None:
         raise UsageError("--jea needs the JEA extra: pip install 'iis-spn[jea]'")
-    for user in dict.fromkeys(server.user for server in endpoints if server.user and _takes_password(server)):
-        passwords.of(user, "WinRM")
     return Orders(
-        logon_of=_logons(options, passwords),
+        logon_of=_logons(passwords),
         tls=winrm.tls_context(options.ca, options.cert, options.cert_key),
         limits=winrm.Limits(whole=options.timeout),
         netbios=netbios,
@@ -65,19 +86,18 @@ def orders(
     )
 
 
-def _takes_password(server: Endpoint) -> bool:
-    return server.transport != "certificate"
+def _logons(passwords: Passwords) -> Callable[[Endpoint], winrm.Logon]:
+    """One Logon for each account: what it keeps, the ticket-granting ticket above all, serves every server."""
+    logons: dict[str | None, winrm.Logon] = {}
 
+    def logon(server: Endpoint) -> winrm.Logon:
+        account, user = secret_of(server), server.user
+        if account not in logons:
+            password = functools.partial(passwords.of, user, "WinRM") if account is not None and user else None
+            logons[account] = winrm.Logon(user=user if password else None, password=password)
+        return logons[account]
 
-def _logons(options: argparse.Namespace, passwords: Passwords) -> Callable[[Endpoint], winrm.Logon]:
-    """One Logon for each user: what it keeps, the ticket-granting ticket above all, serves every server."""
-
-    @functools.cache
-    def logon(user: str | None, takes_password: bool) -> winrm.Logon:
-        password = (lambda: passwords.of(user, "WinRM")) if user and takes_password else None
-        return winrm.Logon(user=user, password=password, certificate=options.cert, certificate_key=options.cert_key)
-
-    return lambda server: logon(server.user, _takes_password(server))
+    return logon
 
 
 def _folder(options: argparse.Namespace) -> Path | None:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
-from agent.names import fold
-from agent.sources.endpoint import Endpoint
+from agent.sources.endpoint import Endpoint, secret_of
 from agent.sources.winrm_errors import RefusedError, UnreachableError
 
 PARALLEL = 64
@@ -78,11 +77,13 @@ async def sweep(
         if workers:
             await asyncio.wait(workers)
     except asyncio.CancelledError:
+        for _ in waiting:
+            pass  # nobody takes another one
         await _stop(workers)
     for worker in workers:
         if worker.done() and not worker.cancelled():
             worker.result()  # what went wrong in `told`
-    return [outcomes.get(position) or _interrupted(endpoint) for position, endpoint in enumerate(endpoints)]
+    return [outcomes.get(position) or interrupted(endpoint) for position, endpoint in enumerate(endpoints)]
 
 
 async def _work(
@@ -145,7 +146,8 @@ async def _stop(workers: Sequence[asyncio.Task[None]]) -> None:
     await asyncio.wait(workers, timeout=FAREWELL_SECONDS)
 
 
-def _interrupted(endpoint: Endpoint) -> Outcome[T]:
+def interrupted(endpoint: Endpoint) -> Outcome[T]:
+    """The outcome of a server whose turn did not come before the sweep was ended."""
     failure = Failure("not asked", "the sweep was interrupted", "Run it again; with --to and --resume it goes on here.")
     return Outcome(endpoint=endpoint, failure=failure)
 
@@ -154,15 +156,15 @@ def _interrupted(endpoint: Endpoint) -> Outcome[T]:
 
 
 class Doors:
-    """One door for each user of the sweep."""
+    """One door for each secret of the sweep: an account's password, or what needs none (a ticket, a certificate)."""
 
     def __init__(self, *, continue_on_denied: bool = False) -> None:
         self._continue_on_denied = continue_on_denied
-        self._doors: dict[str, Door] = {}
+        self._doors: dict[str | None, Door] = {}
 
     def of(self, endpoint: Endpoint) -> Door:
         """The door that this server's credentials go through."""
-        return self._doors.setdefault(fold(endpoint.user or ""), Door(self._continue_on_denied))
+        return self._doors.setdefault(secret_of(endpoint), Door(self._continue_on_denied))
 
 
 class Door:

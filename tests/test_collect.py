@@ -171,6 +171,35 @@ def test_a_wrong_password_is_sent_to_one_server(lab: farm.Farm, run: Any, tmp_pa
     assert lab.stats()["auth.failed"] + lab.stats()["auth.refused"] == 1
 
 
+def test_passwords_come_from_stdin_for_winrm_first(
+    lab: farm.Farm, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    inventory = tmp_path / "hosts.ini"
+    variables = f"ansible_connection=winrm ansible_winrm_scheme=http ansible_port={lab.http_port}"
+    inventory.write_text(f"{lab.name(1)} {variables} ansible_winrm_transport=ntlm ansible_user='{lab.user}'\n")
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{lab.password}\nof LDAP\n"))
+    options = ("--inventory", str(inventory), "--password-stdin", "--ad-user", "reader", "--to", str(tmp_path))
+    assert main(["collect", *options]) == exits.CLEAN
+    assert lab.stats()["auth.refused"] == 0
+
+
+def test_a_password_of_the_environment_is_for_one_user(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    inventory = tmp_path / "hosts.ini"
+    inventory.write_text("web01 ansible_user='TEST\\one'\nweb02 ansible_user='TEST\\two'\n")
+    monkeypatch.setenv("IIS_SPN_TEST_PASSWORD", "secret")
+    assert main(["collect", "--inventory", str(inventory), "--password-env", "IIS_SPN_TEST_PASSWORD"]) == exits.USAGE
+    assert "asked as 2 users" in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_written_is_told_before_anyone_is_asked(lab: farm.Farm, run: Any) -> None:
+    code, _, said = run("sweep", lab.name(1), "--output", "/no/such/folder/report.json")
+    assert code == exits.USAGE
+    assert "/no/such/folder" in said
+    assert lab.stats()["connections"] == 0
+
+
 # -- resume --------------------------------------------------------------------------------------------------------
 
 
@@ -223,6 +252,21 @@ def test_resume_asks_again_where_the_snapshot_cannot_be_read(lab: farm.Farm, run
     assert gzip.decompress(path.read_bytes())
 
 
+def test_resume_asks_again_where_the_snapshot_is_not_whole(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    unread = [{"path": r"C:\Windows\System32\inetsrv\config\redirection.config", "why": "access denied"}]
+    machine = {"name": "WEB01", "content": {"looked": True, "unread": unread}}
+    (folder / "machine.json").write_text(json.dumps(machine))
+    (folder / "applicationHost.config").write_bytes((SAMPLES / "IIS01" / "applicationHost.config").read_bytes())
+    lab.set(lab.name(1), folder=str(folder))
+    for more in ((), ("--resume",)):
+        code, out, _ = run("collect", lab.name(1), "--to", str(tmp_path / "to"), *more)
+        assert code == exits.INCOMPLETE
+        assert "access denied" in out
+        assert "asked 1 server: 1 answered, 0 failed" in out
+
+
 # -- as a process: killed, interrupted, watched --------------------------------------------------------------------
 
 
@@ -259,6 +303,44 @@ def test_ctrl_c_keeps_and_reports_what_is_there(lab: farm.Farm, tmp_path: Path) 
     assert process.returncode == exits.INCOMPLETE
     assert "asked 6 servers: 2 answered, 4 failed" in out
     assert "Traceback" not in err
+    assert lab.shells_left() == 0
+
+
+def test_a_second_ctrl_c_still_reports(lab: farm.Farm, tmp_path: Path) -> None:
+    lab.set("web000[2-9]*", runs=60.0, fault="hang", on="Delete")
+    process = start(lab, "collect", *addresses(lab, 4), "--to", str(tmp_path))
+    wait_for(lambda: len(list(tmp_path.glob("*.gz"))) == 1 and lab.stats()["op.Receive"] >= 5)
+    process.send_signal(signal.SIGINT)
+    wait_for(lambda: lab.stats()["injected.hang"] >= 3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == exits.INCOMPLETE
+    assert "asked 4 servers: 1 answered, 3 failed" in out
+    assert "Traceback" not in err
+    lab.calm()
+    lab.close_shells()
+
+
+def test_a_reader_who_goes_away_changes_nothing_about_the_exit_code(lab: farm.Farm) -> None:
+    lab.set("web0002*", fault="404", on="auth")
+    process = start(lab, "sweep", *addresses(lab, 3), "--ad", "off")
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == exits.INCOMPLETE
+    assert "asked 3 servers: 2 answered, 1 failed" in err
+
+
+def test_nobody_looking_on_ends_no_sweep(lab: farm.Farm, tmp_path: Path) -> None:
+    process = start(lab, "collect", *addresses(lab, SERVERS), "--to", str(tmp_path), "-v", "--parallel", "2")
+    assert process.stderr is not None
+    process.stderr.close()
+    process.stderr = None
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == exits.CLEAN
+    assert f"asked {SERVERS} servers: {SERVERS} answered, 0 failed" in out
+    assert len(list(tmp_path.iterdir())) == SERVERS
     assert lab.shells_left() == 0
 
 

@@ -209,6 +209,22 @@ def test_users_of_one_sweep_do_not_stop_each_other() -> None:
     assert set(failed(outcomes)) == {"web0001", "web0002", "web0003", "web0004", "web0005"}
 
 
+@pytest.mark.parametrize("written", ["corp\\SVC", "svc@corp.test", "corp.test\\svc"])
+def test_one_account_is_one_door_however_it_is_written(written: str) -> None:
+    farm = Farm(refuses=lambda _n: True)
+    asked = [*endpoints(1, "CORP\\svc"), *endpoints(2, written)[1:]]
+    asyncio.run(sweep(asked, farm.ask, parallel=1))
+    assert farm.sent == [1]
+
+
+def test_a_certificate_opens_no_door_for_a_password() -> None:
+    farm = Farm(refuses=lambda n: n > 1)
+    user = "CORP\\svc"
+    first = Endpoint(name="web0001", host="web0001", transport="certificate", user=user)
+    asyncio.run(sweep([first, *endpoints(30, user)[1:]], farm.ask, parallel=30))
+    assert len(farm.sent) == 2
+
+
 # -- interrupted ---------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import TracebackType
 from typing import TextIO
 
@@ -17,11 +18,17 @@ class _Rate(ProgressColumn):
         return Text(f"{task.completed / task.elapsed:.1f}/s" if task.elapsed and task.completed else "")
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Who looks on went away: the sweep goes on unseen. Rich itself would end the program."""
+        self.quiet = True
+
+
 class SweepProgress:
     """A bar with counts and rate on a terminal, nothing elsewhere; with `verbose` also a line for each server."""
 
     def __init__(self, stream: TextIO, total: int, *, verbose: bool) -> None:
-        self._console = Console(file=stream, highlight=False, markup=False)
+        self._console = _Console(file=stream, highlight=False, markup=False)
         self._verbose = verbose
         self._stream = stream
         columns = (TextColumn("asking"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[failed]} failed"))
@@ -43,6 +50,10 @@ class SweepProgress:
     def told(self, server: str, text: str, seconds: float, *, failed: bool) -> None:
         """One more server is through: `text` is "ok", or what is missing, or why it failed."""
         self._failed += failed
+        with contextlib.suppress(OSError):
+            self._show(server, text, seconds)
+
+    def _show(self, server: str, text: str, seconds: float) -> None:
         self._progress.update(self._task, advance=1, failed=self._failed)
         if self._verbose:
             line = printable(f"{server}: {text} ({seconds:.1f} s)")

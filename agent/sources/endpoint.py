@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from agent.errors import UsageError
-from agent.names import address_of, host_fault, host_name, printable
+from agent.names import address_of, fold, host_fault, host_name, printable
 
 Transport = Literal["auto", "kerberos", "ntlm", "credssp", "certificate", "basic"]
 """`auto`: Kerberos where a ticket can be had, else (with a user) NTLM; on Windows the operating system chooses."""
@@ -84,6 +84,22 @@ class Defaults:
 
 
 _TLS_ONLY: dict[Transport, str] = {"basic": "Basic", "certificate": "Client certificates"}
+
+
+def secret_of(endpoint: Endpoint) -> str | None:
+    """The account whose password this server is sent, in one form however it is written; None where none is sent."""
+    return None if endpoint.transport == "certificate" or not endpoint.user else account_of(endpoint.user)
+
+
+def account_of(user: str) -> str:
+    """One form of what people type: `CORP\\svc`, `corp.test\\svc` and `SVC@corp.test` are `corp\\svc`.
+
+    A NetBIOS domain that is not the first label of its DNS name stays apart, and so does a bare name.
+    """
+    domain, backslash, name = user.rpartition("\\")
+    if not backslash and "@" in name:
+        name, _, domain = name.rpartition("@")
+    return f"{fold(domain.partition('.')[0])}\\{fold(name)}"
 
 
 # -- a server as typed ---------------------------------------------------------------------------------------------

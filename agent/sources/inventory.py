@@ -17,11 +17,14 @@ from agent.names import address_of, fold, printable
 from agent.sources import text_file
 from agent.sources.ansible_variables import VAULT_MARK
 from agent.sources.endpoint import MOST_NAMES, Defaults, Endpoint, expand, parse
+from agent.sources.snapshot_store import stem
 
 STDIN = "-"
 
 T = TypeVar("T")
 Format = Literal["text", "ini", "yaml", "json"]
+_Named = tuple[Endpoint, str]
+"""A server and the place that names it."""
 
 
 class Inventory(NamedTuple):
@@ -61,7 +64,7 @@ def read(path: str | Path, defaults: Defaults) -> Inventory:
 def combined(inventories: Iterable[Inventory]) -> Inventory:
     """Several inventories as one: of two entries for the same host and port the first one counts.
 
-    Raises UsageError where one name stands for two hosts.
+    Raises UsageError where one name stands for two hosts, or two names for one file of a folder of snapshots.
     """
     every = list(inventories)
     servers = [pair for one in every for pair in zip(one.endpoints, one.places, strict=True)]
@@ -71,8 +74,8 @@ def combined(inventories: Iterable[Inventory]) -> Inventory:
 # -- each server once ----------------------------------------------------------------------------------------------
 
 
-def _listed(servers: Sequence[tuple[Endpoint, str]], notes: Iterable[str] = ()) -> Inventory:
-    once: dict[tuple[str, int], tuple[Endpoint, str]] = {}
+def _listed(servers: Sequence[_Named], notes: Iterable[str] = ()) -> Inventory:
+    once: dict[tuple[str, int], _Named] = {}
     for endpoint, place in servers:
         once.setdefault((_host_key(endpoint), endpoint.port), (endpoint, place))
     kept = _told_apart(list(once.values()))
@@ -86,19 +89,53 @@ def _host_key(endpoint: Endpoint) -> str:
     return f"{address}%{zone}" if address else fold(endpoint.host)
 
 
-def _told_apart(servers: Sequence[tuple[Endpoint, str]]) -> list[tuple[Endpoint, str]]:
-    """The servers with names of their own: where one host stands with several ports, the port is part of the name."""
-    first: dict[str, tuple[Endpoint, str]] = {}
+def _told_apart(servers: Sequence[_Named]) -> list[_Named]:
+    """The servers with names of their own, which no two files of a folder of snapshots are called after.
+
+    Where one host stands with several ports, the port is part of the name.
+    """
+    files = [_file(*server) for server in servers]
+    first: dict[str, _Named] = {}
     shared: set[str] = set()
-    for endpoint, place in servers:
-        known, known_place = first.setdefault(fold(endpoint.name), (endpoint, place))
-        if known is endpoint:
-            continue
-        if _host_key(known) != _host_key(endpoint):
-            hosts = f"{printable(known.host)} ({known_place}) and {printable(endpoint.host)} ({place})"
-            raise UsageError(f"the name '{printable(endpoint.name)}' stands for two hosts: {hosts}")
-        shared.add(fold(endpoint.name))
-    return [(_with_port(one) if fold(one.name) in shared else one, place) for one, place in servers]
+    for file, server in zip(files, servers, strict=True):
+        known = first.setdefault(file, server)
+        if _host_key(known[0]) != _host_key(server[0]):
+            raise _clash_error(known, server)
+        if known is not server:
+            shared.add(file)
+    if not shared:
+        return list(servers)
+    return _distinct(
+        (_with_port(endpoint) if file in shared else endpoint, place)
+        for file, (endpoint, place) in zip(files, servers, strict=True)
+    )
+
+
+def _distinct(servers: Iterable[_Named]) -> list[_Named]:
+    """The servers, where the names with ports are nobody else's."""
+    first: dict[str, _Named] = {}
+    for server in servers:
+        known = first.setdefault(_file(*server), server)
+        if known is not server:
+            raise _clash_error(known, server)
+    return list(first.values())
+
+
+def _file(endpoint: Endpoint, place: str) -> str:
+    """What two snapshots must not have in common to be two files, on Windows as well."""
+    try:
+        return fold(stem(endpoint.name))
+    except UsageError as error:
+        raise UsageError(f"{place}: {error}") from None
+
+
+def _clash_error(known: _Named, server: _Named) -> UsageError:
+    (one, one_place), (other, other_place) = known, server
+    hosts = f"{printable(one.host)} ({one_place}) and {printable(other.host)} ({other_place})"
+    if fold(one.name) == fold(other.name) and _host_key(one) != _host_key(other):
+        return UsageError(f"the name '{printable(other.name)}' stands for two hosts: {hosts}")
+    names = f"'{printable(one.name)}' and '{printable(other.name)}'"
+    return UsageError(f"the snapshots of {names} would be one file: {hosts}")
 
 
 def _with_port(endpoint: Endpoint) -> Endpoint:

@@ -113,7 +113,7 @@ class Wire:
         """Turn to TLS with certificate and host name checked; gives the server's certificate (DER)."""
         self._refuse_early_bytes()
         try:
-            context = ssl.create_default_context(cafile=self._server.ca_file)
+            context = client_context(self._server.ca_file)
         except OSError as error:
             raise LdapError(f"cannot read the certificates in {self._server.ca_file}: {error.strerror}") from None
         try:

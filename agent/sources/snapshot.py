@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -133,9 +134,15 @@ def from_frame(data: bytes, source: str, called: str | None, netbios: Mapping[st
     return from_document(unframe(data, source), source, called, netbios)
 
 
+_PORT = re.compile(r"=[0-9]{1,5}\Z")
+
+
 def _computer_in(name: str) -> str | None:
-    """The computer that a folder or file is named after, where that can be the name of one."""
-    label = name.partition(".")[0]
+    """The computer that a folder or file is named after, where that can be the name of one.
+
+    `collect` writes web01=5986 for port 5986 of web01, and a `=` for each `:` of an IPv6 address.
+    """
+    label = _PORT.sub("", name).partition(".")[0]
     can_be = host_fault(host_name(label)) is None and not label.isdigit()
     return label if can_be else None
 

@@ -23,6 +23,8 @@ from agent.sources.disk import sized, too_large
 from agent.sources.machine_file import MACHINE, WrongError, decoded, machine_of, problem
 
 SCHEMA = "iis-spn/snapshot/1"
+GZIP = b"\x1f\x8b"
+"""How every gzip member begins, and no JSON document."""
 MAXIMUM_FOLDER = 512 * 1024 * 1024
 """Most bytes read from one snapshot folder."""
 MAXIMUM_PACKED = 256 * 1024 * 1024
@@ -56,7 +58,7 @@ def opened(data: bytes | Mapping[str, object], file: str) -> Opened:
 
 def document_in(data: bytes, file: str) -> Mapping[str, object]:
     """The JSON object of a snapshot, its schema looked at and nothing else. Raises MalformedError."""
-    plain = unzip(data, file) if data.startswith(b"\x1f\x8b") else data
+    plain = unzip(data, file) if data.startswith(GZIP) else data
     document = decoded(plain, file)
     if not isinstance(document, dict):
         raise MalformedError(file, 1, "not a snapshot: a JSON object is expected")
@@ -66,18 +68,18 @@ def document_in(data: bytes, file: str) -> Mapping[str, object]:
     return document
 
 
-def unzip(data: bytes, file: str) -> bytes:
-    """One gzip member, unpacked as far as the limit: more than one, or a tail, `collect` never writes.
+def unzip(data: bytes, file: str, limit: int = MAXIMUM_PACKED) -> bytes:
+    """One gzip member, unpacked as far as `limit` bytes: more than one, or a tail, `collect` never writes.
 
     Raises MalformedError.
     """
     unpacker = zlib.decompressobj(wbits=31)
     try:
-        plain = unpacker.decompress(data, MAXIMUM_PACKED + 1)
+        plain = unpacker.decompress(data, limit + 1)
     except zlib.error as error:
         raise MalformedError(file, None, f"the gzip data is damaged: {error}") from None
-    if len(plain) > MAXIMUM_PACKED:
-        raise MalformedError(file, None, f"{too_large(MAXIMUM_PACKED)} when unpacked")
+    if len(plain) > limit:
+        raise MalformedError(file, None, f"{too_large(limit)} when unpacked")
     if not unpacker.eof:
         raise MalformedError(file, None, "the gzip data is cut off")
     if unpacker.unused_data.strip(b"\0"):

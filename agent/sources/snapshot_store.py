@@ -11,6 +11,7 @@ import binascii
 import contextlib
 import json
 import os
+import re
 import sys
 import time
 import zlib
@@ -79,18 +80,40 @@ def _put_in_place(unfinished: Path, path: Path) -> None:
 _BINARY: int = getattr(os, "O_BINARY", 0)
 
 
-def stem(name: str) -> str:
-    """The file's name without its suffix for a server's name or address: `fe80::5` as `fe80==5`, for Windows' sake.
+_PORT = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?P<port>:[0-9]{1,5})")
+_ZONE = re.compile(r"%[A-Za-z0-9_.-]+")
+_LONGEST = 200
+"""Characters: file systems take 255, of which the suffix and the mark of an unfinished file need up to 33."""
 
-    Raises UsageError where that is neither a host name nor an address.
+
+def stem(name: str) -> str:
+    """The file's name without its suffix for a server's name or address, with or without a port.
+
+    Windows has no `:` in names: `fe80::5%eth0` is `fe80==5%eth0`, `web01:5986` is `web01=5986` and `[fe80::5]:5986`
+    is `[fe80==5]=5986`. Two names that differ in case only are one file there, so `fold` what is compared. Raises
+    UsageError where that is neither a host name nor an address, or no file can be called so.
     """
-    address = address_of(name)
-    if address is not None:
-        return str(address).partition("%")[0].replace(":", "=")
-    host = host_name(name)
-    if not name or host.is_wildcard or host_fault(host) is not None or fold(name.partition(".")[0]) in _DEVICES:
+    ported = _PORT.fullmatch(name)
+    host, port = (ported["host"], ported["port"]) if ported and address_of(name) is None else (name, "")
+    found = _stem_of_address(host, brackets=bool(port)) if address_of(host) is not None else _stem_of_host(host)
+    if found is None or len(found) + len(port) > _LONGEST:
         raise UsageError(f"'{printable(name[:80])}' is not the name of a server that a file can be called after")
-    return host.text
+    return f"{found}{port}".replace(":", "=")
+
+
+def _stem_of_address(text: str, *, brackets: bool) -> str | None:
+    address, bare = address_of(text), text.strip("[]")
+    zone = bare[bare.find("%") :] if "%" in bare else ""
+    if zone and (":" not in bare or not _ZONE.fullmatch(zone)):
+        return None
+    return f"[{address}{zone}]" if brackets and ":" in bare else f"{address}{zone}"
+
+
+def _stem_of_host(text: str) -> str | None:
+    """The name in ASCII: file systems do not agree on when two other letters are the same one."""
+    host = host_name(text)
+    is_file = text == text.strip() and not host.is_wildcard and host_fault(host) is None
+    return host.spn_text if is_file and host.key.partition(".")[0] not in _DEVICES else None
 
 
 def present(folder: Path) -> Mapping[str, datetime]:

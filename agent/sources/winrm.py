@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import math
-import ssl
 import uuid
 from typing import NamedTuple, TypeVar
 
 from agent.sources.endpoint import Endpoint
-from agent.sources.winrm_errors import RefusedError, Stage, UnreachableError, nonsense_error
+from agent.sources.winrm_errors import InterruptedAskError, RefusedError, Stage, UnreachableError, nonsense_error
 from agent.sources.winrm_logon import Logon
 from agent.sources.winrm_messages import POLL_SECONDS, Question, asked
 from agent.sources.winrm_session import Gate, Limits, Session
 from agent.sources.winrm_shell import RemoteShell, open_gate
-from agent.sources.winrm_tls import tls_context
+from agent.sources.winrm_tls import Tls, tls_context
 
 __all__ = [
     "MAX_OUTPUT",
     "POLL_SECONDS",
     "Answer",
     "Gate",
+    "InterruptedAskError",
     "Limits",
     "Logon",
     "RefusedError",
+    "Tls",
     "UnreachableError",
     "run_script",
     "tls_context",
@@ -52,13 +53,14 @@ class Answer(NamedTuple):
 
 
 async def run_script(
-    endpoint: Endpoint, logon: Logon, script: bytes, *, tls: ssl.SSLContext, limits: Limits, gate: Gate
+    endpoint: Endpoint, logon: Logon, script: bytes, *, tls: Tls, limits: Limits, gate: Gate
 ) -> Answer:
     """Run a PowerShell script on one server and give its output.
 
     `logon` is what this server is asked with: the caller has looked at `endpoint.user`. `limits` are in seconds; all
-    is over after `whole` and `farewell`. Raises UnreachableError, and RefusedError where the password was judged;
-    whatever else comes out, besides CancelledError, is a bug. In every case the remote shell is removed, or named.
+    is over after `whole` and `farewell`. Raises UnreachableError, RefusedError where the password was judged, and
+    InterruptedAskError (not CancelledError) where the task was cancelled before all output was there; whatever else
+    comes out is a bug. In every case the remote shell is removed, or named.
     """
     shell = _CommandShell(endpoint, logon, tls, limits, gate)
     output, left_behind = await shell.used(shell.run(script))
@@ -68,7 +70,7 @@ async def run_script(
 class _CommandShell(RemoteShell):
     """A cmd.exe that starts PowerShell."""
 
-    def __init__(self, endpoint: Endpoint, logon: Logon, tls: ssl.SSLContext, limits: Limits, gate: Gate) -> None:
+    def __init__(self, endpoint: Endpoint, logon: Logon, tls: Tls, limits: Limits, gate: Gate) -> None:
         super().__init__(endpoint, logon, tls, limits)
         self.id = str(uuid.uuid4()).upper()
         self._gate = gate

@@ -6,6 +6,7 @@ Deadlines are the caller's. No proxy is ever asked, whatever the environment say
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import ssl
@@ -129,14 +130,18 @@ async def addresses_of(endpoint: Endpoint) -> Sequence[Address]:
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
+    except OSError as error:
         raise _resolve_error(error) from None
     except ValueError:  # UnicodeError: a label too long; ValueError: a null character
         raise UnreachableError("resolve", "that is not a host name", "correct the name") from None
     return list(dict.fromkeys((family, str(target[0])) for family, _, _, _, target in found))[:MAX_ADDRESSES]
 
 
-def _resolve_error(error: socket.gaierror) -> UnreachableError:
+def _resolve_error(error: OSError) -> UnreachableError:
+    if _is_out_of_files(error) or not _may_open_files():
+        return _out_of_files_error("resolve")
+    if not isinstance(error, socket.gaierror):
+        return UnreachableError("resolve", f"the name service failed: {_words_of(error)}", "check DNS from this machine")
     if error.errno == socket.EAI_AGAIN:
         return UnreachableError(
             "resolve", "the name service did not answer", "check DNS from this machine", is_passing=True
@@ -169,7 +174,8 @@ async def _connected(addresses: Sequence[Address], port: int) -> _Wire:
         for attempt in attempts:
             attempt.add_done_callback(_drop)
             attempt.cancel()
-    raise failures[0] if failures else OSError("there is no address")
+    ours = [failure for failure in failures if _is_out_of_files(failure)]
+    raise [*ours, *failures, OSError("there is no address")][0]
 
 
 async def _connected_to(address: Address, port: int) -> _Wire:
@@ -315,7 +321,29 @@ def _refuse_size(stage: Stage, response: h11.Response) -> None:
 _PORT_ADVICE = "is WinRM set up there (`winrm quickconfig`), and does the firewall let port {port} through?"
 
 
+def _is_out_of_files(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
+
+
+def _may_open_files() -> bool:
+    """The C library says that a name has no address where it could open no socket to ask for it."""
+    try:
+        socket.socket().close()
+    except OSError as error:
+        return not _is_out_of_files(error)
+    return True
+
+
+def _out_of_files_error(stage: Stage) -> UnreachableError:
+    reason = "this machine allows this program no more open files"
+    return UnreachableError(
+        stage, reason, "ask fewer at once (--parallel), or raise `ulimit -n`", is_passing=True
+    )
+
+
 def _connect_error(error: OSError, port: int) -> UnreachableError:
+    if _is_out_of_files(error):
+        return _out_of_files_error("connect")
     advice = _PORT_ADVICE.format(port=port)
     kind = _CONNECT_EX.get(_windows_code(error), type(error))
     if issubclass(kind, ConnectionRefusedError):

@@ -33,6 +33,13 @@ class RefusedError(UnreachableError):
     """The password, or the account, was judged and refused: asking on with it may lock the account."""
 
 
+class InterruptedAskError(UnreachableError):
+    """Asking was cancelled from outside, as by Ctrl-C, before the answer was complete."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage, "interrupted", "run it again; with --to and --resume it goes on here")
+
+
 # -- faults of WS-Management ---------------------------------------------------------------------------------------
 
 SHELL_NOT_FOUND = 2150858843  # ERROR_WSMAN_UNEXPECTED_SELECTORS
@@ -106,11 +113,16 @@ FAULTS = {
 """By code; the numbers are those of wsmerror.h (facility 0x033) and winerror.h."""
 
 
+_DENIED = frozenset({5, 2147942405})
+
+
 def fault_error(stage: Stage, code: int | None, own_words: str) -> UnreachableError:
     """A WS-Management fault as an error; never a RefusedError: who gets a fault is logged on."""
     own = short(own_words)
     if code in FAULTS:
         fault = FAULTS[code]
+        if code in _DENIED and stage != "shell":
+            fault = fault._replace(reason="the account logged on but may not use the shell it opened", advice=_LATER)
         return UnreachableError(
             stage, f"{fault.reason} ({fault.name}, {code}){': ' + own if own else ''}", fault.advice
         )

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from agent.sources.endpoint import Endpoint
 from agent.sources.security_context import MODIFIED, context_words, krb5_code
 from agent.sources.winrm_connection import Connection, Reply
-from agent.sources.winrm_errors import RefusedError, UnreachableError, short, status_error
+from agent.sources.winrm_errors import RefusedError, UnreachableError, nonsense_error, short, status_error
 from agent.sources.winrm_kerberos import krb_error_in, ticket_refused_error
 from agent.sources.winrm_logon import (
     CHECK_BOTH,
@@ -33,7 +33,7 @@ SOAP = "application/soap+xml;charset=UTF-8"
 
 
 class Accepted(NamedTuple):
-    """The server has accepted the logon; `reply` is the answer to the question that rode along, if one did."""
+    """The server has accepted the logon, or `reply` tells: the answer to the question that rode along, if one did."""
 
     seal: Seal | None
     headers: tuple[tuple[str, str], ...]
@@ -46,7 +46,9 @@ Riding = Callable[[], bytes]
 
 
 async def log_on(connection: Connection, endpoint: Endpoint, logon: Logon, question: Riding) -> Accepted:
-    """Log on. Over TLS the question travels with the last token. Raises UnreachableError and RefusedError."""
+    """Log on. Over TLS the question travels with the last token, and whether the server accepted the logon shows in
+    the answer, which is for the caller to judge. Raises UnreachableError and RefusedError.
+    """
     if endpoint.transport in ("basic", "certificate"):
         return await _log_on_in_words(connection, endpoint, logon, question)
     offer = await offer_to(endpoint, logon, connection.certificate)
@@ -109,6 +111,8 @@ def _finished(offer: Offer, reply: Reply, answer: bytes, rides: bool) -> Reply |
         return reply
     if reply.status != 200:
         raise status_error("logon", reply.status)
+    if reply.body:  # WinRM ends a logon with 200 and nothing else
+        raise nonsense_error("logon", "it is no message of WS-Management")
     return None
 
 

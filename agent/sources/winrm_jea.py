@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 import warnings
 from collections.abc import Callable
 from typing import NoReturn, TypeVar
@@ -37,6 +36,7 @@ from agent.sources.winrm_logon import Logon
 from agent.sources.winrm_messages import POLL_SECONDS
 from agent.sources.winrm_session import Gate, Limits, Session
 from agent.sources.winrm_shell import RemoteShell, open_gate
+from agent.sources.winrm_tls import Tls
 
 _T = TypeVar("_T")
 
@@ -47,7 +47,7 @@ IDLE_SECONDS = 180
 
 
 async def run_command(
-    endpoint: Endpoint, logon: Logon, configuration: str, *, tls: ssl.SSLContext, limits: Limits, gate: Gate
+    endpoint: Endpoint, logon: Logon, configuration: str, *, tls: Tls, limits: Limits, gate: Gate
 ) -> Answer:
     """Run `Get-IisSpnSnapshot` in a session configuration of one server and give what it prints, lines ended by LF.
 
@@ -70,7 +70,7 @@ class _Pool(RemoteShell):
     """A runspace pool; pypsrp chooses its id."""
 
     def __init__(
-        self, endpoint: Endpoint, logon: Logon, configuration: str, tls: ssl.SSLContext, limits: Limits
+        self, endpoint: Endpoint, logon: Logon, configuration: str, tls: Tls, limits: Limits
     ) -> None:
         super().__init__(endpoint, logon, tls, limits)
         self._configuration = configuration

@@ -38,6 +38,7 @@ KDC_SECONDS = 8.0
 """For one question to a KDC. A port 88 that swallows connections keeps krb5 busy for 15 seconds and more; the logon has
 its own limit, before which NTLM may still have its turn."""
 
+_SKEW = -1765328347
 _NAMES = {  # RFC 4120 7.5.9
     -1765328378: "KDC_ERR_C_PRINCIPAL_UNKNOWN",
     -1765328377: "KDC_ERR_S_PRINCIPAL_UNKNOWN",
@@ -45,13 +46,13 @@ _NAMES = {  # RFC 4120 7.5.9
     -1765328361: "KDC_ERR_KEY_EXPIRED",
     -1765328360: "KDC_ERR_PREAUTH_FAILED",
     -1765328353: "KRB_AP_ERR_BAD_INTEGRITY",
-    -1765328347: "KRB_AP_ERR_SKEW",
+    _SKEW: "KRB_AP_ERR_SKEW",
     MODIFIED: "KRB_AP_ERR_MODIFIED",
 }
 _PASSWORD_ADVICE = "check user and password; nothing more should be sent with them"  # noqa: S105
 _CLOCK_ADVICE = "compare the clocks of this machine, the server and the domain controller"
 _KDC_ADVICE = "does this machine reach a domain controller on port 88, and does krb5.conf or DNS lead it there?"
-_ADVICE = {-1765328347: _CLOCK_ADVICE, -1765328230: _KDC_ADVICE, -1765328228: _KDC_ADVICE}
+_ADVICE = {_SKEW: _CLOCK_ADVICE, -1765328230: _KDC_ADVICE, -1765328228: _KDC_ADVICE}
 _TICKET_ADVICE = "`klist` shows the tickets there are, `kinit` gets one; or name a user with --user"
 
 
@@ -253,8 +254,7 @@ def ticket_refused_error(code: int, spn: str) -> UnreachableError:
     `code` is krb5's, 0 where the server gave none, as it mostly does.
     """
     if code not in (0, MODIFIED):
-        known = KRB5_ERRORS.get(code)
-        reason = known.reason if known else f"Kerberos error {code - _KRB5_BASE} (RFC 4120 7.5.9)"
+        reason = _said_by_server(code)
         beside = f" ({_NAMES[code]})" if code in _NAMES else ""
         reason = f"the server does not take the ticket for {spn}: {reason}{beside}"
         return UnreachableError("logon", reason, _CLOCK_ADVICE)
@@ -264,6 +264,13 @@ def ticket_refused_error(code: int, spn: str) -> UnreachableError:
         reason = f"the server cannot open the ticket{beside}: the ticket for {spn} is{perhaps} for another account"
         return UnreachableError("logon", reason, _COLLISION)
     return UnreachableError("logon", f"the server cannot open the ticket for {spn}{beside}", _OTHER_COMPUTER)
+
+
+def _said_by_server(code: int) -> str:
+    if code == _SKEW:
+        return "the server's clock differs too much from this machine's"
+    known = KRB5_ERRORS.get(code)
+    return known.reason if known else f"Kerberos error {code - _KRB5_BASE} (RFC 4120 7.5.9)"
 
 
 _COLLISION = (

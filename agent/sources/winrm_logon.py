@@ -7,7 +7,6 @@ import contextlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent.names import address_of
@@ -42,14 +41,11 @@ class Logon:
     """Who asks: a user with a password, or (None) the holder of the current ticket or Windows logon.
 
     One Logon serves a whole sweep: tickets and the password's hash are made once and kept with it, in memory only.
-    `password` must not block: the event loop waits for it. A client certificate is of the TLS context; it is named
-    here for the transport `certificate`.
+    `password` must not block: the event loop waits for it. A client certificate is of the TLS context (`winrm_tls`).
     """
 
     user: str | None = None
     password: Callable[[], str] | None = field(default=None, repr=False, compare=False)
-    certificate: Path | None = None
-    certificate_key: Path | None = None
     _kept: _Kept = field(default_factory=lambda: _Kept(), init=False, repr=False, compare=False)
 
     @property

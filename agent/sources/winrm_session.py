@@ -9,20 +9,21 @@ import asyncio
 import contextlib
 import math
 import re
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from agent.sources.endpoint import Endpoint
 from agent.sources.winrm_connection import Connection, Reply, addresses_of
-from agent.sources.winrm_errors import Stage, UnreachableError, nonsense_error
+from agent.sources.winrm_errors import Stage, UnreachableError, nonsense_error, status_error
 from agent.sources.winrm_handshake import SOAP, Accepted, log_on
 from agent.sources.winrm_logon import Logon
+from agent.sources.winrm_tls import Tls
 
 Gate = Callable[[Endpoint], AbstractAsyncContextManager[None]]
 """Entered just before the first credential goes to a server, when TCP and TLS stand; left without an exception when the
-server accepted the logon, with RefusedError when it refused. The time until it opens is not counted."""
+server accepted the logon: it answered as WS-Management does. Left with RefusedError when it refused, with any other
+UnreachableError when nobody knows, as after a page of some other service. The time until it opens is not counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +46,8 @@ class Limits:
 class Session:
     """One server being asked; `stage` says how far it has come."""
 
-    def __init__(self, endpoint: Endpoint, logon: Logon, tls: ssl.SSLContext, limits: Limits) -> None:
+    def __init__(self, endpoint: Endpoint, logon: Logon, tls: Tls, limits: Limits) -> None:
         self.stage: Stage = "resolve"
-        self.is_accepted = False
-        """Whether the server has accepted the logon."""
         self.is_asked = False
         """Whether a question has gone out, which the server may act on even when no answer comes."""
         self._endpoint = endpoint
@@ -87,30 +86,31 @@ class Session:
         message_id = _id_in(_MESSAGE_ID, question)
         if self._accepted is None:
             await self._connect()
-            reply = await self._log_on(gate, question)
+            reply = await self._log_on(gate, question, message_id)
         else:
             reply = None
         self.stage = stage
         if reply is None:
             async with self._within(seconds):
-                reply = await self._exchange(question)
-        return self._checked(reply, message_id)
+                reply = self._checked(await self._exchange(question), message_id)
+        return reply
 
     # .. stages ..
 
     async def _connect(self) -> None:
+        context = self._tls.of(self._endpoint) if self._endpoint.tls else None
         async with self._within(self._limits.connect):
             addresses = await addresses_of(self._endpoint)
         self.stage = "connect"
         async with self._within(self._limits.connect):
             self._connection = await Connection.connect(self._endpoint, addresses)
-        if self._endpoint.tls:
+        if context:
             self.stage = "tls"
             async with self._within(self._limits.tls):
-                await self._connection.use_tls(self._tls)
+                await self._connection.use_tls(context)
         self.stage = "logon"
 
-    async def _log_on(self, gate: Gate, question: bytes) -> Reply | None:
+    async def _log_on(self, gate: Gate, question: bytes, message_id: bytes) -> Reply | None:
         assert self._connection  # noqa: S101 - made by `_connect`
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -119,10 +119,13 @@ class Session:
             try:
                 async with self._within(self._limits.logon) as clock:
                     riding = self._riding(question, clock)
-                    self._accepted = await log_on(self._connection, self._endpoint, self._logon, riding)
+                    accepted = await log_on(self._connection, self._endpoint, self._logon, riding)
             finally:
-                self._note_verdict(self._connection.status)
-        return self._accepted.reply
+                self.is_asked = self.is_asked and self._connection.status not in _NOTHING_DONE
+            reply = self._checked(accepted.reply, message_id) if accepted.reply else None
+            self._accepted = accepted
+            self._logon.note_accepted()
+        return reply
 
     def _riding(self, question: bytes, clock: _Clock) -> Callable[[], bytes]:
         def ride() -> bytes:
@@ -131,13 +134,6 @@ class Session:
             return question
 
         return ride
-
-    def _note_verdict(self, status: int | None) -> None:
-        """What the header of the last answer says, even when the rest of it never came."""
-        self.is_accepted = self._accepted is not None or (self.is_asked and status not in (None, 401))
-        self.is_asked = self.is_asked and status not in _NOTHING_DONE
-        if self.is_accepted:
-            self._logon.note_accepted()
 
     async def _exchange(self, question: bytes) -> Reply:
         assert self._connection  # noqa: S101 - made by `_connect`
@@ -148,12 +144,18 @@ class Session:
         return await self._connection.post(self.stage, [*headers, ("Content-Type", kind)], body)
 
     def _checked(self, reply: Reply, message_id: bytes) -> Reply:
-        """The answer in clear; where it is not the answer to this question, the connection is out of step."""
+        """The answer in clear: a message of WS-Management under 200, a SOAP fault under any other status.
+
+        Where it is not the answer to this question, the connection is out of step.
+        """
         try:
-            return self._believed(reply, message_id)
+            reply = self._believed(reply, message_id)
         except UnreachableError:
             self.close()
             raise
+        if reply.status != 200 and not (_SOAP in reply.body and _FAULT.search(reply.body)):
+            raise status_error(self.stage, reply.status)
+        return reply
 
     def _believed(self, reply: Reply, message_id: bytes) -> Reply:
         seal = self._accepted.seal if self._accepted else None
@@ -197,6 +199,8 @@ class _Clock:
 _NOTHING_DONE = frozenset({400, 401, 403, 404, 405, 407, 413, 503})
 """HTTP answers that come from in front of WS-Management."""
 _DOCTYPE = b"<!DOCTYPE"
+_SOAP = b"http://www.w3.org/2003/05/soap-envelope"
+_FAULT = re.compile(rb"<(?:\w+:)?Fault[\s>]")
 _MESSAGE_ID = re.compile(rb"<(?:\w+:)?MessageID[^>]*>\s*(?:uuid:)?([^<\s]{1,80})", re.IGNORECASE)
 _RELATES_TO = re.compile(rb"<(?:\w+:)?RelatesTo[^>]*>\s*(?:uuid:)?([^<\s]{1,80})", re.IGNORECASE)
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import replace
 from typing import TypeVar
 
 from agent.sources.endpoint import Endpoint
-from agent.sources.winrm_errors import UnreachableError
+from agent.sources.winrm_errors import InterruptedAskError, UnreachableError
 from agent.sources.winrm_logon import Logon
 from agent.sources.winrm_session import Limits, Session
+from agent.sources.winrm_tls import Tls
 
 _T = TypeVar("_T")
 
@@ -25,7 +25,7 @@ class RemoteShell(ABC):
 
     id: str
 
-    def __init__(self, endpoint: Endpoint, logon: Logon, tls: ssl.SSLContext, limits: Limits) -> None:
+    def __init__(self, endpoint: Endpoint, logon: Logon, tls: Tls, limits: Limits) -> None:
         self.endpoint, self.logon, self.tls, self.limits = endpoint, logon, tls, limits
         self.session = Session(endpoint, logon, tls, limits)
 
@@ -34,16 +34,33 @@ class RemoteShell(ABC):
         """Ask for its removal over this session; a shell that is not there is removed. Raises UnreachableError."""
 
     async def used(self, work: Awaitable[_T]) -> tuple[_T, str | None]:
-        """What the work gives, and what may remain of the shell, in words. Raises what the work raises."""
+        """What the work gives, and what may remain of the shell, in words. Raises what the work raises.
+
+        Cancelled, it raises InterruptedAskError instead of CancelledError, so that what may remain is told; where the
+        work is done already, it gives the result. `asyncio.Task.cancelling` still counts the cancellation, but an
+        `asyncio.timeout` around this raises no TimeoutError.
+        """
         try:
             result = await work
+        except asyncio.CancelledError:
+            failure: UnreachableError = InterruptedAskError(self.session.stage)
         except UnreachableError as error:
-            error.left_behind = await self._leave()
-            raise
+            failure = error
         except BaseException:
-            await self._leave()
+            await self._farewell()
             raise
-        return result, await self._leave()
+        else:
+            return result, await self._farewell()
+        failure.left_behind = await self._farewell()
+        raise failure
+
+    async def _farewell(self) -> str | None:
+        """To its end even when cancelled meanwhile: it takes no longer than `Limits.farewell`."""
+        leaving = asyncio.create_task(self._leave())
+        while not leaving.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([leaving])
+        return leaving.result()
 
     async def _leave(self) -> str | None:
         try:

@@ -4,28 +4,71 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import UsageError
 from agent.names import printable
+from agent.sources.endpoint import Endpoint
 from agent.sources.winrm_errors import UnreachableError, short
 
 
-def tls_context(ca_file: Path | None, certificate: Path | None = None, key: Path | None = None) -> ssl.SSLContext:
-    """What a whole sweep trusts: the system's store and the CAs of a PEM file; TLS 1.2 or newer, names always checked.
-
-    `certificate` and `key` (PEM) are for logging on with a client certificate. Raises UsageError.
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """What a whole sweep trusts. `certificate` shows the client's certificate as well: it names a person, and is for no
+    server that is asked in another way.
     """
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+
+    plain: ssl.SSLContext
+    certificate: ssl.SSLContext | None = None
+
+    def of(self, endpoint: Endpoint) -> ssl.SSLContext:
+        """The context for one server. Raises UnreachableError where it lacks the client certificate."""
+        if endpoint.transport != "certificate":
+            return self.plain
+        if self.certificate is None:
+            raise UnreachableError("logon", "no client certificate was given", "give --cert FILE and --cert-key FILE")
+        return self.certificate
+
+
+def tls_context(ca_file: Path | None, certificate: Path | None = None, key: Path | None = None) -> Tls:
+    """Trust the system's store and the CAs of a PEM file. `certificate` and `key` (PEM) are for the transport
+    `certificate`. Raises UsageError.
+    """
+    return Tls(_trusting(ca_file), _showing(_trusting(ca_file), certificate, key) if certificate else None)
+
+
+def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+    context = client_context()
     if ca_file:
         with _readable(ca_file, "certificates"):
             context.load_verify_locations(ca_file)
-    if certificate:
-        with _readable(certificate, "the client certificate"):
-            # a passphrase would be asked for on the terminal, in the middle of everything
-            context.load_cert_chain(certificate, key, password=lambda: "")
+    return context
+
+
+def _showing(context: ssl.SSLContext, certificate: Path, key: Path | None) -> ssl.SSLContext:
+    with _readable(certificate, "the client certificate"):
+        # a passphrase would be asked for on the terminal, in the middle of everything
+        context.load_cert_chain(certificate, key, password=lambda: "")
+    return context
+
+
+def client_context(ca_file: str | None = None) -> ssl.SSLContext:
+    """TLS 1.2 or newer, chain and name checked; trusts the CAs of `ca_file` only, None: the system's store.
+
+    As ssl.create_default_context, which however writes the keys of every session where SSLKEYLOGFILE says. Raises
+    OSError.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if sys.version_info >= (3, 13):
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    else:
+        context.load_default_certs()
     return context
 
 
