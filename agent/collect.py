@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import gzip
 import re
-import ssl
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from agent.sources.endpoint import Endpoint
 from agent.sources.framed import unframe
 from agent.sources.snapshot_file import document_in
 from agent.sources.winrm_errors import UnreachableError, short
+from agent.sources.winrm_tls import Tls
 
 SCRIPT = Path(__file__).with_name("sources") / "collect.ps1"
 MAXIMUM_THREADS = 64
@@ -34,6 +34,8 @@ HEAVY = 1024 * 1024
 """Bytes of an answer that is looked through in a thread: 48 MB full of passwords take 20 s, and meanwhile the deadlines
 of all other servers would pass."""
 HEAVY_AT_ONCE = 2
+MAXIMUM_DOCUMENT = 64 * 1024 * 1024
+"""Bytes that an answer may have once it is unpacked; whole farms are asked at once, and one file may have as many."""
 OTHER_FILES = 200
 """Files open besides connections: modules, threads' pipes, snapshots."""
 
@@ -63,7 +65,7 @@ class Orders(NamedTuple):
     """
 
     logon_of: Callable[[Endpoint], winrm.Logon]
-    tls: ssl.SSLContext
+    tls: Tls
     limits: winrm.Limits = winrm.Limits()
     netbios: Mapping[str, str] = {}
     folder: Path | None = None
@@ -306,7 +308,7 @@ def _unusable_error(reason: str) -> UnreachableError:
 
 def _document(endpoint: Endpoint, answer: winrm.Answer) -> bytes:
     try:
-        return unframe(answer.stdout, endpoint.name)
+        return unframe(answer.stdout, endpoint.name, MAXIMUM_DOCUMENT)
     except MalformedError as error:
         said = _words_of(answer.stderr)
         reason = f"{error.reason}{f'; PowerShell says: {said}' if said else ''}"

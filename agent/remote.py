@@ -43,15 +43,24 @@ def whom(options: argparse.Namespace, passwords: Passwords, computers: Callable[
     whole = named(options)
     _ask_passwords(options, whole.endpoints, passwords)
     if options.from_ad is not None:
-        found = computers()
-        words = inventory.words(found.names, _defaults(options), f"--from-ad {options.from_ad}")
-        whole = inventory.combined([whole, words._replace(notes=tuple(found.notes))])
+        whole = inventory.combined([whole, _listed(computers(), options)])
     if not whole.endpoints:
         reason = "; ".join(whole.notes) or "name servers, or give --inventory or --from-ad"
         raise UsageError(f"nobody to ask: {reason}")
     if options.cert is None and any(server.transport == "certificate" for server in whole.endpoints):
         raise UsageError("the transport certificate needs --cert FILE and --cert-key FILE")
     return whole
+
+
+def _listed(computers: Computers, options: argparse.Namespace) -> Inventory:
+    """The computers of an OU; one with a name no other has a use for is left out, and costs no other anything."""
+    usable, notes = list[Inventory](), list(computers.notes)
+    for name in computers.names:
+        try:
+            usable.append(inventory.words([name], _defaults(options), f"--from-ad {options.from_ad}"))
+        except UsageError as error:
+            notes.append(f"left out: {error}")
+    return inventory.combined(usable)._replace(notes=tuple(notes))
 
 
 def _defaults(options: argparse.Namespace) -> Defaults:

@@ -1,9 +1,11 @@
 """The frame of collect.ps1: what arrives whole is read, whatever it passed through; what does not is refused."""
 
 import base64
+import contextlib
 import gzip
 import json
 import random
+import sys
 import time
 import zlib
 
@@ -205,6 +207,59 @@ def test_bomb() -> None:
     started = time.monotonic()
     assert "larger than 256 MB when unpacked" in refused(framed(base64.b64encode(bomb).decode())).reason
     assert time.monotonic() - started < 30
+
+
+@pytest.mark.parametrize(("limit", "reason"), [(1, "larger than 1 MB when unpacked"), (2, None)])
+def test_no_more_is_unpacked_than_is_allowed(limit: int, reason: str | None) -> None:
+    document = b'{"a": "' + bytes(2 * MB - 9).replace(b"\0", b"x") + b'"}'
+    assert len(document) == 2 * MB
+    answer = framed(base64.b64encode(gzip.compress(document)).decode()).encode()
+    if reason is None:
+        assert unframe(answer, "x", limit * MB) == document
+    else:
+        with pytest.raises(MalformedError) as caught:
+            unframe(answer, "x", limit * MB)
+        assert (caught.value.reason, caught.value.line) == (reason, 1)
+
+
+def test_no_more_is_taken_unpacked_than_is_allowed() -> None:
+    content = '"' + "x" * MB
+    with pytest.raises(MalformedError, match="larger than 1 MB"):
+        unframe(framed(content, "text").encode(), "x", MB)
+    assert unframe(framed(content[1:], "text").encode(), "x", MB) == content[1:].encode()
+
+
+def test_packed_twice_is_not_handed_on() -> None:
+    """Whoever reads the document would unpack it, with another limit."""
+    twice = gzip.compress(gzip.compress(DOCUMENT.encode()))
+    assert refused(framed(base64.b64encode(twice).decode())).reason == "damaged: it is packed twice"
+
+
+def steps(answer: bytes) -> int:
+    """How often Python calls something, functions written in C as well, while the answer is read or refused."""
+    count = 0
+
+    def called(*_event: object) -> None:
+        nonlocal count
+        count += 1
+
+    before = sys.getprofile()
+    sys.setprofile(called)
+    try:
+        with contextlib.suppress(MalformedError):
+            unframe(answer, "x")
+    finally:
+        sys.setprofile(before)
+    return count
+
+
+@pytest.mark.parametrize("piece", ["end 4", "is ours", "end", "1x", "end 4 iis-spn-snapshot 1 gzip 4"])
+def test_lines_like_the_frames_cost_python_nothing(piece: str) -> None:
+    line = f"iis-spn-snapshot {piece}\n"
+    for head in ("", framed('{"a": 1}', "text"), "iis-spn-snapshot 1 gzip 4\n"):
+        assert steps((head + line * 2_000_000).encode()) == steps((head + line * 2).encode()) < 60
+    assert read(framed('{"a": 1}', "text") + line * 2_000_000) == {"a": 1}
+    assert "two snapshots" in refused(zipped() + line * 2_000_000 + "iis-spn-snapshot 1").reason
 
 
 @pytest.mark.parametrize(

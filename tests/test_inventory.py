@@ -13,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import UsageError
+from agent.names import printable
 from agent.sources import ansible_groups, ansible_yaml_nodes, inventory, text_file
 from agent.sources.endpoint import Defaults, Endpoint
 from agent.sources.inventory import Inventory, combined, read, words
+from agent.sources.snapshot_store import stem
 
 NONE = Defaults()
 
@@ -154,6 +156,62 @@ def test_one_name_for_two_hosts_is_refused(tmp_path: Path) -> None:
     assert str(caught.value).replace(f"{tmp_path}{os.sep}", "DIR/") == (
         "the name 'Web01' stands for two hosts: web01 (DIR/farm.txt:1) and 10.0.0.5 (DIR/hosts.ini:2)"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "web01 ansible_host=10.0.0.5\nWEB01. ansible_host=10.0.0.6\n",
+            "the snapshots of 'web01' and 'WEB01.' would be one file: 10.0.0.5 (FILE:1) and 10.0.0.6 (FILE:2)",
+        ),
+        (
+            "fe80::1 ansible_host=10.0.0.5\nFE80:0::1 ansible_host=10.0.0.6\n",
+            "the snapshots of 'fe80::1' and 'FE80:0::1' would be one file: 10.0.0.5 (FILE:1) and 10.0.0.6 (FILE:2)",
+        ),
+        (
+            "\u00fc1 ansible_host=10.0.0.5\nu\u03081 ansible_host=10.0.0.6\n",
+            "the snapshots of '\u00fc1' and 'u\u03081' would be one file: 10.0.0.5 (FILE:1) and 10.0.0.6 (FILE:2)",
+        ),
+    ],
+)
+def test_two_names_for_one_file_are_refused(tmp_path: Path, text: str, said: str) -> None:
+    assert refusal(tmp_path, text, "h.ini") == said
+
+
+def test_a_name_with_a_port_of_its_own_is_not_made_a_second_time(tmp_path: Path) -> None:
+    ports = words(["web01", "web01:5986"], NONE)
+    text = '{"_meta": {"hostvars": {"web01:5985": {"ansible_host": "10.0.0.5"}}}, "a": {"hosts": ["web01:5985"]}}'
+    alone = listed(tmp_path, text, "h.json")
+    assert names(alone) == ["web01:5985"]
+    with pytest.raises(UsageError, match=r"'web01:5985' stands for two hosts: web01 \(command line\) and 10\.0\.0\.5"):
+        combined([ports, alone])
+    with pytest.raises(UsageError, match=r"'web01:5985' stands for two hosts: "):
+        combined([alone, words(["web01"], NONE), words(["web01:5986"], NONE)])
+
+
+def test_same_address_in_two_zones_is_two_servers() -> None:
+    found = words(["fe80::1%eth0", "fe80::1%eth1", "[fe80::1%eth1]:5986"], NONE)
+    assert names(found) == ["fe80::1%eth0", "[fe80::1%eth1]:5985", "[fe80::1%eth1]:5986"]
+    assert [stem(name) for name in names(found)] == ["fe80==1%eth0", "[fe80==1%eth1]=5985", "[fe80==1%eth1]=5986"]
+
+
+def test_one_host_at_two_ports_has_two_files() -> None:
+    found = words(["web02", "https://web02:5986", "10.0.0.5:1", "10.0.0.5:2"], NONE)
+    assert [stem(name) for name in names(found)] == ["web02=5985", "web02=5986", "10.0.0.5=1", "10.0.0.5=2"]
+    assert combined([found, words(["web02"], NONE)]) == found
+
+
+@pytest.mark.parametrize(
+    "name", ["web 01", "../evil", "a/b", "a\\b", "\x1b[2J", "con", "a\0b", "a\u202eb", "fe80::1%../x"]
+)
+def test_a_name_that_no_file_can_have_is_refused_with_its_place(tmp_path: Path, name: str) -> None:
+    variables = {"ansible_host": "10.0.0.5"}
+    text = json.dumps({"_meta": {"hostvars": {"w1": {}, name: variables}}, "a": {"hosts": ["w1", name]}}, indent=1)
+    said = refusal(tmp_path, text, "h.json")
+    assert said == f"FILE:5: '{printable(name)}' is not the name of a server that a file can be called after"
+    assert said.isprintable()
+    assert "FILE:1: 'con' is not the name" in refusal(tmp_path, "con\n")
 
 
 # -- formats -------------------------------------------------------------------------------------------------------

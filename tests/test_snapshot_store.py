@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import os
+import re
 import stat
 import sys
 import time
@@ -18,6 +19,7 @@ from secrets_in_xml import FIRING, SILENT, elements, xml
 
 from agent.effective import effective
 from agent.errors import MalformedError, UsageError
+from agent.names import fold
 from agent.parse import parse
 from agent.snapshot import Machine, Snapshot
 from agent.sources.blanking import blanked
@@ -231,19 +233,82 @@ def test_unfinished_file_is_no_server_and_the_old_one_stays(tmp_path: Path, monk
         ("10.0.5.2", "10.0.5.2"),
         ("fe80::5", "fe80==5"),
         ("[fe80::5]", "fe80==5"),
+        ("FE80:0::5", "fe80==5"),
+        ("fe80::5%eth0", "fe80==5%eth0"),
+        ("[fe80::5%12]", "fe80==5%12"),
+        ("web01:5986", "web01=5986"),
+        ("web01.test.com.:5986", "web01.test.com=5986"),
+        ("10.0.5.2:15985", "10.0.5.2=15985"),
+        ("[fe80::5]:5985", "[fe80==5]=5985"),
+        ("[fe80::5%eth0]:5985", "[fe80==5%eth0]=5985"),
+        ("fe80::5:5985", "fe80==5=5985"),
+        ("b\u00fccher.test.com", "xn--bcher-kva.test.com"),
+        ("bu\u0308cher.test.com", "xn--bcher-kva.test.com"),
+        (f"{'a' * 63}." * 3 + "test", f"{'a' * 63}." * 3 + "test"),
     ],
 )
 def test_file_is_named_after_its_server(name: str, file: str) -> None:
     assert stem(name) == file
+    assert not set(stem(name)) & set('<>:"/\\|?*'), "Windows has them in no name"
 
 
-@pytest.mark.parametrize(
-    "name", ["", ".", "..", "../x", "a/b", "a\\b", "C:", "a b", "*", "*.test.com", "a\0b", "nul", "COM1.test.com", "-"]
-)
+NO_FILES = [
+    *("", ".", "..", "../x", "a/b", "a\\b", "C:", "a b", " a", "a ", "*", "*.test.com", "a\0b", "a\n", "-", "a=5985"),
+    *("nul", "COM1.test.com", "con:5985", " con", "com\u00b9", f"{'a' * 63}." * 3 + "test.test.test"),
+    *(":5985", "a:", "a:b", "a:123456", "a:5985:5986", "[a]:5985", "[fe80::5]5985", "a:\u0665"),
+    *(
+        "fe80::5%",
+        "fe80::5%../x",
+        "fe80::5%a/b",
+        "[fe80::5%a\\b]:5985",
+        "fe80::5%a%b",
+        "10.0.0.5%../x",
+        "10.0.0.5%eth0",
+    ),
+]
+
+
+@pytest.mark.parametrize("name", NO_FILES)
 def test_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="is not the name of a server"):
         write(tmp_path, name, document())
     assert list(tmp_path.iterdir()) == []
+
+
+@given(st.text(alphabet="aA1.:%[]=-/\\ \u00e9\0", max_size=12))
+def test_any_name_makes_a_file_of_the_folder_or_none(name: str) -> None:
+    try:
+        file = stem(name)
+    except UsageError as error:
+        assert str(error).isprintable()  # noqa: PT017
+        return
+    assert re.fullmatch(r"[A-Za-z0-9_.%=\[\]-]+", file)
+    assert file.strip(".") == file
+
+
+@pytest.mark.parametrize("name", ["WEB01:5986", "[fe80::5%Eth0]:5985", "fe80::5%Eth0", "10.0.0.5:5986"])
+def test_what_was_written_is_present_under_its_stem(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path, name, document())
+    assert present(tmp_path).keys() == {fold(stem(name))}
+    assert expand([str(tmp_path)]) == [path]
+    assert expand([str(path)]) == [path]
+    assert read(path, None, {}).label == "WEB01"
+
+
+@pytest.mark.parametrize(
+    ("name", "computer"),
+    [
+        ("web02:5986", "web02"),
+        ("web02.test.com:5986", "web02"),
+        ("10.0.0.5:5986", None),
+        ("fe80::5", None),
+        ("[fe80::5]:5985", None),
+        ("fe80::5%eth0.7", None),
+    ],
+)
+def test_a_file_says_the_computer_where_its_server_does_not(tmp_path: Path, name: str, computer: str | None) -> None:
+    path = write(tmp_path, name, b'{"schema": "iis-spn/snapshot/1", "files": {}}')
+    assert read(path, None, {}).machine.name == computer
 
 
 def test_present_snapshots_with_the_time_they_were_written(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import errno
 import logging
 import re
 import socket
@@ -12,21 +13,34 @@ import time
 import traceback
 import uuid
 import xml.etree.ElementTree as ElementTree
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import xmltodict
 
+from agent import sweep
 from agent.errors import UsageError
 from agent.sources import winrm as source
 from agent.sources import winrm_connection, winrm_handshake, winrm_kerberos, winrm_logon, winrm_messages
 from agent.sources.endpoint import Endpoint, Transport
 from agent.sources.security_context import KRB5_ERRORS, MODIFIED, krb5_code
-from agent.sources.winrm import Answer, Gate, Limits, Logon, RefusedError, UnreachableError, run_script, tls_context
+from agent.sources.winrm import (
+    Answer,
+    Gate,
+    InterruptedAskError,
+    Limits,
+    Logon,
+    RefusedError,
+    Tls,
+    UnreachableError,
+    run_script,
+    tls_context,
+)
 from agent.sources.winrm_errors import FAULTS as WSMAN_FAULTS
 from agent.sources.winrm_errors import fault_error
+from agent.sources.winrm_tls import client_context
 from tests.winrm import farm as farm_module
 from tests.winrm import kerberos_error
 from tests.winrm.farm import Farm
@@ -213,11 +227,115 @@ def test_basic_and_certificates_never_leave_tls(farm: Farm) -> None:
     assert farm.stats()["requests"] == 0
 
 
-def test_a_certificate_that_is_not_shown_is_not_a_wrong_password(farm: Farm) -> None:
+def with_certificate(farm: Farm, trusted: Tls) -> UnreachableError:
     target = endpoint(farm, "certificate", tls=True)
-    with pytest.raises(UnreachableError, match="client certificate") as caught:
-        asyncio.run(run_script(target, Logon(), SCRIPT, tls=tls_context(farm.ca), limits=QUICK, gate=open_gate))
-    assert not isinstance(caught.value, RefusedError)
+    with pytest.raises(UnreachableError) as caught:
+        asyncio.run(run_script(target, Logon(), SCRIPT, tls=trusted, limits=QUICK, gate=open_gate))
+    return caught.value
+
+
+def test_only_servers_asked_by_certificate_are_shown_it(farm: Farm) -> None:
+    """The endpoint asks everyone for a certificate: what the others are asked with shows it none."""
+    trusted = tls_context(farm.ca, farm.client_certificate, farm.client_key)
+    assert trusted.of(endpoint(farm, "certificate", tls=True)) is trusted.certificate
+    for transport in ("auto", "kerberos", "ntlm", "credssp", "basic"):
+        assert trusted.of(endpoint(farm, transport, tls=True)) is trusted.plain  # type: ignore[arg-type]
+    error = with_certificate(farm, Tls(trusted.plain, trusted.plain))
+    assert error.reason == "the server does not take the client certificate (401)"
+    assert not isinstance(error, RefusedError)
+
+
+def test_without_a_certificate_nothing_is_sent(farm: Farm) -> None:
+    farm.reset()
+    error = with_certificate(farm, tls_context(farm.ca))
+    assert (error.stage, error.reason) == ("logon", "no client certificate was given")
+    assert (farm.stats()["connections"], error.left_behind) == (0, None)
+
+
+# -- what is a verdict ---------------------------------------------------------------------------------------------
+
+
+class Watch:
+    """A gate that keeps what each server was left with: None where it accepted the logon."""
+
+    def __init__(self) -> None:
+        self.left: list[type[BaseException] | None] = []
+
+    @contextlib.asynccontextmanager
+    async def __call__(self, _: Endpoint) -> AsyncIterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            self.left.append(type(error))
+            raise
+        self.left.append(None)
+
+
+LAST_LEG: list[tuple[Transport, bool, int]] = [  # and how many requests of the logon come before it
+    ("basic", True, 0),
+    ("certificate", True, 0),
+    ("ntlm", True, 1),
+    ("ntlm", False, 1),
+    ("credssp", True, 4),
+    ("credssp", False, 4),
+]
+
+
+@pytest.mark.parametrize("fault", ["403", "404", "http500", "http503", "garbage", "hangmid"])
+@pytest.mark.parametrize(("transport", "tls", "before"), LAST_LEG)
+def test_a_page_of_some_other_service_says_nothing_of_the_password(
+    farm: Farm, transport: Transport, tls: bool, before: int, fault: str
+) -> None:
+    farm.reset()
+    farm.set("web0001*", fault=fault, on="auth", after=before)
+    gate, who = Watch(), logon(farm)
+    error = failure(farm, endpoint(farm, transport, tls=tls), who, gate=gate)
+    assert (type(error), gate.left, who.was_accepted) == (UnreachableError, [UnreachableError], False)
+    assert error.stage == ("shell" if tls else "logon")
+    assert farm.stats()[f"injected.{fault}"] >= 1
+    if transport != "certificate":  # a key can be proved again and again, a password is not
+        assert farm.stats()["requests"] == before + 1
+
+
+@pytest.mark.parametrize("fault", ["empty", "nonsense", "wrongrelates", "404", "http500"])
+def test_over_tls_only_an_answer_to_the_question_is_an_acceptance(farm: Farm, fault: str) -> None:
+    farm.set("web0001*", fault=fault, on="Create")
+    gate, who = Watch(), logon(farm)
+    failure(farm, endpoint(farm, tls=True), who, gate=gate)
+    assert (gate.left, who.was_accepted) == ([UnreachableError], False)
+
+
+@pytest.mark.parametrize("fault", ["denied", "quota", "soapfault"])
+@pytest.mark.parametrize(("transport", "tls", "before"), LAST_LEG)
+def test_a_fault_of_ws_management_is_an_acceptance(
+    farm: Farm, transport: Transport, tls: bool, before: int, fault: str
+) -> None:
+    farm.set("web0001*", fault=fault, on="Create")
+    gate, who = Watch(), logon(farm)
+    error = failure(farm, endpoint(farm, transport, tls=tls), who, gate=gate)
+    assert (error.stage, gate.left, who.was_accepted) == ("shell", [None], True), before
+
+
+@pytest.mark.parametrize(("transport", "tls", "before"), [row for row in LAST_LEG if row[0] != "certificate"])
+def test_the_next_server_is_the_canary_where_the_first_was_something_else(
+    farm: Farm, transport: Transport, tls: bool, before: int
+) -> None:
+    """A wrong password goes to one server that judges it, not to three or to all."""
+    farm.reset()
+    farm.set("web0001*", fault="404", on="auth", after=before - before // 4)  # CredSSP judges it one leg earlier
+    who, trusted = logon(farm, "wr0ng-Passw0rd"), tls_context(farm.ca)
+    servers = [endpoint(farm, transport, number, tls=tls, name=f"web{number}") for number in range(1, 9)]
+
+    async def one(server: Endpoint, gate: Gate) -> Answer:
+        return await run_script(server, who, SCRIPT, tls=trusted, limits=QUICK, gate=gate)
+
+    outcomes = asyncio.run(sweep.sweep(servers, one, parallel=1))
+    said = [outcome.failure.reason if outcome.failure else "ok" for outcome in outcomes]
+    assert said[0] == "HTTP 404: nothing is served at /wsman"
+    assert said[1].startswith("the server refuses the user or the password")
+    assert all(words.startswith("the sweep was stopped") for words in said[2:])
+    asked = [number for number in range(1, 9) if farm.host(farm.name(number)).get("requests")]
+    assert (asked, who.was_accepted) == ([1, 2], False)
 
 
 # -- TLS and other protocols ---------------------------------------------------------------------------------------
@@ -252,6 +370,16 @@ def test_an_unreadable_ca_file_is_a_usage_error(tmp_path: Path) -> None:
             tls_context(tmp_path / name)
 
 
+def test_no_session_keys_are_written(farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "keys.log"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(log))
+    for transport in ("ntlm", "credssp", "certificate"):
+        assert ask(farm, endpoint(farm, transport, tls=True)).exit_code == 0
+    contexts = [client_context(), client_context(farm.ca)]
+    assert [context.keylog_filename for context in contexts] == [None, None]
+    assert not log.exists()
+
+
 def test_other_protocols_are_named(farm: Farm) -> None:
     farm.set("web0001*", fault="garbage", on="connect")
     error = failure(farm, endpoint(farm))
@@ -273,6 +401,49 @@ def test_names_and_ports_that_lead_nowhere(farm: Farm, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     assert failure(farm, endpoint(farm)).stage == "resolve"
+
+
+@contextlib.contextmanager
+def no_more_files() -> Iterator[None]:
+    """This process may open no further file until the end of the block."""
+    resource = pytest.importorskip("resource", reason="limits of open files are Unix")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as unused:
+        free = unused.fileno()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def _no_address(*_: Any, **__: Any) -> Any:
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+def _no_more(*_: Any, **__: Any) -> Any:
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+@pytest.mark.parametrize(("lookup", "stage"), [(None, "connect"), (_no_address, "resolve"), (_no_more, "resolve")])
+def test_too_many_open_files_are_ours(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch, lookup: Callable[..., Any] | None, stage: str
+) -> None:
+    """The C library may give no more than "no such name" where it could open no socket to ask."""
+    trusted = tls_context(farm.ca)
+    if lookup:
+        monkeypatch.setattr(socket, "getaddrinfo", lookup)
+
+    async def exhausted() -> None:
+        await asyncio.to_thread(lambda: None)
+        with no_more_files():
+            await run_script(endpoint(farm), logon(farm), SCRIPT, tls=trusted, limits=QUICK, gate=open_gate)
+
+    with pytest.raises(UnreachableError) as caught:
+        asyncio.run(exhausted())
+    assert (caught.value.stage, caught.value.is_passing) == (stage, True)
+    assert caught.value.reason == "this machine allows this program no more open files"
+    assert "ulimit -n" in caught.value.advice
 
 
 def test_the_next_address_is_tried_beside_a_silent_one(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -462,13 +633,77 @@ def test_a_cancelled_server_is_left_without_a_shell(farm: Farm, tls: bool) -> No
         while not farm.stats()["injected.hang"]:
             await asyncio.sleep(0.02)
         task.cancel()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(InterruptedAskError) as caught:
             await task
+        assert (caught.value.stage, caught.value.left_behind) == ("script", None)
 
     farm.reset()
     asyncio.run(cancelled())
     assert farm.stats()["shells"] == 1
     assert farm.shells_left() == 0
+
+
+async def until_it_hangs(farm: Farm, target: Endpoint, limits: Limits, times: int = 1) -> asyncio.Task[Answer]:
+    """The question as a task, once the endpoint's fault has struck."""
+    task = asyncio.create_task(asking(farm, target, limits=limits))
+    while farm.stats()["injected.hang"] < times:
+        await asyncio.sleep(0.02)
+    return task
+
+
+def test_cancelled_at_the_farewell_the_answer_is_whole_all_the_same(farm: Farm) -> None:
+    farm.reset()
+    farm.set("web0001*", fault="hang", on="Delete")
+
+    async def cancelled() -> tuple[Answer, int]:
+        task = await until_it_hangs(farm, endpoint(farm), QUICK)
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0.1)
+        return await task, task.cancelling()
+
+    answer, cancellations = asyncio.run(cancelled())
+    assert (answer.stdout, cancellations) == (farm.printed(farm.name()), 3)
+    assert answer.left_behind
+    assert "no answer to its removal within 2 s" in answer.left_behind
+
+
+def test_cancelled_in_the_middle_it_says_which_shell_may_remain(farm: Farm) -> None:
+    farm.reset()
+    farm.set("web0001*", fault="hang", on="*", after=5)  # two tokens, Create, Command, Send
+
+    async def cancelled() -> InterruptedAskError:
+        task = await until_it_hangs(farm, endpoint(farm), Limits(whole=60, farewell=1))
+        task.cancel()
+        await asyncio.sleep(0.2)
+        task.cancel()
+        with pytest.raises(InterruptedAskError) as caught:
+            await task
+        return caught.value
+
+    error = asyncio.run(cancelled())
+    assert (error.stage, error.reason, error.is_passing) == ("script", "interrupted", False)
+    assert "--resume" in error.advice
+    assert error.left_behind
+    assert "no answer to its removal within 1 s" in error.left_behind
+    assert farm.shells_left() == 1
+
+
+def test_cancelled_while_it_waits_at_the_gate_nothing_was_sent(farm: Farm) -> None:
+    farm.reset()
+
+    @contextlib.asynccontextmanager
+    async def shut(_: Endpoint) -> AsyncIterator[None]:
+        await asyncio.sleep(60)
+        yield
+
+    async def cancelled() -> None:
+        async with asyncio.timeout(0.5):
+            await asking(farm, endpoint(farm), gate=shut)
+
+    with pytest.raises(InterruptedAskError) as caught:  # and no TimeoutError, as `RemoteShell.used` says
+        asyncio.run(cancelled())
+    assert (caught.value.stage, caught.value.left_behind, farm.stats()["requests"]) == ("logon", None, 0)
 
 
 def test_a_bug_of_ours_stays_one_and_leaves_no_shell(farm: Farm) -> None:
@@ -549,6 +784,26 @@ def test_every_known_fault_has_a_name_a_reason_and_advice() -> None:
         assert "\x1b" not in error.reason
         assert error.advice == fault.advice
     assert "fault 1234567" in fault_error("shell", 1234567, "").reason
+
+
+@pytest.mark.parametrize(("operation", "stage"), [("Command", "script"), ("Send", "script"), ("Receive", "script")])
+def test_what_is_denied_is_said_by_its_stage(farm: Farm, operation: str, stage: str) -> None:
+    farm.set("web0001*", fault="denied", on=operation)
+    error = failure(farm, endpoint(farm))
+    said = "the account logged on but may not use the shell it opened (ERROR_ACCESS_DENIED, 5)"
+    assert (error.stage, error.reason.partition(":")[0]) == (stage, said)
+    farm.set("web0001*", fault="denied", on="Create")
+    assert "may not open a remote shell (ERROR_ACCESS_DENIED, 5)" in failure(farm, endpoint(farm)).reason
+
+
+def test_whose_clock_differs_depends_on_who_says_so() -> None:
+    class KdcError(Exception):
+        err_code = -1765328347
+
+    by_server = winrm_kerberos.ticket_refused_error(KdcError.err_code, "WSMAN/web01")
+    assert "the server's clock differs too much from this machine's (KRB_AP_ERR_SKEW)" in by_server.reason
+    by_kdc = winrm_kerberos.kdc_error(KdcError(), "WSMAN/web01")
+    assert "the domain controller's (KRB_AP_ERR_SKEW)" in by_kdc.reason
 
 
 @pytest.mark.parametrize("spnego", [False, True])

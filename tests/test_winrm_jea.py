@@ -24,7 +24,7 @@ from pypsrp.wsman import WSMan
 from agent.sources import winrm, winrm_jea
 from agent.sources.endpoint import Endpoint
 from agent.sources.winrm import Answer, Limits, Logon
-from agent.sources.winrm_errors import RefusedError, UnreachableError
+from agent.sources.winrm_errors import InterruptedAskError, RefusedError, UnreachableError
 from tests.winrm import farm
 
 ROOT = Path(__file__).parents[1]
@@ -284,8 +284,9 @@ def test_a_question_that_is_broken_off_leaves_no_shell(lab: farm.Farm) -> None:
             await asyncio.sleep(0.05)
         assert lab.shells_left() == 1
         question.cancel()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(InterruptedAskError) as caught:
             await question
+        assert (caught.value.stage, caught.value.left_behind) == ("script", None)
 
     asyncio.run(broken_off())
     assert lab.shells_left() == 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,8 @@ NEXT_ADDRESS_SECONDS = 0.25
 _READ_AHEAD = 1024 * 1024
 """Bytes taken from the network before they are asked for."""
 
+_SOAP = b"http://www.w3.org/2003/05/soap-envelope"
+_FAULT = re.compile(rb"<(?:\w+:)?Fault[\s>]")
 _TLS_RECORD = b"\x15\x03"  # an alert: TLS is spoken where HTTP was expected
 
 
@@ -41,6 +44,15 @@ class Reply(NamedTuple):
 
     def header(self, name: bytes) -> str:
         return next((value.decode("latin-1") for key, value in self.headers if key == name), "")
+
+    @property
+    def is_soap(self) -> bool:
+        """Whether it looks like SOAP 1.2, in clear; a page of some other service does not."""
+        return _SOAP in self.body
+
+    @property
+    def is_fault(self) -> bool:
+        return self.is_soap and _FAULT.search(self.body) is not None
 
     def offers(self) -> dict[str, str]:
         """What `WWW-Authenticate` says: scheme in lower case -> its token or parameters."""
@@ -141,7 +153,9 @@ def _resolve_error(error: OSError) -> UnreachableError:
     if _is_out_of_files(error) or not _may_open_files():
         return _out_of_files_error("resolve")
     if not isinstance(error, socket.gaierror):
-        return UnreachableError("resolve", f"the name service failed: {_words_of(error)}", "check DNS from this machine")
+        return UnreachableError(
+            "resolve", f"the name service failed: {_words_of(error)}", "check DNS from this machine"
+        )
     if error.errno == socket.EAI_AGAIN:
         return UnreachableError(
             "resolve", "the name service did not answer", "check DNS from this machine", is_passing=True
@@ -336,9 +350,7 @@ def _may_open_files() -> bool:
 
 def _out_of_files_error(stage: Stage) -> UnreachableError:
     reason = "this machine allows this program no more open files"
-    return UnreachableError(
-        stage, reason, "ask fewer at once (--parallel), or raise `ulimit -n`", is_passing=True
-    )
+    return UnreachableError(stage, reason, "ask fewer at once (--parallel), or raise `ulimit -n`", is_passing=True)
 
 
 def _connect_error(error: OSError, port: int) -> UnreachableError:

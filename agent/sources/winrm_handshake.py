@@ -111,7 +111,7 @@ def _finished(offer: Offer, reply: Reply, answer: bytes, rides: bool) -> Reply |
         return reply
     if reply.status != 200:
         raise status_error("logon", reply.status)
-    if reply.body:  # WinRM ends a logon with 200 and nothing else
+    if reply.body and not reply.is_soap:  # WinRM ends a logon without a question by 200 and no body
         raise nonsense_error("logon", "it is no message of WS-Management")
     return None
 

@@ -69,9 +69,7 @@ def _keep_quiet() -> None:
 class _Pool(RemoteShell):
     """A runspace pool; pypsrp chooses its id."""
 
-    def __init__(
-        self, endpoint: Endpoint, logon: Logon, configuration: str, tls: Tls, limits: Limits
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, logon: Logon, configuration: str, tls: Tls, limits: Limits) -> None:
         super().__init__(endpoint, logon, tls, limits)
         self._configuration = configuration
         self._wire = _Wire(endpoint)

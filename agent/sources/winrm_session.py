@@ -87,13 +87,12 @@ class Session:
         if self._accepted is None:
             await self._connect()
             reply = await self._log_on(gate, question, message_id)
-        else:
-            reply = None
+            if reply is not None:
+                self.stage = stage
+                return reply
         self.stage = stage
-        if reply is None:
-            async with self._within(seconds):
-                reply = self._checked(await self._exchange(question), message_id)
-        return reply
+        async with self._within(seconds):
+            return self._checked(await self._exchange(question), message_id)
 
     # .. stages ..
 
@@ -153,7 +152,7 @@ class Session:
         except UnreachableError:
             self.close()
             raise
-        if reply.status != 200 and not (_SOAP in reply.body and _FAULT.search(reply.body)):
+        if reply.status != 200 and not reply.is_fault:
             raise status_error(self.stage, reply.status)
         return reply
 
@@ -199,8 +198,6 @@ class _Clock:
 _NOTHING_DONE = frozenset({400, 401, 403, 404, 405, 407, 413, 503})
 """HTTP answers that come from in front of WS-Management."""
 _DOCTYPE = b"<!DOCTYPE"
-_SOAP = b"http://www.w3.org/2003/05/soap-envelope"
-_FAULT = re.compile(rb"<(?:\w+:)?Fault[\s>]")
 _MESSAGE_ID = re.compile(rb"<(?:\w+:)?MessageID[^>]*>\s*(?:uuid:)?([^<\s]{1,80})", re.IGNORECASE)
 _RELATES_TO = re.compile(rb"<(?:\w+:)?RelatesTo[^>]*>\s*(?:uuid:)?([^<\s]{1,80})", re.IGNORECASE)
 

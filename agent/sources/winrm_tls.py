@@ -55,7 +55,7 @@ def _showing(context: ssl.SSLContext, certificate: Path, key: Path | None) -> ss
     return context
 
 
-def client_context(ca_file: str | None = None) -> ssl.SSLContext:
+def client_context(ca_file: Path | None = None) -> ssl.SSLContext:
     """TLS 1.2 or newer, chain and name checked; trusts the CAs of `ca_file` only, None: the system's store.
 
     As ssl.create_default_context, which however writes the keys of every session where SSLKEYLOGFILE says. Raises
