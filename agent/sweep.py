@@ -17,7 +17,7 @@ from agent.sources.endpoint import Endpoint, secret_of
 from agent.sources.winrm_errors import RefusedError, UnreachableError
 
 PARALLEL = 64
-JITTER_SECONDS = 0.3
+JITTER_SECONDS = 0.2
 """The first connections, and the logons that waited for the canary, are spread over this time: name server and domain
 controller do not get them all at once, and the servers do not answer in step for the rest of the sweep."""
 FAREWELL_SECONDS = 8.0

@@ -464,7 +464,7 @@ def test_a_password_whose_verdict_was_lost_is_not_sent_again(lab: farm.Farm) -> 
     lab.set("web0001", fault="lost", on="Create")
     outcomes = sweep(lab, all_of(lab, NTLM_TLS), parallel=1)
     assert [said(outcome) for outcome in outcomes] == [f"shell: {CLOSED}"] + ["ok"] * (MANY - 1)
-    assert _remains(outcomes[0]) == "the connection was lost before the server said whether it accepts the logon."
+    assert _remains(outcomes[0]) == "the connection ended before the server said whether it accepts the logon."
     assert (lab.host("web0001")["auth.ntlm"], lab.shells_left()) == (1, 1)
     lab.close_shells()
 

@@ -306,14 +306,12 @@ def test_over_tls_only_an_answer_to_the_question_is_an_acceptance(farm: Farm, fa
 
 
 @pytest.mark.parametrize("fault", ["denied", "quota", "soapfault"])
-@pytest.mark.parametrize(("transport", "tls", "before"), LAST_LEG)
-def test_a_fault_of_ws_management_is_an_acceptance(
-    farm: Farm, transport: Transport, tls: bool, before: int, fault: str
-) -> None:
+@pytest.mark.parametrize(("transport", "tls"), [row[:2] for row in LAST_LEG])
+def test_a_fault_of_ws_management_is_an_acceptance(farm: Farm, transport: Transport, tls: bool, fault: str) -> None:
     farm.set("web0001*", fault=fault, on="Create")
     gate, who = Watch(), logon(farm)
     error = failure(farm, endpoint(farm, transport, tls=tls), who, gate=gate)
-    assert (error.stage, gate.left, who.was_accepted) == ("shell", [None], True), before
+    assert (error.stage, gate.left, who.was_accepted) == ("shell", [None], True)
 
 
 @pytest.mark.parametrize(("transport", "tls", "before"), [row for row in LAST_LEG if row[0] != "certificate"])
@@ -431,13 +429,13 @@ def test_too_many_open_files_are_ours(
 ) -> None:
     """The C library may give no more than "no such name" where it could open no socket to ask."""
     trusted = tls_context(farm.ca)
+    target = endpoint(farm) if lookup else endpoint(farm, host=farm.address())
     if lookup:
         monkeypatch.setattr(socket, "getaddrinfo", lookup)
 
     async def exhausted() -> None:
-        await asyncio.to_thread(lambda: None)
         with no_more_files():
-            await run_script(endpoint(farm), logon(farm), SCRIPT, tls=trusted, limits=QUICK, gate=open_gate)
+            await run_script(target, logon(farm), SCRIPT, tls=trusted, limits=QUICK, gate=open_gate)
 
     with pytest.raises(UnreachableError) as caught:
         asyncio.run(exhausted())

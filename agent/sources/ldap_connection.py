@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from agent.errors import SourceError
 from agent.names import printable
-from agent.sources.winrm_tls import client_context
+from agent.sources.tls import client_context
 
 if TYPE_CHECKING:
     import sansldap

@@ -35,8 +35,8 @@ _T = TypeVar("_T")
 COMMAND = 'powershell.exe -NoProfile -NonInteractive -Command "$input | Out-String | Invoke-Expression"'
 """The script comes over stdin, as it is: a command line holds 8,191 characters, and encoded ones look like malware."""
 UTF_8 = 65001
-MAX_OUTPUT = 256 * 1024 * 1024
-"""Bytes of all the output of one server."""
+MAX_OUTPUT = 96 * 1024 * 1024
+"""Bytes of all the output of one server: a document of 64 MB, framed."""
 MIN_POLL_SECONDS = 1.0
 """A server that ends a poll at once, without output, is not asked more often than this."""
 MIN_IDLE_SECONDS = 60

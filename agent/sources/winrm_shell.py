@@ -72,7 +72,7 @@ class RemoteShell(ABC):
         if not self.session.is_asked:
             return None
         if not self.session.is_clean and not self._may_log_on_again:
-            return self._remains("the connection was lost before the server said whether it accepts the logon")
+            return self._remains("the connection ended before the server said whether it accepts the logon")
         try:
             async with asyncio.timeout(self.limits.farewell):
                 await self._deleted()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 from agent.errors import UsageError
 from agent.names import printable
 from agent.sources.endpoint import Endpoint
+from agent.sources.tls import client_context
 from agent.sources.winrm_errors import UnreachableError, short
 
 
@@ -52,23 +52,6 @@ def _showing(context: ssl.SSLContext, certificate: Path, key: Path | None) -> ss
     with _readable(certificate, "the client certificate"):
         # a passphrase would be asked for on the terminal, in the middle of everything
         context.load_cert_chain(certificate, key, password=lambda: "")
-    return context
-
-
-def client_context(ca_file: Path | None = None) -> ssl.SSLContext:
-    """TLS 1.2 or newer, chain and name checked; trusts the CAs of `ca_file` only, None: the system's store.
-
-    As ssl.create_default_context, which however writes the keys of every session where SSLKEYLOGFILE says. Raises
-    OSError.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if sys.version_info >= (3, 13):
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
-    if ca_file:
-        context.load_verify_locations(ca_file)
-    else:
-        context.load_default_certs()
     return context
 
 
