@@ -68,13 +68,17 @@ def _defaults(options: argparse.Namespace) -> Defaults:
 
 
 def _ask_passwords(options: argparse.Namespace, endpoints: Sequence[Endpoint], passwords: Passwords) -> None:
-    users = {account: server.user for server in reversed(endpoints) if (account := secret_of(server))}
+    users: dict[str, str] = {}
+    for server in endpoints:
+        account = secret_of(server)
+        if account is not None and server.user:
+            users.setdefault(account, server.user)
     if options.from_ad is not None and options.user and options.transport != "certificate":
         users.setdefault(account_of(options.user), options.user)
     if options.password_env is not None and len(users) > 1:
         raise UsageError(f"--password-env holds one password, but the servers are asked as {len(users)} users")
-    for user in reversed(users.values()):
-        passwords.of(user or "", "WinRM")
+    for user in users.values():
+        passwords.of(user, "WinRM")
     if options.ad_user is not None:
         passwords.of(options.ad_user, "LDAP")
 

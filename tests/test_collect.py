@@ -18,8 +18,10 @@ from typing import Any
 import psutil
 import pytest
 
-from agent import exits
+from agent import exits, remote
+from agent.arguments import parser
 from agent.cli import main
+from agent.passwords import Passwords
 from tests.winrm import farm
 
 SAMPLES = Path(__file__).parents[1] / "sample_configs"
@@ -181,6 +183,20 @@ def test_passwords_come_from_stdin_for_winrm_first(
     options = ("--inventory", str(inventory), "--password-stdin", "--ad-user", "reader", "--to", str(tmp_path))
     assert main(["collect", *options]) == exits.CLEAN
     assert lab.stats()["auth.refused"] == 0
+
+
+def test_passwords_of_several_users_come_in_the_order_of_the_inventory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    inventory = tmp_path / "hosts.ini"
+    lines = [f"web{n} ansible_user='TEST\\{user}'" for n, user in enumerate(("one", "two", "ONE", "three"), start=1)]
+    inventory.write_text("\n".join(lines) + "\n")
+    monkeypatch.setattr("sys.stdin", io.StringIO("first\nsecond\nthird\nof LDAP\n"))
+    options = parser().parse_args(["collect", "--inventory", str(inventory), "--password-stdin", "--ad-user", "reader"])
+    passwords = Passwords(from_stdin=True)
+    remote.whom(options, passwords, lambda: pytest.fail("nobody is asked for computers"))
+    known = [passwords.of(user, "WinRM") for user in ("TEST\\one", "two@test.example", "test\\three")]
+    assert [*known, passwords.of("reader", "LDAP")] == ["first", "second", "third", "of LDAP"]
 
 
 def test_a_password_of_the_environment_is_for_one_user(
