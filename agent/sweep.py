@@ -27,6 +27,9 @@ REFUSALS_IN_A_ROW = 3
 """So many servers in a row that refuse credentials others accepted end the sweep: Windows locks accounts at five or
 ten wrong passwords as a rule."""
 
+NOT_ASKED = "not asked"
+"""The stage of a server whose turn did not come."""
+
 T = TypeVar("T")
 Gate = Callable[[Endpoint], AbstractAsyncContextManager[None]]
 """Entered before credentials are sent to a server; left normally when it accepted them, else with what happened."""
@@ -111,7 +114,8 @@ async def _one(endpoint: Endpoint, ask: Callable[[Endpoint, Gate], Awaitable[T]]
         door.raise_if_closed()
         answer = await _asked(endpoint, ask, door)
     except UnreachableError as error:
-        failure = Failure(error.stage, error.reason, _sentence(error.advice, error.left_behind))
+        stage = NOT_ASKED if isinstance(error, NotAskedError) else error.stage
+        failure = Failure(stage, error.reason, _sentence(error.advice, error.left_behind))
     except Exception as error:  # noqa: BLE001  # one server's surprise must not cost the others their answers
         failure = _fault_of_ours(error)
     return Outcome(endpoint=endpoint, answer=answer, failure=failure, seconds=time.monotonic() - began)
@@ -148,7 +152,7 @@ async def _stop(workers: Sequence[asyncio.Task[None]]) -> None:
 
 def interrupted(endpoint: Endpoint) -> Outcome[T]:
     """The outcome of a server whose turn did not come before the sweep was ended."""
-    failure = Failure("not asked", "the sweep was interrupted", "Run it again; with --to and --resume it goes on here.")
+    failure = Failure(NOT_ASKED, "the sweep was interrupted", "Run it again; with --to and --resume it goes on here.")
     return Outcome(endpoint=endpoint, failure=failure)
 
 

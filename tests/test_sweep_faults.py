@@ -421,7 +421,7 @@ def test_a_wrong_password_is_tried_once(lab: farm.Farm, way: Way) -> None:
     (canary,) = asked(lab)
     for number, outcome in enumerate(outcomes, 1):
         refused = "logon: the server refuses the user or the password"
-        closed = "logon: the sweep was stopped, so that no account is locked out"
+        closed = "not asked: the sweep was stopped, so that no account is locked out"
         stopped = f"{closed}: the logon at {lab.name(canary)} failed: "
         assert said(outcome).startswith(refused if number == canary else stopped)
     assert lab.shells_left() == 0
