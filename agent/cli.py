@@ -1,17 +1,16 @@
-"""Arguments -> stages -> exit code. Nothing else in the package prints or exits."""
+"""Arguments -> stages -> exit code. Nothing else exits; only `agent.output` prints besides it."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent import exits
-from agent.arguments import LEVELS, SCRIPT_FORMATS, WrongUsageError, parser
+from agent import exits, output
+from agent.arguments import LEVELS, WrongUsageError, parser
 
 if TYPE_CHECKING:
     from agent.apply import Applied
@@ -41,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except IisSpnError as error:
         return _say(f"iis-spn: {error}", exits.INCOMPLETE)
     except BrokenPipeError:
-        _silence_stdout()
+        output.silence_stdout()
         return exits.CLEAN
     except KeyboardInterrupt:
         return _say("iis-spn: interrupted", exits.INCOMPLETE)
@@ -82,13 +81,6 @@ def _make_readable() -> None:
         reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
-def _silence_stdout() -> None:
-    """The reader of our pipe went away: let the interpreter's last flush go nowhere."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 # -- commands ------------------------------------------------------------------------------------------------------
 
 
@@ -112,19 +104,8 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _print(text: str) -> int:
-    _to_stdout([text])
+    output.to_stdout([text])
     return exits.CLEAN
-
-
-def _to_stdout(pieces: Iterable[str]) -> None:
-    """Raises BrokenPipeError where nobody reads any more, which Windows calls an invalid argument."""
-    try:
-        sys.stdout.writelines(pieces)
-        sys.stdout.flush()
-    except OSError as error:
-        if sys.platform == "win32" and error.errno == errno.EINVAL:
-            raise BrokenPipeError from None
-        raise
 
 
 def _inspect(options: argparse.Namespace) -> int:
@@ -134,22 +115,24 @@ def _inspect(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace, report: Report) -> int:
     """Write it; a reader who went away changes nothing about the exit code."""
     try:
-        _write(options, report)
+        output.write(options, report)
     except BrokenPipeError:
-        _silence_stdout()
+        output.silence_stdout()
     return _exit_code(report, options.fail_on)
 
 
 def _sweep(options: argparse.Namespace) -> int:
     from agent import remote
     from agent.inspection import analyse
+    from agent.render import asked
 
     if options.computer is not None:
         _note("--computer is for files; a server says its own name")
     passwords = _passwords(options)
     sources = _sources(options, passwords)  # a slip in its files is told before a thousand servers are asked
-    _demand_output(options)
+    output.demand_folder(options)
     finished = _asked_servers(options, passwords)
+    _note(asked.counted(finished.asked))
     return _report(options, remote.survey(analyse(finished.snapshots(), sources).report, finished))
 
 
@@ -160,26 +143,21 @@ def _collect(options: argparse.Namespace) -> int:
     finished = _asked_servers(options, _passwords(options))
     if finished.asked.answered or finished.kept:
         _note(f"the snapshots are in {finished.folder}: iis-spn inspect {finished.folder}")
-    color, width = _console()
+    color, width = output.console()
     try:
         _print(asked.to_text(finished.asked, remote.troubles(finished.outcomes), width, color))
     except BrokenPipeError:
-        _silence_stdout()
+        output.silence_stdout()
     return exits.CLEAN if finished.is_complete else exits.INCOMPLETE
 
 
 def _asked_servers(options: argparse.Namespace, passwords: Passwords) -> Run:
-    """Ask them, and say the count that adds up, whatever becomes of the report."""
     from agent import remote
-    from agent.render import asked
 
     whom = remote.whom(options, passwords, lambda: _computers(options, passwords))
     for note in whom.notes:
         _note(note)
-    finished = remote.run(options, whom.endpoints, remote.orders(options, passwords, _netbios_domains(options)))
-    if options.command == "sweep":  # what collect prints ends with it
-        _note(asked.counted(finished.asked))
-    return finished
+    return remote.run(options, whom.endpoints, remote.orders(options, passwords, _netbios_domains(options)))
 
 
 def _computers(options: argparse.Namespace, passwords: Passwords) -> Computers:
@@ -208,7 +186,7 @@ def _plan(options: argparse.Namespace) -> int:
         return _with_writer(options, lambda writer: _take_back(options, writer))
     report = _analysis(options).report
     if options.apply and not report.complete:
-        _write(options, report)
+        output.write(options, report)
         return _say("iis-spn: not everything could be read, so nothing is applied", exits.INCOMPLETE)
     if options.apply:
         return _with_writer(options, lambda writer: _apply(options, report, writer))
@@ -324,79 +302,7 @@ def _logon_options(
     return options.ad_user, lambda: passwords.of(options.ad_user, "LDAP"), options.ca
 
 
-# -- output --------------------------------------------------------------------------------------------------------
-
-
-def _write(options: argparse.Namespace, report: Report) -> None:
-    pieces, encoding = _rendered(options, report)
-    if options.output is None:
-        _to_stdout(pieces)
-        return
-    partial = options.output.with_name(options.output.name + ".partial")
-    try:
-        with partial.open("w", encoding=encoding, newline="") as file:
-            file.writelines(pieces)
-        partial.replace(options.output)
-    except OSError as error:
-        from agent.errors import UsageError
-
-        raise UsageError(f"cannot write {options.output}: {error.strerror}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()  # is gone where it replaced the output
-
-
-def _demand_output(options: argparse.Namespace) -> None:
-    """That --output can be written is known before a thousand servers are asked."""
-    if options.output is not None and not options.output.absolute().parent.is_dir():
-        from agent.errors import UsageError
-
-        raise UsageError(f"cannot write {options.output}: there is no such folder")
-
-
-def _rendered(options: argparse.Namespace, report: Report) -> tuple[Iterable[str], str]:
-    """The text in pieces, for a report may be larger than the memory, and its encoding."""
-    form = options.format
-    if form == "json":
-        from agent.render import document
-
-        return document.json_pieces(report), "utf-8"
-    if form == "csv":
-        from agent.render import sheet
-
-        return [sheet.to_csv(report)], sheet.ENCODING
-    if form == "markdown":
-        from agent.render import markdown
-
-        return [markdown.to_markdown(report)], "utf-8"
-    if form in SCRIPT_FORMATS:
-        from importlib import import_module
-
-        return [getattr(import_module(f"agent.render.{form}"), f"to_{form}")(report)], "utf-8"
-    return [_terminal(options, report)], "utf-8"
-
-
-def _terminal(options: argparse.Namespace, report: Report) -> str:
-    from agent.model import Explanation
-    from agent.render import steps, story, terminal
-
-    color, width = _console()
-    color = color and options.output is None
-    if isinstance(report, Explanation):
-        return story.to_text(report, width, color)
-    if options.command == "plan":
-        return steps.to_text(report, width, color)
-    return terminal.to_text(report, width, color)
-
-
-def _console() -> tuple[bool, int]:
-    """Whether stdout takes colours, and how many columns it has."""
-    import os
-    import shutil
-
-    from agent.render import terminal
-
-    return terminal.wants_color(sys.stdout.isatty(), os.environ), shutil.get_terminal_size((100, 24)).columns
+# -- exit code -------------------------------------------------------------------------------------------------------
 
 
 def _exit_code(report: Report, fail_on: str) -> int:
