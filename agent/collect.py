@@ -248,13 +248,12 @@ class _Collector:
 
     async def _taken(self, endpoint: Endpoint, answer: winrm.Answer) -> Collected:
         """What is made of an answer: at once where it is of the usual size, else in a thread, a few at a time."""
-        if len(answer.stdout) < HEAVY:
-            document = _document(endpoint, answer)
-            if len(document) < HEAVY:
-                return self._kept(endpoint, document, answer.left_behind)
+        document = _document(endpoint, answer) if len(answer.stdout) < HEAVY else None
+        if document is not None and len(document) < HEAVY:
+            return self._kept(endpoint, document, answer.left_behind)
         async with self._heavy:
             return await asyncio.to_thread(
-                lambda: self._kept(endpoint, _document(endpoint, answer), answer.left_behind)
+                lambda: self._kept(endpoint, document or _document(endpoint, answer), answer.left_behind)
             )
 
     async def _answer(self, endpoint: Endpoint, gate: sweep.Gate) -> winrm.Answer:

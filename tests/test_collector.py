@@ -25,7 +25,7 @@ from agent.snapshot import Snapshot
 from agent.sources import blanking, local
 from agent.sources.blanking import blanked
 from agent.sources.framed import unframe
-from agent.sources.snapshot import from_frame, read
+from agent.sources.snapshot import from_document, read
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "agent" / "sources" / "collect.ps1"
@@ -408,7 +408,7 @@ def answer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def found(answer: bytes) -> Snapshot:
-    return from_frame(answer, "WEB01", None, {})
+    return from_document(unframe(answer, "WEB01"), "WEB01", None, {})
 
 
 @runs
@@ -441,7 +441,7 @@ def test_files_of_the_server(found: Snapshot) -> None:
 
 @runs
 def test_full_language_keeps_every_byte(tmp_path: Path) -> None:
-    found = from_frame(printed(server(tmp_path), "FullLanguage"), "WEB01", None, {})
+    found = from_document(unframe(printed(server(tmp_path), "FullLanguage"), "WEB01"), "WEB01", None, {})
     for name in ("sites/web.config", "sites/latin/web.config"):
         assert found.files[f"files/d/{name}"].data == (tmp_path / "D" / name).read_bytes()
 
@@ -464,7 +464,7 @@ def test_facts_of_the_server(found: Snapshot) -> None:
 def test_server_without_iis_is_an_answer_too(tmp_path: Path) -> None:
     (tmp_path / "C").mkdir()
     (tmp_path / "D").mkdir()
-    found = from_frame(printed(tmp_path, "ConstrainedLanguage"), "WEB01", None, {})
+    found = from_document(unframe(printed(tmp_path, "ConstrainedLanguage"), "WEB01"), "WEB01", None, {})
     assert (found.files["applicationhost.config"].error or "").startswith("not found: IIS is not installed")
     assert not found.machine.content_looked
 
@@ -474,12 +474,12 @@ def test_server_without_iis_is_an_answer_too(tmp_path: Path) -> None:
 def test_shared_configuration_is_followed(tmp_path: Path, mode: str) -> None:
     put(server(tmp_path) / "D/iis/applicationHost.config", HOST)
     put(tmp_path / CONFIG_FOLDER / "redirection.config", REDIRECTION.format(r"%DATA%\iis" + "\\"))
-    found = from_frame(printed(tmp_path, mode), "WEB01", None, {})
+    found = from_document(unframe(printed(tmp_path, mode), "WEB01"), "WEB01", None, {})
     file = configuration_file(found).file
     assert file is not None
     assert file.name == "WEB01/files/D/iis/applicationHost.config"
     put(tmp_path / CONFIG_FOLDER / "redirection.config", REDIRECTION.format(r"\\srv\gone"))
-    found = from_frame(printed(tmp_path, mode), "WEB01", None, {})
+    found = from_document(unframe(printed(tmp_path, mode), "WEB01"), "WEB01", None, {})
     assert (configuration_file(found).file, found.machine.content_looked) == (None, False)
     assert found.machine.unread == ((r"\\srv\gone\applicationHost.config", "not found"),)
 
@@ -491,7 +491,7 @@ def test_folder_that_may_not_be_listed_is_unread(tmp_path: Path) -> None:
     try:
         if os.access(closed, os.R_OK):
             pytest.skip("the super-user may list every folder")
-        found = from_frame(printed(tmp_path, "ConstrainedLanguage"), "WEB01", None, {})
+        found = from_document(unframe(printed(tmp_path, "ConstrainedLanguage"), "WEB01"), "WEB01", None, {})
     finally:
         closed.chmod(0o700)
     assert (r"C:\inetpub\wwwroot\a\web.config", "access denied") in found.machine.unread
@@ -501,7 +501,7 @@ def test_folder_that_may_not_be_listed_is_unread(tmp_path: Path) -> None:
 def test_links_that_go_in_circles_end(tmp_path: Path) -> None:
     site = server(tmp_path) / "C/inetpub/wwwroot"
     (site / "up").symlink_to(site)
-    found = from_frame(printed(tmp_path, "ConstrainedLanguage"), "WEB01", None, {})
+    found = from_document(unframe(printed(tmp_path, "ConstrainedLanguage"), "WEB01"), "WEB01", None, {})
     assert "files/c/inetpub/wwwroot/web.config" in found.files
     assert len(found.files) < 30
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from agent.errors import MalformedError
 from agent.sources.framed import unframe
-from agent.sources.snapshot import from_frame
+from agent.sources.snapshot import from_document
 
 MB = 1024 * 1024
 DOCUMENT = json.dumps(
@@ -108,7 +108,7 @@ def test_any_text_arrives_as_it_was(text: str, width: int) -> None:
 
 @BOTH
 def test_from_frame(answer: str) -> None:
-    found = from_frame(answer.encode(), "web01", "web01.test.com", {"test.com": "CORP"})
+    found = from_document(unframe(answer.encode(), "web01"), "web01", "web01.test.com", {"test.com": "CORP"})
     assert (found.source, found.label, found.problems) == ("web01", "WEB01", ())
     assert (found.machine.domain, found.machine.netbios_domain) == ("test.com", "CORP"), "the names are completed"
     assert "Grüße".encode() in found.files["applicationhost.config"].data
@@ -119,7 +119,7 @@ def test_from_frame(answer: str) -> None:
 )
 def test_name_under_which_a_server_was_asked_serves_where_it_says_none(called: str | None, name: str | None) -> None:
     answer = framed('{"schema": "iis-spn/snapshot/1", "files": {}}', "text")
-    assert from_frame(answer.encode(), "x", called, {}).machine.name == name
+    assert from_document(unframe(answer.encode(), "x"), "x", called, {}).machine.name == name
 
 
 # -- what is not ---------------------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ def test_second_snapshot_is_told_with_its_line() -> None:
 def test_document_of_the_wrong_kind_is_refused_after_the_frame(document: str) -> None:
     for answer in (zipped(document), framed(document, "text")):
         with pytest.raises(MalformedError):
-            from_frame(answer.encode(), "x", None, {})
+            from_document(unframe(answer.encode(), "x"), "x", None, {})
 
 
 def test_bomb() -> None:

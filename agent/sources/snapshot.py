@@ -129,11 +129,6 @@ def from_document(
     return Snapshot(source=source, machine=whole, files=files, problems=(*problems, *doubts))
 
 
-def from_frame(data: bytes, source: str, called: str | None, netbios: Mapping[str, str]) -> Snapshot:
-    """The same for what collect.ps1 prints."""
-    return from_document(unframe(data, source), source, called, netbios)
-
-
 _PORT = re.compile(r"=[0-9]{1,5}\Z")
 
 
