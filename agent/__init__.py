@@ -1,8 +1,19 @@
 """iis-spn: which SPN does each IIS site need, on which account must it live, is that so, and what to change.
 
-The pipeline is the package: sources (read) -> parse -> merge, effective (what IIS uses) -> identity, rules (who
-decrypts) -> reach, clients, require (which SPN) -> verdict, checks, farm (is that so?) -> render (say it). Before it,
-for many servers: remote (whom to ask) -> sweep (all at once) -> collect (what becomes of each answer).
+The rooms are the pipeline, and imports go down only:
+
+    cli       what was asked for, and with which exit code does it end?
+    library   the same from Python
+    sweep     who is asked over WinRM, all at once, and what becomes of each answer
+    sources   where facts come from: ad, dns, snapshots, winrm, inventory, this machine
+    render    a Report -> text, one file for each format
+    story     one URL, told step by step (explain)
+    inspection  the stages put together
+    change    the plan, its journal, carried out and taken back
+    checks    what is wrong, and what would mend it
+    spn       which SPN, on whose account, and is it so
+    iis       configuration files -> the settings that IIS uses
+    model, names, errors, exits
 
 >>> from agent import inspect
 >>> report = inspect(["sample_configs/IIS01"])
@@ -15,7 +26,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agent.inspection import inspect as inspect
+    from agent.library import inspect as inspect
     from agent.model import Report as Report
 
 __all__ = ["Report", "inspect"]
@@ -25,7 +36,7 @@ __version__ = "0.1.0"
 def __getattr__(name: str) -> object:
     """Load the library when it is used: `iis-spn --help` needs none of it."""
     if name == "inspect":
-        from agent.inspection import inspect
+        from agent.library import inspect
 
         return inspect
     if name == "Report":

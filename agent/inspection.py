@@ -7,30 +7,29 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NamedTuple
 
 from agent import __version__
-from agent.accept import Acceptance, accept
-from agent.case import Case, Judged, finding
-from agent.checks import check
-from agent.clients import CLIENTS, DEFAULT_CLIENTS, Client
-from agent.directory import AskDirectory, Directory
-from agent.effective import Configuration, effective
+from agent.change.plan import plan
+from agent.checks.accept import Acceptance, accept
+from agent.checks.case import Case, Judged, finding
+from agent.checks.every import check
+from agent.checks.farm import account_uses, contested, farm
+from agent.checks.repair import advice
 from agent.errors import MalformedError, UsageError
-from agent.farm import account_uses, contested, farm
+from agent.iis.effective import Configuration, effective
+from agent.iis.parse import parse
+from agent.iis.redirection import configuration_file
+from agent.iis.schema import APPLICATION_POOLS, SITES
+from agent.iis.snapshot import Machine, Snapshot
 from agent.model import SCHEMA, Evidence, Finding, Problem, Report, Requirement, Server, Severity, Status, Tool
 from agent.names import HostName, Spn, fold
-from agent.nameservice import AskNames, NameService
-from agent.parse import parse
-from agent.plan import plan
-from agent.reach import FarmName, names_of
-from agent.redirection import configuration_file
-from agent.repair import advice
-from agent.require import ServerView, question, require, server_view
-from agent.schema import APPLICATION_POOLS, SITES
-from agent.snapshot import Machine, Snapshot
-from agent.verdict import judge
+from agent.spn.clients import CLIENTS, DEFAULT_CLIENTS, Client
+from agent.spn.directory import AskDirectory, Directory
+from agent.spn.nameservice import AskNames, NameService
+from agent.spn.reach import FarmName, names_of
+from agent.spn.require import ServerView, question, require, server_view
+from agent.spn.verdict import judge
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -312,40 +311,3 @@ def _ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
         key = (found.id, found.server, found.servers, found.site, found.path, found.spn, found.account, found.message)
         unique.setdefault(key, found)
     return tuple(sorted(unique.values(), key=lambda found: _RANK[found.severity]))
-
-
-# -- the library's front door --------------------------------------------------------------------------------------
-
-
-def inspect(
-    targets: Sequence[str | Path],
-    *,
-    ad: Sequence[str | Path] = (),
-    dns: str | Path | None = None,
-    farm: Path | None = None,
-    accept: Path | None = None,
-    clients: Sequence[str] = (),
-    computer: str | None = None,
-    netbios_domains: Mapping[str, str] | None = None,
-    now: datetime | None = None,
-) -> Report:
-    """Say which SPN each site needs, on which account it must live, and whether that is so.
-
-    `targets` are bare applicationHost.config files, snapshot folders or patterns; `ad` LDIF or setspn text files;
-    `dns` a zone file. `netbios_domains` maps folded DNS domain names to NetBIOS names. Raises UsageError where an
-    argument is wrong; what cannot be read is in the report, whose `complete` is then False.
-    """
-    from agent.sources import directory_files, options, snapshot, zone
-
-    known = netbios_domains or {}
-    paths = snapshot.expand([str(target) for target in targets])
-    only = computer if len(paths) == 1 else None
-    sources = Sources(
-        directory=lambda asked: directory_files.read([Path(path) for path in ad], asked, known) if ad else None,
-        names=lambda _hosts, _addresses: zone.read([Path(dns)]) if dns is not None else None,
-        farm=options.farm_file(farm) if farm is not None else (),
-        accepted=options.accept_file(accept) if accept is not None else (),
-        clients=clients_named(clients),
-        now=now,
-    )
-    return analyse((snapshot.read(path, only, known) for path in paths), sources).report

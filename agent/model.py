@@ -157,7 +157,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What to do about something: one row of the table in `agent.findings`, found in one place."""
+    """What to do about something: one row of the table in `agent.checks.findings`, found in one place."""
 
     id: str
     severity: Severity

@@ -19,9 +19,9 @@ from pathlib import Path
 from statistics import median
 from unittest.mock import patch
 
-from agent.directory import Directory, Question
 from agent.names import spn
-from agent.sources import directory_files
+from agent.sources.ad import files
+from agent.spn.directory import Directory, Question
 from benchmarks.measure import interleaved, memory_of, peak_memory, table
 from tests.live.samba import DomainController, computer, obstacle, program, samba_python, user
 
@@ -47,7 +47,7 @@ class Lab:
     """A filled, running domain, what is asked of it, and the ways to ask."""
 
     def __init__(self, dc: DomainController, asked: Question) -> None:
-        from agent.sources.ldap import LdapSource
+        from agent.sources.ad.ldap import LdapSource
 
         self.dc = dc
         self.asked = asked
@@ -60,7 +60,7 @@ class Lab:
 
     def filters(self) -> list[str]:
         """The filters that `ask` sends below the domain, as text."""
-        from agent.sources.ldap_connection import SUBTREE, LdapConnection
+        from agent.sources.ad.connection import SUBTREE, LdapConnection
 
         search = LdapConnection.search
         sent: list[str] = []
@@ -78,7 +78,7 @@ class Lab:
 
     def search(self, filters: Sequence[str]) -> int:
         """One `ldapsearch` with a Kerberos ticket, sealed, for all filters over one connection: how many entries."""
-        from agent.sources.ldap import _WANTED
+        from agent.sources.ad.ldap import _WANTED
 
         lines, answer = self.dc.directory / "filters.txt", self.dc.directory / "answer.ldif"
         lines.write_text("".join(f"{filter_[1:-1]}\n" for filter_ in filters))
@@ -251,7 +251,7 @@ def export(folder: Path, count: int, end: str) -> Path:
 
 def read(path: Path, asked: Question) -> Directory:
     """As `--ad FILE` does."""
-    return directory_files.read([path], asked)
+    return files.read([path], asked)
 
 
 def lines(path: Path) -> None:

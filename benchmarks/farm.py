@@ -17,13 +17,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from agent.directory import Account, Directory, Domain, Question
+from agent.iis.redirection import APPLICATION_HOST
+from agent.iis.snapshot import Machine, Snapshot, SourceFile
 from agent.inspection import Analysis, Sources, analyse
 from agent.names import AccountName, host_name, spn
-from agent.reach import FarmName
-from agent.redirection import APPLICATION_HOST
 from agent.render.document import json_pieces, to_json
-from agent.snapshot import Machine, Snapshot, SourceFile
+from agent.spn.directory import Account, Directory, Domain, Question
+from agent.spn.reach import FarmName
 from benchmarks.measure import peak_memory, table
 from benchmarks.parse import ACCOUNTS, sites
 

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from lxml import etree
 
-from agent.clients import DEFAULT_CLIENTS
-from agent.effective import effective
+from agent.iis.effective import effective
+from agent.iis.parse import parse
+from agent.iis.snapshot import Machine, Snapshot
 from agent.inspection import patient_collector
-from agent.parse import parse
-from agent.reach import names_of
-from agent.require import Required, require, server_view
-from agent.snapshot import Machine, Snapshot
+from agent.spn.clients import DEFAULT_CLIENTS
+from agent.spn.reach import names_of
+from agent.spn.require import Required, require, server_view
 from benchmarks.measure import ROUNDS, Timings, interleaved, memory_of, peak_memory, table
 
 ACCOUNTS = 500

@@ -66,15 +66,15 @@ class Result(NamedTuple):
 
 def ours(work: Work) -> int:
     """What `iis-spn collect` does, snapshots kept in memory."""
-    from agent.collect import Orders, collect
-    from agent.sources import winrm
     from agent.sources.endpoint import Defaults, parse
+    from agent.sources.winrm import client
+    from agent.sweep.collect import Orders, collect
 
-    logon = winrm.Logon(user=work.user, password=lambda: work.password)
+    logon = client.Logon(user=work.user, password=lambda: work.password)
     orders = Orders(
         logon_of=lambda _server: logon,
-        tls=winrm.tls_context(None),
-        limits=winrm.Limits(connect=work.connect, whole=work.timeout),
+        tls=client.tls_context(None),
+        limits=client.Limits(connect=work.connect, whole=work.timeout),
         parallel=work.parallel,
     )
     servers = [parse(host, Defaults(port=work.port, transport="ntlm")) for host in work.addresses]
@@ -89,7 +89,7 @@ def threads(work: Work) -> int:
     """pywinrm as it comes, a thread for each server asked at once."""
     from winrm.protocol import Protocol
 
-    script = (ROOT / "agent" / "sources" / "collect.ps1").read_bytes()
+    script = (ROOT / "agent" / "sources" / "snapshots" / "collect.ps1").read_bytes()
 
     def ask(host: str) -> int:
         protocol = Protocol(
@@ -129,7 +129,7 @@ def client_main() -> None:
     _raise_file_limit()
     import winrm.protocol  # noqa: F401  # what a client imports is paid once, before the clock starts
 
-    import agent.collect  # noqa: F401
+    import agent.sweep.collect  # noqa: F401
 
     begun, cpu = time.monotonic(), time.process_time()
     answered = CLIENTS[work.client](work)

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from agent.authentication import Auth, AuthenticationPaths
-from agent.effective import Configuration, authentication_paths, effective
+from agent.iis.authentication import Auth, AuthenticationPaths
+from agent.iis.effective import Configuration, authentication_paths, effective
+from agent.iis.parse import parse
+from agent.iis.snapshot import Machine, Snapshot, SourceFile, file_key
 from agent.names import path_key
-from agent.parse import parse
-from agent.snapshot import Machine, Snapshot, SourceFile, file_key
 
 HTTP_80 = '<bindings><binding protocol="http" bindingInformation="*:80:" /></bindings>'
 POOLS = '<add name="PoolA" /><add name="PoolB" />'

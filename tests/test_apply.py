@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import journal
-from agent.apply import Applied, RefusedError, apply, roll_back
-from agent.directory import Account, Directory
+from agent.change import journal
+from agent.change.apply import Applied, RefusedError, apply, roll_back
+from agent.change.journal import Files
 from agent.errors import SourceError, UsageError
-from agent.journal import Files
 from agent.model import Step, StepKind
 from agent.names import AccountName, Spn, fold, spn
+from agent.spn.directory import Account, Directory
 
 State = dict[str, frozenset[str]]
 NOBODY: frozenset[Spn] = frozenset()
@@ -768,7 +768,7 @@ def _response(code: int, text: str = "", tag: int = 0x67) -> bytes:
 
 @pytest.mark.parametrize(("operation", "number"), [("add", 0), ("delete", 1)])
 def test_the_bytes_of_a_modify_request(operation: str, number: int) -> None:
-    ldap_modify = pytest.importorskip("agent.sources.ldap_modify", exc_type=ImportError)
+    ldap_modify = pytest.importorskip("agent.sources.ad.modify", exc_type=ImportError)
     wire = Wire(_response(0))
     ldap_modify.modify(wire, "CN=a", operation, "servicePrincipalName", b"HTTP/a")
     values = _tlv(0x31, _tlv(0x04, b"HTTP/a"))
@@ -794,7 +794,7 @@ def test_the_bytes_of_a_modify_request(operation: str, number: int) -> None:
     ],
 )
 def test_what_a_refusal_means(code: int, text: str, words: str) -> None:
-    ldap_modify = pytest.importorskip("agent.sources.ldap_modify", exc_type=ImportError)
+    ldap_modify = pytest.importorskip("agent.sources.ad.modify", exc_type=ImportError)
     with pytest.raises(RefusedError, match=words) as caught:
         ldap_modify.modify(Wire(_response(code, text)), "CN=a", "add", "servicePrincipalName", b"HTTP/a")
     assert caught.value.code == code  # type: ignore[attr-defined]
@@ -802,15 +802,15 @@ def test_what_a_refusal_means(code: int, text: str, words: str) -> None:
 
 
 def test_another_answer_settles_nothing() -> None:
-    ldap_modify = pytest.importorskip("agent.sources.ldap_modify", exc_type=ImportError)
+    ldap_modify = pytest.importorskip("agent.sources.ad.modify", exc_type=ImportError)
     with pytest.raises(SourceError, match="something else") as caught:
         ldap_modify.modify(Wire(_response(0, tag=0x61)), "CN=a", "add", "servicePrincipalName", b"HTTP/a")
     assert not isinstance(caught.value, RefusedError)
 
 
 def test_a_catalog_is_not_written_to() -> None:
-    ldap_modify = pytest.importorskip("agent.sources.ldap_modify", exc_type=ImportError)
-    from agent.sources.ldap import LdapSource
+    ldap_modify = pytest.importorskip("agent.sources.ad.modify", exc_type=ImportError)
+    from agent.sources.ad.ldap import LdapSource
 
     with pytest.raises(UsageError, match="global catalog"), ldap_modify.writer(LdapSource(target="gc://dc1")):
         pass

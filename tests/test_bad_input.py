@@ -12,8 +12,8 @@ import pytest
 from configurations import ROOT, SITE, configuration, web_config, windows
 
 from agent import inspect
-from agent.arguments import REPORT_FORMATS as FORMATS
-from agent.cli import main
+from agent.cli.arguments import REPORT_FORMATS as FORMATS
+from agent.cli.program import main
 
 GOOD = configuration(root=windows(ROOT, enabled="true"))
 FACTS = {"dns_name": "iis01.test.com", "domain": "test.com", "netbios_domain": "TEST", "content": {"looked": True}}

@@ -5,9 +5,9 @@ from configurations import configuration, element, evaluate, site
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.bindings import Binding, binding
+from agent.iis.bindings import Binding, binding
+from agent.iis.parse import Node
 from agent.names import host_name
-from agent.parse import Node
 
 
 def read(information: str, protocol: str = "http", **more: str) -> Binding:

@@ -3,11 +3,11 @@
 import pytest
 from worlds import ad, computer, names, server, site, user, world
 
-from agent.arguments import CLIENT_NAMES
-from agent.clients import CLIENTS, DEFAULT_CLIENTS, asked_hosts, asked_port
+from agent.cli.arguments import CLIENT_NAMES
 from agent.errors import UsageError
 from agent.inspection import clients_named
 from agent.names import host_name
+from agent.spn.clients import CLIENTS, DEFAULT_CLIENTS, asked_hosts, asked_port
 
 ZONE = names(
     "iis01 A 10.0.5.2;contoso A 10.0.5.4;portal CNAME iis01;"

@@ -18,10 +18,11 @@ from typing import Any
 import psutil
 import pytest
 
-from agent import exits, remote
-from agent.arguments import parser
-from agent.cli import main
-from agent.passwords import Passwords
+from agent import exits
+from agent.cli.arguments import parser
+from agent.cli.program import main
+from agent.sweep import remote
+from agent.sweep.passwords import Passwords
 from tests.winrm import farm
 
 SAMPLES = Path(__file__).parents[1] / "sample_configs"

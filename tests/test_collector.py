@@ -18,17 +18,18 @@ from hypothesis import given
 from secrets_in_xml import FIRING, SILENT, elements, xml
 
 from agent.errors import MalformedError
-from agent.parse import parse
-from agent.redirection import configuration_file
-from agent.schema import READ_SECTIONS
-from agent.snapshot import Snapshot
-from agent.sources import blanking, local
-from agent.sources.blanking import blanked
-from agent.sources.framed import unframe
-from agent.sources.snapshot import from_document, read
+from agent.iis.parse import parse
+from agent.iis.redirection import configuration_file
+from agent.iis.schema import READ_SECTIONS
+from agent.iis.snapshot import Snapshot
+from agent.sources import local
+from agent.sources.snapshots import blanking
+from agent.sources.snapshots.blanking import blanked
+from agent.sources.snapshots.framed import unframe
+from agent.sources.snapshots.targets import from_document, read
 
 ROOT = Path(__file__).parents[1]
-SCRIPT = ROOT / "agent" / "sources" / "collect.ps1"
+SCRIPT = ROOT / "agent" / "sources" / "snapshots" / "collect.ps1"
 CORPUS = ROOT.parent / "shared" / "corpus"
 TEXT = SCRIPT.read_bytes().decode("ascii")
 PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_powershell.language()))

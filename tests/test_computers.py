@@ -15,10 +15,10 @@ from ldap_shim import DOMAIN, PASSWORD, USER, Attributes, Shim
 from sansldap import LDAPResultCode as Code
 
 from agent.errors import UsageError
-from agent.sources import ldap, ldap_connection
-from agent.sources.ldap import LdapSource, Logon
-from agent.sources.ldap_computers import Computers, computers
-from agent.sources.ldap_connection import LdapError
+from agent.sources.ad import connection, ldap
+from agent.sources.ad.computers import Computers, computers
+from agent.sources.ad.connection import LdapError
+from agent.sources.ad.ldap import LdapSource, Logon
 
 BASE = "DC=test,DC=com"
 UNIT = f"OU=Web,{BASE}"
@@ -132,7 +132,7 @@ def test_what_is_no_distinguished_name(base: str) -> None:
     [("cut", "closed the connection"), ("referral_only", "refers to other"), ("endless_pages", "goes on after")],
 )
 def test_an_answer_that_is_not_whole_is_an_error(name: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ldap_connection, "MAX_PAGES", 20)
+    monkeypatch.setattr(connection, "MAX_PAGES", 20)
     with pytest.raises(LdapError, match=words):
         found(replace(shim(machine("W1")), trouble=getattr(ldap_shim, name)))
 

@@ -19,10 +19,10 @@ from configurations import (
 )
 
 from agent import inspect
-from agent.cli import main
+from agent.cli.program import main
+from agent.iis.snapshot import Machine, Snapshot, SourceFile, file_key
 from agent.model import Report, WindowsAuth
 from agent.names import path_key
-from agent.snapshot import Machine, Snapshot, SourceFile, file_key
 
 ON = web_config(windows(enabled="true"))
 OPEN = configuration(mode="Allow")
@@ -324,8 +324,8 @@ def test_unread_content_matters_only_where_the_section_is_unlocked(below: str) -
 
 
 def test_an_unread_config_source_is_not_called_malformed() -> None:
-    from agent.effective import authentication_paths
-    from agent.parse import parse
+    from agent.iis.effective import authentication_paths
+    from agent.iis.parse import parse
 
     paths = authentication_paths(parse(OPEN.encode(), "a.config"), with_source(b"", "access denied"))
     found = paths.at("site").fault

@@ -10,14 +10,14 @@ from configurations import snapshot
 from lxml import etree
 
 from agent import inspect
-from agent.authentication import AuthenticationPaths
-from agent.effective import Configuration, authentication_paths, effective
 from agent.errors import MalformedError
+from agent.iis.authentication import AuthenticationPaths
+from agent.iis.effective import Configuration, authentication_paths, effective
+from agent.iis.parse import Document, parse
+from agent.iis.redirection import configuration_file
+from agent.iis.schema import APPLICATION_POOLS
+from agent.iis.snapshot import Machine, Snapshot, SourceFile
 from agent.names import path_key
-from agent.parse import Document, parse
-from agent.redirection import configuration_file
-from agent.schema import APPLICATION_POOLS
-from agent.snapshot import Machine, Snapshot, SourceFile
 
 CORPUS = Path(__file__).parents[1].parent / "shared" / "corpus"
 ABSENT = "../shared/corpus is not there"

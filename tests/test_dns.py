@@ -16,8 +16,8 @@ import pytest
 
 from agent.errors import UsageError
 from agent.names import HostName, host_name
-from agent.nameservice import NameService, Resolution
-from agent.sources import dns as live
+from agent.sources.dns import live as live
+from agent.spn.nameservice import NameService, Resolution
 
 RECORDS = {
     ("iis01.test.com.", "A"): ["iis01.test.com. 60 IN A 10.0.5.2"],

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 import agent
-from agent import arguments, cli, exits
-from agent.findings import FINDINGS
+from agent import exits
+from agent.checks.findings import FINDINGS
+from agent.cli import arguments, program
 from agent.render.pages import overview, page
-from agent.rules import TABLE
+from agent.spn.rules import TABLE
 
 ROOT = Path(__file__).parents[1]
 LABELS = ["What it means", "How it shows", "See it by hand", "Fix", "Source"]
@@ -115,7 +116,7 @@ def test_the_output_shown_is_what_the_command_prints(
     monkeypatch.setenv("COLUMNS", "100")
     shown = re.search(r"```\n\$ iis-spn ([^\n]+)\n(.+?)```", read("README.md"), flags=re.DOTALL)
     assert shown is not None
-    assert cli.main(shown[1].split()) == exits.FINDINGS
+    assert program.main(shown[1].split()) == exits.FINDINGS
     assert capsys.readouterr().out.startswith(shown[2])
 
 

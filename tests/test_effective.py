@@ -6,14 +6,14 @@ import pytest
 from configurations import SITE, application, configuration, element, evaluate, site, windows
 
 from agent import inspect
-from agent.directory import Account, Directory, Domain
-from agent.effective import Configuration, EffectiveApplication, Pool
 from agent.errors import MalformedError
-from agent.identity import PoolIdentity, pool_identity
+from agent.iis.effective import Configuration, EffectiveApplication, Pool
+from agent.iis.redirection import configuration_file, redirection
+from agent.iis.schema import IDENTITY_TYPES
+from agent.iis.snapshot import Machine, Snapshot, SourceFile
 from agent.names import AccountName
-from agent.redirection import configuration_file, redirection
-from agent.schema import IDENTITY_TYPES
-from agent.snapshot import Machine, Snapshot, SourceFile
+from agent.spn.directory import Account, Directory, Domain
+from agent.spn.identity import PoolIdentity, pool_identity
 
 MACHINE = Machine(name="IIS01", dns_name="iis01.test.com", domain="test.com", netbios_domain="TEST")
 

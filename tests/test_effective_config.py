@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from configurations import auth_at
 
-from agent.authentication import Auth
+from agent.iis.authentication import Auth
 
 EXAMPLES = Path(__file__).parents[1].parent / "shared" / "reference" / "effective-config"
 PHYSICAL = {"root": r"C:\inetpub\wwwroot", "app": r"C:\app", "vd": r"C:\vd", "intranet": r"C:\intranet"}

@@ -8,10 +8,10 @@ import pytest
 from worlds import ad, app, computer, farm_name, server, site, user, world
 
 from agent.errors import UsageError
-from agent.explain import read_url
 from agent.inspection import Sources
 from agent.model import ClientOutcome
 from agent.render.document import to_json
+from agent.story import read_url
 
 SERVICE = r"TEST\contososvc"
 POOLED = user("contososvc", "HTTP/contoso.test.com", "HTTP/contoso")
@@ -57,7 +57,7 @@ def test_what_is_no_url_is_wrong_usage(text: str) -> None:
 
 
 def test_the_document_is_the_report_with_the_url_and_the_outcomes() -> None:
-    from agent.explain import explain
+    from agent.story import explain
 
     found = world(server(site("*:80:contoso.test.com"), pool=SERVICE, creds=True), ad=ad(computer(), POOLED), dns=A)
     said = json.loads(to_json(explain(found.analysis, "http://contoso.test.com/")))
@@ -271,7 +271,7 @@ def test_a_port_is_asked_for_by_clients_that_include_it() -> None:
 
 
 def test_the_findings_are_those_that_concern_the_url() -> None:
-    from agent.explain import explain
+    from agent.story import explain
 
     found = world(
         server(site("*:80:contoso.test.com"), site("*:80:other.test.com", name="Other")),

@@ -31,13 +31,13 @@ from worlds import (
     world,
 )
 
-from agent.collect import unreachable
-from agent.findings import FINDINGS
-from agent.inspection import inspect
+from agent.checks.findings import FINDINGS
+from agent.library import inspect
 from agent.model import Problem
-from agent.nameservice import NameService
 from agent.sources.endpoint import Endpoint
-from agent.sweep import Failure
+from agent.spn.nameservice import NameService
+from agent.sweep.collect import unreachable
+from agent.sweep.run import Failure
 
 SERVICE = r"TEST\contososvc"
 HEADER = "*:80:contoso.test.com"

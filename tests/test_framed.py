@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import MalformedError
-from agent.sources.framed import unframe
-from agent.sources.snapshot import from_document
+from agent.sources.snapshots.framed import unframe
+from agent.sources.snapshots.targets import from_document
 
 MB = 1024 * 1024
 DOCUMENT = json.dumps(

@@ -18,12 +18,13 @@ import pytest
 pytest.importorskip("psrpcore", reason="the extra `dev` is not installed")
 pytest.importorskip("cryptography", reason="the extra `dev` is not installed")
 
-from agent import collect
-from agent.collect import Orders, Result, Run
 from agent.inspection import standing
-from agent.sources import snapshot, winrm
 from agent.sources.endpoint import Endpoint
-from agent.sources.winrm_errors import UnreachableError
+from agent.sources.snapshots import targets
+from agent.sources.winrm import client
+from agent.sources.winrm.errors import UnreachableError
+from agent.sweep import collect
+from agent.sweep.collect import Orders, Result, Run
 from tests.winrm import collector, configuration, farm
 
 FACTS, FILES = configuration.files("web7777.farm.test", "127.10.0.9", 2, blanked=True)
@@ -170,8 +171,8 @@ def endpoint(lab: farm.Farm, number: int, name: str | None = None) -> Endpoint:
 
 
 def sweep(lab: farm.Farm, servers: Sequence[Endpoint], folder: Path | None = None, **more: Any) -> Run:
-    logon = winrm.Logon(user=lab.user, password=lambda: lab.password)
-    orders = Orders(logon_of=lambda _server: logon, tls=winrm.tls_context(lab.ca), folder=folder, **more)
+    logon = client.Logon(user=lab.user, password=lambda: lab.password)
+    orders = Orders(logon_of=lambda _server: logon, tls=client.tls_context(lab.ca), folder=folder, **more)
     return collect.collect(servers, orders, told=lambda _outcome: None)
 
 
@@ -237,7 +238,7 @@ def test_what_was_written_is_read_as_it_was_told(swept: Swept, name: str) -> Non
     answer = swept.outcomes[name].answer
     assert answer is not None
     assert answer.path is not None
-    found = snapshot.read(answer.path, None, {})
+    found = targets.read(answer.path, None, {})
     assert not any("evil" in path for path in found.files)
     assert not any(b"evil" in file.data for file in found.files.values())
     assert standing(found).status == answer.server.status
@@ -257,7 +258,7 @@ def failed(outcome: Result) -> str:
 
 def test_more_output_than_is_taken(lab: farm.Farm, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is 256 MB; it works like this one of 2 MB. What comes after it is not even fetched."""
-    monkeypatch.setattr(winrm, "MAX_OUTPUT", 2 << 20)
+    monkeypatch.setattr(client, "MAX_OUTPUT", 2 << 20)
     number = len(CASES) + 1
     lab.set(lab.name(number), output="x" * (20 << 20))
     before = lab.host(lab.name(number))["op.Receive"]
@@ -276,14 +277,14 @@ def test_a_huge_answer_makes_nobody_late(lab: farm.Farm, tmp_path: Path) -> None
     lab.set(lab.name(huge), output=files({"applicationHost.config": {"text": text}}), runs=1.0)
     for number in others:
         lab.set(lab.name(number), latency=0.4)
-    limits = winrm.Limits(logon=2.5, shell=2.5)
+    limits = client.Limits(logon=2.5, shell=2.5)
     outcomes = sweep(lab, [endpoint(lab, number) for number in (huge, *others)], tmp_path, limits=limits).outcomes
     assert outcomes[0].seconds > 3.5
     assert [outcome.failure for outcome in outcomes] == [None] * 9
     lab.calm()
 
 
-async def spoken_to(speak: Iterator[bytes], limits: winrm.Limits) -> UnreachableError:
+async def spoken_to(speak: Iterator[bytes], limits: client.Limits) -> UnreachableError:
     """What is said of a server that answers whatever it hears with this, for as long as anyone listens."""
 
     gone = asyncio.Event()
@@ -302,9 +303,9 @@ async def spoken_to(speak: Iterator[bytes], limits: winrm.Limits) -> Unreachable
     async with await asyncio.start_server(answer, "127.0.0.1") as server:
         port = server.sockets[0].getsockname()[1]
         asked = Endpoint(name="hostile", host="127.0.0.1", port=port, transport="ntlm")
-        logon = winrm.Logon(user=farm.USER, password=lambda: farm.PASSWORD)
+        logon = client.Logon(user=farm.USER, password=lambda: farm.PASSWORD)
         with pytest.raises(UnreachableError) as caught:
-            await winrm.run_script(asked, logon, b"", tls=winrm.tls_context(None), limits=limits, gate=open_gate)
+            await client.run_script(asked, logon, b"", tls=client.tls_context(None), limits=limits, gate=open_gate)
         await gone.wait()
     return caught.value
 
@@ -335,7 +336,7 @@ CHUNK = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
 )
 def test_a_server_that_does_not_stop_talking(head: bytes, block: bytes, words: str) -> None:
     speak = itertools.chain([head], itertools.repeat(block) if block else [])
-    limits = winrm.Limits(logon=1.0 if "1 s" in words else 20.0)
+    limits = client.Limits(logon=1.0 if "1 s" in words else 20.0)
     error = asyncio.run(spoken_to(speak, limits))
     assert error.stage == "logon"
     assert words in error.reason

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from agent.errors import UsageError
 from agent.names import printable
-from agent.sources import ansible_groups, ansible_yaml_nodes, inventory, text_file
+from agent.sources import text_file
 from agent.sources.endpoint import Defaults, Endpoint
-from agent.sources.inventory import Inventory, combined, read, words
-from agent.sources.snapshot_store import stem
+from agent.sources.inventory import ansible_groups, ansible_yaml_nodes, servers
+from agent.sources.inventory.servers import Inventory, combined, read, words
+from agent.sources.snapshots.store import stem
 
 NONE = Defaults()
 
@@ -234,7 +235,7 @@ def test_a_name_that_no_file_can_have_is_refused_with_its_place(tmp_path: Path, 
     ],
 )
 def test_format(text: str, name: str, expected: str) -> None:
-    assert inventory._format(text, Path(name).suffix) == expected
+    assert servers._format(text, Path(name).suffix) == expected
 
 
 # -- Ansible: INI --------------------------------------------------------------------------------------------------
@@ -697,7 +698,7 @@ def test_a_groups_name_leads_nowhere_else(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["w[1:30]\nx[1:21]\n", "[web]\nw[1:30]\nx[1:21]\n"])
 def test_too_many_servers(tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (inventory, ansible_groups):
+    for module in (servers, ansible_groups):
         monkeypatch.setattr(module, "MOST_NAMES", 50)
     assert len(listed(tmp_path, text.replace("21", "20")).endpoints) == 50
     assert "more than 50 servers" in refusal(tmp_path, text)
@@ -710,11 +711,11 @@ def test_the_output_of_ansible_inventory_is_held_to_the_same_number(
     path = tmp_path / "list.json"
     path.write_text('{"_meta": {"hostvars": {}}, "a": {"hosts": ["x", "y", "z"]}}', encoding="utf-8")
     with pytest.raises(UsageError, match="more than 2 servers"):
-        inventory.read(path, Defaults())
+        servers.read(path, Defaults())
 
 
 def test_the_line_of_a_letter_that_is_not_utf_8_is_counted_after_the_mark(tmp_path: Path) -> None:
     path = tmp_path / "farm.txt"
     path.write_bytes(b"\xef\xbb\xbfa\n\xff")
     with pytest.raises(UsageError, match=r"farm\.txt:2: "):
-        inventory.read(path, Defaults())
+        servers.read(path, Defaults())

@@ -20,12 +20,12 @@ import sansldap
 from ldap_shim import DOMAIN, PASSWORD, USER, Attributes, Shim
 from sansldap import LDAPResultCode as Code
 
-from agent.directory import Directory, Question
 from agent.errors import UsageError
 from agent.names import spn
-from agent.sources import ldap, ldap_connection
-from agent.sources.ldap import LdapSource, Located, Logon
-from agent.sources.ldap_logon import kerberos_principal
+from agent.sources.ad import connection, ldap
+from agent.sources.ad.ldap import LdapSource, Located, Logon
+from agent.sources.ad.logon import kerberos_principal
+from agent.spn.directory import Directory, Question
 
 BASE = "DC=test,DC=com"
 CONFIG = f"CN=Configuration,{BASE}"
@@ -349,7 +349,7 @@ TROUBLES = {
 
 @pytest.mark.parametrize(("name", "words"), TROUBLES.items())
 def test_trouble_is_told_and_ends(name: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ldap_connection, "SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(connection, "SILENCE_SECONDS", 1.0)
     shim = Shim(one_domain(user("svc", "HTTP/www.test.com")), ROOT, trouble=getattr(shim_module, name))
     begun = time.monotonic()
     directory = asked(shim)
@@ -377,7 +377,7 @@ def test_refusals_are_told(code: Code, words: str) -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_changed_bytes_raise_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ldap_connection, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "SILENCE_SECONDS", 0.2)
     shim = Shim(one_domain(), ROOT, trouble=shim_module.mutating(seed))
     assert asked(shim, seconds=5).source
 

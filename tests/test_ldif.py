@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.directory import Directory, Question
 from agent.names import spn
-from agent.sources import ldif
-from agent.sources.directory_files import read
+from agent.sources.ad import ldif
+from agent.sources.ad.files import read
+from agent.spn.directory import Directory, Question
 
 QUESTION = Question(spns=frozenset({spn("HTTP/contoso.test.com")}), account_names=frozenset({"svc", "müller"}))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from agent.errors import UsageError
-from agent.redirection import configuration_file
-from agent.snapshot import Machine, Snapshot
+from agent.iis.redirection import configuration_file
+from agent.iis.snapshot import Machine, Snapshot
 from agent.sources import local
 
 CONFIG = r"""<configuration>

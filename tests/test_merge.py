@@ -8,7 +8,7 @@ from configurations import ROOT, auth_at, configuration, element, location, path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.authentication import Auth
+from agent.iis.authentication import Auth
 from agent.model import Origin, WindowsAuth
 from agent.names import path_key
 

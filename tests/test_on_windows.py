@@ -15,13 +15,15 @@ from typing import Any
 
 import pytest
 
-from agent import collect, exits
-from agent.cli import main
+from agent import exits
+from agent.cli.program import main
 from agent.errors import UsageError
-from agent.passwords import Passwords
-from agent.sources import snapshot_store, winrm_connection
 from agent.sources.endpoint import Defaults, parse
-from agent.sources.winrm_errors import UnreachableError
+from agent.sources.snapshots import store
+from agent.sources.winrm import connection
+from agent.sources.winrm.errors import UnreachableError
+from agent.sweep import collect
+from agent.sweep.passwords import Passwords
 
 ONLY_WINDOWS = pytest.mark.skipif(sys.platform != "win32", reason="Windows' own behaviour")
 ALONE: dict[str, Any] = (
@@ -93,7 +95,7 @@ def test_why_a_connection_fails_is_said_in_the_systems_words() -> None:
     server = parse("127.255.255.255:5985", Defaults(transport="ntlm"))  # where a loopback has no server to ask
 
     async def connect() -> None:
-        await winrm_connection.Connection.connect(server, [(socket.AF_INET, server.host)])
+        await connection.Connection.connect(server, [(socket.AF_INET, server.host)])
 
     with pytest.raises(UnreachableError) as caught:
         asyncio.run(connect())
@@ -113,7 +115,7 @@ def test_why_a_connection_fails_is_said_in_the_systems_words() -> None:
 def test_codes_that_are_no_kind_of_error_to_python(code: int, reason: str) -> None:
     error = OSError(0, "words of Windows", None, code)
     assert type(error) is OSError
-    assert winrm_connection._connect_error(error, 5985).reason == reason
+    assert connection._connect_error(error, 5985).reason == reason
 
 
 def test_asyncio_does_not_complain_of_lost_connections(caplog: pytest.LogCaptureFixture) -> None:
@@ -136,19 +138,19 @@ DOCUMENT = b'{"schema": "iis-spn/snapshot/1", "machine": {"name": "WEB01"}, "fil
 
 @ONLY_WINDOWS
 def test_a_snapshot_waits_for_the_virus_scanner(tmp_path: Path) -> None:
-    path = snapshot_store.write(tmp_path, "web01", DOCUMENT)
+    path = store.write(tmp_path, "web01", DOCUMENT)
     scanner = path.open("rb")
     threading.Timer(0.1, scanner.close).start()
-    snapshot_store.write(tmp_path, "web01", DOCUMENT)
+    store.write(tmp_path, "web01", DOCUMENT)
     assert scanner.closed
 
 
 @ONLY_WINDOWS
 def test_a_snapshot_that_stays_open_is_not_replaced(tmp_path: Path) -> None:
-    path = snapshot_store.write(tmp_path, "web01", DOCUMENT)
+    path = store.write(tmp_path, "web01", DOCUMENT)
     before, began = path.read_bytes(), time.monotonic()
     with path.open("rb"), pytest.raises(PermissionError):
-        snapshot_store.write(tmp_path, "web01", DOCUMENT)
+        store.write(tmp_path, "web01", DOCUMENT)
     assert time.monotonic() - began < 5
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -6,12 +6,12 @@ from textwrap import dedent
 
 import pytest
 
-from agent.accept import Acceptance, accept
+from agent.checks.accept import Acceptance, accept
 from agent.errors import UsageError
 from agent.model import Finding
 from agent.names import AccountName, host_name, spn
-from agent.reach import FarmName
-from agent.sources.options import accept_file, farm_file
+from agent.sources.option_files import accept_file, farm_file
+from agent.spn.reach import FarmName
 
 FARM = """\
     [[name]]

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import MalformedError
-from agent.parse import MAXIMUM_SIZE, Document, Node, parse, parse_section
-from agent.schema import APPLICATION_POOLS, REDIRECTION, SITES, WINDOWS_AUTHENTICATION
+from agent.iis.parse import MAXIMUM_SIZE, Document, Node, parse, parse_section
+from agent.iis.schema import APPLICATION_POOLS, REDIRECTION, SITES, WINDOWS_AUTHENTICATION
 
 
 def read(text: str) -> Document:

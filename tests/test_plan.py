@@ -14,16 +14,19 @@ from hypothesis import strategies as st
 from lxml import etree
 from worlds import World, ad, app, computer, entry, farm_name, server, site, user, world
 
+from agent.change.plan import applied, held_back, plan, repaired_by, rolled_back
 from agent.checks import spns
-from agent.directory import Directory
+from agent.iis.redirection import configuration_file
+from agent.iis.snapshot import Snapshot, SourceFile, file_key
 from agent.inspection import Analysis, Sources, analyse
 from agent.model import Finding, Report, Requirement, Step
 from agent.names import Spn, host_name, http_spn, path_key, printable, spn
-from agent.nameservice import NameService, Resolution
-from agent.plan import applied, held_back, plan, repaired_by, rolled_back
-from agent.redirection import configuration_file
-from agent.snapshot import Snapshot, SourceFile, file_key
-from agent.sources import directory_files, options, snapshot, zone
+from agent.sources import option_files
+from agent.sources.ad import files
+from agent.sources.dns import zone
+from agent.sources.snapshots import targets
+from agent.spn.directory import Directory
+from agent.spn.nameservice import NameService, Resolution
 
 SAMPLES = Path(__file__).parents[1] / "sample_configs"
 
@@ -245,13 +248,13 @@ def is_safe(of: Bench) -> None:
 @pytest.fixture(scope="module")
 def samples() -> Bench:
     sources = Sources(
-        directory=lambda asked: directory_files.read([SAMPLES / "directory.ldif"], asked, {}),
+        directory=lambda asked: files.read([SAMPLES / "directory.ldif"], asked, {}),
         names=lambda _hosts, _addresses: zone.read([SAMPLES / "zone.txt"]),
-        farm=options.farm_file(SAMPLES / "farm.toml"),
+        farm=option_files.farm_file(SAMPLES / "farm.toml"),
         now=worlds.NOW,
     )
     paths = sorted(SAMPLES.glob("IIS0?"))
-    return bench((snapshot.read(path, None, {}) for path in paths), sources)
+    return bench((targets.read(path, None, {}) for path in paths), sources)
 
 
 def test_the_samples_are_repaired(samples: Bench) -> None:

@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 from worlds import ad, computer, server, site, user, world
 
-from agent.rules import TABLE, Coverage, Identity, KeyOwner, NameKind, Rule, coverage, key_owner, pool_decides, rule
+from agent.spn.rules import TABLE, Coverage, Identity, KeyOwner, NameKind, Rule, coverage, key_owner, pool_decides, rule
 
 MODES = {
     "kernel": (True, False),

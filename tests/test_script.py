@@ -15,11 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import ad, app, computer, entry, server, site, user, world
 
-from agent.commands import appcmd, setspn
-from agent.inspection import inspect
+from agent.change.plan import held_back
+from agent.checks.commands import appcmd, setspn
+from agent.library import inspect
 from agent.model import SCHEMA, Evidence, Finding, Plan, Report, Step, Tool
 from agent.names import AccountName, spn
-from agent.plan import held_back
 from agent.render.cmd import to_cmd
 from agent.render.ldif import to_ldif
 from agent.render.powershell import literal, to_powershell

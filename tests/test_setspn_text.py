@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.directory import Question
 from agent.errors import MalformedError
 from agent.names import spn
-from agent.sources.directory_files import read
-from agent.sources.setspn_text import Holding, decoded, holdings
+from agent.sources.ad.files import read
+from agent.sources.ad.setspn_text import Holding, decoded, holdings
+from agent.spn.directory import Question
 
 LISTED = """Registered ServicePrincipalNames for CN=MYHOST,CN=Computers,DC=CONTOSO,DC=com:
         HOST/myhost.contoso.com

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.errors import UsageError
+from agent.iis.redirection import InForce, configuration_file
+from agent.iis.snapshot import Machine, Snapshot, SourceFile, WorkerProcess
 from agent.model import Problem
-from agent.redirection import InForce, configuration_file
-from agent.snapshot import Machine, Snapshot, SourceFile, WorkerProcess
-from agent.sources import snapshot as source
-from agent.sources.snapshot import expand, read
+from agent.sources.snapshots import targets as source
+from agent.sources.snapshots.targets import expand, read
 
 ROOT = Path(__file__).parents[1]
 CONFIG = b"<configuration/>"

@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 from lxml import etree
 from secrets_in_xml import FIRING, SILENT, elements, xml
 
-from agent.effective import effective
 from agent.errors import MalformedError, UsageError
+from agent.iis.effective import effective
+from agent.iis.parse import parse
+from agent.iis.snapshot import Machine, Snapshot
 from agent.names import fold
-from agent.parse import parse
-from agent.snapshot import Machine, Snapshot
-from agent.sources.blanking import blanked
-from agent.sources.snapshot import expand, from_document, read
-from agent.sources.snapshot_store import SUFFIX, pack, present, stem, write
+from agent.sources.snapshots.blanking import blanked
+from agent.sources.snapshots.store import SUFFIX, pack, present, stem, write
+from agent.sources.snapshots.targets import expand, from_document, read
 
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT.parent / "shared" / "corpus"

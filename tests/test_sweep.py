@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from agent import sweep as engine
 from agent.sources.endpoint import Endpoint
-from agent.sources.winrm_errors import RefusedError, UnreachableError
-from agent.sweep import Gate, Outcome, sweep
+from agent.sources.winrm.errors import RefusedError, UnreachableError
+from agent.sweep import run as engine
+from agent.sweep.run import Gate, Outcome, sweep
 
 
 def endpoints(count: int, user: str | None = None) -> list[Endpoint]:

@@ -17,14 +17,14 @@ import pytest
 pytest.importorskip("psrpcore", reason="the extra `dev` is not installed")
 pytest.importorskip("cryptography", reason="the extra `dev` is not installed")
 
-from agent import collect
-from agent.collect import Orders, Result
-from agent.sources import winrm
 from agent.sources.endpoint import Endpoint, Transport
+from agent.sources.winrm import client
+from agent.sweep import collect
+from agent.sweep.collect import Orders, Result
 from tests.winrm import farm
 from tests.winrm.faults import FAULTS
 
-LIMITS = winrm.Limits(connect=4.0, tls=4.0, logon=5.0, shell=5.0, whole=10.0, farewell=5.0)
+LIMITS = client.Limits(connect=4.0, tls=4.0, logon=5.0, shell=5.0, whole=10.0, farewell=5.0)
 SLACK = 8.0
 """Seconds that a busy machine may take on top of the limits; a server that hangs would take an hour."""
 HEALTHY = 96
@@ -252,10 +252,10 @@ def endpoint(lab: farm.Farm, number: int, way: Way) -> Endpoint:
 
 def orders(lab: farm.Farm, **more: object) -> Orders:
     """One logon for each transport, kept for the whole test as a sweep keeps it."""
-    logons = {way.transport: winrm.Logon(user=lab.user, password=lambda: lab.password) for way in WAYS}
+    logons = {way.transport: client.Logon(user=lab.user, password=lambda: lab.password) for way in WAYS}
     return Orders(
         logon_of=lambda server: logons[server.transport],
-        tls=winrm.tls_context(lab.ca, lab.client_certificate, lab.client_key),
+        tls=client.tls_context(lab.ca, lab.client_certificate, lab.client_key),
         limits=LIMITS,
         **more,  # type: ignore[arg-type]
     )
@@ -386,8 +386,8 @@ def lab(small: farm.Farm) -> farm.Farm:
 def sweep(
     lab: farm.Farm, servers: Sequence[Endpoint], password: str = farm.PASSWORD, **more: object
 ) -> Sequence[Result]:
-    logon = winrm.Logon(user=lab.user, password=lambda: password)
-    more = {"tls": winrm.tls_context(lab.ca), **more}
+    logon = client.Logon(user=lab.user, password=lambda: password)
+    more = {"tls": client.tls_context(lab.ca), **more}
     given = Orders(logon_of=lambda _server: logon, limits=BRISK, **more)  # type: ignore[arg-type]
     return collect.collect(servers, given, told=lambda _outcome: None).outcomes
 
@@ -445,8 +445,8 @@ def test_what_is_no_verdict_about_the_password_stops_nothing(lab: farm.Farm, fau
 
 def test_a_certificate_that_is_not_taken_locks_no_account(lab: farm.Farm) -> None:
     """What stands for the context with the certificate holds none here, so the server sees none."""
-    plain = winrm.tls_context(lab.ca).plain
-    outcomes = sweep(lab, all_of(lab, CERTIFICATE), parallel=3, tls=winrm.Tls(plain, plain))
+    plain = client.tls_context(lab.ca).plain
+    outcomes = sweep(lab, all_of(lab, CERTIFICATE), parallel=3, tls=client.Tls(plain, plain))
     assert {said(outcome) for outcome in outcomes} == {"logon: the server does not take the client certificate (401)"}
     assert len(asked(lab)) == MANY
 

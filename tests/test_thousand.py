@@ -16,15 +16,16 @@ import pytest
 pytest.importorskip("psrpcore", reason="the extra `dev` is not installed")
 pytest.importorskip("cryptography", reason="the extra `dev` is not installed")
 
-from agent import collect
-from agent.collect import Orders, Result, Run
-from agent.sources import snapshot, winrm
 from agent.sources.endpoint import Endpoint
+from agent.sources.snapshots import targets
+from agent.sources.winrm import client
+from agent.sweep import collect
+from agent.sweep.collect import Orders, Result, Run
 from tests.winrm import farm, names
 
 SERVERS = 1000
 PARALLEL = 256
-LIMITS = winrm.Limits(connect=8.0, logon=10.0, shell=10.0, whole=16.0, farewell=8.0)
+LIMITS = client.Limits(connect=8.0, logon=10.0, shell=10.0, whole=16.0, farewell=8.0)
 MEGABYTE = 1 << 20
 
 # fault, where, what its outcome says; eight servers of each
@@ -65,10 +66,10 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swept]:
     folder = directory / "snapshots"
     with farm.running(directory, servers=SERVERS, sites=5) as lab:
         sick = dict(_made_sick(lab))
-        logon = winrm.Logon(user=lab.user, password=lambda: lab.password)
+        logon = client.Logon(user=lab.user, password=lambda: lab.password)
         orders = Orders(
             logon_of=lambda _server: logon,
-            tls=winrm.tls_context(lab.ca),
+            tls=client.tls_context(lab.ca),
             limits=LIMITS,
             folder=folder,
             parallel=PARALLEL,
@@ -136,7 +137,7 @@ def test_what_they_answered_is_on_disk_and_their_own(swept: Swept) -> None:
     assert written == {f"{outcome.endpoint.name}.snapshot.json.gz" for outcome in _outcomes(swept, sick=False)}
     for number in (1, 500, 1000):
         path = swept.folder / f"{names.address(number)}.snapshot.json.gz"
-        assert snapshot.read(path, None, {}).machine.name == f"WEB{number:04d}"
+        assert targets.read(path, None, {}).machine.name == f"WEB{number:04d}"
 
 
 def test_each_sick_server_has_its_own_outcome(swept: Swept) -> None:

@@ -30,7 +30,7 @@ from worlds import (
     world,
 )
 
-from agent.reach import FarmName
+from agent.spn.reach import FarmName
 
 TABLE = Path(__file__).parents[2] / "shared" / "reference" / "truth-table.csv"
 GROUPS = frozenset(

@@ -20,13 +20,13 @@ from typing import Any, NamedTuple
 import pytest
 import xmltodict
 
-from agent import sweep
 from agent.errors import UsageError
-from agent.sources import winrm as source
-from agent.sources import winrm_connection, winrm_handshake, winrm_kerberos, winrm_logon, winrm_messages
 from agent.sources.endpoint import Endpoint, Transport
 from agent.sources.security_context import KRB5_ERRORS, MODIFIED, krb5_code
-from agent.sources.winrm import (
+from agent.sources.winrm import client as source
+from agent.sources.winrm import connection, handshake, kerberos, messages
+from agent.sources.winrm import logon as logons
+from agent.sources.winrm.client import (
     Answer,
     Gate,
     InterruptedAskError,
@@ -38,9 +38,10 @@ from agent.sources.winrm import (
     run_script,
     tls_context,
 )
-from agent.sources.winrm_errors import FAULTS as WSMAN_FAULTS
-from agent.sources.winrm_errors import fault_error
-from agent.sources.winrm_tls import client_context
+from agent.sources.winrm.errors import FAULTS as WSMAN_FAULTS
+from agent.sources.winrm.errors import fault_error
+from agent.sources.winrm.tls import client_context
+from agent.sweep import run
 from tests.winrm import farm as farm_module
 from tests.winrm import kerberos_error
 from tests.winrm.farm import Farm
@@ -327,7 +328,7 @@ def test_the_next_server_is_the_canary_where_the_first_was_something_else(
     async def one(server: Endpoint, gate: Gate) -> Answer:
         return await run_script(server, who, SCRIPT, tls=trusted, limits=QUICK, gate=gate)
 
-    outcomes = asyncio.run(sweep.sweep(servers, one, parallel=1))
+    outcomes = asyncio.run(run.sweep(servers, one, parallel=1))
     said = [outcome.failure.reason if outcome.failure else "ok" for outcome in outcomes]
     assert said[0] == "HTTP 404: nothing is served at /wsman"
     assert said[1].startswith("the server refuses the user or the password")
@@ -456,7 +457,7 @@ def test_the_next_address_is_tried_beside_a_silent_one(farm: Farm, monkeypatch: 
     monkeypatch.setattr(socket, "getaddrinfo", both)
     begun = time.monotonic()
     assert ask(farm, endpoint(farm)).exit_code == 0
-    assert time.monotonic() - begun >= winrm_connection.NEXT_ADDRESS_SECONDS
+    assert time.monotonic() - begun >= connection.NEXT_ADDRESS_SECONDS
     assert farm.host(farm.name(3))["connections"] == 1
 
 
@@ -745,20 +746,20 @@ class _Recorder:
 
 
 def _all_messages() -> list[str]:
-    messages = winrm_messages.Messages("CHOSEN-ID")
-    messages.transport = recorder = _Recorder()
-    messages.open_shell(noprofile=True, codepage=65001, idle_timeout="PT120S", env_vars={"A": "<1>", "B": '"2"'})
-    messages.run_command("S", source.COMMAND, console_mode_stdin=False)
-    messages.send_command_input("S", "C", b"& < > ' \"", end=True)
-    messages.output("S", "C")
-    messages.delete("S")
+    said = messages.Messages("CHOSEN-ID")
+    said.transport = recorder = _Recorder()
+    said.open_shell(noprofile=True, codepage=65001, idle_timeout="PT120S", env_vars={"A": "<1>", "B": '"2"'})
+    said.run_command("S", source.COMMAND, console_mode_stdin=False)
+    said.send_command_input("S", "C", b"& < > ' \"", end=True)
+    said.output("S", "C")
+    said.delete("S")
     return recorder.messages
 
 
 def test_our_xml_says_what_xmltodict_would(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = _all_messages()
     identities = iter([uuid.UUID(re.findall("uuid:([0-9a-f-]{36})<", message)[0]) for message in ours])
-    monkeypatch.setattr(winrm_messages.winrm.protocol, "xmltodict", xmltodict)
+    monkeypatch.setattr(messages.winrm.protocol, "xmltodict", xmltodict)
     monkeypatch.setattr(uuid, "uuid4", lambda: next(identities))
     theirs = _all_messages()
     assert [ElementTree.canonicalize(text) for text in ours] == [ElementTree.canonicalize(text) for text in theirs]
@@ -798,27 +799,27 @@ def test_whose_clock_differs_depends_on_who_says_so() -> None:
     class KdcError(Exception):
         err_code = -1765328347
 
-    by_server = winrm_kerberos.ticket_refused_error(KdcError.err_code, "WSMAN/web01")
+    by_server = kerberos.ticket_refused_error(KdcError.err_code, "WSMAN/web01")
     assert "the server's clock differs too much from this machine's (KRB_AP_ERR_SKEW)" in by_server.reason
-    by_kdc = winrm_kerberos.kdc_error(KdcError(), "WSMAN/web01")
+    by_kdc = kerberos.kdc_error(KdcError(), "WSMAN/web01")
     assert "the domain controller's (KRB_AP_ERR_SKEW)" in by_kdc.reason
 
 
 @pytest.mark.parametrize("spnego", [False, True])
 def test_a_krb_error_is_found_in_what_a_server_answers(spnego: bool) -> None:
     token = kerberos_error.modified("HTTP", "web01.test.com", spnego=spnego)
-    assert winrm_kerberos.krb_error_in(token) == MODIFIED
-    assert winrm_kerberos.krb_error_in(token[:30]) == 0
-    assert winrm_kerberos.krb_error_in(b"NTLMSSP\0") == 0
+    assert kerberos.krb_error_in(token) == MODIFIED
+    assert kerberos.krb_error_in(token[:30]) == 0
+    assert kerberos.krb_error_in(b"NTLMSSP\0") == 0
 
 
 def test_a_ticket_for_another_account_is_the_finding_it_is() -> None:
-    error = winrm_kerberos.ticket_refused_error(MODIFIED, "HTTP/web01")
+    error = kerberos.ticket_refused_error(MODIFIED, "HTTP/web01")
     assert "the ticket for HTTP/web01 is for another account" in error.reason
     assert "winrm-collision" in error.advice
-    assert "winrm-collision" not in winrm_kerberos.ticket_refused_error(MODIFIED, "WSMAN/web01").advice
+    assert "winrm-collision" not in kerberos.ticket_refused_error(MODIFIED, "WSMAN/web01").advice
     for code in (0, MODIFIED, -1765328347):
-        assert not isinstance(winrm_kerberos.ticket_refused_error(code, "HTTP/web01"), RefusedError)
+        assert not isinstance(kerberos.ticket_refused_error(code, "HTTP/web01"), RefusedError)
 
 
 def test_only_what_a_kdc_says_of_the_password_is_a_refusal() -> None:
@@ -827,7 +828,7 @@ def test_only_what_a_kdc_says_of_the_password_is_a_refusal() -> None:
             super().__init__("words of krb5")
             self.min_code = code + 2**32  # gssapi gives it unsigned
 
-    refused = {code for code in KRB5_ERRORS if isinstance(winrm_kerberos.kdc_error(KdcError(code), "u"), RefusedError)}
+    refused = {code for code in KRB5_ERRORS if isinstance(kerberos.kdc_error(KdcError(code), "u"), RefusedError)}
     assert krb5_code(KdcError(-1765328360)) == -1765328360
     # KDC_ERR_C_PRINCIPAL_UNKNOWN, CLIENT_REVOKED, KEY_EXPIRED, PREAUTH_FAILED, KRB_AP_ERR_BAD_INTEGRITY
     assert refused == {-1765328378, -1765328366, -1765328361, -1765328360, -1765328353}
@@ -853,12 +854,12 @@ class _SspiContext:
 
 
 def test_what_windows_says_is_understood_too() -> None:
-    offer = winrm_logon.Offer("Negotiate", _SspiContext(), b"", "HTTP/web01")  # type: ignore[arg-type]
+    offer = logons.Offer("Negotiate", _SspiContext(), b"", "HTTP/web01")  # type: ignore[arg-type]
     with pytest.raises(UnreachableError, match="KRB_AP_ERR_MODIFIED, 0x80090322") as caught:
-        winrm_handshake._stepped(offer, b"token")
+        handshake._stepped(offer, b"token")
     assert not isinstance(caught.value, RefusedError)
-    assert isinstance(winrm_logon._sspi_error(_WindowsError(0x8009030C), "negotiate"), RefusedError)
-    assert not isinstance(winrm_logon._sspi_error(_WindowsError(0x80090303), "kerberos"), RefusedError)
+    assert isinstance(logons._sspi_error(_WindowsError(0x8009030C), "negotiate"), RefusedError)
+    assert not isinstance(logons._sspi_error(_WindowsError(0x80090303), "kerberos"), RefusedError)
 
 
 # -- Kerberos where none can be had --------------------------------------------------------------------------------
@@ -868,14 +869,14 @@ def test_kerberos_says_what_it_lacks(farm: Farm, monkeypatch: pytest.MonkeyPatch
     asked = endpoint(farm, "kerberos")
     assert "needs a name" in failure(farm, endpoint(farm, "kerberos", host=farm.address())).reason
     assert "no Kerberos realm follows" in failure(farm, asked).reason  # CORP is no part of web0001.farm.test
-    monkeypatch.setattr(winrm_kerberos, "is_installed", lambda: False)
+    monkeypatch.setattr(kerberos, "is_installed", lambda: False)
     error = failure(farm, asked, Logon())
     assert "pip install 'iis-spn[kerberos]'" in error.advice
 
 
 def test_without_a_kdc_a_user_gets_in_by_ntlm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The KDC is asked once for all servers, and nobody has judged the password when it does not answer."""
-    if not winrm_kerberos.is_installed():
+    if not kerberos.is_installed():
         pytest.skip("the extra `kerberos` is not installed")
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]

@@ -21,10 +21,10 @@ from psrpcore.types import ErrorCategory, ErrorCategoryInfo, ErrorRecord, NETExc
 from pypsrp.powershell import RunspacePool
 from pypsrp.wsman import WSMan
 
-from agent.sources import winrm, winrm_jea
 from agent.sources.endpoint import Endpoint
-from agent.sources.winrm import Answer, Limits, Logon
-from agent.sources.winrm_errors import InterruptedAskError, RefusedError, UnreachableError
+from agent.sources.winrm import client, jea
+from agent.sources.winrm.client import Answer, Limits, Logon
+from agent.sources.winrm.errors import InterruptedAskError, RefusedError, UnreachableError
 from tests.winrm import farm
 
 ROOT = Path(__file__).parents[1]
@@ -79,11 +79,11 @@ def asking(
         user=farm.USER,
     )
     gate = Gate()
-    question = winrm_jea.run_command(
+    question = jea.run_command(
         endpoint,
         Logon(user=farm.USER, password=lambda: password),
         CONFIGURATION,
-        tls=winrm.tls_context(lab.ca),
+        tls=client.tls_context(lab.ca),
         limits=limits or Limits(),
         gate=gate,
     )
@@ -131,7 +131,7 @@ def test_complaints_of_powershell_come_beside_the_output(lab: farm.Farm) -> None
 
 
 def test_a_command_that_runs_longer_than_one_poll(lab: farm.Farm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(winrm_jea, "POLL_SECONDS", 1)
+    monkeypatch.setattr(jea, "POLL_SECONDS", 1)
     lab.set(runs=2.5)
     assert ask(lab).stdout.startswith(b"iis-spn-snapshot 1 ")
     assert lab.stats()["fault.2150858793"] == 2
@@ -191,7 +191,7 @@ def test_a_configuration_that_is_not_there(lab: farm.Farm) -> None:
 
 
 def test_a_command_that_is_not_offered(lab: farm.Farm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(winrm_jea, "COMMAND", "Get-Content")
+    monkeypatch.setattr(jea, "COMMAND", "Get-Content")
     error = failure(lab)
     assert (error.stage, error.reason) == ("script", "Get-Content is not offered by that endpoint ('IisSpn')")
     assert "VisibleFunctions" in error.advice
@@ -216,9 +216,9 @@ def test_a_session_that_powershell_cannot_open() -> None:
     while payload := server.data_to_send():
         messages.append(payload.data)
     pool = RunspacePool(WSMan("web0001"))
-    wire = winrm_jea._Wire(Endpoint(name="web0001", host="web0001"))
+    wire = jea._Wire(Endpoint(name="web0001", host="web0001"))
     with pytest.raises(UnreachableError) as caught:
-        winrm_jea._guarded(wire, CONFIGURATION, lambda: [pool._parse_responses(message) for message in messages])
+        jea._guarded(wire, CONFIGURATION, lambda: [pool._parse_responses(message) for message in messages])
     assert "did not open a session of 'IisSpn'" in caught.value.reason
     assert "Could not find the role capability." in caught.value.reason
 
@@ -327,8 +327,8 @@ def test_neither_password_nor_messages_nor_output_are_logged(lab: farm.Farm, cap
 
 def test_the_documentation_sets_up_the_command_that_is_asked_for() -> None:
     page = (ROOT / "docs" / "jea.md").read_text(encoding="utf-8")
-    assert f"VisibleFunctions    = '{winrm_jea.COMMAND}'" in page
-    assert f"Name        = '{winrm_jea.COMMAND}'" in page
+    assert f"VisibleFunctions    = '{jea.COMMAND}'" in page
+    assert f"Name        = '{jea.COMMAND}'" in page
 
 
 def test_the_collector_uses_no_command_that_jea_constrains() -> None:
@@ -336,6 +336,6 @@ def test_the_collector_uses_no_command_that_jea_constrains() -> None:
     constrained = (
         "Clear-Host|Exit-PSSession|Get-Command|Get-FormatData|Get-Help|Measure-Object|Out-Default|Select-Object"
     )
-    script = (ROOT / "agent" / "sources" / "collect.ps1").read_text(encoding="ascii")
+    script = (ROOT / "agent" / "sources" / "snapshots" / "collect.ps1").read_text(encoding="ascii")
     code = re.sub("#.*", "", script)
     assert re.findall(rf"(?<![\w\\-])(?:{constrained}|select|measure|gcm|cls|clear|exit)(?![\w-])", code, re.I) == []

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.names import HostName, host_name
-from agent.nameservice import NameService, Resolution
-from agent.sources import zone
+from agent.sources.dns import zone
+from agent.spn.nameservice import NameService, Resolution
 
 SOA = "@ IN SOA dc1.test.com. hostmaster.test.com. (\n\t42 ; serial\n\t900\n\t600\n\t86400\n\t3600 ) ; minimum\n"
 EXPORT = (

@@ -21,15 +21,16 @@ from functools import cached_property
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from agent.directory import Directory, Question
-from agent.explain import explain
+from agent.iis.snapshot import Machine, Snapshot, SourceFile, file_key
 from agent.inspection import Analysis, Sources, analyse, clients_named
 from agent.model import Application, ClientOutcome, Finding, Report, Requirement
 from agent.names import host_name, spn
-from agent.nameservice import NameService
-from agent.reach import FarmName, Proxy
-from agent.snapshot import Machine, Snapshot, SourceFile, file_key
-from agent.sources import directory_files, zone
+from agent.sources.ad import files
+from agent.sources.dns import zone
+from agent.spn.directory import Directory, Question
+from agent.spn.nameservice import NameService
+from agent.spn.reach import FarmName, Proxy
+from agent.story import explain
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 BUILT_IN = frozenset({"NetworkService", "LocalSystem", "LocalService", "ApplicationPoolIdentity"})
@@ -300,7 +301,7 @@ def directory(texts: Sequence[str], question: Question, netbios: Mapping[str, st
             path = Path(folder) / f"ad{number}.txt"
             path.write_text(text, encoding="utf-8")
             paths.append(path)
-        return directory_files.read(paths, question, netbios)
+        return files.read(paths, question, netbios)
 
 
 def names(text: str) -> NameService:

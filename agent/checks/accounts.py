@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from agent.case import Case, finding
+from agent.checks.case import Case, finding
 from agent.checks.spns import required_account
-from agent.directory import Account, Directory, Memberships
-from agent.identity import superseding
 from agent.model import Finding, Requirement
 from agent.names import AccountName, fold, spn
-from agent.require import ServerView
+from agent.spn.directory import Account, Directory, Memberships
+from agent.spn.identity import superseding
+from agent.spn.require import ServerView
 
 OLD_PASSWORD = timedelta(days=365)
 """pwdLastSet older than this on a user account with an SPN invites offline guessing of its password."""

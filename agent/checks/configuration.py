@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agent.authentication import Auth
-from agent.case import Case, evidence, finding
-from agent.effective import EffectiveApplication, Site
-from agent.identity import NEGOTIATE
-from agent.merge import SectionFault
+from agent.checks.case import Case, evidence, finding
+from agent.iis.authentication import Auth
+from agent.iis.effective import EffectiveApplication, Site
+from agent.iis.merge import SectionFault
 from agent.model import Application, ApplicationRef, Evidence, Finding, WindowsAuth
 from agent.names import fold, printable
-from agent.require import ServerView
+from agent.spn.identity import NEGOTIATE
+from agent.spn.require import ServerView
 
 
 def notices(case: Case) -> Iterator[Finding]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from agent.case import Case, finding
+from agent.checks.case import Case, finding
 from agent.model import Application, Evidence, Finding, WindowsAuth
 from agent.names import HostName, address_of, fold, host_name
-from agent.require import ServerView
+from agent.spn.require import ServerView
 
 DEFAULT_HEADER_BYTES = 16384  # MaxFieldLength and MaxRequestBytes of http.sys (KB820129)
 

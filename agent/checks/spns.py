@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from datetime import timedelta
 from functools import cache
 
-from agent.case import Case, Judged, finding
-from agent.directory import Account
-from agent.farm import contested
-from agent.identity import in_domain
+from agent.checks.case import Case, Judged, finding
+from agent.checks.farm import contested
+from agent.checks.repair import applications_of, delete, only_own_names, remedy
 from agent.model import Application, Finding, Requirement, Severity
 from agent.names import AccountName, HostName, Spn, fold, host_name, http_spn, printable, spn, spn_fault
-from agent.repair import applications_of, delete, only_own_names, remedy
-from agent.verdict import is_account
+from agent.spn.directory import Account
+from agent.spn.identity import in_domain
+from agent.spn.verdict import is_account
 
 LONG_UNUSED = timedelta(days=180)
 """lastLogonTimestamp older than this: nobody logs on with the account (it is replicated within 14 days)."""

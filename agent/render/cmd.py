@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from agent.commands import APPCMD, setspn, setspn_list, setspn_query
+from agent.change.plan import rolled_back
+from agent.checks.commands import APPCMD, setspn, setspn_list, setspn_query
 from agent.model import Report
-from agent.plan import rolled_back
 from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Change, Outline, ask_first, comment, heading
 
 TRIES = 40

@@ -6,8 +6,8 @@ import base64
 import re
 from collections.abc import Iterator
 
+from agent.change.plan import rolled_back
 from agent.model import Report
-from agent.plan import rolled_back
 from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Change, Outline, ask_first, changes, comment, heading
 
 _SAFE = re.compile(r"[!-9;=-~]([ -~]*[!-~])?\Z")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
+from agent.checks.findings import FINDINGS
 from agent.errors import UsageError
-from agent.findings import FINDINGS
 from agent.names import fold
-from agent.rules import TABLE, Rule
+from agent.spn.rules import TABLE, Rule
 
 PAGES = ("rules.md", "findings.md")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from agent.change.plan import held_back
 from agent.model import Finding, Report, Step
 from agent.names import AccountName, Spn, printable
-from agent.plan import held_back
 from agent.render.wording import plural
 
 CACHES = (
@@ -45,7 +45,7 @@ class Change:
 
     @property
     def computer(self) -> bool | None:
-        """The account's kind as `agent.commands` takes it."""
+        """The account's kind as `agent.checks.commands` takes it."""
         return {"computer": True, "user": False}.get(self.step.account_kind or "")
 
     @property

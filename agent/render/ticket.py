@@ -8,10 +8,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
-from agent.commands import setspn_query
+from agent.change.plan import rolled_back
+from agent.checks.commands import setspn_query
 from agent.model import Application, Finding, Report, Step
 from agent.names import AccountName, Spn, printable
-from agent.plan import rolled_back
 from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Change, Outline
 from agent.render.wording import Overview, at_line, pool_told, reference, settings_told, subject
 

@@ -21,7 +21,7 @@ from agent.model import (
     WindowsAuth,
 )
 from agent.names import AccountName, Spn, fold, printable
-from agent.rules import TABLE
+from agent.spn.rules import TABLE
 
 WORDS: Mapping[Outcome, str] = {
     "kerberos": "OK",

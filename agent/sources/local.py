@@ -17,12 +17,12 @@ from types import ModuleType
 from typing import NamedTuple, Protocol
 
 from agent.errors import MalformedError, SourceError, UsageError
+from agent.iis.parse import Node, parse
+from agent.iis.redirection import REDIRECTION_FILE, configuration_file, redirection
+from agent.iis.schema import READ_SECTIONS, SITES
+from agent.iis.snapshot import Machine, Membership, Snapshot, SourceFile, file_key
 from agent.names import fold, printable
-from agent.parse import Node, parse
-from agent.redirection import REDIRECTION_FILE, configuration_file, redirection
-from agent.schema import READ_SECTIONS, SITES
-from agent.snapshot import Machine, Membership, Snapshot, SourceFile, file_key
-from agent.sources.disk import is_folder, is_link, load
+from agent.sources.snapshots.disk import is_folder, is_link, load
 
 MAXIMUM_DIRECTORIES = 100_000
 MAXIMUM_SECONDS = 60.0
@@ -85,7 +85,7 @@ def _expanded(path: str, environment: Mapping[str, str]) -> str | None:
     return _VARIABLE.sub(lambda match: known[fold(match[1])], path)
 
 
-_ABSENT, _DENIED = "no such file", "access denied"  # as agent.sources.disk.load says it
+_ABSENT, _DENIED = "no such file", "access denied"  # as agent.sources.snapshots.disk.load says it
 
 
 def _load(windows: Windows, physical: str) -> SourceFile:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.directory import AskDirectory
 from agent.errors import UsageError
 from agent.names import HostName, fold
-from agent.nameservice import AskNames, NameService
+from agent.spn.directory import AskDirectory
+from agent.spn.nameservice import AskNames, NameService
 
 if TYPE_CHECKING:
-    from agent.sources.ldap import LdapSource
+    from agent.sources.ad.ldap import LdapSource
 
 LiveLogon = tuple[str | None, Callable[[], str], Path | None]
 """A user name or None for the current logon, how to get the password, and a file of certificates to trust."""
@@ -46,18 +46,18 @@ def directory_source(words: Sequence[str], logon: LiveLogon, netbios: Mapping[st
 
 
 def _files(paths: Sequence[Path], netbios: Mapping[str, str]) -> AskDirectory:
-    from agent.sources import directory_files
+    from agent.sources.ad import files
 
     for path in paths:
         if not path.exists():
             raise UsageError(f"--ad {path}: there is no such file")
-    return lambda question: directory_files.read(paths, question, netbios)
+    return lambda question: files.read(paths, question, netbios)
 
 
 def ldap_source(target: str, logon: LiveLogon, netbios: Mapping[str, str]) -> LdapSource:
     """The live directory that a value of `--ad` names."""
-    from agent.sources.ldap import LdapSource
-    from agent.sources.ldap_logon import Logon
+    from agent.sources.ad.ldap import LdapSource
+    from agent.sources.ad.logon import Logon
 
     user, password, ca_file = logon
     who = Logon(user, password) if user is not None else None
@@ -66,7 +66,7 @@ def ldap_source(target: str, logon: LiveLogon, netbios: Mapping[str, str]) -> Ld
 
 def _current_domain(logon: LiveLogon, netbios: Mapping[str, str]) -> DirectorySource:
     """`auto`: the domain this machine is in; without one, or without the LDAP extra, nobody is asked."""
-    from agent.sources import ldap
+    from agent.sources.ad import ldap
 
     if ldap.current_domain() is None:
         return DirectorySource(lambda _question: None, False)
@@ -81,20 +81,20 @@ def name_source(word: str) -> AskNames:
     if fold(word) == "off":
         return lambda _hosts, _addresses: None
     if Path(word).is_file():
-        from agent.sources import zone
+        from agent.sources.dns import zone
 
         return lambda _hosts, _addresses: zone.read([Path(word)])
     return _live_names(None if fold(word) == "system" else word)
 
 
 def _live_names(server: str | None) -> AskNames:
-    from agent.sources import dns
+    from agent.sources.dns import live
 
     if server is not None:
-        dns.endpoint(server)
+        live.endpoint(server)
 
     def ask(hosts: Sequence[HostName], addresses: Sequence[str]) -> NameService:
         suffixes = tuple(dict.fromkeys(host.suffix for host in hosts if host.suffix))
-        return dns.ask(hosts, addresses, server=server, suffixes=suffixes, deadline=NAME_SERVER_SECONDS)
+        return live.ask(hosts, addresses, server=server, suffixes=suffixes, deadline=NAME_SERVER_SECONDS)
 
     return ask

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from xml.sax.saxutils import quoteattr
 
-from agent.clients import CLIENTS, DEFAULT_CLIENTS
-from agent.directory import AskDirectory
+from agent.iis.snapshot import Machine, Snapshot, SourceFile
 from agent.inspection import Analysis, Sources, analyse
 from agent.model import Outcome
 from agent.names import host_name
-from agent.reach import FarmName
-from agent.snapshot import Machine, Snapshot, SourceFile
-from agent.sources import zone
+from agent.sources.dns import zone
+from agent.spn.clients import CLIENTS, DEFAULT_CLIENTS
+from agent.spn.directory import AskDirectory
+from agent.spn.reach import FarmName
 
 from .samba import (
     Change,

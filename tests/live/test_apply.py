@@ -21,15 +21,15 @@ import pytest
 pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
 
-from agent import journal
-from agent.apply import Applied, RefusedError, Writer, apply, roll_back
-from agent.cli import main
-from agent.journal import Files
+from agent.change import journal
+from agent.change.apply import Applied, RefusedError, Writer, apply, roll_back
+from agent.change.journal import Files
+from agent.cli.program import main
 from agent.model import Report, Step
 from agent.names import AccountName, Spn, fold, spn
-from agent.sources.ldap import LdapSource
-from agent.sources.ldap_connection import LdapError
-from agent.sources.ldap_modify import LdapWriter, writer
+from agent.sources.ad.connection import LdapError
+from agent.sources.ad.ldap import LdapSource
+from agent.sources.ad.modify import LdapWriter, writer
 
 from . import samba
 from .samba import DomainController, add_spn, computer, delete_spn, password_of, user

@@ -10,9 +10,9 @@ pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
 
 from agent.errors import UsageError
-from agent.sources.ldap import LdapSource
-from agent.sources.ldap_computers import Computers, computers
-from agent.sources.ldap_connection import LdapError
+from agent.sources.ad.computers import Computers, computers
+from agent.sources.ad.connection import LdapError
+from agent.sources.ad.ldap import LdapSource
 
 from .samba import Change, DomainController, add_spn, create, managed_account, password_of, user
 

@@ -19,12 +19,12 @@ import pytest
 pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
 
-from agent.explain import explain
 from agent.inspection import Analysis
 from agent.model import Explanation, Requirement
 from agent.names import fold
 from agent.render.document import to_json
-from agent.sources.ldap import LdapSource, Logon
+from agent.sources.ad.ldap import LdapSource, Logon
+from agent.story import explain
 
 from .samba import DomainController, password_of, user
 from .scenarios import KIND_OF, NOT_EXPRESSED, VERDICTS, Row, analysis, rows, set_up

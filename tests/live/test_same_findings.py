@@ -14,13 +14,13 @@ import pytest
 pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
 
-from agent.directory import AskDirectory, Question
 from agent.inspection import Analysis
 from agent.names import fold
 from agent.render.document import plain
-from agent.sources import directory_files
-from agent.sources.entries import ATTRIBUTES
-from agent.sources.ldap import LdapSource
+from agent.sources.ad import files
+from agent.sources.ad.entries import ATTRIBUTES
+from agent.sources.ad.ldap import LdapSource
+from agent.spn.directory import AskDirectory, Question
 
 from .samba import Change, DomainController, program, set_attribute, user
 from .scenarios import Row, analysis, only_reader, rows, set_up
@@ -94,7 +94,7 @@ def _source(dc: DomainController, scheme: str = "ldap") -> LdapSource:
 
 
 def _reader(*paths: Path) -> AskDirectory:
-    return lambda question: directory_files.read(list(paths), question)
+    return lambda question: files.read(list(paths), question)
 
 
 # -- comparing -----------------------------------------------------------------------------------------------------

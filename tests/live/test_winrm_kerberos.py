@@ -32,13 +32,14 @@ pytest.importorskip("cryptography", reason="the extra `dev` is not installed")
 import krb5
 from sansldap import FilterEquality
 
-from agent import collect, exits
-from agent.cli import main
-from agent.sources import winrm, winrm_kerberos, winrm_logon
+from agent import exits
+from agent.cli.program import main
+from agent.sources.ad.connection import SUBTREE, Deadline, LdapConnection, Server
+from agent.sources.ad.logon import bind
 from agent.sources.endpoint import Endpoint
-from agent.sources.ldap_connection import SUBTREE, Deadline, LdapConnection, Server
-from agent.sources.ldap_logon import bind
 from agent.sources.security_context import channel_bindings
+from agent.sources.winrm import client, kerberos, logon
+from agent.sweep import collect
 from tests.configurations import application, configuration, element, location, site, windows
 from tests.winrm import farm
 from tests.winrm.black_hole import BlackHole
@@ -338,7 +339,7 @@ def test_a_ticket_within_another_tls_connection_is_refused(lab: Lab, run: Run, m
     elsewhere = (lab.farm.directory / "wrong-name.pem").read_text()
     end = "-----END CERTIFICATE-----"
     shown = base64.b64decode("".join(elsewhere[: elsewhere.index(end)].splitlines()[1:]))
-    monkeypatch.setattr(winrm_logon, "channel_bindings", lambda _: channel_bindings(shown))
+    monkeypatch.setattr(logon, "channel_bindings", lambda _: channel_bindings(shown))
     said = run(1, 8, tls=True)
     assert said.answered == []
     assert "cannot open the ticket for WSMAN/web0001.farm.test" in said.failures[1]
@@ -510,7 +511,7 @@ def test_no_kdc(lab: Lab, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def silent_kdc(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A port that swallows connections, where krb5 goes on for 16 seconds."""
-    monkeypatch.setattr(winrm_kerberos, "KDC_SECONDS", 1.0)
+    monkeypatch.setattr(kerberos, "KDC_SECONDS", 1.0)
     with contextlib.closing(BlackHole(lab.dc.address, 20_088)):
         nowhere = krb5_configuration(tmp_path / "krb5.conf", lab.dc, f"{lab.dc.address}:20088")
         monkeypatch.setenv("KRB5_CONFIG", str(nowhere))
@@ -738,8 +739,8 @@ def test_no_secret_is_told(
 def test_no_secret_is_shown(lab: Lab) -> None:
     """Of what a run is made of: Python shows these objects in tracebacks and debuggers."""
     endpoint = Endpoint(name="web0001", host=lab.farm.name(), port=lab.farm.http_port, user=lab.account(OPERATOR))
-    logon = winrm.Logon(user=endpoint.user, password=lambda: password_of(OPERATOR))
-    orders = collect.Orders(logon_of=lambda _: logon, tls=winrm.tls_context(None, None, None))
+    logon = client.Logon(user=endpoint.user, password=lambda: password_of(OPERATOR))
+    orders = collect.Orders(logon_of=lambda _: logon, tls=client.tls_context(None, None, None))
     finished = collect.collect([endpoint], orders, told=lambda _: None)
     assert finished.is_complete
     shown = repr((endpoint, logon, orders, finished.outcomes[0].endpoint, logon.tickets, vars(logon)))

@@ -1,0 +1,1 @@
+"""In which order is it mended, done and taken back? May import: checks and below."""

@@ -1,0 +1,418 @@
+"""Carry out the SPN steps of a plan, one value at a time: stoppable anywhere, resumable, and able to be taken back.
+
+The directory is behind a `Writer`; the two files of `agent.change.journal` make it safe. A line "intent" without one
+after it is an open question, put to the directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
+
+from agent.change.journal import BACK, FORTH, TO_UNDO, Change, Files, Journal, Record, Words
+from agent.errors import IisSpnError, SourceError, UsageError
+from agent.model import Step
+from agent.names import AccountName, Spn, fold, printable
+from agent.spn.directory import Directory
+from agent.spn.verdict import is_account
+
+Outcome = Literal["done", "nothing", "declined", "stopped", "interrupted"]
+Confirm = Callable[[str], bool]
+"""Shows a text and asks: shall it be done?"""
+LookUp = Callable[[AccountName], str | None]
+"""The distinguished name of an account, None where it is not known."""
+
+
+class RefusedError(SourceError):
+    """The directory answered no: nothing was changed. Any other SourceError of a change leaves open what happened."""
+
+
+class Writer(Protocol):
+    """One domain controller. Every method raises RefusedError where it says no, else SourceError."""
+
+    @property
+    def server(self) -> str:
+        """Its full host name: a change is finished, and taken back, where it was begun."""
+
+    def values(self, dn: str) -> tuple[str, ...]:
+        """The servicePrincipalName values of an account, spelt as stored."""
+
+    def holders(self, text: str) -> tuple[str, ...]:
+        """The DNs that hold a value, without case, as far as this controller knows."""
+
+    def add_value(self, dn: str, text: str) -> None:
+        """Fails where the account holds the value already."""
+
+    def delete_value(self, dn: str, text: str) -> None:
+        """Fails where the account does not hold the value."""
+
+
+class Applied(NamedTuple):
+    """What became of it. "stopped": by a surprise; "interrupted": the controller went away, run it again.
+
+    `failed` is the change at which it ended; `left` are all that are not known to be done, that one first. `not_done`
+    says in sentences what --apply leaves to people.
+    """
+
+    outcome: Outcome
+    message: str
+    done: tuple[Change, ...] = ()
+    left: tuple[Change, ...] = ()
+    failed: Change | None = None
+    not_done: tuple[str, ...] = ()
+
+
+class _SurpriseError(IisSpnError):
+    """The directory is not as the plan says."""
+
+
+# -- apply ---------------------------------------------------------------------------------------------------------
+
+
+def apply(
+    steps: Sequence[Step],
+    directory: Directory | None,
+    writer: Writer,
+    files: Files,
+    confirmed: frozenset[Spn],
+    confirm: Confirm,
+    look_up: LookUp = lambda _: None,
+) -> Applied:
+    """Carry out the SPN steps after asking; a run that was broken off in `files` is continued instead.
+
+    Raises UsageError where that cannot be, and nothing else of its own.
+    """
+    journal = Journal(files.journal)
+    if journal.phase == "begin":
+        return _resume(writer, files, journal, confirm)
+    draft = _Draft(writer, confirmed, lambda name: _dn_in(directory, name) or look_up(name))
+    try:
+        _refuse_used(journal, files, writer)
+        for step in steps:
+            draft.take(step)
+    except (SourceError, _SurpriseError) as error:
+        words = f"Nothing was changed: {error}. Plan anew from what is there now."
+        return Applied("stopped", words, left=tuple(draft.changes), not_done=tuple(draft.not_done))
+    return _begin(draft, writer, files, journal, confirm)
+
+
+def _begin(draft: _Draft, writer: Writer, files: Files, journal: Journal, confirm: Confirm) -> Applied:
+    changes, not_done = tuple(draft.changes), tuple(draft.not_done)
+    if not changes:
+        return Applied("nothing", _paragraphs("There is nothing that --apply could do.", not_done), not_done=not_done)
+    heading = f"These servicePrincipalName values change, on {printable(writer.server)}:"
+    if not confirm(_paragraphs(heading, _listed(changes), not_done, f"The way back: {_command(files, writer)}")):
+        return Applied("declined", "Nothing was changed.", left=changes, not_done=not_done)
+    record = Record(writer.server, changes, draft.before, not_done)
+    try:
+        record.write(files)
+        journal.begin(writer.server)
+    except SourceError as error:
+        raise UsageError(f"nothing was changed: {error}") from None
+    return _run(record, writer, files, journal)
+
+
+def _dn_in(directory: Directory | None, name: AccountName) -> str | None:
+    if directory is None:
+        return None
+    return next((account.dn for account in directory.accounts if is_account(account, name, directory)), None)
+
+
+def _refuse_used(journal: Journal, files: Files, writer: Writer) -> None:
+    """The way back of another run must not be overwritten."""
+    if journal.phase == "undoing":
+        raise UsageError(f"taking back was broken off: finish it first: {_command(files, writer)}")
+    if journal.phase:
+        raise UsageError(f"{files.journal} belongs to an earlier run: choose another name")
+    if files.rollback.exists():
+        record = Record.read(files.rollback)
+        if any(set(writer.values(dn)) != set(values) for dn, values in record.before.items()):
+            raise UsageError(f"{files.rollback} is the way back of another run, and its journal is gone: keep it")
+
+
+class _Draft:
+    """From steps to changes, checked against what the controller shows at the start."""
+
+    def __init__(self, writer: Writer, confirmed: frozenset[Spn], look_up: LookUp) -> None:
+        self._writer, self._confirmed, self._look_up = writer, confirmed, look_up
+        self.changes: list[Change] = []
+        self.not_done: list[str] = []
+        self.before: dict[str, tuple[str, ...]] = {}
+        self._now: dict[str, list[str]] = {}
+        self._kept: dict[Spn, AccountName] = {}
+
+    def take(self, step: Step) -> None:
+        if step.kind not in ("spn-delete", "spn-add") or step.spn is None or step.account is None:
+            self.not_done.append(_by_others(step))
+        elif step.kind == "spn-delete" and step.confirm and step.spn not in self._confirmed:
+            self._kept[step.spn] = step.account
+            self.not_done.append(_unconfirmed(step.spn, step.account))
+        elif step.kind == "spn-add" and step.spn in self._kept:
+            self.not_done.append(_dependent(step.spn, step.account, self._kept[step.spn]))
+        else:
+            dn = step.dn or self._look_up(step.account)
+            if dn is None:
+                raise UsageError(f"nothing was changed: where {printable(str(step.account))} stands is not known")
+            number = len(self.changes) + 1
+            change = Change(number, step.kind, dn, str(step.account), step.spn.text, step.finding)
+            self.changes.append(self._as_stored(change))
+
+    def _as_stored(self, change: Change) -> Change:
+        held = self._held(change.dn)
+        if change.kind == "spn-add":
+            gone = {fold(c.dn) for c in self.changes if c.kind == "spn-delete" and fold(c.spn) == fold(change.spn)}
+            others = [dn for dn in self._writer.holders(change.spn) if fold(dn) not in gone | {fold(change.dn)}]
+            _demand_free(change, held, others)
+            held.append(change.spn)
+            return change
+        same = _same(held, change.spn)
+        stored = change._replace(spn=change.spn if change.spn in same or not same else same[0])
+        _demand_held(stored, held)
+        held.remove(stored.spn)
+        return stored
+
+    def _held(self, dn: str) -> list[str]:
+        """The values of an account as they will be by then."""
+        held = self._now.get(fold(dn))
+        if held is None:
+            self.before[dn] = self._writer.values(dn)
+            held = self._now[fold(dn)] = list(self.before[dn])
+        return held
+
+
+def _by_others(step: Step) -> str:
+    when = "first" if step.kind in {"dns", "iis-setting"} else "yourself"
+    return f"Not done by --apply, do it {when}: {printable(step.command)}"
+
+
+def _unconfirmed(spn: Spn, account: AccountName) -> str:
+    name, holder = printable(spn.text), printable(str(account))
+    return (
+        f"{name} stays on {holder}: nobody inspected what that account uses it for. "
+        f"Ask its owner, then add --confirm-delete {name}"
+    )
+
+
+def _dependent(spn: Spn, account: AccountName, holder: AccountName) -> str:
+    return f"{printable(spn.text)} is not added to {printable(str(account))}: it stays on {printable(str(holder))}"
+
+
+def _resume(writer: Writer, files: Files, journal: Journal, confirm: Confirm) -> Applied:
+    record = Record.read(files.rollback)
+    _demand_same_server(writer, record.server, files)
+    left = tuple(change for change in record.changes if journal.steps.get(change.number) != "done")
+    back = f"The way back: {_command(files, writer)}"
+    heading = f"A run was broken off ({files.journal}). What is left of it, on {printable(writer.server)}:"
+    if not confirm(_paragraphs(heading, _listed(left), record.not_done, back)):
+        words = _paragraphs("Nothing more was changed.", back)
+        return Applied("declined", words, left=left, not_done=record.not_done)
+    return _run(record, writer, files, journal)
+
+
+def _run(record: Record, writer: Writer, files: Files, journal: Journal) -> Applied:
+    """All changes that the journal does not call done; it goes on where it stands."""
+    changes = record.changes
+    for position, change in enumerate(changes):
+        state = journal.steps.get(change.number)
+        if state == "done":
+            continue
+        error = _attempt(change, writer, journal, FORTH, is_open=state == "intent")
+        if error is not None:
+            failure = _Failure(change, changes[:position], changes[position:], error, _command(files, writer))
+            if failure.is_final:
+                with suppress(SourceError):
+                    journal.note("stopped", change.number, str(error))
+            return failure.applied(failure.forth(), record.not_done)
+    with suppress(SourceError):  # every single change is in the journal as done
+        journal.note("end")
+    back = f"The way back: {_command(files, writer)}"
+    words = _paragraphs("Done:", _listed(changes), record.not_done, back)
+    return Applied("done", words, changes, not_done=record.not_done)
+
+
+def _attempt(change: Change, writer: Writer, journal: Journal, words: Words, *, is_open: bool) -> IisSpnError | None:
+    """Why it did not succeed; Ctrl-C is told like a lost connection."""
+    try:
+        _carry_out(change, writer, journal, words, is_open=is_open)
+    except (SourceError, _SurpriseError) as error:
+        return error
+    except KeyboardInterrupt:
+        return SourceError("interrupted from the keyboard")
+    return None
+
+
+def _carry_out(change: Change, writer: Writer, journal: Journal, words: Words, *, is_open: bool) -> None:
+    """One change; where it is open whether it was made already, the directory decides."""
+    values = writer.values(change.dn)
+    if not (is_open and _is_made(change, values)):
+        if change.kind == "spn-delete":
+            _demand_held(change, values)
+        else:
+            _demand_free(change, values, writer.holders(change.spn))
+        journal.note(words.before, change.number)
+        try:
+            _send(change, writer)
+        except RefusedError:
+            journal.note(words.refused, change.number)
+            raise
+    journal.note(words.after, change.number)
+
+
+def _send(change: Change, writer: Writer) -> None:
+    if change.kind == "spn-add":
+        writer.add_value(change.dn, change.spn)
+    else:
+        writer.delete_value(change.dn, change.spn)
+
+
+def _same(values: Iterable[str], text: str) -> list[str]:
+    return [value for value in values if fold(value) == fold(text)]
+
+
+def _is_made(change: Change, values: Sequence[str]) -> bool:
+    return change.spn in values if change.kind == "spn-add" else not _same(values, change.spn)
+
+
+def _demand_held(change: Change, values: Sequence[str]) -> None:
+    """Another spelling is a surprise too: it would not come back as it was."""
+    if change.spn not in values:
+        other = _same(values, change.spn)
+        now = f", but {printable(other[0])}" if other else ""
+        raise _SurpriseError(f"{printable(change.account)} does not hold {printable(change.spn)} any more{now}")
+
+
+def _demand_free(change: Change, values: Sequence[str], holders: Sequence[str]) -> None:
+    """Nobody holds it; not every directory refuses a duplicate by itself."""
+    here = _same(values, change.spn)
+    if here:
+        raise _SurpriseError(f"{printable(change.account)} holds {printable(here[0])} already")
+    if holders:
+        raise _SurpriseError(f"{printable(change.spn)} is on {', '.join(map(printable, holders))} now")
+
+
+# -- take back -----------------------------------------------------------------------------------------------------
+
+
+def roll_back(rollback: Path, writer: Writer, confirm: Confirm) -> Applied:
+    """Take a run back, last change first, after asking; can be broken off and run again.
+
+    Raises UsageError where the file cannot be used, or on another controller than the one that was changed.
+    """
+    files = Files.of(rollback)
+    record, journal = Record.read(rollback), Journal(files.journal)
+    _demand_same_server(writer, record.server, files)
+    begun = (c for c in reversed(record.changes) if not journal.phase or journal.steps.get(c.number) in TO_UNDO)
+    changes = tuple(change.inverse for change in begun)
+    if not changes:
+        return Applied("nothing", "There is nothing to take back: no change of this file is in force.")
+    heading = f"These servicePrincipalName values are put back where they are not yet, on {printable(writer.server)}:"
+    doubt = "" if journal.phase else f"{files.journal} is not there: only the directory can tell what was done."
+    if not confirm(_paragraphs(heading, _listed(changes), doubt)):
+        return Applied("declined", "Nothing was changed.", left=changes)
+    try:
+        journal.undo(writer.server)
+    except SourceError as error:
+        raise UsageError(f"nothing was changed: {error}") from None
+    return _undo(changes, record, writer, files, journal)
+
+
+def _undo(changes: tuple[Change, ...], record: Record, writer: Writer, files: Files, journal: Journal) -> Applied:
+    for position, change in enumerate(changes):
+        error = _attempt(change, writer, journal, BACK, is_open=True)
+        if error is not None:
+            failure = _Failure(change, changes[:position], changes[position:], error, _command(files, writer))
+            return failure.applied(failure.back())
+    with suppress(SourceError):
+        journal.note("restored")
+    return Applied("done", _paragraphs("Taken back:", _listed(changes), _differences(record, writer)), changes)
+
+
+def _differences(record: Record, writer: Writer) -> tuple[str, ...]:
+    """What others changed meanwhile on the same accounts is theirs, but it is said."""
+    said = []
+    for dn, before in record.before.items():
+        try:
+            now = writer.values(dn)
+        except SourceError as error:
+            said.append(f"Whether {printable(dn)} is as before could not be seen: {error}.")
+            continue
+        more, less = sorted(set(now) - set(before)), sorted(set(before) - set(now))
+        for values, words in ((more, "has in addition"), (less, "lacks")):
+            if values:
+                said.append(
+                    f"Not as before, by other hands: {printable(dn)} {words} {', '.join(map(printable, values))}."
+                )
+    return tuple(said)
+
+
+def _demand_same_server(writer: Writer, server: str, files: Files) -> None:
+    """Another controller may not know of the changes yet, and would take them for not done."""
+    if fold(writer.server) != fold(server):
+        raise UsageError(
+            f"{files.rollback} was begun on {printable(server)}, but this is {printable(writer.server)}: "
+            f"use --ad ldap://{printable(server)}"
+        )
+
+
+# -- words ---------------------------------------------------------------------------------------------------------
+
+
+def _paragraphs(*parts: str | Sequence[str]) -> str:
+    texts = (part if isinstance(part, str) else "\n".join(part) for part in parts)
+    return "\n\n".join(text for text in texts if text)
+
+
+def _listed(changes: Iterable[Change]) -> tuple[str, ...]:
+    return tuple(f"  {change}" for change in changes)
+
+
+def _command(files: Files, writer: Writer) -> str:
+    path = printable(str(files.rollback))
+    quoted = f'"{path}"' if " " in path else path
+    return f"iis-spn plan --ad ldap://{printable(writer.server)} --rollback {quoted}"
+
+
+class _Failure(NamedTuple):
+    """What stopped a run, and how far it had come."""
+
+    change: Change
+    done: tuple[Change, ...]
+    left: tuple[Change, ...]
+    error: IisSpnError
+    command: str
+
+    @property
+    def is_final(self) -> bool:
+        """The directory said no, or is not as it should be; else nobody knows whether the change was made."""
+        return isinstance(self.error, RefusedError | _SurpriseError)
+
+    def applied(self, message: str, not_done: tuple[str, ...] = ()) -> Applied:
+        outcome: Outcome = "stopped" if self.is_final else "interrupted"
+        return Applied(outcome, message, self.done, self.left, self.change, not_done)
+
+    def forth(self) -> str:
+        back = f"To take back what is done: {self.command}" if self.done or not self.is_final else ""
+        if not self.is_final:
+            again = "To go on: run the same command again in the same place; it asks the directory first."
+            return _paragraphs(*self._state(), "Whether that change was made is not known.", again, back)
+        again = "To go on: remove the cause and plan again; a new plan starts from what is there now."
+        return _paragraphs(*self._state(), self._homeless(), again, back)
+
+    def back(self) -> str:
+        return _paragraphs(*self._state(), f"To go on: remove the cause, then again: {self.command}")
+
+    def _state(self) -> Iterator[str | tuple[str, ...]]:
+        yield (f"Stopped at:  {self.change}", f"{self.error}.")
+        yield ("Done:", *_listed(self.done)) if self.done else "Before that nothing was changed."
+        if self.left[1:]:
+            yield ("Not begun:", *_listed(self.left[1:]))
+
+    def _homeless(self) -> str:
+        name = self.change.spn
+        if self.change.kind == "spn-add" and any(
+            fold(c.spn) == fold(name) and c.kind == "spn-delete" for c in self.done
+        ):
+            return f"{printable(name)} was deleted already, so no account of this plan holds it now."
+        return ""

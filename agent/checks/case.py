@@ -1,0 +1,210 @@
+"""Everything the checks look at: the servers, what they require, and what directory, DNS and farm file say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from agent.model import Application, ApplicationRef, Evidence, Finding, Origin, Requirement, Severity
+from agent.names import AccountName, HostName, Spn, fold, http_spn
+from agent.spn.clients import Client
+from agent.spn.directory import Account, Directory
+from agent.spn.identity import PoolIdentity, in_domain, pool_identity
+from agent.spn.nameservice import NameService
+from agent.spn.reach import FarmName
+from agent.spn.require import ServerView, Wanted
+
+
+class Judged:
+    """A requirement with what led to it."""
+
+    __slots__ = ("requirement", "wanted")
+
+    def __init__(self, wanted: Wanted, requirement: Requirement) -> None:
+        self.wanted = wanted
+        self.requirement = requirement
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One run's facts. `now` is an input: nothing in the core reads a clock."""
+
+    servers: Sequence[ServerView]
+    applications: Sequence[Application]
+    judged: Sequence[Judged]
+    directory: Directory | None
+    service: NameService | None
+    farm: Sequence[FarmName]
+    clients: Sequence[Client]
+    now: datetime
+
+    @cached_property
+    def by_label(self) -> dict[str, ServerView]:
+        return {server.label: server for server in self.servers}
+
+    @cached_property
+    def application_at(self) -> dict[ApplicationRef, Application]:
+        return {ApplicationRef(a.server, a.site, a.path): a for a in self.applications}
+
+    @cached_property
+    def judged_at(self) -> dict[tuple[Spn, AccountName | None], Judged]:
+        return {(judged.requirement.spn, judged.requirement.account): judged for judged in self.judged}
+
+    @cached_property
+    def _by_spn(self) -> dict[Spn, tuple[Judged, ...]]:
+        index: dict[Spn, tuple[Judged, ...]] = {}
+        for judged in self.judged:
+            name = judged.requirement.spn
+            index[name] = (*index.get(name, ()), judged)
+        return index
+
+    def judged_of(self, name: Spn) -> tuple[Judged, ...]:
+        """The requirements of one SPN: more than one where several accounts want it."""
+        return self._by_spn.get(name, ())
+
+    @cached_property
+    def _by_application(self) -> dict[ApplicationRef, list[Judged]]:
+        index: dict[ApplicationRef, list[Judged]] = {}
+        for judged in self.judged:
+            for reference in judged.requirement.applications:
+                index.setdefault(reference, []).append(judged)
+        return index
+
+    def judged_for(self, application: Application) -> list[Judged]:
+        """What one application requires."""
+        return self._by_application.get(ApplicationRef(application.server, application.site, application.path), [])
+
+    @cached_property
+    def _farm_by_host(self) -> dict[HostName, list[FarmName]]:
+        index: dict[HostName, list[FarmName]] = {}
+        for name in self.farm:
+            for host in dict.fromkeys((name.host, name.host.first_label)):
+                index.setdefault(host, []).append(name)
+        return index
+
+    def declared(self, host: HostName) -> list[FarmName]:
+        """What the farm file says of a name, given in full or by its first label."""
+        return self._farm_by_host.get(host, [])
+
+    @cached_property
+    def own_spns(self) -> dict[Spn, ServerView]:
+        """`HTTP/` of every server's own names."""
+        return {
+            http_spn(host): server
+            for server in self.servers
+            for host in sorted(server.names.own, key=lambda name: name.key)
+        }
+
+    @cached_property
+    def hosts(self) -> frozenset[HostName]:
+        """Every name that concerns us: required ones and the servers' own."""
+        own = (host for server in self.servers for host in server.names.own)
+        return frozenset({*(judged.requirement.spn.host for judged in self.judged), *own})
+
+    @cached_property
+    def pools_in_use(self) -> dict[str, set[str]]:
+        """Folded names of the pools that applications run in, by server label."""
+        used: dict[str, set[str]] = {}
+        for application in self.applications:
+            used.setdefault(application.server, set()).add(fold(application.pool or ""))
+        return used
+
+    @cached_property
+    def identities(self) -> dict[tuple[str, str], PoolIdentity]:
+        """By server label and folded pool name."""
+        return {
+            (server.label, name): pool_identity(pool, server.machine, self.directory)
+            for server in self.servers
+            for name, pool in server.configuration.pools.items()
+        }
+
+    @cached_property
+    def pool_accounts(self) -> frozenset[AccountName]:
+        """The accounts that inspected pools run as."""
+        return frozenset(identity.account for identity in self.identities.values() if identity.account is not None)
+
+    @cached_property
+    def computer_accounts(self) -> frozenset[AccountName]:
+        return frozenset(server.machine.account for server in self.servers)
+
+    @cached_property
+    def pool_objects(self) -> frozenset[str]:
+        """The identities of the account objects that inspected pools run as."""
+        return self._identities_of(self.pool_accounts)
+
+    @cached_property
+    def inspected_objects(self) -> frozenset[str]:
+        """Those of the inspected computers too."""
+        return self.pool_objects | self._identities_of(self.computer_accounts)
+
+    def _identities_of(self, names: Iterable[AccountName]) -> frozenset[str]:
+        accounts = map(self.account, names)
+        return frozenset(account.identity for account in accounts if account is not None)
+
+    def identity_of(self, application: Application) -> PoolIdentity | None:
+        return self.identities.get((application.server, fold(application.pool or "")))
+
+    def account(self, name: AccountName | None) -> Account | None:
+        """The account object, where a directory was read that holds it."""
+        if name is None or self.directory is None:
+            return None
+        return in_domain(self.directory, name)
+
+    def is_computer(self, name: AccountName) -> bool | None:
+        """True for a computer, False for a user, None for a managed service account (neither -C nor -U names it)."""
+        known = self.account(name)
+        if name in self.computer_accounts or (known is not None and known.kind == "computer"):
+            return True
+        if known is not None and known.kind in {"gMSA", "sMSA", "dMSA"}:
+            return None
+        return None if name.name.endswith("$") else False
+
+
+def finding(
+    id: str,  # noqa: A002  # the contract's key
+    message: str,
+    *,
+    severity: Severity | None = None,
+    at: Application | ApplicationRef | None = None,
+    server: str | None = None,
+    servers: Sequence[str] = (),
+    site: str | None = None,
+    path: str | None = None,
+    spn: Spn | None = None,
+    account: AccountName | None = None,
+    holders: Sequence[AccountName] = (),
+    evidence: Sequence[Evidence] = (),
+    fix: Sequence[str] = (),
+) -> Finding:
+    """A finding of the table, with the table's first severity unless another of its row is given."""
+    from agent.checks.findings import FINDINGS
+
+    allowed = FINDINGS[id].severities
+    if severity is not None and severity not in allowed:
+        raise AssertionError(f"{id} is never {severity}")
+    if at is not None:
+        server, site, path = at.server, at.site, at.path
+    return Finding(
+        id=id,
+        severity=severity or allowed[0],
+        server=server,
+        servers=tuple(servers),
+        site=site,
+        path=path,
+        spn=spn,
+        account=account,
+        holders=tuple(holders),
+        message=message,
+        evidence=tuple(evidence),
+        fix=tuple(fix),
+    )
+
+
+def evidence(origin: Origin | None, text: str) -> tuple[Evidence, ...]:
+    """One line of evidence; a schema default has no line to show."""
+    if origin is None:
+        return ()
+    shown = text if origin.file is not None else f"{text} (IIS default)"
+    return (Evidence(origin.file, origin.line, shown),)

@@ -1,0 +1,271 @@
+"""What only several servers, or several applications behind one name, show together: conflicts and farms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from agent.checks.case import Case, Judged, finding
+from agent.checks.repair import farm_remedy
+from agent.model import AccountUse, Application, ApplicationRef, Evidence, Finding, Origin, Requirement
+from agent.names import AccountName, HostName, Spn, fold
+
+
+class Serving(NamedTuple):
+    """Applications of one server that answer for a name with one account."""
+
+    server: str
+    account: AccountName
+    applications: tuple[ApplicationRef, ...]
+
+
+def contested(case: Case) -> frozenset[Spn]:
+    """SPNs that no `setspn` can satisfy: needed on several accounts of one server or of one farm."""
+    found = set()
+    for name, requirements in _contested(case):
+        servings = list(_servings(requirements))
+        servers = {serving.server for serving in servings}
+        if len(servings) > len(servers) or _is_farm(case, name.host, servings):
+            found.add(name)
+    return frozenset(found)
+
+
+def farm(case: Case) -> Iterator[Finding]:
+    """Every finding that needs more than one application or server to be seen."""
+    for name, requirements in _contested(case):
+        by_server: dict[str, list[Serving]] = {}
+        for serving in _servings(requirements):
+            by_server.setdefault(serving.server, []).append(serving)
+        for servings in by_server.values():
+            if len(servings) > 1:
+                yield _conflict(case, name, servings)
+        if len(by_server) > 1:
+            yield from _across(case, name, [servings[0] for servings in by_server.values()])
+    yield from _node_names(case)
+
+
+def _contested(case: Case) -> Iterator[tuple[Spn, list[Requirement]]]:
+    """SPNs that are needed on more than one account."""
+    by_spn: dict[Spn, list[Judged]] = {}
+    for judged in case.judged:
+        if judged.requirement.account is not None and judged.requirement.need in {"explicit", "covered"}:
+            by_spn.setdefault(judged.requirement.spn, []).append(judged)
+    for name, found in by_spn.items():
+        if len({judged.requirement.account for judged in found}) > 1:
+            yield name, [judged.requirement for judged in found]
+
+
+def _servings(requirements: Iterable[Requirement]) -> Iterator[Serving]:
+    for requirement in requirements:
+        servers: dict[str, list[ApplicationRef]] = {}
+        for reference in requirement.applications:
+            servers.setdefault(reference.server, []).append(reference)
+        for server, references in servers.items():
+            if requirement.account is not None:
+                yield Serving(server, requirement.account, tuple(references))
+
+
+# -- one server ----------------------------------------------------------------------------------------------------
+
+
+def _conflict(case: Case, name: Spn, servings: list[Serving]) -> Finding:
+    wanted = "; ".join(f"{serving.account} for {_places(serving.applications)}" for serving in servings)
+    applications = [case.application_at[ref] for serving in servings for ref in serving.applications]
+    return finding(
+        "spn-conflict",
+        f"{name} is needed on {len(servings)} accounts at once: {wanted}. An SPN has no path and no port for default "
+        "clients: whichever account holds it, the others get KRB_AP_ERR_MODIFIED",
+        at=servings[0].applications[0],
+        spn=name,
+        holders=next((judged.requirement.holders or () for judged in case.judged_of(name)), ()),
+        evidence=_deciding(applications),
+        fix=(
+            "Let all of these applications decrypt with one account: the same pool identity and the same settings.",
+            "Or set useAppPoolCredentials=false with kernel mode on for all of them, with the SPN on the computer "
+            "(one server only).",
+            "Or give each account a host header of its own with a DNS A record.",
+            "Or register SPNs with the port, and set the policy that includes it on every client.",
+        ),
+    )
+
+
+def _places(references: Iterable[ApplicationRef]) -> str:
+    return ", ".join(f"{reference.site}{reference.path}" for reference in references)
+
+
+def _deciding(applications: Sequence[Application]) -> tuple[Evidence, ...]:
+    """The lines that make each application decrypt as it does."""
+    lines: dict[Evidence, None] = {}
+    for application in applications:
+        settings = application.windows_auth
+        if settings is None:
+            continue
+        texts = (
+            (application.origins.kernel_mode, f"useKernelMode={str(settings.kernel_mode).lower()}"),
+            (application.origins.pool_credentials, f"useAppPoolCredentials={str(settings.pool_credentials).lower()}"),
+            (application.origins.identity_type, f"pool {application.pool}: {application.identity_type}"),
+        )
+        for origin, text in texts:
+            lines[_line(origin, f"{application.site}{application.path}: {text}")] = None
+    return tuple(lines)
+
+
+def _line(origin: Origin | None, text: str) -> Evidence:
+    if origin is None or origin.file is None:
+        return Evidence(None, None, f"{text} (IIS default)")
+    return Evidence(origin.file, origin.line, text)
+
+
+# -- several servers -----------------------------------------------------------------------------------------------
+
+
+def _across(case: Case, name: Spn, nodes: list[Serving]) -> Iterator[Finding]:
+    if len({node.account for node in nodes}) == 1:
+        return
+    if not _is_farm(case, name.host, nodes):
+        if (suspected := _suspected(case, name, nodes)) is not None:
+            yield suspected
+        return
+    computers = [node for node in nodes if node.account == case.by_label[node.server].machine.account]
+    servers = [node.server for node in nodes]
+    told = "; ".join(f"{node.server} decrypts as {node.account}" for node in nodes)
+    applications = [case.application_at[node.applications[0]] for node in nodes]
+    if len(computers) == len(nodes):
+        yield finding(
+            "farm-machine-identity",
+            f"{name.host} is answered by {len(nodes)} servers, each decrypting with its own computer account "
+            f"({told}): no single account can hold {name}",
+            server=None,
+            fix=_fix(
+                case,
+                name,
+                "Run the pools of all nodes as one domain account or gMSA, set useAppPoolCredentials=true on every "
+                f"node, and register {name} on that account only.",
+            ),
+            spn=name,
+            servers=servers,
+            evidence=_deciding(applications),
+        )
+        return
+    yield finding(
+        "farm-nodes-differ",
+        f"{name.host} is answered by servers that decrypt differently: {told}. Users fail on some nodes only",
+        server=None,
+        fix=_fix(case, name, "Make identity, useKernelMode and useAppPoolCredentials the same on every node."),
+        spn=name,
+        servers=servers,
+        evidence=_deciding(applications),
+    )
+
+
+def _fix(case: Case, name: Spn, principle: str) -> tuple[str, ...]:
+    """What makes all nodes decrypt with one account: the commands, where the pools run as one account already."""
+    repair = farm_remedy(case, name)
+    return (principle, *repair.sentences) if repair.ways else (principle,)
+
+
+def _is_farm(case: Case, host: HostName, nodes: list[Serving]) -> bool:
+    """Whether the farm file, DNS or a shared configuration says that these servers answer one name."""
+    machines = [case.by_label[node.server].machine for node in nodes]
+    if any(sum(name.includes(machine) for machine in machines) > 1 for name in case.declared(host)):
+        return True
+    shared = {case.by_label[node.server].configuration.shared for node in nodes}
+    if len(shared) == 1 and None not in shared:
+        return True
+    resolution = case.service.resolve(host, case.by_label[nodes[0].server].names.suffix) if case.service else None
+    if resolution is None:
+        return False
+    addressed = set(resolution.addresses)
+    return sum(bool(addressed & set(machine.addresses)) for machine in machines) > 1
+
+
+def _suspected(case: Case, name: Spn, nodes: list[Serving]) -> Finding | None:
+    """Twins for test and recovery have the same bindings too: only where DNS does not tell them apart."""
+    answering = [node for node in nodes if not _leads_elsewhere(case, name.host, node)]
+    if len({node.account for node in answering}) < 2:
+        return None
+    servers = [node.server for node in answering]
+    quoted = ", ".join(map(json.dumps, servers))
+    return finding(
+        "farm-suspected",
+        f"{name.host} is bound on {', '.join(servers)} with different decrypting accounts: if clients reach all of "
+        "them by this name, they fail on some",
+        server=None,
+        servers=servers,
+        spn=name,
+        fix=(
+            "If they are one farm, put this into the farm file: "
+            f"name = [{{ host = {json.dumps(name.host.spn_text)}, servers = [{quoted}] }}]",
+            "If they are not, give DNS with --dns: it shows which of them the name leads to.",
+        ),
+    )
+
+
+def _leads_elsewhere(case: Case, host: HostName, node: Serving) -> bool:
+    server = case.by_label[node.server]
+    if case.service is None or not server.machine.addresses:
+        return False
+    resolution = case.service.resolve(host, server.names.suffix)
+    if resolution is None or not resolution.addresses:
+        return False
+    return not set(resolution.addresses) & set(server.machine.addresses)
+
+
+def _node_names(case: Case) -> Iterator[Finding]:
+    """A node's own name behind a declared farm name fails where the pool decrypts: normal (rule R6.4)."""
+    seen: set[str] = set()
+    for judged in case.judged:
+        requirement = judged.requirement
+        server = case.own_spns.get(requirement.spn)
+        if server is None or requirement.need != "optional" or requirement.outcome not in {"modified", "duplicate"}:
+            continue
+        declared = server.names.farm
+        sites = {fold(reference.site) for reference in requirement.applications}
+        if server.label in seen or not any(name.site is None or fold(name.site) in sites for name in declared):
+            continue
+        seen.add(server.label)
+        yield finding(
+            "farm-node-name",
+            f"the farm's site does not work by the node's own name {requirement.spn.host}: normal, its HOST/ SPN is "
+            "the computer's",
+            at=requirement.applications[0],
+            spn=requirement.spn,
+            account=requirement.account,
+            holders=requirement.holders or (),
+            fix=("Test with the farm's name and a hosts entry for the node; put no node name on the pool account.",),
+        )
+
+
+# -- the account's side --------------------------------------------------------------------------------------------
+
+
+def account_uses(case: Case) -> Iterator[AccountUse]:
+    """Every account that must hold an SPN, in the order in which the applications need them."""
+    by_account: dict[AccountName, list[Requirement]] = {}
+    for judged in case.judged:
+        account = judged.requirement.account
+        if account is not None:
+            by_account.setdefault(account, []).append(judged.requirement)
+    for name, requirements in by_account.items():
+        if any(requirement.need != "optional" for requirement in requirements):
+            yield _account_use(case, name, requirements)
+
+
+def _account_use(case: Case, name: AccountName, requirements: list[Requirement]) -> AccountUse:
+    known = case.account(name)
+    needs = dict.fromkeys(r.spn for r in requirements if r.need in {"explicit", "port-variant"})
+    covered = dict.fromkeys(r.spn for r in requirements if r.need == "covered")
+    wanted = {requirement.spn for requirement in requirements}
+    holds = None if known is None else tuple([spn for spn in known.spns if spn.service == "http"])
+    held = frozenset(holds or ())
+    return AccountUse(
+        account=name,
+        kind=None if known is None else known.kind,
+        applications=tuple(dict.fromkeys(ref for r in requirements for ref in r.applications)),
+        needs=tuple(needs),
+        covered=tuple(covered),
+        holds=holds,
+        lacks=None if holds is None else tuple([spn for spn in needs if spn not in held]),
+        unused=None if holds is None else tuple([spn for spn in holds if spn not in wanted]),
+    )

@@ -1,0 +1,106 @@
+"""Bindings: what a site listens to, and which of two sites a request for a name reaches."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from agent.iis.parse import Node
+from agent.names import HostName, address_of, fold, host_fault, host_name, printable
+
+_HTTP = frozenset({"http", "https"})
+
+
+class Binding(NamedTuple):
+    """One binding. `address` is "" for all addresses, `host` None where none is given.
+
+    `fault` says why http.sys cannot use an http or https one; other protocols (net.tcp, ftp ...) are kept as text.
+    """
+
+    protocol: str
+    information: str
+    line: int
+    address: str = ""
+    port: int = 0
+    host: HostName | None = None
+    ssl_flags: int = 0
+    fault: str | None = None
+
+    @property
+    def is_http(self) -> bool:
+        return self.protocol in _HTTP
+
+    @property
+    def serves(self) -> bool:
+        """Whether clients can reach the site by it over HTTP."""
+        return self.is_http and self.fault is None
+
+    def overlaps(self, other: Binding) -> bool:
+        """Whether one request can arrive at both endpoints: same port, and not two different addresses."""
+        return self.port == other.port and (not self.address or not other.address or self.address == other.address)
+
+
+_INFORMATION = re.compile(r"(?P<address>\[[^\]]*\]|[^:\[\]]*):(?P<port>[^:]*):(?P<host>.*)\Z", re.DOTALL)
+_LAX_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){0,3}\Z")
+
+
+def binding(node: Node) -> Binding:
+    """Read a `<binding>`; http and https information is `IP:port:host` (iis-docs, bindingInformation)."""
+    protocol = fold(node.attributes.get("protocol", ""))
+    information = node.attributes.get("bindingInformation", "")
+    flags = _number(node.attributes.get("sslFlags", "0"))
+    if flags is None:
+        return Binding(protocol, information, node.line, fault="sslFlags is not an unsigned integer")
+    if protocol not in _HTTP:
+        return Binding(protocol, information, node.line, ssl_flags=flags)
+    end = _endpoint(information)
+    return Binding(protocol, information, node.line, end.address, end.port, end.host, flags, end.fault)
+
+
+class _Endpoint(NamedTuple):
+    """What `IP:port:host` says."""
+
+    address: str = ""
+    port: int = 0
+    host: HostName | None = None
+    fault: str | None = None
+
+
+def _endpoint(information: str) -> _Endpoint:
+    parts = _INFORMATION.match(information)
+    if parts is None:
+        return _Endpoint(fault="it is not of the form IP:port:host")
+    port = _number(parts["port"])
+    if port is None or not 0 < port < 65536:
+        return _Endpoint(fault=f"'{printable(parts['port'])}' is not a port (1 to 65535)")
+    address = _address(parts["address"])
+    if address is None:
+        return _Endpoint(fault=f"'{printable(parts['address'])}' is not an IP address")
+    text = parts["host"].strip()
+    if text in {"", "*"}:
+        return _Endpoint(address, port)
+    host = host_name(text)
+    reason = None if host.is_address else host_fault(host)
+    return _Endpoint(address, port, host, reason and f"host name: {reason}")
+
+
+def _address(text: str) -> str | None:
+    """The address in one spelling, "" for all; `1.1.1` is 1.1.0.1 as inet_aton reads it."""
+    if text in {"", "*"}:
+        return ""
+    address = address_of(text) or address_of(_filled(text))
+    if address is None:
+        return None
+    return "" if address.is_unspecified else str(address)
+
+
+def _filled(text: str) -> str:
+    """Four numbers where fewer are written: the last one keeps its place."""
+    if not _LAX_ADDRESS.match(text):
+        return text
+    *head, last = text.split(".")
+    return ".".join([*head, *["0"] * (3 - len(head)), last])
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None

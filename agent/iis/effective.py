@@ -1,0 +1,339 @@
+"""What IIS would use for each application: sites, pools, defaults, windowsAuthentication, each with its origin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from agent.iis.authentication import Auth, AuthenticationPaths
+from agent.iis.bindings import Binding, binding
+from agent.iis.content import Content, Mount
+from agent.iis.parse import Document, Node
+from agent.iis.schema import (
+    APPLICATION_POOLS,
+    DEFAULT_ENABLED_PROTOCOLS,
+    DEFAULT_IDENTITY_TYPE,
+    GLOBAL_MODULES,
+    IDENTITY_TYPES,
+    NOT_IN_POOL_NAMES,
+    NOT_IN_SITE_NAMES,
+    SITES,
+)
+from agent.iis.snapshot import Snapshot, file_key
+from agent.model import Origin
+from agent.names import fold, path_key, printable
+
+
+class Notice(NamedTuple):
+    """Something said about the configuration while it was read; becomes a finding of this id."""
+
+    id: str
+    message: str
+    file: str
+    line: int | None
+    text: str = ""
+    site: str | None = None
+    path: str | None = None
+
+
+class Pool(NamedTuple):
+    """An application pool. `identity_type` is None where the file gives a word IIS does not know."""
+
+    name: str
+    identity_type: str | None
+    user_name: str
+    origin: Origin
+    text: str
+
+
+class EffectiveApplication(NamedTuple):
+    """One application: its pool (None: no such pool) and its settings, and those of places below that differ."""
+
+    path: str
+    line: int
+    pool_name: str | None
+    pool: Pool | None
+    serves_http: bool
+    auth: Auth
+    places: tuple[tuple[str, Auth], ...] = ()
+
+
+class Site(NamedTuple):
+    """One site with its bindings and applications."""
+
+    name: str
+    line: int
+    bindings: tuple[Binding, ...]
+    applications: tuple[EffectiveApplication, ...]
+
+
+class Configuration(NamedTuple):
+    """One server's configuration as IIS would use it. `module_installed`: None where the file lists no modules.
+
+    `shared` is the folder of a shared configuration, folded; servers with the same one are a farm.
+    """
+
+    file: str
+    sites: tuple[Site, ...]
+    pools: Mapping[str, Pool]
+    notices: tuple[Notice, ...]
+    module_installed: bool | None
+    content_looked: bool
+    shared: str | None = None
+
+
+def effective(document: Document, snapshot: Snapshot) -> Configuration:
+    """Evaluate an applicationHost.config, with the web.config files of the snapshot it stands in."""
+    return _Evaluation(document, snapshot).configuration()
+
+
+def authentication_paths(document: Document, snapshot: Snapshot) -> AuthenticationPaths:
+    """Effective windowsAuthentication of an applicationHost.config at any path, one that is no application too."""
+    return _Evaluation(document, snapshot).authentication_paths()
+
+
+_IDENTITY_TYPES = {fold(name): name for name in IDENTITY_TYPES}
+
+
+# -- collections with defaults -------------------------------------------------------------------------------------
+
+
+def _child(node: Node | None, name: str) -> Node | None:
+    """The last child element of this name: IIS merges repeated ones, files hold one."""
+    found = None
+    for child in node.children if node is not None else ():
+        if child.name == name:
+            found = child
+    return found
+
+
+def _first(attribute: str, nodes: Iterable[Node | None]) -> tuple[str, Node] | None:
+    """The nearest node that sets the attribute: own element first, then the defaults from near to far."""
+    for node in nodes:
+        if node is not None and attribute in node.attributes:
+            return node.attributes[attribute], node
+    return None
+
+
+class _Evaluation:
+    def __init__(self, document: Document, snapshot: Snapshot) -> None:
+        self.document = document
+        self.file = document.file
+        self.snapshot = snapshot
+        self.sites = document.section(SITES)
+        self.site_defaults = _child(self.sites, "siteDefaults")
+        self.application_defaults = _child(self.sites, "applicationDefaults")
+        self.notices = [Notice("config-invalid", f.reason, self.file, f.line, "") for f in document.faults]
+        for name in (APPLICATION_POOLS, SITES):
+            self._check_defined_once(name)
+
+    def _check_defined_once(self, name: str) -> None:
+        levels = [location.sections for location in self.document.locations if not location.path]
+        found = [node for sections in levels for path, node in sections if path == name]
+        for second in found[1:]:
+            first = f"first in line {found[0].line}"
+            self._invalid(f"section '{name}' is defined twice ({first}): IIS answers 0x800700B7", second)
+
+    def configuration(self) -> Configuration:
+        pools = self._pools()
+        sites = self._named_sites()
+        self._check_ids(sites)
+        content = self._content(sites)
+        section = AuthenticationPaths(self.document, content, self._application_paths(sites))
+        built = tuple([self._site(site, pools, section) for site in sites])
+        looked = self.snapshot.machine.content_looked or not content.is_empty
+        return Configuration(self.file, built, pools, tuple(self.notices), self._module_installed(), looked)
+
+    def authentication_paths(self) -> AuthenticationPaths:
+        sites = self._named_sites()
+        return AuthenticationPaths(self.document, self._content(sites), self._application_paths(sites))
+
+    def _named_sites(self) -> list[Node]:
+        sites = self._unique(self.sites, "site", "name")
+        return [site for site in sites if self._is_name(site, NOT_IN_SITE_NAMES)]
+
+    def _is_name(self, node: Node, forbidden: str) -> bool:
+        name = node.attributes.get("name", "")
+        if name and not any(character in forbidden for character in name):
+            return True
+        self._invalid(f"'{printable(name)}' cannot be the name of a <{node.name}>", node)
+        return False
+
+    def _content(self, sites: list[Node]) -> Content:
+        return Content(self.snapshot, self._mounts(sites), self.document.definitions)
+
+    def _module_installed(self) -> bool | None:
+        modules = self.document.section(GLOBAL_MODULES)
+        if modules is None:
+            return None
+        return any(
+            fold(module.attributes.get("name", "")) == "windowsauthenticationmodule" for module in modules.children
+        )
+
+    # -- pools and sites ---------------------------------------------------------------------------------------
+
+    def _pools(self) -> dict[str, Pool]:
+        section = self.document.section(APPLICATION_POOLS)
+        defaults = _child(_child(section, "applicationPoolDefaults"), "processModel")
+        nodes = self._unique(section, "add", "name")
+        nodes = [node for node in nodes if self._is_name(node, NOT_IN_POOL_NAMES)]
+        return {fold(node.attributes["name"]): self._pool(node, defaults) for node in nodes}
+
+    def _pool(self, node: Node, defaults: Node | None) -> Pool:
+        chain = (_child(node, "processModel"), defaults)
+        name = node.attributes.get("name", "")
+        found = _first("identityType", chain)
+        if found is None:
+            return Pool(name, DEFAULT_IDENTITY_TYPE, "", Origin(None, None, "", "default"), "")
+        text, where = found
+        known = _IDENTITY_TYPES.get(fold(text))
+        if known is None:
+            message = f"identityType '{printable(text)}' must be one of {', '.join(IDENTITY_TYPES)}"
+            self.notices.append(Notice("config-invalid", message, self.file, where.line, where.text))
+        user = _first("userName", chain) if known == "SpecificUser" else None
+        origin = Origin(self.file, where.line, "", "explicit" if where is chain[0] else "default")
+        return Pool(name, known, user[0] if user else "", origin, where.text)
+
+    def _unique(self, section: Node | None, element: str, key: str) -> list[Node]:
+        """The members of a collection, first of each key; keys compare without case."""
+        first: dict[str, Node] = {}
+        for node in section.children if section is not None else ():
+            if node.name != element:
+                continue
+            text = node.attributes.get(key)
+            if text is None:
+                self._invalid(f"missing required attribute '{key}' on <{element}>", node)
+            elif (known := first.setdefault(fold(text), node)) is not node:
+                self._invalid(
+                    f"duplicate collection entry of type '{element}' with {key} '{printable(text)}' "
+                    f"(first in line {known.line}): IIS refuses the section",
+                    node,
+                )
+        return list(first.values())
+
+    def _check_ids(self, sites: list[Node]) -> None:
+        first: dict[str, Node] = {}
+        for site in sites:
+            text = site.attributes.get("id")
+            if text is not None and (known := first.setdefault(text, site)) is not site:
+                self._invalid(f"duplicate site id '{printable(text)}' (first in line {known.line})", site)
+
+    def _invalid(self, message: str, node: Node) -> None:
+        self.notices.append(Notice("config-invalid", message, self.file, node.line, node.text))
+
+    def _site(self, site: Node, pools: Mapping[str, Pool], section: AuthenticationPaths) -> Site:
+        name = site.attributes["name"]
+        nodes = self._unique_applications(site)
+        self._check_roots(site, nodes)
+        defaults = (_child(site, "applicationDefaults"), self.application_defaults)
+        applications = tuple([self._application(node, name, defaults, pools, section) for node in nodes])
+        return Site(name, site.line, self._bindings(site), applications)
+
+    def _check_roots(self, site: Node, applications: list[Node]) -> None:
+        name = printable(site.attributes["name"])
+        if not any(application.attributes["path"] == "/" for application in applications):
+            self._invalid(f"site '{name}' has no application '/': none of its paths can be used", site)
+        for application in applications:
+            paths = [node.attributes.get("path") for node in self._unique(application, "virtualDirectory", "path")]
+            if paths and "/" not in paths:  # without any, the file is an excerpt
+                path = printable(application.attributes["path"])
+                self._invalid(f"application '{path}' of site '{name}' has no virtual directory '/'", application)
+
+    def _unique_applications(self, site: Node) -> list[Node]:
+        nodes = self._unique(site, "application", "path")
+        return [node for node in nodes if node.attributes.get("path", "").startswith("/")]
+
+    def _application(
+        self,
+        node: Node,
+        site: str,
+        defaults: tuple[Node | None, ...],
+        pools: Mapping[str, Pool],
+        section: AuthenticationPaths,
+    ) -> EffectiveApplication:
+        chain = (node, *defaults)
+        pool = _first("applicationPool", chain)
+        protocols = _first("enabledProtocols", chain)
+        path = node.attributes["path"]
+        key = _full_path(site, path)
+        return EffectiveApplication(
+            path=path,
+            line=node.line,
+            pool_name=pool[0] if pool and pool[0] else None,
+            pool=pools.get(fold(pool[0])) if pool else None,
+            serves_http=_serves_http(protocols[0] if protocols else DEFAULT_ENABLED_PROTOCOLS),
+            auth=section.at(key, key),
+            places=section.places(key),
+        )
+
+    def _bindings(self, site: Node) -> tuple[Binding, ...]:
+        own = _child(site, "bindings")
+        inherited = _child(self.site_defaults, "bindings")
+        chosen: list[Node] = []
+        for collection in (inherited, own):
+            for node in collection.children if collection is not None else ():
+                if node.name == "clear":
+                    chosen.clear()
+                elif node.name == "binding":
+                    chosen.append(node)
+        return tuple(self._unique_bindings(chosen, site.attributes["name"]))
+
+    def _unique_bindings(self, nodes: list[Node], site: str) -> Iterator[Binding]:
+        first: dict[tuple[str, str], Binding] = {}
+        for node in nodes:
+            read = binding(node)
+            known = first.setdefault((read.protocol, fold(read.information)), read)
+            if known is not read:
+                self._invalid(f"duplicate binding (first in line {known.line}): IIS refuses the section", node)
+                continue
+            if read.fault is not None:
+                message = f"binding '{printable(read.information)}': {read.fault}; it answers nothing"
+                self.notices.append(Notice("binding-malformed", message, self.file, node.line, node.text, site))
+            yield read
+
+    # -- content -----------------------------------------------------------------------------------------------
+
+    def _application_paths(self, sites: list[Node]) -> frozenset[str]:
+        return frozenset(
+            _full_path(site.attributes["name"], node.attributes.get("path", ""))
+            for site in sites
+            for node in site.children
+            if node.name == "application"
+        )
+
+    def _mounts(self, sites: list[Node]) -> dict[str, Mount]:
+        defaults = _child(self.sites, "virtualDirectoryDefaults")
+        mounts: dict[str, Mount] = {}
+        for site in sites:
+            near = _child(site, "virtualDirectoryDefaults")
+            for application in (node for node in site.children if node.name == "application"):
+                self._mount(mounts, site, application, (near, defaults))
+        return mounts
+
+    def _mount(
+        self, mounts: dict[str, Mount], site: Node, application: Node, defaults: tuple[Node | None, ...]
+    ) -> None:
+        above = _full_path(site.attributes["name"], application.attributes.get("path", ""))
+        chain = (_child(application, "virtualDirectoryDefaults"), *defaults)
+        for node in application.children:
+            if node.name != "virtualDirectory":
+                continue
+            allowed = _first("allowSubDirConfig", (node, *chain))
+            folder = file_key(node.attributes.get("physicalPath", ""), self.snapshot.machine.environment)
+            below = path_key(node.attributes.get("path", "").strip("/"))
+            mount = Mount(folder, allowed is None or fold(allowed[0]) != "false")
+            if below:
+                mounts.setdefault(f"{above}/{below}", mount)
+            else:
+                mounts[above] = mount  # an application wins over a virtual directory of its parent
+
+
+@lru_cache(maxsize=64)
+def _serves_http(protocols: str) -> bool:
+    return any(fold(protocol.strip()) in {"http", "https"} for protocol in protocols.split(","))
+
+
+def _full_path(site: str, path: str) -> str:
+    """The configuration path of an application, folded: `site`, `site/app`."""
+    return path_key(f"{site}{path}".rstrip("/"))

@@ -1,0 +1,139 @@
+"""The files of options: farm names (`--farm`) and accepted findings (`--accept`), both TOML.
+
+A slip in one of them would silently change what is judged, so nothing unknown is let through.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import TypeVar, cast, get_args
+
+from agent.checks.accept import Acceptance
+from agent.checks.findings import FINDINGS
+from agent.errors import UsageError
+from agent.names import HostName, host_fault, host_name, printable
+from agent.sources import text_file
+from agent.spn.reach import FarmName, Proxy
+
+T = TypeVar("T")
+_Entry = Mapping[str, object]
+
+
+def farm_file(path: Path) -> tuple[FarmName, ...]:
+    """The `[[name]]` entries of a farm file. Raises UsageError with file, line where known, and what is wrong."""
+    return _entries(path, "name", ("host", "servers", "site", "proxy"), _farm_name)
+
+
+def accept_file(path: Path) -> tuple[Acceptance, ...]:
+    """The `[[accept]]` entries of a file. Raises UsageError with file, line where known, and what is wrong."""
+    return _entries(path, "accept", ("id", "subject", "reason", "until"), _acceptance)
+
+
+# -- entries -------------------------------------------------------------------------------------------------------
+
+
+def _farm_name(entry: _Entry) -> FarmName:
+    return FarmName(
+        host=_farm_host(_text(entry, "host")),
+        servers=_servers(entry),
+        site=_text(entry, "site") if "site" in entry else None,
+        proxy=_proxy(_text(entry, "proxy")) if "proxy" in entry else None,
+    )
+
+
+def _farm_host(text: str) -> HostName:
+    host = host_name(text)
+    if host.is_address:
+        raise ValueError(f"host '{printable(text)}' is an address: clients do not try Kerberos with one")
+    fault = "a wildcard names no host" if host.is_wildcard else host_fault(host)
+    if fault is not None:
+        raise ValueError(f"host '{printable(text)}' is not a host name: {fault}")
+    return host
+
+
+def _servers(entry: _Entry) -> tuple[str, ...]:
+    servers = entry.get("servers")
+    if not isinstance(servers, list) or not servers:
+        raise ValueError("servers must be a list of server names")
+    for server in servers:
+        if not isinstance(server, str) or host_fault(host_name(server)) is not None:
+            raise ValueError(f"'{printable(str(server))}' in servers is not a server name")
+    return tuple(host_name(server).text for server in servers)
+
+
+def _proxy(text: str) -> Proxy:
+    known = get_args(Proxy)
+    if text not in known:
+        raise ValueError(f"proxy must be {' or '.join(known)}, not '{printable(text)}'")
+    return cast("Proxy", text)
+
+
+def _acceptance(entry: _Entry) -> Acceptance:
+    finding = _text(entry, "id")
+    if finding not in FINDINGS:
+        raise ValueError(f"there is no finding '{printable(finding)}' (iis-spn rules lists them)")
+    until = entry.get("until")
+    if until is not None and (not isinstance(until, date) or isinstance(until, datetime)):
+        raise ValueError("until must be a date without quotes, such as 2027-01-31")
+    return Acceptance(id=finding, subject=_text(entry, "subject"), reason=_text(entry, "reason"), until=until)
+
+
+def _text(entry: _Entry, key: str) -> str:
+    if key not in entry:
+        raise ValueError(f"{key} is missing")
+    value = entry[key]
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{key} must be a text that is not empty")
+    return value.strip()
+
+
+# -- TOML ----------------------------------------------------------------------------------------------------------
+
+
+def _entries(path: Path, table: str, keys: Iterable[str], make: Callable[[_Entry], T]) -> tuple[T, ...]:
+    text = text_file.read(path)
+    entries = _tables(_parsed(path, text), path, table)
+    heads = [match.start() for match in re.finditer(rf"(?m)^[ \t]*\[\[[ \t]*{table}[ \t]*\]\]", text)]
+    lines = [text.count("\n", 0, head) + 1 for head in heads] if len(heads) == len(entries) else []
+    made = []
+    for number, entry in enumerate(entries):
+        try:
+            _refuse_unknown(entry, keys)
+            made.append(make(entry))
+        except ValueError as error:
+            place = f"{path}:{lines[number]}" if lines else f"{path}, entry {number + 1}"
+            raise UsageError(f"{place}: [[{table}]]: {error}") from None
+    return tuple(made)
+
+
+def _tables(document: _Entry, path: Path, table: str) -> list[_Entry]:
+    try:
+        _refuse_unknown(document, (table,))
+    except ValueError as error:
+        raise UsageError(f"{path}: {error}") from None
+    entries = document.get(table, [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise UsageError(f"{path}: {table} must be written as [[{table}]]")
+    return entries
+
+
+def _refuse_unknown(entry: _Entry, keys: Iterable[str]) -> None:
+    for key in entry:
+        if key not in keys:
+            raise ValueError(f"unknown key '{printable(key)}'; known: {', '.join(keys)}")
+
+
+def _parsed(path: Path, text: str) -> _Entry:
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
+        at = re.search(r" \(at line (\d+), column \d+\)", str(error))
+        place = f"{path}:{at[1]}" if at else str(path)
+        reason = str(error).replace(at[0], "") if at else str(error)
+        raise UsageError(f"{place}: not TOML: {printable(reason)}") from None
+    except RecursionError:
+        raise UsageError(f"{path}: not TOML: nested too deeply") from None

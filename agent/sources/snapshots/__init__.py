@@ -1,0 +1,1 @@
+"""What does a server say of itself? Folders, files and framed text -> one Snapshot. May import: iis and below."""

@@ -1,0 +1,82 @@
+"""Files and folders of servers, looked at before they are opened: nothing large, no device, and why not in words."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from agent.iis.parse import MAXIMUM_SIZE
+from agent.iis.snapshot import SourceFile
+from agent.names import printable
+
+
+def load(path: Path, name: str, limit: int = MAXIMUM_SIZE) -> SourceFile:
+    """Read one file, at most `limit` bytes, under the name shown to people. Never raises: the answer says why not."""
+    try:
+        status = path.stat()
+        reason = _why_not(status, limit)
+        if reason is None:
+            with path.open("rb") as stream:
+                data = _read(stream, status.st_size, limit)
+            return sized(name, data, limit)
+    except OSError as error:
+        reason = in_words(error, path)
+    return SourceFile(name, b"", reason)
+
+
+def _read(stream: BinaryIO, expected: int, limit: int) -> bytes:
+    """At most `limit` + 1 bytes: `expected`, and the rest of a file that has grown.
+
+    For `read(n)` Python makes room for n bytes, and Windows touches every page of it: 0.2 s for 256 MB.
+    """
+    data = stream.read(expected + 1)
+    return data if len(data) <= expected else data + stream.read(limit - expected)
+
+
+def _why_not(status: os.stat_result, limit: int) -> str | None:
+    if stat.S_ISDIR(status.st_mode):
+        return "a folder, not a file"
+    if not stat.S_ISREG(status.st_mode):
+        return "a device or a pipe, not a file"
+    return too_large(limit) if status.st_size > limit else None
+
+
+def sized(name: str, data: bytes, limit: int) -> SourceFile:
+    """What was read, or that it is more than `limit` bytes."""
+    return SourceFile(name, b"", too_large(limit)) if len(data) > limit else SourceFile(name, data)
+
+
+def too_large(limit: int) -> str:
+    """In words that something has more than `limit` bytes, which is a whole number of MB."""
+    return f"larger than {limit // 1024 // 1024} MB"
+
+
+def in_words(error: OSError, path: Path) -> str:
+    """Why a file or folder could not be opened."""
+    if isinstance(error, FileNotFoundError):
+        return "a link whose target does not exist" if path.is_symlink() else "no such file"
+    if isinstance(error, PermissionError):
+        return "access denied"
+    return f"cannot be read: {error.strerror or error}"
+
+
+def shown(path: Path) -> str:
+    """A path as it is told to people."""
+    return printable(str(path))
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a folder, or a link to one, is there. Never raises."""
+    return os.path.isdir(path)  # noqa: PTH112  Path.is_dir raises where the folder above cannot be entered
+
+
+def is_link(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a symbolic link or a junction (Python 3.11 does not call a junction a link)."""
+    try:
+        attributes: int = getattr(entry.stat(follow_symlinks=False), "st_file_attributes", 0)
+        is_junction = bool(attributes & stat.FILE_ATTRIBUTE_REPARSE_POINT) and entry.is_dir()
+        return is_junction or entry.is_symlink()
+    except OSError:
+        return True  # it went away meanwhile, or cannot be looked at

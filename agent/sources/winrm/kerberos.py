@@ -1,0 +1,283 @@
+"""Kerberos towards WinRM services: one ticket-granting ticket for a whole run, in memory, and then a ticket per server.
+
+MIT krb5 and gssapi block, so they work in threads of their own; on Windows SSPI takes their place (see `winrm_logon`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import re
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from threading import Thread
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from agent.names import fold
+from agent.sources.security_context import (
+    KRB5_ERRORS,
+    MODIFIED,
+    UNKNOWN_CLIENT,
+    UNKNOWN_SERVER,
+    context_words,
+    krb5_code,
+)
+from agent.sources.winrm.errors import RefusedError, UnreachableError, short
+
+if TYPE_CHECKING:
+    import spnego
+    from spnego.channel_bindings import GssChannelBindings
+
+_T = TypeVar("_T")
+
+SERVICES = ("WSMAN", "host", "HTTP")
+"""Asked for in this order, each only where the KDC does not know the one before: `HTTP/web01` is often, and rightly,
+registered on the account of a web site, and then its ticket is not for the computer that WinRM runs as."""
+
+KDC_SECONDS = 8.0
+"""For one question to a KDC. A port 88 that swallows connections keeps krb5 busy for 15 seconds and more; the logon has
+its own limit, before which NTLM may still have its turn."""
+
+_SKEW = -1765328347
+_NAMES = {  # RFC 4120 7.5.9
+    -1765328378: "KDC_ERR_C_PRINCIPAL_UNKNOWN",
+    -1765328377: "KDC_ERR_S_PRINCIPAL_UNKNOWN",
+    -1765328366: "KDC_ERR_CLIENT_REVOKED",
+    -1765328361: "KDC_ERR_KEY_EXPIRED",
+    -1765328360: "KDC_ERR_PREAUTH_FAILED",
+    -1765328353: "KRB_AP_ERR_BAD_INTEGRITY",
+    _SKEW: "KRB_AP_ERR_SKEW",
+    MODIFIED: "KRB_AP_ERR_MODIFIED",
+}
+_PASSWORD_ADVICE = "check user and password; nothing more should be sent with them"  # noqa: S105
+_CLOCK_ADVICE = "compare the clocks of this machine, the server and the domain controller"
+_KDC_ADVICE = "does this machine reach a domain controller on port 88, and does krb5.conf or DNS lead it there?"
+_ADVICE = {_SKEW: _CLOCK_ADVICE, -1765328230: _KDC_ADVICE, -1765328228: _KDC_ADVICE}
+_TICKET_ADVICE = "`klist` shows the tickets there are, `kinit` gets one; or name a user with --user"
+
+
+class KerberosError(UnreachableError):
+    """No ticket could be had, and nobody judged the password; `code` is krb5's, 0 where it gave none."""
+
+    def __init__(self, reason: str, advice: str, code: int = 0) -> None:
+        super().__init__("logon", reason, advice)
+        self.code = code
+
+
+def is_installed() -> bool:
+    """Whether the extra `kerberos` is there."""
+    return all(importlib.util.find_spec(name) for name in ("gssapi", "krb5"))
+
+
+class Tickets:
+    """The ticket-granting tickets of one run, by principal. A KDC is asked once; what it said stays said.
+
+    Whether a KDC answers at all is kept by the domain of the servers: before the canary has come through, they are
+    logged on to one at a time, and each would wait for its silence anew.
+    """
+
+    def __init__(self) -> None:
+        self._asked: dict[str, asyncio.Task[_Cache]] = {}
+        self._answers: dict[str, KerberosError | None] = {}
+
+    async def cache_of(self, principal: str, password: Callable[[], str]) -> str:
+        """The name of a MEMORY credential cache. Raises RefusedError and KerberosError, at each call the same."""
+        if principal not in self._asked:
+            task = asyncio.create_task(_in_time(_apart(_kinit, principal, password()), principal))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._asked[principal] = task
+        return (await asyncio.shield(self._asked[principal])).name
+
+    async def ticket_for(
+        self, host: str, cache: str | None, bindings: GssChannelBindings | None, *, seals: bool
+    ) -> Ticket:
+        """As the function; at once KerberosError where no KDC has answered for the first server of the domain."""
+        domain = fold(host.partition(".")[2])
+        silence = self._answers.get(domain)
+        if silence is not None:
+            raise KerberosError(silence.reason, silence.advice)
+        try:
+            ticket = await ticket_for(host, cache, bindings, seals=seals)
+        except _SilentError as error:
+            self._answers.setdefault(domain, error)
+            raise
+        self._answers.setdefault(domain, None)
+        return ticket
+
+
+class _SilentError(KerberosError):
+    """No KDC answered in time."""
+
+
+async def _in_time(answer: Awaitable[_T], name: str) -> _T:
+    try:
+        async with asyncio.timeout(KDC_SECONDS):
+            return await answer
+    except TimeoutError:
+        raise _SilentError(f"no KDC answered for {short(name)} within {KDC_SECONDS:g} s", _KDC_ADVICE) from None
+
+
+async def _apart(work: Callable[..., _T], *given: Any) -> _T:
+    """In a thread that nobody waits for at the end: krb5 takes no deadline, and asyncio's few resolve names."""
+    done: Future[_T] = Future()
+    done.set_running_or_notify_cancel()  # so that giving up the wait does not change what the thread comes back to
+
+    def run() -> None:
+        try:
+            done.set_result(work(*given))
+        except Exception as error:  # noqa: BLE001 - raised again where it is awaited
+            done.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return await asyncio.wrap_future(done)
+
+
+class _Cache(NamedTuple):
+    name: str
+    handles: tuple[Any, ...]
+    """Keep the cache from being freed."""
+
+
+def _kinit(principal: str, password: str) -> _Cache:
+    try:
+        import krb5
+
+        context = krb5.init_context()
+        client = krb5.parse_name_flags(context, principal.encode())
+        options = krb5.get_init_creds_opt_alloc(context)
+        krb5.get_init_creds_opt_set_canonicalize(options, True)
+        credentials = krb5.get_init_creds_password(context, client, options, password=password.encode())
+        cache = krb5.cc_new_unique(context, b"MEMORY")
+        krb5.cc_initialize(context, cache, credentials.client)
+        krb5.cc_store_cred(context, cache, credentials)
+    except ImportError:
+        raise _missing_error() from None
+    except Exception as error:  # noqa: BLE001 - krb5's exceptions have no public base; their frames hold the password
+        failure = kdc_error(error, principal)
+    else:
+        return _Cache(f"MEMORY:{(cache.name or b'').decode()}", (context, cache))
+    raise failure
+
+
+class Ticket(NamedTuple):
+    """A security context with its first token; `spn` is what the KDC gave the ticket for."""
+
+    context: spnego.ContextProxy
+    token: bytes
+    spn: str
+
+
+async def ticket_for(host: str, cache: str | None, bindings: GssChannelBindings | None, *, seals: bool) -> Ticket:
+    """A ticket for the WinRM service of `host`; `cache` None: the current ticket. Raises UnreachableError."""
+    if not is_installed():
+        raise _missing_error()
+    failure: UnreachableError | None = None
+    for service in SERVICES:
+        asking = _apart(_ticket, service, host, cache, bindings, seals)
+        got = await _in_time(asking, f"{service}/{host}")
+        if isinstance(got, Ticket):
+            return got
+        failure = failure or got  # the first service's is the one to mend
+        if not isinstance(got, KerberosError) or got.code != UNKNOWN_SERVER:
+            raise got
+    assert failure  # noqa: S101 - SERVICES is not empty
+    raise failure
+
+
+def _ticket(
+    service: str, host: str, cache: str | None, bindings: GssChannelBindings | None, seals: bool
+) -> Ticket | UnreachableError:
+    import spnego
+
+    options = spnego.NegotiateOptions.wrapping_winrm if seals else spnego.NegotiateOptions.none
+    credentials = spnego.KerberosCCache(cache) if cache else None
+    spn = f"{service}/{host}"
+    try:
+        context = spnego.client(
+            credentials,
+            hostname=host,
+            service=service,
+            protocol="kerberos",
+            channel_bindings=bindings,
+            options=options,
+        )
+        return Ticket(context, context.step() or b"", spn)
+    except Exception as error:  # noqa: BLE001 - pyspnego, gssapi and krb5 have no common base; only words get out
+        return kdc_error(error, spn)
+
+
+# -- words ---------------------------------------------------------------------------------------------------------
+
+
+def _missing_error() -> KerberosError:
+    return KerberosError("Kerberos is not installed here", "pip install 'iis-spn[kerberos]', or --transport ntlm")
+
+
+def kdc_error(error: Exception, name: str) -> UnreachableError:
+    """Why there is no ticket for the client or service `name`; RefusedError where the KDC judged the password."""
+    code = krb5_code(error)
+    known = KRB5_ERRORS.get(code)
+    beside = f" ({_NAMES[code]})" if code in _NAMES else ""
+    if known and (known.is_final or code == UNKNOWN_CLIENT):
+        kind = UnknownClientError if code == UNKNOWN_CLIENT else RefusedError
+        return kind("logon", f"the KDC refuses {short(name)}: {known.reason}{beside}", _PASSWORD_ADVICE)
+    if code == UNKNOWN_SERVER:
+        advice = f"is {short(name.partition('/')[2])} the name of a computer of the domain? An alias needs its own SPN"
+        return KerberosError(f"the KDC does not know {short(name)}{beside}", advice, code)
+    reason = known.reason if known else short(context_words(error))
+    advice = _ADVICE.get(code, _TICKET_ADVICE)
+    return KerberosError(f"no Kerberos ticket for {short(name)}: {reason}{beside}", advice, code)
+
+
+class UnknownClientError(RefusedError):
+    """The realm has no such user: the one refusal that counts no wrong password."""
+
+
+def krb_error_in(token: bytes) -> int:
+    """The krb5 code of the KRB-ERROR (RFC 4120 5.9.1) in what a server answered, bare or within SPNEGO; 0: none."""
+    found = _KRB_ERROR.search(token)
+    return _KRB5_BASE + found["code"][0] if found else 0
+
+
+_KRB5_BASE = -1765328384
+_LENGTH = rb"(?:[\x00-\x7f]|\x81.|\x82..)"
+_KRB_ERROR = re.compile(
+    rb"\x7e" + _LENGTH + rb"\x30" + _LENGTH + rb"\xa0\x03\x02\x01\x05\xa1\x03\x02\x01\x1e"
+    rb".{0,80}?\xa6\x03\x02\x01(?P<code>.)",
+    re.DOTALL,
+)
+
+
+def ticket_refused_error(code: int, spn: str) -> UnreachableError:
+    """The server answered a ticket with 401: nobody's password was judged, so this is never a RefusedError.
+
+    `code` is krb5's, 0 where the server gave none, as it mostly does.
+    """
+    if code not in (0, MODIFIED):
+        reason = _said_by_server(code)
+        beside = f" ({_NAMES[code]})" if code in _NAMES else ""
+        reason = f"the server does not take the ticket for {spn}: {reason}{beside}"
+        return UnreachableError("logon", reason, _CLOCK_ADVICE)
+    beside = " (KRB_AP_ERR_MODIFIED, 0x80090322)" if code == MODIFIED else " (401)"
+    if spn.startswith("HTTP/"):
+        perhaps = "" if code == MODIFIED else " perhaps"
+        reason = f"the server cannot open the ticket{beside}: the ticket for {spn} is{perhaps} for another account"
+        return UnreachableError("logon", reason, _COLLISION)
+    return UnreachableError("logon", f"the server cannot open the ticket for {spn}{beside}", _OTHER_COMPUTER)
+
+
+def _said_by_server(code: int) -> str:
+    if code == _SKEW:
+        return "the server's clock differs too much from this machine's"
+    known = KRB5_ERRORS.get(code)
+    return known.reason if known else f"Kerberos error {code - _KRB5_BASE} (RFC 4120 7.5.9)"
+
+
+_COLLISION = (
+    "that is this tool's own subject, the finding winrm-collision (iis-spn rules winrm-collision):"
+    " register WSMAN/ on the computer account, or ask over NTLM or with a certificate"
+)
+_OTHER_COMPUTER = (
+    "does the name lead to that computer, does its account hold the SPN (setspn -Q), did its password change just now?"
+    " A strict channel binding with TLS broken up on the way looks the same"
+)

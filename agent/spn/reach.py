@@ -1,0 +1,252 @@
+"""Which names lead clients to which site: bindings, the computer's own names, the farm file and DNS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from agent.iis.bindings import Binding
+from agent.iis.effective import Configuration, Site
+from agent.iis.snapshot import Machine
+from agent.model import Host, HostSource
+from agent.names import HostName, address_of, fold, host_name
+from agent.spn.nameservice import NameService
+
+Proxy = Literal["terminates-tls", "passthrough"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FarmName:
+    """One `[[name]]` of the farm file: what clients type, what answers, and what stands between."""
+
+    host: HostName
+    servers: tuple[str, ...]
+    site: str | None = None
+    proxy: Proxy | None = None
+
+    def includes(self, machine: Machine) -> bool:
+        """Whether the machine is one of the servers named, by its short or its full name."""
+        own = {fold(name) for name in (machine.name, machine.dns_name) if name}
+        return any(fold(server) in own for server in self.servers)
+
+
+class Name(NamedTuple):
+    """A name that reaches a site. `optional`: works or not without harm. `ports` are where the site answers it."""
+
+    host: HostName
+    source: HostSource
+    optional: bool
+    ports: tuple[int, ...]
+
+
+class Reach(NamedTuple):
+    """All names of one site, and what kept a binding from giving one."""
+
+    names: tuple[Name, ...]
+    wildcards: tuple[Binding, ...]
+    address_only: tuple[Binding, ...]
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """The names as the report lists them."""
+        return tuple(Host(name.host, name.source) for name in self.names if not name.optional)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """Everything about names that does not depend on one site."""
+
+    machine: Machine
+    farm: Sequence[FarmName]
+    service: NameService | None
+    own: frozenset[HostName]
+
+    @property
+    def suffix(self) -> str | None:
+        """The suffix of short names: the computer's own DNS suffix."""
+        full = self.machine.full_name
+        return full.suffix or None if full is not None else self.machine.domain
+
+
+def names_of(
+    machine: Machine, farm: Sequence[FarmName], service: NameService | None, additional: Iterable[str] = ()
+) -> Names:
+    """Gather a machine's names; `additional` are its msDS-AdditionalDnsHostName values (rule R4.16)."""
+    own = {machine.short_name, *(host_name(name) for name in additional)}
+    own |= {host_name(name).first_label for name in additional}
+    if machine.full_name is not None:
+        own.add(machine.full_name)
+    mine = tuple(name for name in farm if name.includes(machine))
+    return Names(machine=machine, farm=mine, service=service, own=frozenset(own))
+
+
+def reach(configuration: Configuration, names: Names) -> dict[str, Reach]:
+    """The names of every site, by site name."""
+    claims = _Claims(configuration.sites)
+    return {site.name: _SiteReach(site, names, claims).reach() for site in configuration.sites}
+
+
+class _Claims:
+    """Host headers by name: http.sys gives a request to the site with the exact header before one without any."""
+
+    def __init__(self, sites: Iterable[Site]) -> None:
+        self._exact: dict[HostName, list[tuple[str, Binding]]] = {}
+        self._wildcards: list[tuple[str, Binding]] = []
+        self._addresses: dict[tuple[str, int], str] = {}
+        for site in sites:
+            for binding in site.bindings:
+                if binding.host is None and binding.serves and binding.address:
+                    self._addresses.setdefault((binding.address, binding.port), site.name)
+                elif binding.host is not None and binding.serves:
+                    if binding.host.is_wildcard:
+                        self._wildcards.append((site.name, binding))
+                    else:
+                        self._exact.setdefault(binding.host, []).append((site.name, binding))
+
+    def free(self, host: HostName, binding: Binding, site: str) -> bool:
+        """Whether no more specific binding of another site takes requests for `host` away from this one."""
+        claims = self._exact.get(host, [])
+        if binding.host is None and self._wildcards:
+            claims = [*claims, *(c for c in self._wildcards if c[1].host and host.matches_wildcard(c[1].host))]
+        return not any(owner != site and claim.overlaps(binding) for owner, claim in claims)
+
+    def takes(self, address: str, binding: Binding, site: str) -> bool:
+        """Whether requests to this address reach another site, one bound to it, before a binding to all addresses."""
+        if binding.address:
+            return False
+        return self._addresses.get((_normal(address), binding.port), site) != site
+
+
+class _SiteReach:
+    def __init__(self, site: Site, names: Names, claims: _Claims) -> None:
+        self.site = site
+        self.names = names
+        self.claims = claims
+        self.found: dict[HostName, Name] = {}
+        self.wildcards: list[Binding] = []
+        self.address_only: list[Binding] = []
+
+    def reach(self) -> Reach:
+        for binding in self.site.bindings:
+            if binding.serves:
+                self._binding(binding)
+        self._declared_for_site()
+        return Reach(tuple(self.found.values()), tuple(self.wildcards), tuple(self.address_only))
+
+    def _binding(self, binding: Binding) -> None:
+        if binding.host is None:
+            self._without_host(binding)
+        elif binding.host.is_wildcard:
+            self._wildcard(binding, binding.host)
+        elif binding.host.is_address:
+            self.address_only.append(binding)
+        else:
+            self._header(binding, binding.host)
+
+    def _add(self, host: HostName, source: HostSource, binding: Binding, optional: bool = False) -> None:
+        known = self.found.get(host)
+        if known is None:
+            self.found[host] = Name(host, source, optional, _with(binding.port, ()))
+            return
+        ports = _with(binding.port, known.ports)
+        first = source if known.optional else known.source
+        self.found[host] = Name(known.host, first, known.optional and optional, ports)
+
+    def _header(self, binding: Binding, host: HostName) -> None:
+        self._add(host, "binding", binding)
+        if not host.is_short:
+            self._add(host.first_label, "binding", binding, optional=True)
+        elif (full := self._full_form(host)) is not None:
+            self._add(full, "binding", binding)
+
+    def _full_form(self, short: HostName) -> HostName | None:
+        """A short name under the suffix that DNS, else the machine's dns_name, gives."""
+        if self.names.service is not None:
+            resolution = self.names.service.resolve(short, self.names.suffix)
+            if resolution is not None and resolution.exists:
+                return resolution.chain[0]
+        return short.under(self.names.suffix) if self.names.suffix else None
+
+    def _wildcard(self, binding: Binding, pattern: HostName) -> None:
+        self.wildcards.append(binding)
+        for host, source in self._leading_here(binding):
+            if host.matches_wildcard(pattern) and self.claims.free(host, binding, self.site.name):
+                self._add(host, source, binding)
+
+    # -- bindings without a host header ------------------------------------------------------------------------
+
+    def _without_host(self, binding: Binding) -> None:
+        own = self._leads_to_own_names(binding)
+        if own:
+            self._own_names(binding)
+        leading = [(h, s) for h, s in self._leading_here(binding) if self.claims.free(h, binding, self.site.name)]
+        for host, source in leading:
+            self._add(host, source, binding)
+            if not host.is_short and self.claims.free(host.first_label, binding, self.site.name):
+                self._add(host.first_label, source, binding)
+        if binding.address and not leading and not own:
+            self.address_only.append(binding)
+
+    def _leads_to_own_names(self, binding: Binding) -> bool:
+        """Whether the computer's own names lead to this binding: to its address or, for all, to one left to it."""
+        mine = [_normal(address) for address in self.names.machine.addresses]
+        own = self._own_addresses()
+        if binding.address:
+            return binding.address in own if own is not None else mine == [binding.address]
+        here = [address for address in mine if address in own] if own is not None else mine if len(mine) == 1 else []
+        return not here or not all(self.claims.takes(address, binding, self.site.name) for address in here)
+
+    def _own_addresses(self) -> set[str] | None:
+        """What DNS says of the computer's full name; None where it was not asked about it."""
+        service, full = self.names.service, self.names.machine.full_name
+        resolution = service.resolve(full) if service is not None and full is not None else None
+        return None if resolution is None else {_normal(address) for address in resolution.addresses}
+
+    def _own_names(self, binding: Binding) -> None:
+        machine = self.names.machine
+        # behind a declared farm name the node's own name may fail without harm (rule R6.4)
+        optional = any(name.site is None or fold(name.site) == fold(self.site.name) for name in self.names.farm)
+        for host in (machine.short_name, machine.full_name):
+            if host is not None and self.claims.free(host, binding, self.site.name):
+                self._add(host, "machine", binding, optional)
+        if machine.full_name is not None and machine.full_name.first_label != machine.short_name:
+            self._add(machine.full_name.first_label, "machine", binding, optional=True)
+
+    def _leading_here(self, binding: Binding) -> Iterator[tuple[HostName, HostSource]]:
+        """Names of the farm file for this server, and of DNS for the addresses the binding listens on."""
+        for name in self.names.farm:
+            if name.site is None or fold(name.site) == fold(self.site.name):
+                yield name.host, "farm"
+        if self.names.service is None:
+            return
+        service = self.names.service
+        for address in (binding.address,) if binding.address else self.names.machine.addresses:
+            if self.claims.takes(address, binding, self.site.name):
+                continue
+            hosts = service.names_by_address.get(_normal(address), ())
+            if not hosts and binding.address and (pointer := service.pointers.get(_normal(address))) is not None:
+                hosts = (pointer,)
+            for host in hosts:
+                if host != self.names.machine.full_name:
+                    yield host, "dns"
+
+    def _declared_for_site(self) -> None:
+        """A farm name given for this very site reaches it even where no binding says how (a proxy rewrites hosts)."""
+        serving = [binding for binding in self.site.bindings if binding.serves]
+        for name in self.names.farm:
+            if serving and name.site is not None and fold(name.site) == fold(self.site.name):
+                self._add(name.host, "farm", serving[0])
+                if not name.host.is_short:
+                    self._add(name.host.first_label, "farm", serving[0], optional=True)
+
+
+@lru_cache
+def _with(port: int, ports: tuple[int, ...]) -> tuple[int, ...]:
+    """One more port; the same tuple for all the names with the same ports."""
+    return ports if port in ports else (*ports, port)
+
+
+def _normal(address: str) -> str:
+    return str(address_of(address) or address)

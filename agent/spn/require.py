@@ -1,0 +1,430 @@
+"""Effective applications x names x client kinds: which SPN must lead to which account. Looks at no holder yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import NamedTuple
+
+from agent.iis.authentication import Auth
+from agent.iis.effective import Configuration, EffectiveApplication, Pool, Site
+from agent.iis.snapshot import Machine
+from agent.model import Application, ApplicationRef, Host, Need, Origins, Place, WindowsAuth
+from agent.names import AccountName, HostName, Spn, fold, http_spn, spn, user_name
+from agent.spn.clients import Client, asked_hosts, asked_port
+from agent.spn.directory import Directory, Question
+from agent.spn.identity import Decision, PoolIdentity, decide, offers_negotiate, pool_identity
+from agent.spn.reach import Names, Reach, reach
+from agent.spn.rules import Identity, NameKind, rule
+
+
+class ServerView(NamedTuple):
+    """One server as the analysis needs it; the files it was read from are gone."""
+
+    label: str
+    machine: Machine
+    configuration: Configuration
+    names: Names
+    reach: Mapping[str, Reach]
+
+
+def server_view(label: str, machine: Machine, configuration: Configuration, names: Names) -> ServerView:
+    """Join a configuration with the names that lead to it."""
+    return ServerView(label, machine, configuration, names, reach(configuration, names))
+
+
+@dataclass(slots=True)
+class Wanted:
+    """A requirement in the making: one (SPN, account)."""
+
+    spn: Spn
+    account: AccountName | None
+    need: Need
+    covered_by: Spn | None
+    rule: str | None
+    decision: Decision
+    variant_of: tuple[HostName, ...]
+    asked_by: tuple[str, ...]
+    applications: list[ApplicationRef] = field(default_factory=list)
+
+
+_STRENGTH: Mapping[Need, int] = {"explicit": 0, "covered": 1, "port-variant": 2, "optional": 3}
+
+
+class SpnNeed(NamedTuple):
+    """An SPN that clients of a site may ask for, before it is known who decrypts.
+
+    `optional`: nobody reaches the site by this name, or it may fail without harm. `works_by_alias`: default clients
+    follow a CNAME to one of the computer's own names and never ask for this one. `variant_of`: the names people
+    type when clients make this one of them; empty where it is typed itself.
+    """
+
+    host: HostName
+    port: int | None
+    optional: bool
+    works_by_alias: bool
+    variant_of: tuple[HostName, ...]
+    asked_by: tuple[str, ...]
+
+
+# -- names to SPNs, once per site ----------------------------------------------------------------------------------
+
+
+def spn_needs(reached: Reach, names: Names, clients: Sequence[Client]) -> tuple[SpnNeed, ...]:
+    """The union over the names that clients use and the client kinds asked about, canonical names included."""
+    collected = _Collected(names, clients)
+    for name in reached.names:
+        collected.typed(name.host, name.optional)
+    for name in reached.names:
+        reachable = not name.optional or (name.source == "machine" and name.host not in names.own)
+        for alike in collected.alike:
+            if not name.optional or (reachable and alike[0].host in {"typed", "extended"}):
+                collected.asked(alike, name.host, name.ports)
+    return tuple(collected.needs())
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One host and port, and who asks for it."""
+
+    optional: bool = False
+    clients: set[str] = field(default_factory=set)
+
+
+class _Collected:
+    def __init__(self, names: Names, clients: Sequence[Client]) -> None:
+        self.names = names
+        self.order = tuple([client.name for client in clients])
+        self.alike = _alike(tuple(clients))
+        self.found: dict[tuple[HostName, int | None], _Asked] = {}
+        self.is_typed: set[HostName] = set()
+        self.variants: dict[HostName, list[HostName]] = {}
+
+    def typed(self, host: HostName, optional: bool) -> None:
+        self.is_typed.add(host)
+        self._note(host, optional)
+
+    def _note(self, host: HostName, optional: bool) -> _Asked:
+        known = self.found.setdefault((host, None), _Asked(optional))
+        known.optional = known.optional and optional
+        return known
+
+    def asked(self, clients: Sequence[Client], typed: HostName, ports: Iterable[int]) -> None:
+        """What clients that ask alike make of a name."""
+        first = clients[0]
+        asking = {client.name for client in clients}
+        for host in self._asked_hosts(first, typed):
+            self._note(host, False).clients.update(asking)
+            if host != typed and typed not in self.variants.setdefault(host, []):
+                self.variants[host].append(typed)
+            for port in ports:
+                if asked_port(first, port) is not None:
+                    self.found.setdefault((host, port), _Asked()).clients.update(asking)
+
+    def _asked_hosts(self, client: Client, typed: HostName) -> tuple[HostName, ...]:
+        hosts = asked_hosts(client, typed, self.names.service, self.names.suffix)
+        full = self.names.machine.full_name
+        if typed != self.names.machine.short_name or full is None or full.first_label == typed:
+            return hosts
+        # the first 15 characters of a longer name: DNS has the longer one, nothing makes a full name of these
+        resolution = self.names.service.resolve(typed, self.names.suffix) if self.names.service is not None else None
+        return hosts if resolution is not None and resolution.addresses else (typed,)
+
+    def needs(self) -> Iterator[SpnNeed]:
+        for (host, port), asked in self.found.items():
+            asked_by = _in_order(frozenset(asked.clients), self.order)
+            variant_of = () if host in self.is_typed else tuple(self.variants.get(host, ()))
+            yield SpnNeed(host, port, asked.optional, self._aliased(host), variant_of, asked_by)
+
+    def _aliased(self, host: HostName) -> bool:
+        if self.names.service is None:
+            return False
+        resolution = self.names.service.resolve(host, self.names.suffix)
+        return resolution is not None and resolution.is_alias and resolution.canonical in self.names.own
+
+
+@lru_cache
+def _in_order(names: frozenset[str], order: tuple[str, ...]) -> tuple[str, ...]:
+    """The same tuple for all the SPNs that the same clients ask for."""
+    return tuple([name for name in order if name in names])
+
+
+@lru_cache
+def _alike(clients: tuple[Client, ...]) -> tuple[tuple[Client, ...], ...]:
+    """The clients in groups that ask for the same names: what distinguishes them is how they treat host and port."""
+    groups: dict[tuple[str, bool], tuple[Client, ...]] = {}
+    for client in clients:
+        key = (client.host, client.port)
+        groups[key] = (*groups.get(key, ()), client)
+    return tuple(groups.values())
+
+
+# -- applications --------------------------------------------------------------------------------------------------
+
+
+class Required(NamedTuple):
+    """All applications of the servers, and what they want, in the order of the servers."""
+
+    applications: tuple[Application, ...]
+    wanted: tuple[Wanted, ...]
+
+
+def require(servers: Iterable[ServerView], clients: Sequence[Client], directory: Directory | None) -> Required:
+    """Decide for each application who decrypts, and collect one requirement for each (SPN, account)."""
+    listed = list(servers)
+    known = frozenset(fold(address) for server in listed for address in server.machine.addresses)
+    collector = _Requirements(clients, directory, known)
+    for server in listed:
+        collector.server(server)
+    return Required(tuple(collector.applications), tuple(collector.wanted))
+
+
+class _Requirements:
+    def __init__(self, clients: Sequence[Client], directory: Directory | None, known: frozenset[str]) -> None:
+        self.clients = clients
+        self.directory = directory
+        self.known_addresses = known
+        self.applications: list[Application] = []
+        self.wanted: list[Wanted] = []
+        self.known: dict[AccountName | None, dict[Spn, Wanted]] = {}
+
+    def server(self, server: ServerView) -> None:
+        identities: dict[str, PoolIdentity] = {}
+        for site in server.configuration.sites:
+            reached = server.reach[site.name]
+            needs: tuple[SpnNeed, ...] | None = None
+            for application in site.applications:
+                identity = self._identity(application.pool, server.machine, identities)
+                built = _application(server, site, application, identity, reached)
+                self.applications.append(built.application)
+                if built.decisions:
+                    needs = self._needs(server, reached) if needs is None else needs
+                    for settings, decision in built.decisions:
+                        self._want(server, built.application, settings, decision, identity, needs)
+
+    def _needs(self, server: ServerView, reached: Reach) -> tuple[SpnNeed, ...]:
+        needs = spn_needs(reached, server.names, self.clients)
+        return tuple([need._replace(optional=True) if self._is_twin(need, server.names) else need for need in needs])
+
+    def _is_twin(self, need: SpnNeed, names: Names) -> bool:
+        """Whether DNS leads the name to another inspected server and not here: nobody reaches this site by it."""
+        if names.service is None or any(need.host in {name.host, name.host.first_label} for name in names.farm):
+            return False
+        resolution = names.service.resolve(need.host, names.suffix)
+        addresses = {fold(address) for address in resolution.addresses} if resolution is not None else set()
+        mine = {fold(address) for address in names.machine.addresses}
+        return bool(mine) and not addresses & mine and bool(addresses & self.known_addresses)
+
+    def _identity(self, pool: Pool | None, machine: Machine, known: dict[str, PoolIdentity]) -> PoolIdentity:
+        if pool is None:
+            return pool_identity(None, machine, self.directory)
+        key = fold(pool.name)
+        if key not in known:
+            known[key] = pool_identity(pool, machine, self.directory)
+        return known[key]
+
+    def _want(
+        self,
+        server: ServerView,
+        application: Application,
+        settings: WindowsAuth,
+        decision: Decision,
+        identity: PoolIdentity,
+        needs: Iterable[SpnNeed],
+    ) -> None:
+        reference = ApplicationRef(server.label, application.site, application.path)
+        of_account = self.known.setdefault(decision.account, {})
+        for need in needs:
+            name = http_spn(need.host, need.port)
+            kind = _need(need, decision, server.names)
+            known = of_account.get(name)
+            if known is None:
+                found = row(settings, decision, identity, need.host in server.names.own)
+                covered_by = spn(f"HOST/{need.host.spn_text}") if kind == "covered" else None
+                known = Wanted(
+                    name, decision.account, kind, covered_by, found, decision, need.variant_of, need.asked_by
+                )
+                of_account[name] = known
+                self.wanted.append(known)
+            else:
+                _strengthen(known, kind, need)
+            if not known.applications or known.applications[-1] != reference:
+                known.applications.append(reference)
+
+
+def _strengthen(known: Wanted, kind: Need, need: SpnNeed) -> None:
+    if _STRENGTH[kind] < _STRENGTH[known.need]:
+        known.need = kind
+        known.covered_by = spn(f"HOST/{need.host.spn_text}") if kind == "covered" else None
+    if not need.variant_of:
+        known.variant_of = ()
+    if not set(need.asked_by) <= set(known.asked_by):
+        known.asked_by = tuple(dict.fromkeys((*known.asked_by, *need.asked_by)))
+
+
+def _need(need: SpnNeed, decision: Decision, names: Names) -> Need:
+    if need.port is not None:
+        return "port-variant"
+    if need.optional:
+        return "optional"
+    if decision.decryption == "computer":
+        if need.host in names.own:
+            return "covered"
+        if need.works_by_alias and not need.asked_by:
+            return "optional"
+    return "explicit"
+
+
+def row(settings: WindowsAuth, decision: Decision, identity: PoolIdentity, own: bool) -> str | None:
+    """The table's row, None for what was classified before it."""
+    if decision.decryption not in {"computer", "pool"} and identity.kind != "account":
+        return None
+    if decision.decryption in {"none", "impossible"} or (
+        identity.known and identity.known.kind == "dMSA" and not identity.certain
+    ):
+        return None
+    kind: Identity = "machine account" if identity.kind == "machine" else "service account"
+    name: NameKind = "own name" if own else "custom name"
+    return rule(settings.kernel_mode, settings.pool_credentials, kind, name).id
+
+
+class _Built(NamedTuple):
+    application: Application
+    decisions: tuple[tuple[WindowsAuth, Decision], ...]
+
+
+def _application(
+    server: ServerView, site: Site, application: EffectiveApplication, identity: PoolIdentity, reached: Reach
+) -> _Built:
+    decision, decisions = _decide(application.auth, application, identity, server.machine)
+    places = []
+    for path, auth in application.places:
+        if auth.settings == application.auth.settings and auth.fault is None:
+            continue
+        below, more = _decide(auth, application, identity, server.machine)
+        decisions += tuple(pair for pair in more if pair not in decisions)
+        places.append(_place(path, auth, below, identity, server, reached))
+    hosts = _hosts(server, reached) if application.serves_http else ()
+    own = bool(hosts) and hosts[0].host in server.names.own
+    settings = application.auth.settings
+    built = Application(
+        server=server.label,
+        site=site.name,
+        path=application.path,
+        pool=application.pool_name,
+        identity_type=application.pool.identity_type if application.pool else None,
+        pool_account=_configured_account(application.pool, identity, server.machine),
+        windows_auth=settings,
+        origins=_origins(application.auth.origins, application.pool),
+        negotiates=decision.decryption != "none",
+        decryption=decision.decryption,
+        decrypts_as=decision.account,
+        rule=row(settings, decision, identity, own) if settings and decision.decryption != "none" else None,
+        hosts=hosts,
+        places=tuple(places),
+    )
+    return _Built(built, decisions)
+
+
+def _decide(
+    auth: Auth, application: EffectiveApplication, identity: PoolIdentity, machine: Machine
+) -> tuple[Decision, tuple[tuple[WindowsAuth, Decision], ...]]:
+    if not application.serves_http or auth.settings is None or not offers_negotiate(auth.settings):
+        return Decision("none", None), ()
+    decision = decide(auth.settings, identity, machine)
+    return decision, ((auth.settings, decision),)
+
+
+def _place(
+    path: str, auth: Auth, decision: Decision, identity: PoolIdentity, server: ServerView, reached: Reach
+) -> Place:
+    hosts = reached.hosts
+    own = bool(hosts) and hosts[0].host in server.names.own
+    return Place(
+        path=path,
+        windows_auth=auth.settings,
+        origins=auth.origins,
+        negotiates=decision.decryption != "none",
+        decryption=decision.decryption,
+        decrypts_as=decision.account,
+        rule=row(auth.settings, decision, identity, own) if auth.settings else None,
+    )
+
+
+def _hosts(server: ServerView, reached: Reach) -> tuple[Host, ...]:
+    """The names of the site, with the canonical names DNS gives for its aliases."""
+    if server.names.service is None:
+        return reached.hosts
+    hosts = {host.host: host for host in reached.hosts}
+    for host in reached.hosts:
+        resolution = server.names.service.resolve(host.host, server.names.suffix)
+        if resolution is not None and resolution.is_alias and resolution.addresses:
+            hosts.setdefault(resolution.canonical, Host(resolution.canonical, "dns"))
+    return tuple(hosts.values())
+
+
+def _origins(origins: Origins, pool: Pool | None) -> Origins:
+    if pool is None:
+        return origins
+    return Origins(
+        enabled=origins.enabled,
+        kernel_mode=origins.kernel_mode,
+        pool_credentials=origins.pool_credentials,
+        providers=origins.providers,
+        identity_type=pool.origin,
+    )
+
+
+def _configured_account(pool: Pool | None, identity: PoolIdentity, machine: Machine) -> AccountName | None:
+    """The account the configuration names, also where a dMSA has taken it over."""
+    if pool is None or pool.identity_type != "SpecificUser" or not pool.user_name:
+        return None
+    user = user_name(pool.user_name, machine.name or "")
+    if identity.known is not None and user.form == "domain" and fold(identity.known.name.name) != fold(user.name):
+        return AccountName(identity.known.name.domain, user.name)
+    if identity.account is not None:
+        return identity.account
+    return AccountName(machine.name or ".", user.name) if user.form == "local" else None
+
+
+# -- what to ask the directory -------------------------------------------------------------------------------------
+
+
+def question(servers: Sequence[ServerView], clients: Sequence[Client]) -> Question:
+    """Everything the directory must be asked for these servers: HTTP/ and HOST/, short and full, and the accounts."""
+    accounts: set[str] = set()
+    domains: dict[str, str] = {}
+    for server in servers:
+        if server.machine.domain and server.machine.netbios_domain:
+            domains.setdefault(fold(server.machine.domain), server.machine.netbios_domain)
+        accounts.add(fold(server.machine.account.name))
+        for pool in server.configuration.pools.values():
+            accounts.update(_account_texts(pool, server.machine))
+    names = frozenset(name for server in servers for name in _asked_names(server, clients))
+    return Question(spns=names, account_names=frozenset(accounts), netbios_domains=domains)
+
+
+def _asked_names(server: ServerView, clients: Sequence[Client]) -> Iterator[Spn]:
+    yield from _both_services(server.names.own)
+    for reached in server.reach.values():
+        yield from _both_services(need.host for need in spn_needs(reached, server.names, clients))
+        for name in reached.names:
+            for port in name.ports:
+                yield http_spn(name.host, port)
+
+
+def _both_services(hosts: Iterable[HostName]) -> Iterator[Spn]:
+    named = frozenset(hosts)
+    for host in named.union(host.first_label for host in named if not host.is_address):
+        yield http_spn(host)
+        yield spn(f"HOST/{host.spn_text}")
+
+
+def _account_texts(pool: Pool, machine: Machine) -> Iterator[str]:
+    if pool.identity_type == "SpecificUser" and pool.user_name:
+        user = user_name(pool.user_name, machine.name or "")
+        if user.form not in {"well-known", "local"} or machine.domain_controller:
+            yield fold(user.name)
+            if user.form == "upn":
+                yield fold(f"{user.name}@{user.domain}")

@@ -1,0 +1,323 @@
+"""The story of one request: name typed -> DNS -> SPN asked -> holder -> application -> who decrypts -> outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from agent.checks.case import Case
+from agent.errors import UsageError
+from agent.iis.bindings import Binding
+from agent.inspection import Analysis
+from agent.model import Application, ClientOutcome, Explanation, Finding, Origin, Outcome, Place
+from agent.names import AccountName, HostName, Spn, address_of, fold, host_name, http_spn
+from agent.spn.clients import Client, asked_hosts, asked_port
+from agent.spn.identity import Decision
+from agent.spn.require import ServerView, Wanted, row
+from agent.spn.verdict import judge
+
+
+class Url(NamedTuple):
+    """A URL as far as it decides anything."""
+
+    text: str
+    scheme: str
+    host: HostName
+    port: int
+    path: str
+
+
+def read_url(text: str) -> Url:
+    """Take a URL apart; a bare host is an http URL. Raises UsageError."""
+    whole = text if "://" in text else f"http://{text}"
+    try:
+        parts = urlsplit(whole)
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(f"{text!r} is not a URL: {error}") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise UsageError(f"{text!r} is not an http or https URL with a host")
+    default = 443 if parts.scheme == "https" else 80
+    host = host_name(parts.netloc.rpartition("@")[2].removesuffix(f":{port}") if port else parts.hostname)
+    return Url(text, parts.scheme, host, port or default, unquote(parts.path) or "/")
+
+
+class Answering(NamedTuple):
+    """The application that answers, with the place below it where other settings hold."""
+
+    server: ServerView
+    site: str
+    binding: Binding
+    application: Application
+    place: Place | None
+
+    @property
+    def decision(self) -> Decision:
+        decided = self.place or self.application
+        return Decision(decided.decryption, decided.decrypts_as)
+
+
+def explain(analysis: Analysis, text: str) -> Explanation:
+    """Tell for each client kind what happens with one URL."""
+    url = read_url(text)
+    case = analysis.case
+    answering = list(_answering(case, url))
+    outcomes = [_outcome(case, url, client, found) for found in answering for client in case.clients]
+    if not answering:
+        outcomes = [_nobody(case, url, client) for client in case.clients]
+    spns = {outcome.spn for outcome in outcomes if outcome.spn is not None}
+    report = analysis.report
+    return Explanation(
+        **{name: getattr(report, name) for name in type(report).__dataclass_fields__ if name != "findings"},
+        findings=tuple(found for found in report.findings if _concerns(found, spns, answering)),
+        url=text,
+        outcomes=tuple(outcomes),
+    )
+
+
+def _concerns(found: Finding, spns: set[Spn], answering: list[Answering]) -> bool:
+    if found.spn is not None:
+        return found.spn in spns
+    if found.server is None:
+        return found.severity != "info"
+    sites = {(a.server.label, a.site) for a in answering}
+    return (found.server, found.site) in sites or (found.site is None and found.server in {s for s, _ in sites})
+
+
+# -- who answers ---------------------------------------------------------------------------------------------------
+
+
+def _answering(case: Case, url: Url) -> Iterator[Answering]:
+    """The application on each server that can get the request; several: DNS or the farm file did not narrow it down.
+
+    A binding without a host header answers every name. Where nothing says that the name leads to such a server, it
+    counts only when no server is known to answer.
+    """
+    servers = list(_servers(case, url.host))
+    sure = [server for server in servers if _leads_to(case, server, url.host)]
+    found = [answer for server in servers if (answer := _answer(case, url, server, server in sure)) is not None]
+    if not found and not _is_known_elsewhere(case, url.host):
+        found = [answer for server in servers if (answer := _answer(case, url, server, True)) is not None]
+    yield from found
+
+
+def _answer(case: Case, url: Url, server: ServerView, catch_all: bool) -> Answering | None:
+    found = _binding(case, server, url, catch_all)
+    if found is None:
+        return None
+    site, binding = found
+    application = _application(case, server, site, url.path)
+    if application is None:
+        return None
+    return Answering(server, site, binding, application, _place(application, url.path))
+
+
+def _servers(case: Case, host: HostName) -> Iterator[ServerView]:
+    declared = [name for name in case.farm if host in {name.host, name.host.first_label}]
+    for server in case.servers:
+        if declared:
+            if any(name.includes(server.machine) for name in declared):
+                yield server
+            continue
+        addresses = _addresses(case, server, host)
+        mine = {_normal(address) for address in server.machine.addresses}
+        if not addresses or not mine or addresses & mine:
+            yield server
+
+
+def _addresses(case: Case, server: ServerView, host: HostName) -> set[str]:
+    """Where the name leads, as far as that is known."""
+    if host.is_address:
+        return {_normal(host.key)}
+    resolution = case.service.resolve(host, server.names.suffix) if case.service is not None else None
+    return {_normal(address) for address in resolution.addresses} if resolution is not None else set()
+
+
+def _normal(address: str) -> str:
+    return str(address_of(address) or address)
+
+
+def _qualified(server: ServerView, host: HostName) -> HostName:
+    return host.under(server.names.suffix) if host.is_short and server.names.suffix else host
+
+
+def _leads_to(case: Case, server: ServerView, host: HostName) -> bool:
+    """Whether the name is the server's own or declared for it, or DNS leads it there."""
+    if {host, _qualified(server, host)} & server.names.own:
+        return True
+    if any(host in {name.host, name.host.first_label} for name in server.names.farm):
+        return True
+    return bool(_addresses(case, server, host) & {_normal(address) for address in server.machine.addresses})
+
+
+def _is_known_elsewhere(case: Case, host: HostName) -> bool:
+    """Whether the name is a server's own (which then does not answer there), or does not exist."""
+    resolutions = [case.service.resolve(host, s.names.suffix) for s in case.servers] if case.service else []
+    if resolutions and all(resolution is not None and not resolution.exists for resolution in resolutions):
+        return True
+    return any({host, _qualified(server, host)} & server.names.own for server in case.servers)
+
+
+def _binding(case: Case, server: ServerView, url: Url, catch_all: bool) -> tuple[str, Binding] | None:
+    """http.sys: the exact host header, then a wildcard one, then one without, bound to the address or to all."""
+    addresses = _addresses(case, server, url.host)
+    ranked = []
+    for site in server.configuration.sites:
+        for binding in site.bindings:
+            if binding.serves and binding.protocol == url.scheme and binding.port == url.port:
+                rank = _rank(binding, url.host, addresses)
+                if rank is not None and (catch_all or binding.host is not None):
+                    ranked.append((rank, site.name, binding))
+    if not ranked:
+        return None
+    _, site_name, best = min(ranked, key=lambda found: found[0])
+    return site_name, best
+
+
+def _rank(binding: Binding, typed: HostName, addresses: set[str]) -> int | None:
+    if binding.address and addresses and binding.address not in addresses:
+        return None
+    bound = 0 if binding.address else 1
+    if binding.host is None:
+        return 4 + bound
+    if binding.host.is_wildcard:
+        return 2 + bound if typed.matches_wildcard(binding.host) else None
+    return bound if binding.host == typed else None
+
+
+def _application(case: Case, server: ServerView, site: str, path: str) -> Application | None:
+    """The application with the longest path that is a prefix of the URL's, segment by segment."""
+    here = [a for a in case.applications if a.server == server.label and a.site == site and _is_below(path, a.path)]
+    return max(here, key=lambda application: len(application.path), default=None)
+
+
+def _place(application: Application, path: str) -> Place | None:
+    below = [place for place in application.places if _is_below(path, place.path)]
+    return max(below, key=lambda place: len(place.path), default=None)
+
+
+def _is_below(path: str, above: str) -> bool:
+    folded, top = fold(path).rstrip("/"), fold(above).rstrip("/")
+    return folded == top or folded.startswith(f"{top}/")
+
+
+# -- the story -----------------------------------------------------------------------------------------------------
+
+_ENDS = {
+    "kerberos": "Kerberos works: the KDC's ticket is for the account that decrypts.",
+    "ntlm-fallback": "Nobody answers for the SPN: the client falls back to NTLM, and users notice nothing.",
+    "modified": "KRB_AP_ERR_MODIFIED: the ticket is for another account. Users get three prompts, then 401; no NTLM.",
+    "duplicate": "More than one account answers: mostly NTLM, sometimes KRB_AP_ERR_MODIFIED.",
+    "impossible": "No account in the domain can decrypt: NTLM, or KRB_AP_ERR_MODIFIED where a HOST/ SPN answers.",
+    "uncertain": "It cannot be said for certain from what was read.",
+    "unchecked": "Nobody looked who holds the SPN: give the directory with --ad.",
+}
+
+
+def _outcome(case: Case, url: Url, client: Client, found: Answering) -> ClientOutcome:
+    hosts = asked_hosts(client, url.host, case.service, found.server.names.suffix)
+    story = [*_resolution(case, url, found.server)]
+    if not hosts:
+        story.append("The URL holds an address: Windows clients do not try Kerberos with one, they use NTLM.")
+        return _without_ticket(client, None, "ntlm-fallback", story)
+    name = http_spn(hosts[0], asked_port(client, url.port))
+    if found.decision.decryption == "none":
+        story.append(_place_told(found))
+        story.append("The application does not offer Negotiate: no ticket is asked for.")
+        return _without_ticket(client, name, "ntlm-fallback", story)
+    wanted = Wanted(name, found.decision.account, "explicit", None, None, found.decision, (), (client.name,))
+    requirement = judge(wanted, case.directory)
+    story.append(f"{client.name} asks the KDC for {name}.")
+    story.append(_holders_told(name, requirement.holders, requirement.answers))
+    story.append(_place_told(found))
+    story.append(_decryption_told(found, _row(case, found, name)))
+    story.append(_ENDS[requirement.outcome])
+    return ClientOutcome(
+        client=client.name,
+        spn=name,
+        holders=requirement.holders,
+        answers=requirement.answers,
+        decrypts_as=found.decision.account,
+        outcome=requirement.outcome,
+        because=tuple(story),
+    )
+
+
+def _without_ticket(client: Client, name: Spn | None, outcome: Outcome, story: list[str]) -> ClientOutcome:
+    return ClientOutcome(
+        client=client.name,
+        spn=name,
+        holders=None,
+        answers=None,
+        decrypts_as=None,
+        outcome=outcome,
+        because=tuple(story),
+    )
+
+
+def _nobody(case: Case, url: Url, client: Client) -> ClientOutcome:
+    suffix = case.servers[0].names.suffix if case.servers else None
+    hosts = asked_hosts(client, url.host, case.service, suffix)
+    name = http_spn(hosts[0], asked_port(client, url.port)) if hosts else None
+    story = [f"No inspected server has a binding that answers {url.scheme}://{url.host}:{url.port}."]
+    if name is not None:
+        story.append(f"{client.name} asks the KDC for {name}; who must decrypt is not known.")
+    return _without_ticket(client, name, "uncertain", story)
+
+
+def _resolution(case: Case, url: Url, server: ServerView) -> Iterator[str]:
+    resolution = case.service.resolve(url.host, server.names.suffix) if case.service is not None else None
+    if resolution is None:
+        yield f"{url.host} is typed; DNS was not asked about it."
+    elif not resolution.exists:
+        yield f"{url.host} is typed; DNS knows no such name."
+    else:
+        chain = ", an alias of ".join(host.text for host in resolution.chain)
+        addresses = ", ".join(resolution.addresses) or "no address"
+        yield f"{url.host} is typed; DNS finds {chain}: {addresses}."
+
+
+def _holders_told(name: Spn, holders: tuple[AccountName, ...] | None, answers: tuple[AccountName, ...] | None) -> str:
+    if answers is None:
+        return f"Who holds {name} was not looked up, or what was read cannot tell."
+    if holders:
+        return f"{name} is on {' and '.join(map(str, holders))}."
+    if answers:
+        return f"No account has {name}; HOST/{name.instance} on {' and '.join(map(str, answers))} answers for it."
+    return f"No account has {name}, and no HOST/ SPN answers for it."
+
+
+def _place_told(found: Answering) -> str:
+    where = f"{found.site}{found.place.path if found.place else found.application.path}"
+    binding = f"{found.binding.protocol} {found.binding.information}"
+    return f"On {found.server.label} the binding {binding} leads to {where} (pool {found.application.pool})."
+
+
+def _row(case: Case, found: Answering, name: Spn) -> str | None:
+    """The row of the rule table for this very name: an alias of the computer's own name is another one."""
+    decided = found.place or found.application
+    identity = case.identity_of(found.application)
+    if decided.windows_auth is None or identity is None:
+        return None
+    return row(decided.windows_auth, found.decision, identity, name.host in found.server.names.own)
+
+
+def _decryption_told(found: Answering, rule: str | None) -> str:
+    decided = found.place or found.application
+    settings = decided.windows_auth
+    if settings is None:
+        return "IIS refuses the configuration there."
+    kernel = _said("useKernelMode", settings.kernel_mode, decided.origins.kernel_mode)
+    credentials = _said("useAppPoolCredentials", settings.pool_credentials, decided.origins.pool_credentials)
+    identity = f"pool identity {found.application.identity_type}"
+    if found.application.pool_account is not None:
+        identity += f" {found.application.pool_account}"
+    who = found.decision.account or "nobody that can be named"
+    shown = f" ({rule})" if rule else ""
+    return f"{who} decrypts{shown}: {kernel}, {credentials}, {identity}."
+
+
+def _said(name: str, value: bool, origin: Origin | None) -> str:
+    place = "default" if origin is None or origin.file is None else f"{origin.file}:{origin.line}"
+    return f"{name}={str(value).lower()} [{place}]"

@@ -1,0 +1,174 @@
+"""`sweep` and `collect`: from the options of the command line to the servers asked, and to the finished run."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from importlib.util import find_spec
+from pathlib import Path
+
+from agent.errors import UsageError
+from agent.model import Report, Survey
+from agent.render.asked import Trouble
+from agent.render.progress import SweepProgress
+from agent.sources.ad.computers import Computers
+from agent.sources.endpoint import Defaults, Endpoint, account_of, secret_of
+from agent.sources.inventory import servers
+from agent.sources.inventory.servers import Inventory
+from agent.sources.winrm import client
+from agent.sweep import collect
+from agent.sweep.collect import Collected, Kept, Orders, Result, Run
+from agent.sweep.passwords import Passwords
+
+DEFAULT_FOLDER = Path("snapshots")
+
+
+def named(options: argparse.Namespace) -> Inventory:
+    """The servers of HOST and `--inventory`."""
+    defaults = _defaults(options)
+    paths: Sequence[str] = options.inventory or ()
+    if servers.STDIN in paths and options.password_stdin:
+        raise UsageError("stdin cannot hold both the inventory and the passwords")
+    parts = [servers.words(options.hosts, defaults), *(servers.read(path, defaults) for path in paths)]
+    return servers.combined(parts)
+
+
+def whom(options: argparse.Namespace, passwords: Passwords, computers: Callable[[], Computers]) -> Inventory:
+    """Everyone to ask, `--from-ad` (asked through `computers`) included. Raises UsageError for nobody.
+
+    Passwords are asked for here, those for WinRM before the one for LDAP, and all before the first connection.
+    """
+    whole = named(options)
+    _ask_passwords(options, whole.endpoints, passwords)
+    if options.from_ad is not None:
+        whole = servers.combined([whole, _listed(computers(), options)])
+    if not whole.endpoints:
+        reason = "; ".join(whole.notes) or "name servers, or give --inventory or --from-ad"
+        raise UsageError(f"nobody to ask: {reason}")
+    if options.cert is None and any(server.transport == "certificate" for server in whole.endpoints):
+        raise UsageError("the transport certificate needs --cert FILE and --cert-key FILE")
+    return whole
+
+
+def _listed(computers: Computers, options: argparse.Namespace) -> Inventory:
+    """The computers of an OU; one with a name no other has a use for is left out, and costs no other anything."""
+    usable, notes = list[Inventory](), list(computers.notes)
+    for name in computers.names:
+        try:
+            usable.append(servers.words([name], _defaults(options), f"--from-ad {options.from_ad}"))
+        except UsageError as error:
+            notes.append(f"left out: {error}")
+    return servers.combined(usable)._replace(notes=tuple(notes))
+
+
+def _defaults(options: argparse.Namespace) -> Defaults:
+    return Defaults(port=options.port, transport=options.transport, user=options.user)
+
+
+def _ask_passwords(options: argparse.Namespace, endpoints: Sequence[Endpoint], passwords: Passwords) -> None:
+    users: dict[str, str] = {}
+    for server in endpoints:
+        account = secret_of(server)
+        if account is not None and server.user:
+            users.setdefault(account, server.user)
+    if options.from_ad is not None and options.user and options.transport != "certificate":
+        users.setdefault(account_of(options.user), options.user)
+    if options.password_env is not None and len(users) > 1:
+        raise UsageError(f"--password-env holds one password, but the servers are asked as {len(users)} users")
+    for user in users.values():
+        passwords.of(user, "WinRM")
+    if options.ad_user is not None:
+        passwords.of(options.ad_user, "LDAP")
+
+
+def orders(options: argparse.Namespace, passwords: Passwords, netbios: Mapping[str, str]) -> Orders:
+    """How the servers are asked."""
+    if options.jea and find_spec("pypsrp") is None:
+        raise UsageError("--jea needs the JEA extra: pip install 'iis-spn[jea]'")
+    return Orders(
+        logon_of=_logons(passwords),
+        tls=client.tls_context(options.ca, options.cert, options.cert_key),
+        limits=client.Limits(whole=options.timeout),
+        netbios=netbios,
+        folder=_folder(options),
+        parallel=options.parallel,
+        continue_on_denied=options.continue_on_denied,
+        jea=options.jea,
+    )
+
+
+def _logons(passwords: Passwords) -> Callable[[Endpoint], client.Logon]:
+    """One Logon for each account: what it keeps, the ticket-granting ticket above all, serves every server."""
+    logons: dict[str | None, client.Logon] = {}
+
+    def logon(server: Endpoint) -> client.Logon:
+        account, user = secret_of(server), server.user
+        if account not in logons:
+            password = functools.partial(passwords.of, user, "WinRM") if account is not None and user else None
+            logons[account] = client.Logon(user=user if password else None, password=password)
+        return logons[account]
+
+    return logon
+
+
+def _folder(options: argparse.Namespace) -> Path | None:
+    folder: Path | None = options.to
+    if folder is None and options.command == "collect":
+        folder = DEFAULT_FOLDER
+    if folder is None and options.resume:
+        raise UsageError("--resume needs --to DIR, where the snapshots of the earlier run are")
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"--to {folder}: {error.strerror}") from None
+    return folder
+
+
+def run(options: argparse.Namespace, endpoints: Sequence[Endpoint], given: Orders) -> Run:
+    """Ask the servers, showing how far it is on stderr."""
+    kept: Sequence[Kept] = ()
+    if options.resume and given.folder is not None:
+        stale_after = timedelta(hours=options.stale_after)
+        endpoints, kept = collect.fresh(endpoints, given.folder, stale_after, collect.now())
+    with SweepProgress(sys.stderr, len(endpoints), verbose=options.verbose) as progress:
+
+        def told(outcome: Result) -> None:
+            progress.told(outcome.endpoint.name, _in_short(outcome), outcome.seconds, failed=outcome.answer is None)
+
+        return collect.collect(endpoints, given, kept=kept, told=told)
+
+
+def survey(report: Report, finished: Run) -> Survey:
+    """The report of the run, with the count of what was asked."""
+    return Survey(**{name: getattr(report, name) for name in Report.__dataclass_fields__}, sweep=finished.asked)
+
+
+def _in_short(outcome: Result) -> str:
+    if outcome.failure is not None:
+        return f"failed ({outcome.failure.stage}): {outcome.failure.reason}"
+    if outcome.answer is not None and outcome.answer.server.status != "ok":
+        return outcome.answer.server.status
+    return "ok"
+
+
+def troubles(outcomes: Sequence[Result]) -> Iterator[Trouble]:
+    """The servers that failed, or answered with gaps, or may keep a remote shell for a while."""
+    for outcome in outcomes:
+        name, failure, answer = outcome.endpoint.name, outcome.failure, outcome.answer
+        if failure is not None:
+            yield Trouble(name, failure.stage, failure.reason, failure.advice)
+        elif answer is not None:
+            yield from _gaps(name, answer)
+
+
+def _gaps(name: str, answer: Collected) -> Iterator[Trouble]:
+    if answer.server.status != "ok":
+        for problem in answer.server.problems:
+            place = f" ({problem.file})" if problem.file else ""
+            yield Trouble(name, "partial", f"{problem.message}{place}", " ".join(problem.fix))
+    if answer.left_behind is not None:
+        yield Trouble(name, "partial", f"a remote shell may remain for a while: {answer.left_behind}", "")

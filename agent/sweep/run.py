@@ -1,0 +1,218 @@
+"""Many servers at once, one outcome for each: none is forgotten, none disturbs another, no account is locked out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
+
+from agent.sources.endpoint import Endpoint, secret_of
+from agent.sources.winrm.errors import RefusedError, UnreachableError
+
+PARALLEL = 64
+JITTER_SECONDS = 0.2
+"""The first connections, and the logons that waited for the canary, are spread over this time: name server and domain
+controller do not get them all at once, and the servers do not answer in step for the rest of the sweep."""
+FAREWELL_SECONDS = 8.0
+"""How long an interrupted sweep waits for its servers' remote shells to be removed."""
+RETRY_SECONDS = 1.0
+REFUSALS_IN_A_ROW = 3
+"""So many servers in a row that refuse credentials others accepted end the sweep: Windows locks accounts at five or
+ten wrong passwords as a rule."""
+
+NOT_ASKED = "not asked"
+"""The stage of a server whose turn did not come."""
+
+T = TypeVar("T")
+Gate = Callable[[Endpoint], AbstractAsyncContextManager[None]]
+"""Entered before credentials are sent to a server; left normally when it accepted them, else with what happened."""
+
+
+class Failure(NamedTuple):
+    """Why a server gave no answer: how far it came, what happened, what to do next."""
+
+    stage: str
+    reason: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome(Generic[T]):
+    """What became of one server: an answer or a failure, never both. `seconds` is how long it took."""
+
+    endpoint: Endpoint
+    answer: T | None = None
+    failure: Failure | None = None
+    seconds: float = 0.0
+
+
+class NotAskedError(UnreachableError):
+    """The sweep had ended before this server's turn came."""
+
+
+async def sweep(
+    endpoints: Sequence[Endpoint],
+    ask: Callable[[Endpoint, Gate], Awaitable[T]],
+    *,
+    parallel: int = PARALLEL,
+    continue_on_denied: bool = False,
+    told: Callable[[Outcome[T]], None] = lambda _outcome: None,
+) -> list[Outcome[T]]:
+    """Ask every server once, `parallel` at a time; the outcomes stand in the order of `endpoints`.
+
+    `ask` answers or raises UnreachableError, within its own deadlines. `told` hears of each outcome as it comes.
+    Cancelled (Ctrl-C), this returns what is there; the servers that were not heard are failures that say so.
+    """
+    doors = Doors(continue_on_denied=continue_on_denied)
+    outcomes: dict[int, Outcome[T]] = {}
+    waiting = iter(enumerate(endpoints))
+    workers = [
+        asyncio.create_task(_work(waiting, ask, doors, outcomes, told)) for _ in range(min(parallel, len(endpoints)))
+    ]
+    try:
+        if workers:
+            await asyncio.wait(workers)
+    except asyncio.CancelledError:
+        for _ in waiting:
+            pass  # nobody takes another one
+        await _stop(workers)
+    for worker in workers:
+        if worker.done() and not worker.cancelled():
+            worker.result()  # what went wrong in `told`
+    return [outcomes.get(position) or interrupted(endpoint) for position, endpoint in enumerate(endpoints)]
+
+
+async def _work(
+    waiting: Iterator[tuple[int, Endpoint]],
+    ask: Callable[[Endpoint, Gate], Awaitable[T]],
+    doors: Doors,
+    outcomes: dict[int, Outcome[T]],
+    told: Callable[[Outcome[T]], None],
+) -> None:
+    await _jitter()
+    for position, endpoint in waiting:
+        outcomes[position] = outcome = await _one(endpoint, ask, doors)
+        told(outcome)
+
+
+async def _jitter() -> None:
+    await asyncio.sleep(random.uniform(0, JITTER_SECONDS))  # noqa: S311  # spreads load, protects nothing
+
+
+async def _one(endpoint: Endpoint, ask: Callable[[Endpoint, Gate], Awaitable[T]], doors: Doors) -> Outcome[T]:
+    began = time.monotonic()
+    answer, failure = None, None
+    try:
+        door = doors.of(endpoint)
+        door.raise_if_closed()
+        answer = await _asked(endpoint, ask, door)
+    except UnreachableError as error:
+        stage = NOT_ASKED if isinstance(error, NotAskedError) else error.stage
+        failure = Failure(stage, error.reason, _sentence(error.advice, error.left_behind))
+    except Exception as error:  # noqa: BLE001  # one server's surprise must not cost the others their answers
+        failure = _fault_of_ours(error)
+    return Outcome(endpoint=endpoint, answer=answer, failure=failure, seconds=time.monotonic() - began)
+
+
+async def _asked(endpoint: Endpoint, ask: Callable[[Endpoint, Gate], Awaitable[T]], door: Door) -> T:
+    """The answer, asked for once more where what went wrong may have passed and nothing was judged or begun."""
+    try:
+        return await ask(endpoint, door.turn)
+    except UnreachableError as error:
+        if not error.is_passing:
+            raise
+    await asyncio.sleep(RETRY_SECONDS)
+    return await ask(endpoint, door.turn)
+
+
+def _sentence(advice: str, left_behind: str | None) -> str:
+    text = f"{advice}; {left_behind}" if left_behind else advice
+    end = "" if text.endswith((".", "?")) else "."
+    return text[:1].upper() + text[1:] + end
+
+
+def _fault_of_ours(error: Exception) -> Failure:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
+    return Failure("answer", f"a fault of this program ({where})", "Please report it, with what is special about it.")
+
+
+async def _stop(workers: Sequence[asyncio.Task[None]]) -> None:
+    for worker in workers:
+        worker.cancel()
+    await asyncio.wait(workers, timeout=FAREWELL_SECONDS)
+
+
+def interrupted(endpoint: Endpoint) -> Outcome[T]:
+    """The outcome of a server whose turn did not come before the sweep was ended."""
+    failure = Failure(NOT_ASKED, "the sweep was interrupted", "Run it again; with --to and --resume it goes on here.")
+    return Outcome(endpoint=endpoint, failure=failure)
+
+
+# -- credentials ---------------------------------------------------------------------------------------------------
+
+
+class Doors:
+    """One door for each secret of the sweep: an account's password, or what needs none (a ticket, a certificate)."""
+
+    def __init__(self, *, continue_on_denied: bool = False) -> None:
+        self._continue_on_denied = continue_on_denied
+        self._doors: dict[str | None, Door] = {}
+
+    def of(self, endpoint: Endpoint) -> Door:
+        """The door that this server's credentials go through."""
+        return self._doors.setdefault(secret_of(endpoint), Door(self._continue_on_denied))
+
+
+class Door:
+    """Lets a user's credentials out to one server at a time until one has accepted them, then to all.
+
+    A wrong password sent to a thousand servers is a locked account. So the first refusal closes the door, and after
+    an acceptance three refusals in a row do; an answer that is no verdict about the credentials opens and closes
+    nothing.
+    """
+
+    def __init__(self, continue_on_denied: bool) -> None:
+        self._continue_on_denied = continue_on_denied
+        self._one_by_one = asyncio.Lock()
+        self._is_open = False
+        self._refusals = 0
+        self._closed: NotAskedError | None = None
+
+    def raise_if_closed(self) -> None:
+        """Raise NotAskedError where the credentials go to no further server."""
+        if self._closed is not None:
+            raise NotAskedError(self._closed.stage, self._closed.reason, self._closed.advice)
+
+    @contextlib.asynccontextmanager
+    async def turn(self, endpoint: Endpoint) -> AsyncIterator[None]:
+        """A server's turn to be sent the credentials."""
+        async with contextlib.AsyncExitStack() as stack:
+            if not self._is_open:
+                await stack.enter_async_context(self._one_by_one)
+                if self._is_open:  # the canary came through while this one waited
+                    await stack.aclose()
+                    await _jitter()
+            self.raise_if_closed()
+            try:
+                yield
+            except RefusedError as error:
+                self._refused(endpoint, error)
+                raise
+            self._is_open, self._refusals = True, 0
+
+    def _refused(self, endpoint: Endpoint, error: RefusedError) -> None:
+        self._refusals += 1
+        limit = REFUSALS_IN_A_ROW if self._is_open else 1
+        if self._continue_on_denied or self._refusals < limit:
+            return
+        where = f"at {self._refusals} servers in a row, last {endpoint.name}," if limit > 1 else f"at {endpoint.name}"
+        reason = f"the sweep was stopped, so that no account is locked out: the logon {where} failed: {error.reason}"
+        self._closed = NotAskedError("logon", reason, f"{error.advice}; --continue-on-denied asks on in a mixed farm")
