@@ -24,6 +24,7 @@ MAXIMUM_SIZE = 64 * 1024 * 1024
 """Largest file read, in bytes; a real applicationHost.config has 0.05 to 2 MB."""
 
 XDT_NAMESPACE = "http://schemas.microsoft.com/XML-Document-Transform"
+_NO_ELEMENTS = expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS]
 
 
 class Node(NamedTuple):
@@ -154,12 +155,13 @@ def _start_lines(data: bytes, file: str) -> array[int]:
     parser.StartDoctypeDeclHandler = doctype
     try:
         parser.Parse(data, True)
-    except (expat.ExpatError, ValueError, LookupError) as error:
-        line = getattr(error, "lineno", parser.CurrentLineNumber)
-        if line > 1 and getattr(error, "offset", None) == 0 and "no element" in str(error):
+    except expat.ExpatError as error:
+        line = error.lineno
+        if line > 1 and error.offset == 0 and error.code == _NO_ELEMENTS:
             line -= 1  # the end of the file is the end of its last line
-        reason = expat.ErrorString(error.code) if isinstance(error, expat.ExpatError) else str(error)
-        raise MalformedError(file, line, f"not well-formed XML: {reason}") from None
+        raise MalformedError(file, line, f"not well-formed XML: {expat.ErrorString(error.code)}") from None
+    except (ValueError, LookupError) as error:
+        raise MalformedError(file, parser.CurrentLineNumber, f"not well-formed XML: {error}") from None
     finally:
         parser.StartElementHandler = parser.StartDoctypeDeclHandler = None  # they hold the parser: a cycle
     return starts
