@@ -1,6 +1,7 @@
-# make demo   what the tool says about the sample servers
-# make test   every check that a commit has to pass
-# make lint   those of them that take no time
+# make demo     what the tool says about the sample servers; no more than the tool itself is installed
+# make test     every check that a commit has to pass
+# make lint     those of them that take no time
+# make newest   the tests with the newest versions that pyproject.toml allows; the others install what was tested
 #
 # Needs Python 3.11 or later: make PYTHON=python3.12 ...
 
@@ -8,29 +9,40 @@ PYTHON ?= python3
 
 # The tests in tests/live ask a real Active Directory. They need Samba (.ci/run lists the packages; without it they
 # skip) and python-gssapi, which pip compiles on Linux. So it is installed where its compiler and headers are; having
-# installed those later on, run: make --always-make .venv/.installed
+# installed those later on, run: make --always-make .venv/.test
 comma := ,
 EXTRAS := dev$(and $(shell command -v krb5-config 2>/dev/null),$(shell command -v cc 2>/dev/null),$(comma)live)
 
 SAMPLES := sample_configs
 
-.PHONY: demo test lint
+.PHONY: demo test lint newest
 
 # Exit code 1 means "there are findings", and the samples have some.
-demo: .venv/.installed
+demo: .venv/.demo
 	.venv/bin/iis-spn inspect '$(SAMPLES)/*' --ad $(SAMPLES)/directory.ldif --dns $(SAMPLES)/zone.txt \
 		--farm $(SAMPLES)/farm.toml || [ $$? -eq 1 ]
 
 test: lint
 	.venv/bin/pytest
 
-lint: .venv/.installed
+lint: .venv/.test
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-.venv/.installed: pyproject.toml
+newest:
+	$(PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/pip install -q -e '.[$(EXTRAS)]'
+	@echo 'Newer here than in constraints.txt:'
+	@.venv-newest/bin/pip freeze --exclude-editable | grep -vxFf constraints.txt || echo nothing
+	.venv-newest/bin/pytest -q --ignore=tests/live
+
+.venv/.demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install -q -e '.[$(EXTRAS)]'
+	.venv/bin/pip install -q -c constraints.txt -e .
+	touch $@
+
+.venv/.test: .venv/.demo
+	.venv/bin/pip install -q -c constraints.txt -e '.[$(EXTRAS)]'
 	touch $@
