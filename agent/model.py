@@ -5,7 +5,7 @@ Field names are the contract's keys. `None` means "not known", an empty tuple "k
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from agent.names import AccountName, HostName, Spn
@@ -15,6 +15,7 @@ Status = Literal["ok", "partial", "failed"]
 Need = Literal["explicit", "covered", "port-variant", "optional"]
 Outcome = Literal["kerberos", "ntlm-fallback", "modified", "duplicate", "impossible", "uncertain", "unchecked"]
 Decryption = Literal["computer", "pool", "impossible", "uncertain", "none"]
+WhyNot = Literal["refused", "disabled", "no-provider", "no-negotiate", "pku2u-only", "not-http"]
 HostSource = Literal["binding", "machine", "dns", "farm"]
 Why = Literal["explicit", "inherited", "default"]
 StepKind = Literal["spn-delete", "spn-add", "iis-setting", "dns", "manual"]
@@ -67,12 +68,16 @@ class Host:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A directory or file below an application whose windowsAuthentication differs from the application's own."""
+    """A directory or file below an application whose windowsAuthentication differs from the application's own.
+
+    `why_not` and `rule` as for the application.
+    """
 
     path: str
     windows_auth: WindowsAuth | None
     origins: Origins
     negotiates: bool
+    why_not: WhyNot | None
     decryption: Decryption
     decrypts_as: AccountName | None
     rule: str | None
@@ -80,7 +85,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """One application of one site: does it negotiate, and which account decrypts the tickets sent to it?"""
+    """One application of one site: does it negotiate, and which account decrypts the tickets sent to it?
+
+    `why_not` says why clients are never asked for a ticket, None where it negotiates. `rule` is the row of the table
+    for its first name, None for what is classified before the table.
+    """
 
     server: str
     site: str
@@ -91,20 +100,27 @@ class Application:
     windows_auth: WindowsAuth | None
     origins: Origins
     negotiates: bool
+    why_not: WhyNot | None
     decryption: Decryption
     decrypts_as: AccountName | None
     rule: str | None
     hosts: tuple[Host, ...]
     places: tuple[Place, ...] = ()
 
+    @property
+    def reference(self) -> ApplicationRef:
+        """How requirements, accounts and findings name it."""
+        return ApplicationRef(self.server, self.site, self.path)
+
 
 @dataclass(frozen=True, slots=True)
 class ApplicationRef:
-    """Which application, said shortly."""
+    """Which application, said shortly; where it needs an SPN, by which row of the table (which is not compared)."""
 
     server: str
     site: str
     path: str
+    rule: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

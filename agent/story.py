@@ -10,11 +10,11 @@ from agent.checks.case import Case
 from agent.errors import UsageError
 from agent.iis.bindings import Binding
 from agent.inspection import Analysis
-from agent.model import Application, ClientOutcome, Explanation, Finding, Origin, Outcome, Place
+from agent.model import Application, ClientOutcome, Explanation, Finding, Origin, Outcome, Place, WindowsAuth
 from agent.names import AccountName, HostName, Spn, address_of, fold, host_name, http_spn
 from agent.spn.clients import Client, asked_hosts, asked_port
-from agent.spn.identity import Decision
-from agent.spn.require import ServerView, Wanted, row
+from agent.spn.identity import NO_POOL, Decision, decide
+from agent.spn.require import ServerView, Wanted
 from agent.spn.verdict import judge
 
 
@@ -53,9 +53,9 @@ class Answering(NamedTuple):
     place: Place | None
 
     @property
-    def decision(self) -> Decision:
-        decided = self.place or self.application
-        return Decision(decided.decryption, decided.decrypts_as)
+    def decided(self) -> Application | Place:
+        """What says which settings hold there."""
+        return self.place or self.application
 
 
 def explain(analysis: Analysis, text: str) -> Explanation:
@@ -222,23 +222,25 @@ def _outcome(case: Case, url: Url, client: Client, found: Answering) -> ClientOu
         story.append("The URL holds an address: Windows clients do not try Kerberos with one, they use NTLM.")
         return _without_ticket(client, None, "ntlm-fallback", story)
     name = http_spn(hosts[0], asked_port(client, url.port))
-    if found.decision.decryption == "none":
+    settings = found.decided.windows_auth
+    if settings is None or not found.decided.negotiates:
         story.append(_place_told(found))
         story.append("The application does not offer Negotiate: no ticket is asked for.")
         return _without_ticket(client, name, "ntlm-fallback", story)
-    wanted = Wanted(name, found.decision.account, "explicit", None, None, found.decision, (), (client.name,))
+    decision = _decision(case, found, settings, hosts[0])
+    wanted = Wanted(name, decision.account, "explicit", None, decision, (), (client.name,))
     requirement = judge(wanted, case.directory)
     story.append(f"{client.name} asks the KDC for {name}.")
     story.append(_holders_told(name, requirement.holders, requirement.answers))
     story.append(_place_told(found))
-    story.append(_decryption_told(found, _row(case, found, name)))
+    story.append(_decryption_told(found, settings, decision))
     story.append(_ENDS[requirement.outcome])
     return ClientOutcome(
         client=client.name,
         spn=name,
         holders=requirement.holders,
         answers=requirement.answers,
-        decrypts_as=found.decision.account,
+        decrypts_as=decision.account,
         outcome=requirement.outcome,
         because=tuple(story),
     )
@@ -289,32 +291,25 @@ def _holders_told(name: Spn, holders: tuple[AccountName, ...] | None, answers: t
 
 
 def _place_told(found: Answering) -> str:
-    where = f"{found.site}{found.place.path if found.place else found.application.path}"
+    where = f"{found.site}{found.decided.path}"
     binding = f"{found.binding.protocol} {found.binding.information}"
     return f"On {found.server.label} the binding {binding} leads to {where} (pool {found.application.pool})."
 
 
-def _row(case: Case, found: Answering, name: Spn) -> str | None:
-    """The row of the rule table for this very name: an alias of the computer's own name is another one."""
-    decided = found.place or found.application
-    identity = case.identity_of(found.application)
-    if decided.windows_auth is None or identity is None:
-        return None
-    return row(decided.windows_auth, found.decision, identity, name.host in found.server.names.own)
+def _decision(case: Case, found: Answering, settings: WindowsAuth, host: HostName) -> Decision:
+    """Who decrypts for this very name: the table has another row where it is one of the computer's own."""
+    identity = case.identity_of(found.application) or NO_POOL
+    return decide(settings, identity, found.server.machine, found.server.names.kind_of(host))
 
 
-def _decryption_told(found: Answering, rule: str | None) -> str:
-    decided = found.place or found.application
-    settings = decided.windows_auth
-    if settings is None:
-        return "IIS refuses the configuration there."
-    kernel = _said("useKernelMode", settings.kernel_mode, decided.origins.kernel_mode)
-    credentials = _said("useAppPoolCredentials", settings.pool_credentials, decided.origins.pool_credentials)
+def _decryption_told(found: Answering, settings: WindowsAuth, decision: Decision) -> str:
+    kernel = _said("useKernelMode", settings.kernel_mode, found.decided.origins.kernel_mode)
+    credentials = _said("useAppPoolCredentials", settings.pool_credentials, found.decided.origins.pool_credentials)
     identity = f"pool identity {found.application.identity_type}"
     if found.application.pool_account is not None:
         identity += f" {found.application.pool_account}"
-    who = found.decision.account or "nobody that can be named"
-    shown = f" ({rule})" if rule else ""
+    who = decision.account or "nobody that can be named"
+    shown = f" ({decision.rule_id})" if decision.rule_id else ""
     return f"{who} decrypts{shown}: {kernel}, {credentials}, {identity}."
 
 

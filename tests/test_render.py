@@ -36,6 +36,7 @@ from agent.model import (
     Server,
     Step,
     Tool,
+    WhyNot,
     WindowsAuth,
 )
 from agent.names import AccountName, HostName, Spn, host_name, spn
@@ -81,12 +82,19 @@ def application(site: str, path: str = "/", **changes: Any) -> Application:
         windows_auth=AUTH,
         origins=ORIGINS,
         negotiates=True,
+        why_not=None,
         decryption="computer",
         decrypts_as=COMPUTER,
         rule="scenario-2",
         hosts=(Host(host, "binding"),),
     )
     return replace(built, **changes)
+
+
+def silent(site: str, why: WhyNot, **changes: Any) -> Application:
+    """An application that does not negotiate."""
+    said = {"negotiates": False, "why_not": why, "decryption": "none", "decrypts_as": None, "rule": None}
+    return application(site, **said, **changes)
 
 
 def requirement(name: str, *sites: str, **changes: Any) -> Requirement:
@@ -100,7 +108,7 @@ def requirement(name: str, *sites: str, **changes: Any) -> Requirement:
         outcome="modified",
         rule="scenario-2",
         asked_by=("edge",),
-        applications=tuple(ApplicationRef("IIS05", site, "/") for site in sites),
+        applications=tuple(ApplicationRef("IIS05", site, "/", changes.get("rule", "scenario-2")) for site in sites),
     )
     return replace(built, **changes)
 
@@ -123,7 +131,7 @@ def report(**changes: Any) -> Report:
         applications=(
             application("Sales"),
             application("Own", rule="scenario-1"),
-            application("Public", windows_auth=off, negotiates=False, decryption="none", decrypts_as=None, rule=None),
+            silent("Public", "disabled", windows_auth=off),
         ),
         requirements=(
             requirement("HTTP/sales.test.com", "Sales"),
@@ -205,7 +213,7 @@ def test_names_are_texts_and_unknown_is_null() -> None:
     assert required["account"] == "TEST\\IIS05$"
     assert required["holders"] == ["TEST\\salessvc"]
     assert required["answers"] is None
-    assert required["applications"] == [{"server": "IIS05", "site": "Sales", "path": "/"}]
+    assert required["applications"] == [{"server": "IIS05", "site": "Sales", "path": "/", "rule": "scenario-2"}]
     first = read["applications"][0]
     assert first["hosts"] == [{"host": "sales.test.com", "source": "binding"}]
     assert first["origins"]["enabled"] == {"file": CONFIG, "line": 158, "location": "Sales", "why": "explicit"}
@@ -350,6 +358,7 @@ def test_reports_follow_the_schema() -> None:
         windows_auth=None,
         origins=ORIGINS,
         negotiates=False,
+        why_not="refused",
         decryption="none",
         decrypts_as=None,
         rule=None,
@@ -534,27 +543,26 @@ def test_an_error_without_a_name_tells_its_file_and_line_first() -> None:
     assert "  IIS05\n    config-malformed: a b/web.config:7: is not XML\n" in text
 
 
-def silent(site: str, **changes: Any) -> Application:
-    return application(site, negotiates=False, decryption="none", decrypts_as=None, rule=None, **changes)
-
-
 def test_applications_without_kerberos_get_one_line_with_the_reason() -> None:
     place = Place(
         path="/Ntlm/sub",
         windows_auth=AUTH,
         origins=ORIGINS,
         negotiates=True,
+        why_not=None,
         decryption="computer",
         decrypts_as=COMPUTER,
         rule="scenario-2",
     )
     value = report(
         applications=(
-            silent("Refused", windows_auth=None),
-            silent("Ntlm", windows_auth=replace(AUTH, providers=("NTLM",)), places=(place,)),
-            silent("Tcp"),
-            silent("Off", windows_auth=replace(AUTH, enabled=False)),
-            silent("Off", path="/b", windows_auth=replace(AUTH, enabled=False)),
+            silent("Refused", "refused", windows_auth=None),
+            silent("Empty", "no-provider", windows_auth=replace(AUTH, providers=())),
+            silent("Peer", "pku2u-only", windows_auth=replace(AUTH, providers=("Negotiate:PKU2U", "NTLM"))),
+            silent("Ntlm", "no-negotiate", windows_auth=replace(AUTH, providers=("NTLM",)), places=(place,)),
+            silent("Tcp", "not-http"),
+            silent("Off", "disabled", windows_auth=replace(AUTH, enabled=False)),
+            silent("Off", "disabled", path="/b", windows_auth=replace(AUTH, enabled=False)),
         ),
         requirements=(),
         findings=(),
@@ -562,6 +570,8 @@ def test_applications_without_kerberos_get_one_line_with_the_reason() -> None:
     text = terminal.to_text(value, 200, color=False)
     assert "  - Refused /: IIS refuses the configuration here (see the findings)\n" in text
     assert "  - Ntlm /: no Negotiate among the providers: NTLM (applicationHost.config:144)\n" in text
+    assert "  - Empty /: no Negotiate among the providers: none (applicationHost.config:144)\n" in text
+    assert "  - Peer /: no provider leads to Kerberos: Negotiate:PKU2U, NTLM (applicationHost.config:144)\n" in text
     assert "    below /Ntlm/sub: TEST\\IIS05$ decrypts (scenario-2); useKernelMode=true (default);" in text
     assert "  - Tcp /: it does not serve http or https\n" in text
     assert "  - Off /, /b: Windows authentication is off (applicationHost.config:158)\n" in text

@@ -1,11 +1,16 @@
-"""The rule table is the article's, complete, and the same as the two-line principle."""
+"""The rule table is the article's, complete, the same as the two-line principle, and it decides."""
 
 from itertools import product
+from typing import Any
 
 import pytest
-from worlds import ad, computer, server, site, user, world
+from worlds import App, World, ad, computer, config, entry, server, site, user, windows, world
 
-from agent.spn.rules import TABLE, Coverage, Identity, KeyOwner, NameKind, Rule, coverage, key_owner, pool_decides, rule
+from agent.iis.snapshot import Snapshot
+from agent.render.markdown import to_markdown
+from agent.render.terminal import to_text
+from agent.spn import rules
+from agent.spn.rules import TABLE, Coverage, Identity, KeyOwner, NameKind, Rule, by_combination, row
 
 MODES = {
     "kernel": (True, False),
@@ -57,6 +62,12 @@ def test_what_the_article_leaves_out_is_marked() -> None:
     assert not any("not in the article" in row.comment for row in TABLE if row.id.startswith("scenario"))
 
 
+def principle(kernel: bool, credentials: bool, identity: Identity, name: NameKind) -> tuple[KeyOwner, Coverage]:
+    """The rule base in two lines (rules R1.1 to R1.4, R4.2), said without the table."""
+    decrypts: KeyOwner = "computer" if (kernel and not credentials) or identity == "machine account" else "pool"
+    return decrypts, "covered" if decrypts == "computer" and name == "own name" else "explicit"
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("identity", IDENTITIES)
 @pytest.mark.parametrize("mode", MODES)
@@ -64,19 +75,21 @@ def test_every_combination_has_one_row_and_the_principle_says_the_same(
     mode: str, identity: Identity, name: NameKind
 ) -> None:
     kernel, credentials = MODES[mode]
-    (row,) = matching(kernel, credentials, identity, name)
-    assert rule(kernel, credentials, identity, name) is row
-    assert row.decrypts == key_owner(kernel, credentials, identity)
-    assert row.spn == coverage(row.decrypts, name)
+    (found,) = matching(kernel, credentials, identity, name)
+    assert row(kernel, credentials, identity, name) is found
+    assert (found.decrypts, found.spn) == principle(kernel, credentials, identity, name)
 
 
 def test_no_row_is_out_of_reach() -> None:
-    reached = {rule(*MODES[mode], identity, name).id for mode, identity, name in product(MODES, IDENTITIES, NAMES)}
-    assert reached == {row.id for row in TABLE}
+    reached = {row(*MODES[mode], identity, name) for mode, identity, name in product(MODES, IDENTITIES, NAMES)}
+    assert reached == set(TABLE)
 
 
-def test_the_pool_decides_unless_the_kernel_decrypts_with_the_computers_key() -> None:
-    assert [mode for mode in MODES if not pool_decides(*MODES[mode])] == ["kernel"]
+@pytest.mark.parametrize("name", NAMES)
+def test_an_identity_of_neither_kind_has_a_row_only_where_the_computer_decrypts_in_any_case(name: NameKind) -> None:
+    found = {mode: row(*MODES[mode], None, name) for mode in MODES}
+    assert found.pop("kernel") == row(True, False, "machine account", name) == row(True, False, "service account", name)
+    assert set(found.values()) == {None}
 
 
 OWN, CUSTOM = "*:80:", "*:80:contoso.test.com"
@@ -117,6 +130,16 @@ def test_an_application_and_its_requirements_name_their_row(
     assert {requirement.rule for requirement in found.report.requirements} == {expected}
 
 
+@pytest.mark.parametrize(("mode", "expected"), [("kernel", "scenario-2"), ("kernel, pool credentials", None)])
+def test_a_standalone_dmsa_is_classified_before_the_table_only_where_it_would_decrypt(
+    mode: str, expected: str | None
+) -> None:
+    kernel, credentials = MODES[mode]
+    known = ad(computer(), entry("dmsaWeb$", kind="dMSA"))
+    found = world(server(site(CUSTOM), pool=r"TEST\dmsaWeb$", kernel=kernel, creds=credentials), ad=known)
+    assert found.application().rule == expected
+
+
 @pytest.mark.parametrize("membership", ["workgroup", "entra"])
 def test_outside_a_domain_no_row_applies(membership: str) -> None:
     found = world(server(site(CUSTOM), pool=SERVICE, creds=True, facts={"membership": membership, "domain": None}))
@@ -133,6 +156,50 @@ def test_what_does_not_negotiate_decrypts_nothing_and_wants_nothing() -> None:
     assert found.report.requirements == ()
 
 
+OVER_TCP = config([site(CUSTOM)], {"Pool": ""}, App(enabled=True, providers=["Negotiate"])).replace(
+    '<application path="/"', '<application path="/" enabledProtocols="net.tcp"'
+)
+REFUSED = config([site(CUSTOM)], {"Pool": ""}, App(enabled=True), body=windows("", enabled="perhaps"))
+
+
+@pytest.mark.parametrize(
+    ("built", "why", "finding", "told"),
+    [
+        (server(site(CUSTOM), enabled=False), "disabled", None, "Windows authentication is off"),
+        (server(site(CUSTOM), offered=[]), "no-provider", "windows-auth-not-installed", "providers: none"),
+        (server(site(CUSTOM), offered=["NTLM"]), "no-negotiate", "negotiate-missing", "providers: NTLM"),
+        (
+            server(site(CUSTOM), offered=["Negotiate:PKU2U"]),
+            "pku2u-only",
+            "negotiate-missing",
+            "leads to Kerberos: Negotiate:PKU2U",
+        ),
+        (server(text=OVER_TCP), "not-http", None, "it does not serve http or https"),
+        (server(text=REFUSED), "refused", "config-invalid", "IIS refuses the configuration"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_report_says_why_clients_are_never_asked_and_finding_and_words_agree(
+    built: Snapshot, why: str, finding: str | None, told: str
+) -> None:
+    found = world(built)
+    application = found.application()
+    assert (application.negotiates, application.why_not, application.rule) == (False, why, None)
+    providers = {"windows-auth-not-installed", "negotiate-missing", "config-invalid"}
+    assert found.ids & providers == ({finding} if finding else set())
+    for text in (to_text(found.report, 200, color=False), to_markdown(found.report)):
+        assert told in text
+        assert ("does not serve http" in text) == (why == "not-http")
+
+
+@pytest.mark.parametrize(
+    "offered", [["Negotiate"], ["NTLM", "Negotiate"], ["negotiate:kerberos"], ["Negotiate:PKU2U", "Negotiate"]]
+)
+def test_one_provider_that_leads_to_kerberos_is_enough(offered: list[str]) -> None:
+    application = world(server(site(CUSTOM), offered=offered)).application()
+    assert (application.negotiates, application.why_not) == (True, None)
+
+
 @pytest.mark.parametrize("identity", ["LocalSystem", "NetworkService", "ApplicationPoolIdentity"])
 @pytest.mark.parametrize("mode", MODES)
 def test_decryption_says_computer_for_built_in_identities_in_every_mode(mode: str, identity: str) -> None:
@@ -140,3 +207,143 @@ def test_decryption_says_computer_for_built_in_identities_in_every_mode(mode: st
     application = world(server(site(CUSTOM), pool=identity, kernel=kernel, creds=credentials)).application()
     assert application.decryption == "computer"
     assert str(application.decrypts_as) == r"TEST\IIS01$"
+
+
+# -- every cell decides --------------------------------------------------------------------------------------------
+
+SHOWN: dict[str, tuple[bool, bool, str]] = {
+    "scenario-1": (True, False, SERVICE),
+    "scenario-2": (True, False, SERVICE),
+    "scenario-3": (True, True, SERVICE),
+    "scenario-4": (True, True, SERVICE),
+    "scenario-5": (False, True, SERVICE),
+    "scenario-6": (False, False, SERVICE),
+    "scenario-7": (False, True, "NetworkService"),
+    "scenario-8": (False, False, "NetworkService"),
+    "extra-1": (True, True, "NetworkService"),
+    "extra-2": (True, True, "NetworkService"),
+}
+"""A server to which one row applies: kernel mode, useAppPoolCredentials, the pool's identity."""
+
+OTHER: dict[object, object] = {
+    True: False,
+    False: True,
+    "machine account": "service account",
+    "service account": "machine account",
+    "own name": "custom name",
+    "custom name": "own name",
+    "computer": "pool",
+    "pool": "computer",
+    "covered": "explicit",
+    "explicit": "covered",
+}
+KEYS: dict[str, tuple[object, ...]] = {
+    "kernel_mode": (True, False),
+    "pool_credentials": (True, False, None),
+    "identity": (*IDENTITIES, None),
+    "name": NAMES,
+}
+
+
+def spn_of(row: Rule) -> str:
+    return "HTTP/iis01.test.com" if row.name == "own name" else "HTTP/contoso.test.com"
+
+
+def shown(row: Rule) -> World:
+    """The row's server, where Kerberos works: what needs an SPN has it on the account that decrypts."""
+    kernel, credentials, pool = SHOWN[row.id]
+    spns = () if row.spn == "covered" else (spn_of(row),)
+    holders = (computer(), user("contososvc", *spns)) if row.decrypts == "pool" else (computer("IIS01", *spns), user())
+    binding = OWN if row.name == "own name" else CUSTOM
+    return world(server(site(binding), pool=pool, kernel=kernel, creds=credentials), ad=ad(*holders))
+
+
+def use(table: list[Rule], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rules, "_ROWS", by_combination(table))
+    monkeypatch.setattr(rules, "_NAMED", {row.id: row for row in table})
+
+
+def changed(row: Rule, **cells: Any) -> list[Rule]:
+    return [each._replace(**cells) if each is row else each for each in TABLE]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)
+def test_the_server_of_a_row_works_by_that_row(row: Rule) -> None:
+    found = shown(row)
+    account = r"TEST\IIS01$" if row.decrypts == "computer" else SERVICE
+    requirement = found.requirement(spn_of(row))
+    assert (found.application().decryption, str(found.application().decrypts_as)) == (row.decrypts, account)
+    assert (requirement.rule, str(requirement.account), requirement.need) == (row.id, account, row.spn)
+    assert requirement.outcome == "kerberos"
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)
+def test_whose_key_it_is_stands_in_the_table(row: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(changed(row, decrypts=OTHER[row.decrypts]), monkeypatch)
+    found = shown(row)
+    # a pool of a built-in identity has no account of its own: nobody is left to decrypt
+    account = r"TEST\IIS01$" if row.decrypts == "pool" else SERVICE if SHOWN[row.id][2] == SERVICE else "None"
+    (requirement,) = found.requirements(spn_of(row))
+    assert (found.application().decryption, str(found.application().decrypts_as)) == (OTHER[row.decrypts], account)
+    assert str(requirement.account) == account
+    assert requirement.outcome == ("uncertain" if account == "None" else "modified")
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)
+def test_whether_the_name_is_covered_stands_in_the_table(row: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(changed(row, spn=OTHER[row.spn]), monkeypatch)
+    found = shown(row)
+    requirement = found.requirement(spn_of(row))
+    assert requirement.need == OTHER[row.spn]
+    assert (str(requirement.covered_by) == spn_of(row).replace("HTTP", "HOST")) == (row.spn == "explicit")
+    told = "is covered by HOST/" if row.spn == "explicit" else "needs an HTTP/ SPN"
+    assert told in to_text(found.report, 200, color=False)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)
+def test_the_id_and_the_comment_are_told(row: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(changed(row, id="scenario-0", comment="for the test"), monkeypatch)
+    found = shown(row)
+    requirement = found.requirement(spn_of(row))
+    assert found.application().rule == requirement.rule == requirement.applications[0].rule == "scenario-0"
+    told = to_text(found.report, 200, color=False)
+    assert "scenario-0: " in told
+    assert "(for the test)" in told
+
+
+@pytest.mark.parametrize(("column", "value"), [(column, value) for column in KEYS for value in KEYS[column]])
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)
+def test_a_table_in_which_one_row_is_for_something_else_is_refused(row: Rule, column: str, value: object) -> None:
+    if value != getattr(row, column):
+        with pytest.raises(ValueError, match="rows of the table are for"):
+            by_combination(changed(row, **{column: value}))
+
+
+def exchanges() -> list[Any]:
+    """Changes of key cells that leave one row for each combination: of two rows, or of the whole column."""
+    found = []
+    for column in KEYS:
+        tables = [[row._replace(**{column: OTHER.get(getattr(row, column))}) for row in TABLE]]
+        for one, other in product(TABLE, TABLE):
+            cells = {one.id: getattr(other, column), other.id: getattr(one, column)}
+            tables.append([row._replace(**{column: cells.get(row.id, getattr(row, column))}) for row in TABLE])
+        for table in tables:
+            moved = [row for row, new in zip(TABLE, table, strict=True) if row != new]
+            try:
+                by_combination(table)
+            except ValueError:
+                continue
+            found += [pytest.param(table, row, id=f"{column} of {row.id}") for row in moved]
+    return found
+
+
+@pytest.mark.parametrize(("table", "row"), exchanges())
+def test_which_row_applies_stands_in_the_table(table: list[Rule], row: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(table, monkeypatch)
+    assert shown(row).application().rule not in {row.id, None}
+    assert {requirement.rule for requirement in shown(row).report.requirements} != {row.id}
+
+
+def test_every_cell_of_the_key_columns_is_exchanged() -> None:
+    asked = {str(case.id) for case in exchanges()}
+    assert {f"{column} of {row.id}" for column in KEYS for row in TABLE if getattr(row, column) is not None} <= asked

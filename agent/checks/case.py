@@ -46,7 +46,7 @@ class Case:
 
     @cached_property
     def application_at(self) -> dict[ApplicationRef, Application]:
-        return {ApplicationRef(a.server, a.site, a.path): a for a in self.applications}
+        return {application.reference: application for application in self.applications}
 
     @cached_property
     def judged_at(self) -> dict[tuple[Spn, AccountName | None], Judged]:
@@ -74,7 +74,7 @@ class Case:
 
     def judged_for(self, application: Application) -> list[Judged]:
         """What one application requires."""
-        return self._by_application.get(ApplicationRef(application.server, application.site, application.path), [])
+        return self._by_application.get(application.reference, [])
 
     @cached_property
     def _farm_by_host(self) -> dict[HostName, list[FarmName]]:

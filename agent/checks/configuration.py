@@ -10,7 +10,7 @@ from agent.iis.effective import EffectiveApplication, Site
 from agent.iis.merge import SectionFault
 from agent.model import Application, ApplicationRef, Evidence, Finding, WindowsAuth
 from agent.names import fold, printable
-from agent.spn.identity import NEGOTIATE
+from agent.spn.identity import negotiate_place
 from agent.spn.require import ServerView
 
 
@@ -113,10 +113,10 @@ def providers(case: Case) -> Iterator[Finding]:
 
 
 def _provider_list(case: Case, application: Application, settings: WindowsAuth) -> Iterator[Finding]:
-    names = [fold(name) for name in settings.providers]
     lines = evidence(application.origins.providers, f"providers: {', '.join(settings.providers) or 'none'}")
-    negotiate = [i for i, name in enumerate(names) if name in NEGOTIATE]
-    if not names:
+    ntlm = [place for place, name in enumerate(settings.providers) if fold(name) == "ntlm"]
+    negotiate = negotiate_place(settings.providers)
+    if application.why_not == "no-provider":
         installed = case.by_label[application.server].configuration.module_installed
         looks = {
             True: "the module WindowsAuthenticationModule is listed, so the role looks installed",
@@ -130,7 +130,7 @@ def _provider_list(case: Case, application: Application, settings: WindowsAuth) 
             evidence=lines,
             fix=("Install the role service Web-Windows-Auth, or add the providers Negotiate and NTLM.",),
         )
-    elif not negotiate:
+    elif application.why_not in {"no-negotiate", "pku2u-only"}:
         yield finding(
             "negotiate-missing",
             f"the providers are {', '.join(map(printable, settings.providers))}: clients are never asked for Kerberos",
@@ -138,7 +138,7 @@ def _provider_list(case: Case, application: Application, settings: WindowsAuth) 
             evidence=lines,
             fix=("Add the provider Negotiate before NTLM.",),
         )
-    elif "ntlm" in names and names.index("ntlm") < negotiate[0]:
+    elif negotiate is not None and ntlm and ntlm[0] < negotiate:
         yield finding(
             "providers-order",
             "NTLM stands before Negotiate: clients that take the first scheme they know use NTLM",

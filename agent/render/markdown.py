@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from agent.model import Application, Finding, Report, Requirement, Server
+from agent.model import Application, Finding, Report, Server
 from agent.names import printable
 from agent.render.wording import (
     WORDS,
+    Needed,
     Overview,
     at_line,
     by_severity,
@@ -18,7 +19,6 @@ from agent.render.wording import (
     pieces,
     place_told,
     plural,
-    rule_of,
     servers_told,
     settings_told,
     subject,
@@ -105,14 +105,12 @@ def _server(overview: Overview, server: Server) -> Iterator[str]:
 
 def _sites(overview: Overview, server: Server) -> Iterator[Sequence[str]]:
     for application in overview.applications.get(server.name, []):
-        requirements = overview.required_by(application)
-        if not requirements:
-            today, reason = (
-                ("?", "no name is known") if application.negotiates else ("-", _why_not(application, server))
-            )
+        needs = overview.needed_by(application)
+        if not needs:
+            today, reason = ("?", "no name is known") if application.negotiates else ("-", why_not(application, server))
             yield (*_place(application), "", "", "", today, "", words(reason))
-        for requirement in requirements:
-            yield _requirement(requirement, application, server)
+        for needed in needs:
+            yield _requirement(needed, application, server)
         for place in application.places:
             yield (words(application.site), words(place.path), "", "", "", "", "", words(place_told(place, server)))
 
@@ -121,14 +119,11 @@ def _place(application: Application) -> tuple[str, str]:
     return words(application.site), words(application.path)
 
 
-def _why_not(application: Application, server: Server) -> str:
-    return why_not(application.windows_auth, application.origins, server)
-
-
-def _requirement(requirement: Requirement, application: Application, server: Server) -> Sequence[str]:
+def _requirement(needed: Needed, application: Application, server: Server) -> Sequence[str]:
+    requirement = needed.requirement
     place = decider(requirement, application)
     settings = settings_told(place.windows_auth, place.origins, server) if place.windows_auth is not None else ()
-    why = [part for part in (rule_of(requirement, application), *settings) if part]
+    why = [part for part in (needed.rule, *settings) if part]
     return (
         *_place(application),
         _cell(str(requirement.spn)),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from agent.model import Application, Finding, Report, Requirement
 from agent.names import AccountName, printable
-from agent.render.wording import Overview, decider, reference, rule_of, servers_of
+from agent.render.wording import Overview, decider, servers_of
 
 ENCODING = "utf-8-sig"
 """For files: without the mark Excel reads UTF-8 as the code page of the day."""
@@ -50,19 +50,21 @@ def _cell(text: str) -> str:
 
 
 def _rows(overview: Overview) -> Iterator[list[str]]:
-    applications = {reference(application): application for application in overview.report.applications}
+    applications = {application.reference: application for application in overview.report.applications}
     told: set[int] = set()
     for requirement in overview.report.requirements:
         for place in requirement.applications:
             findings = list(overview.about(requirement, place.server))
             told.update(map(id, findings))
-            yield _requirement(requirement, applications[place], findings)
+            yield _requirement(requirement, applications[place], place.rule, findings)
     for finding in overview.report.findings:
         if id(finding) not in told:
             yield _finding(finding)
 
 
-def _requirement(requirement: Requirement, application: Application, findings: list[Finding]) -> list[str]:
+def _requirement(
+    requirement: Requirement, application: Application, rule: str | None, findings: list[Finding]
+) -> list[str]:
     return [
         application.server,
         application.site,
@@ -75,7 +77,7 @@ def _requirement(requirement: Requirement, application: Application, findings: l
         _holders(requirement.holders),
         requirement.outcome,
         decider(requirement, application).decryption,
-        rule_of(requirement, application) or "",
+        rule or "",
         *_told(findings),
     ]
 

@@ -25,7 +25,6 @@ from agent.render.wording import (
     place_told,
     plural,
     pool_told,
-    rule_of,
     rule_told,
     servers_of,
     settings_told,
@@ -169,7 +168,7 @@ class _Block:
     def write(self) -> None:
         self._heading()
         applications = self.overview.applications.get(self.server.name, [])
-        asked = [a for a in applications if a.negotiates or self.overview.required_by(a)]
+        asked = [a for a in applications if a.negotiates or self.overview.needed_by(a)]
         groups = list(self._groups(asked))
         widths = _widths(groups)
         for group in groups:
@@ -195,7 +194,7 @@ class _Block:
     def _groups(self, applications: list[Application]) -> Iterator[_Group]:
         found: dict[object, _Group] = {}
         for application in applications:
-            requirements = self.overview.required_by(application)
+            requirements = [needed.requirement for needed in self.overview.needed_by(application)]
             answer = (tuple(map(id, requirements)), self._settings(application), application.decryption)
             own = application.path if application.places else ""
             key = (application.site, application.hosts, answer, application.decrypts_as, own)
@@ -262,14 +261,15 @@ class _Block:
 
     def _why(self, group: _Group) -> None:
         first = group.applications[0]
-        rules = dict.fromkeys(rule_of(r, first) for r in group.requirements if _is_shown(r)) or {first.rule: None}
+        shown = [needed.rule for needed in self.overview.needed_by(first) if _is_shown(needed.requirement)]
+        rules = dict.fromkeys(shown or [first.rule])
         lines = [rule_told(rule) for rule in rules if rule is not None]
         if not lines and first.decryption in _UNDECIDED:
             lines = [_UNDECIDED[first.decryption]]
         pools = dict.fromkeys(pool_told(application, self.server) for application in group.applications)
         facts = [*self._settings(first), *pools]
         if first.windows_auth is None or not first.negotiates:
-            facts = [why_not(first.windows_auth, first.origins, self.server)]
+            facts = [why_not(first, self.server)]
         joined = ", ".join(facts)
         for number, line in enumerate([*lines, *([joined] if self.page.fits(9 + cell_len(joined)) else facts)]):
             self.page.prose(line, 9, first="" if number else ("  why", "dim"), look="dim")
@@ -299,7 +299,7 @@ class _Block:
             return
         self.page.blank()
         self.page.line(("No Kerberos asked for", "bold"))
-        reasons = [(a.site, why_not(a.windows_auth, a.origins, self.server), a) for a in applications]
+        reasons = [(a.site, why_not(a, self.server), a) for a in applications]
         for (site, reason), same in groupby(reasons, key=lambda found: found[:2]):
             rows = [application for _, _, application in same]
             paths = ", ".join(application.path for application in rows)

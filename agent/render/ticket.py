@@ -13,7 +13,7 @@ from agent.checks.commands import setspn_query
 from agent.model import Application, Finding, Report, Step
 from agent.names import AccountName, Spn, printable
 from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Change, Outline
-from agent.render.wording import Overview, at_line, pool_told, reference, settings_told, subject
+from agent.render.wording import Overview, at_line, pool_told, settings_told, subject
 
 WIDTH = 78
 _INDENT = "    "
@@ -63,7 +63,7 @@ def _command(text: str) -> str:
 
 def _faults(outline: Outline) -> Iterator[str]:
     overview = Overview(outline.report)
-    applications = {reference(application): application for application in outline.report.applications}
+    applications = {application.reference: application for application in outline.report.applications}
     found = outline.findings()
     if not found:
         yield "Nothing that a step could repair."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from agent.model import (
     Application,
@@ -20,8 +20,8 @@ from agent.model import (
     Severity,
     WindowsAuth,
 )
-from agent.names import AccountName, Spn, fold, printable
-from agent.spn.rules import TABLE
+from agent.names import AccountName, Spn, printable
+from agent.spn.rules import named
 
 WORDS: Mapping[Outcome, str] = {
     "kerberos": "OK",
@@ -46,15 +46,8 @@ MEANINGS: Mapping[Outcome, str] = {
 
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 
-_RULES = {row.id: row for row in TABLE}
-
 
 # -- what belongs to what ------------------------------------------------------------------------------------------
-
-
-def reference(application: Application) -> ApplicationRef:
-    """The application as requirements name it."""
-    return ApplicationRef(application.server, application.site, application.path)
 
 
 def servers_of(finding: Finding) -> tuple[str, ...]:
@@ -63,13 +56,20 @@ def servers_of(finding: Finding) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*first, *finding.servers)))
 
 
+class Needed(NamedTuple):
+    """An SPN as one application needs it: by which row of the table."""
+
+    requirement: Requirement
+    rule: str | None
+
+
 class Overview:
     """A report with the ways through it that a page needs: what is on a server, what concerns an SPN."""
 
     def __init__(self, report: Report) -> None:
         self.report = report
         self.applications: dict[str, list[Application]] = {}
-        self.requirements: dict[ApplicationRef, list[Requirement]] = {}
+        self.needed: dict[ApplicationRef, list[Needed]] = {}
         self.findings: dict[str, list[Finding]] = {server.name: [] for server in report.servers}
         self.elsewhere: list[Finding] = []
         self._by_spn: dict[Spn, list[Finding]] = {}
@@ -77,7 +77,7 @@ class Overview:
             self.applications.setdefault(application.server, []).append(application)
         for requirement in report.requirements:
             for place in requirement.applications:
-                self.requirements.setdefault(place, []).append(requirement)
+                self.needed.setdefault(place, []).append(Needed(requirement, place.rule))
         for finding in by_severity(report.findings):
             self._sort_in(finding)
 
@@ -88,9 +88,9 @@ class Overview:
         if finding.spn is not None:
             self._by_spn.setdefault(finding.spn, []).append(finding)
 
-    def required_by(self, application: Application) -> list[Requirement]:
+    def needed_by(self, application: Application) -> list[Needed]:
         """The SPNs an application needs."""
-        return self.requirements.get(reference(application), [])
+        return self.needed.get(application.reference, [])
 
     def about(self, requirement: Requirement, server: str) -> Iterator[Finding]:
         """The findings that speak of this SPN (and account) on this server, errors first."""
@@ -194,16 +194,6 @@ def pool_told(application: Application, server: Server | None) -> str:
     )
 
 
-def rule_of(requirement: Requirement, application: Application) -> str | None:
-    """The row by which an application needs an SPN; others may need the same one by another row."""
-    row = _RULES.get(requirement.rule or "")
-    place = decider(requirement, application)
-    auth = place.windows_auth
-    if row is None or auth is None or row.kernel_mode != auth.kernel_mode:
-        return place.rule
-    return place.rule if row.pool_credentials not in {None, auth.pool_credentials} else row.id
-
-
 def decider(requirement: Requirement, application: Application) -> Application | Place:
     """The application, or the place below it, whose settings make it need this SPN on this account."""
     places: tuple[Application | Place, ...] = (application, *application.places)
@@ -212,7 +202,7 @@ def decider(requirement: Requirement, application: Application) -> Application |
 
 def rule_told(rule_id: str) -> str:
     """A row of the table as a sentence."""
-    row = _RULES.get(rule_id)
+    row = named(rule_id)
     if row is None:
         return printable(rule_id)
     who = "the computer" if row.decrypts == "computer" else "the pool account"
@@ -221,22 +211,35 @@ def rule_told(rule_id: str) -> str:
     return f"{row.id}: {who} decrypts; {article} {row.name} {spn} ({row.comment})"
 
 
-def why_not(auth: WindowsAuth | None, origins: Origins, server: Server | None) -> str:
-    """Why an application does not negotiate."""
-    if auth is None:
-        return "IIS refuses the configuration here (see the findings)"
-    if not auth.enabled:
-        return f"Windows authentication is off{_origin(origins.enabled, server)}"
-    if not any(fold(name).partition(":")[0] == "negotiate" for name in auth.providers):
-        names = ", ".join(map(printable, auth.providers))
-        return f"no Negotiate among the providers: {names or 'none'}{_origin(origins.providers, server)}"
-    return "it does not serve http or https"
+def why_not(decided: Application | Place, server: Server | None) -> str:
+    """The reason that the report gives for an application, or a place below it, that does not negotiate."""
+    origins = decided.origins
+    match decided.why_not:
+        case None:
+            return "the report does not say why"
+        case "refused":
+            return "IIS refuses the configuration here (see the findings)"
+        case "disabled":
+            return f"Windows authentication is off{_origin(origins.enabled, server)}"
+        case "no-provider" | "no-negotiate":
+            return f"no Negotiate among the providers: {_providers(decided)}{_origin(origins.providers, server)}"
+        case "pku2u-only":
+            return f"no provider leads to Kerberos: {_providers(decided)}{_origin(origins.providers, server)}"
+        case "not-http":
+            return "it does not serve http or https"
+        case other:
+            assert_never(other)
+
+
+def _providers(decided: Application | Place) -> str:
+    providers = decided.windows_auth.providers if decided.windows_auth is not None else ()
+    return ", ".join(map(printable, providers)) or "none"
 
 
 def place_told(place: Place, server: Server | None) -> str:
     """A directory below an application that has settings of its own."""
     if place.windows_auth is None or not place.negotiates:
-        return why_not(place.windows_auth, place.origins, server)
+        return why_not(place, server)
     who = "nobody that can be named" if place.decrypts_as is None else printable(str(place.decrypts_as))
     row = f" ({place.rule})" if place.rule else ""
     return "; ".join((f"{who} decrypts{row}", *settings_told(place.windows_auth, place.origins, server)))

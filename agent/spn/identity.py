@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from agent.iis.effective import Pool
 from agent.iis.snapshot import Machine
-from agent.model import Decryption, WindowsAuth
+from agent.model import Decryption, WhyNot, WindowsAuth
 from agent.names import AccountName, UserName, fold, user_name
 from agent.spn.directory import Account, Directory
-from agent.spn.rules import pool_decides
+from agent.spn.rules import Identity, NameKind, Rule, row
 
-IdentityKind = Literal["machine", "account", "local user", "LocalService", "unresolved"]
+IdentityKind = Literal["machine", "account", "standalone dMSA", "local user", "LocalService", "unresolved"]
+
+_IN_THE_TABLE: Mapping[IdentityKind, Identity] = {"machine": "machine account", "account": "service account"}
+"""The table's word for an identity; any other is classified before the table where the pool would decrypt."""
 
 
 class PoolIdentity(NamedTuple):
@@ -28,6 +32,7 @@ class PoolIdentity(NamedTuple):
 
 
 MACHINE = PoolIdentity("machine")
+NO_POOL = PoolIdentity("unresolved", certain=False, doubt="the application has no pool")
 
 _WELL_KNOWN = {
     "local service": PoolIdentity("LocalService", doubt="LocalService has no network credentials of its own")
@@ -47,7 +52,7 @@ def netbios_domain(domain: str, machine: Machine, directory: Directory | None) -
 def pool_identity(pool: Pool | None, machine: Machine, directory: Directory | None) -> PoolIdentity:
     """Resolve a pool's identity type and user name (rules R1.4 to R1.10)."""
     if pool is None:
-        return PoolIdentity("unresolved", certain=False, doubt="the application has no pool")
+        return NO_POOL
     if pool.identity_type == "LocalService":
         return _WELL_KNOWN["local service"]
     if pool.identity_type != "SpecificUser":
@@ -111,7 +116,7 @@ def _held(account: Account, directory: Directory | None) -> PoolIdentity:
         return PoolIdentity("account", successor.name, successor)
     if account.kind == "dMSA":
         doubt = "a standalone dMSA as a pool identity is not documented: test it"
-        return PoolIdentity("account", account.name, account, certain=False, doubt=doubt)
+        return PoolIdentity("standalone dMSA", account.name, account, certain=False, doubt=doubt)
     return PoolIdentity("account", account.name, account)
 
 
@@ -126,35 +131,64 @@ def superseding(account: Account, directory: Directory | None) -> Account | None
 
 
 class Decision(NamedTuple):
-    """Whose key opens the ticket. `account` None: nobody's, or nobody can say whose."""
+    """Whose key opens the ticket. `account` None: nobody's, or nobody can say whose; `rule` None: classified before.
+
+    `doubt` says why not, or what is open.
+    """
 
     decryption: Decryption
     account: AccountName | None
     doubt: str = ""
+    rule: Rule | None = None
+
+    @property
+    def rule_id(self) -> str | None:
+        return self.rule.id if self.rule is not None else None
 
 
-NEGOTIATE = frozenset({"negotiate", "negotiate:kerberos"})
+NOT_ASKED = Decision("none", None)
+"""Clients are never asked for a Kerberos ticket."""
+
+_NEGOTIATE = frozenset({"negotiate", "negotiate:kerberos"})
 """The providers, folded, that lead to a Kerberos ticket; Negotiate:PKU2U does not."""
 
 
-def offers_negotiate(settings: WindowsAuth | None) -> bool:
-    """Whether the application can be asked for a Kerberos ticket at all (rules R1.17, R9.1)."""
-    if settings is None or not settings.enabled:
-        return False
-    return any(fold(name) in NEGOTIATE for name in settings.providers)
+def negotiate_place(providers: tuple[str, ...]) -> int | None:
+    """Where in the list the first provider stands that leads to Kerberos (rule R9.1)."""
+    return next((place for place, name in enumerate(providers) if fold(name) in _NEGOTIATE), None)
 
 
-def decide(settings: WindowsAuth | None, identity: PoolIdentity, machine: Machine) -> Decision:
-    """Classify what fits no row of the table first, then answer by the table's principle (rules, section 1.1)."""
-    if settings is None or not offers_negotiate(settings):
-        return Decision("none", None)
+def why_not(settings: WindowsAuth | None, serves_http: bool) -> WhyNot | None:
+    """Why clients are never asked for a Kerberos ticket, None where they are (rules R1.17, R9.1)."""
+    if settings is None:
+        return "refused"
+    if not settings.enabled:
+        return "disabled"
+    if not settings.providers:
+        return "no-provider"
+    if negotiate_place(settings.providers) is None:
+        others = any(fold(name).startswith("negotiate:") for name in settings.providers)
+        return "pku2u-only" if others else "no-negotiate"
+    return None if serves_http else "not-http"
+
+
+def decide(settings: WindowsAuth, identity: PoolIdentity, machine: Machine, name: NameKind) -> Decision:
+    """Who decrypts, where clients are asked for a ticket: as the table's row says, or classified before it (1.1)."""
     if not machine.joined:
         return Decision("impossible", None, "Kerberos needs a domain")
-    if not pool_decides(settings.kernel_mode, settings.pool_credentials) or identity.kind == "machine":
-        return Decision("computer", machine.account)
+    rule = row(settings.kernel_mode, settings.pool_credentials, _IN_THE_TABLE.get(identity.kind), name)
+    if rule is None:
+        return _before_the_table(settings, identity, machine)
+    if rule.decrypts == "computer":
+        return Decision("computer", machine.account, rule=rule)
+    return Decision("pool" if identity.certain else "uncertain", identity.account, identity.doubt, rule)
+
+
+def _before_the_table(settings: WindowsAuth, identity: PoolIdentity, machine: Machine) -> Decision:
+    """The pool would decrypt, and its identity is no kind that the article knows."""
     if identity.kind == "local user":
         return Decision("impossible", None, "a local user has no key in the domain")
     if identity.kind == "LocalService":
         # user mode: the sources say the computer's SPN works; with useAppPoolCredentials none says anything (R1.5)
         return Decision("uncertain", None if settings.kernel_mode else machine.account, identity.doubt)
-    return Decision("pool" if identity.certain else "uncertain", identity.account, identity.doubt)
+    return Decision("uncertain", identity.account, identity.doubt)

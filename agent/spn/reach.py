@@ -13,6 +13,7 @@ from agent.iis.snapshot import Machine
 from agent.model import Host, HostSource
 from agent.names import HostName, address_of, fold, host_name
 from agent.spn.nameservice import NameService
+from agent.spn.rules import NameKind
 
 Proxy = Literal["terminates-tls", "passthrough"]
 
@@ -68,6 +69,10 @@ class Names:
         """The suffix of short names: the computer's own DNS suffix."""
         full = self.machine.full_name
         return full.suffix or None if full is not None else self.machine.domain
+
+    def kind_of(self, host: HostName) -> NameKind:
+        """Whether the rule table has the host among the computer's own names."""
+        return "own name" if host in self.own else "custom name"
 
 
 def names_of(

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from agent.iis.authentication import Auth
 from agent.iis.effective import Configuration, EffectiveApplication, Pool, Site
 from agent.iis.snapshot import Machine
-from agent.model import Application, ApplicationRef, Host, Need, Origins, Place, WindowsAuth
+from agent.model import Application, ApplicationRef, Host, Need, Origins, Place, WhyNot
 from agent.names import AccountName, HostName, Spn, fold, http_spn, spn, user_name
 from agent.spn.clients import Client, asked_hosts, asked_port
 from agent.spn.directory import Directory, Question
-from agent.spn.identity import Decision, PoolIdentity, decide, offers_negotiate, pool_identity
+from agent.spn.identity import NOT_ASKED, Decision, PoolIdentity, decide, pool_identity, why_not
 from agent.spn.reach import Names, Reach, reach
-from agent.spn.rules import Identity, NameKind, rule
+from agent.spn.rules import NameKind
 
 
 class ServerView(NamedTuple):
@@ -42,7 +42,6 @@ class Wanted:
     account: AccountName | None
     need: Need
     covered_by: Spn | None
-    rule: str | None
     decision: Decision
     variant_of: tuple[HostName, ...]
     asked_by: tuple[str, ...]
@@ -198,10 +197,9 @@ class _Requirements:
                 identity = self._identity(application.pool, server.machine, identities)
                 built = _application(server, site, application, identity, reached)
                 self.applications.append(built.application)
-                if built.decisions:
+                for decisions in built.decisions:
                     needs = self._needs(server, reached) if needs is None else needs
-                    for settings, decision in built.decisions:
-                        self._want(server, built.application, settings, decision, identity, needs)
+                    self._want(server, built.application, decisions, needs)
 
     def _needs(self, server: ServerView, reached: Reach) -> tuple[SpnNeed, ...]:
         needs = spn_needs(reached, server.names, self.clients)
@@ -225,30 +223,25 @@ class _Requirements:
         return known[key]
 
     def _want(
-        self,
-        server: ServerView,
-        application: Application,
-        settings: WindowsAuth,
-        decision: Decision,
-        identity: PoolIdentity,
-        needs: Iterable[SpnNeed],
+        self, server: ServerView, application: Application, decisions: Decisions, needs: Iterable[SpnNeed]
     ) -> None:
-        reference = ApplicationRef(server.label, application.site, application.path)
-        of_account = self.known.setdefault(decision.account, {})
+        references: dict[str | None, ApplicationRef] = {}
         for need in needs:
+            decision = decisions[server.names.kind_of(need.host)]
+            kind = _need(need, decision)
             name = http_spn(need.host, need.port)
-            kind = _need(need, decision, server.names)
+            of_account = self.known.setdefault(decision.account, {})
             known = of_account.get(name)
             if known is None:
-                found = row(settings, decision, identity, need.host in server.names.own)
                 covered_by = spn(f"HOST/{need.host.spn_text}") if kind == "covered" else None
-                known = Wanted(
-                    name, decision.account, kind, covered_by, found, decision, need.variant_of, need.asked_by
-                )
+                known = Wanted(name, decision.account, kind, covered_by, decision, need.variant_of, need.asked_by)
                 of_account[name] = known
                 self.wanted.append(known)
             else:
                 _strengthen(known, kind, need)
+            if decision.rule_id not in references:
+                references[decision.rule_id] = replace(application.reference, rule=decision.rule_id)
+            reference = references[decision.rule_id]
             if not known.applications or known.applications[-1] != reference:
                 known.applications.append(reference)
 
@@ -263,51 +256,56 @@ def _strengthen(known: Wanted, kind: Need, need: SpnNeed) -> None:
         known.asked_by = tuple(dict.fromkeys((*known.asked_by, *need.asked_by)))
 
 
-def _need(need: SpnNeed, decision: Decision, names: Names) -> Need:
+def _need(need: SpnNeed, decision: Decision) -> Need:
     if need.port is not None:
         return "port-variant"
     if need.optional:
         return "optional"
-    if decision.decryption == "computer":
-        if need.host in names.own:
-            return "covered"
-        if need.works_by_alias and not need.asked_by:
-            return "optional"
-    return "explicit"
+    coverage = decision.rule.spn if decision.rule is not None else "explicit"
+    if coverage == "explicit" and decision.decryption == "computer" and need.works_by_alias and not need.asked_by:
+        return "optional"
+    return coverage
 
 
-def row(settings: WindowsAuth, decision: Decision, identity: PoolIdentity, own: bool) -> str | None:
-    """The table's row, None for what was classified before it."""
-    if decision.decryption not in {"computer", "pool"} and identity.kind != "account":
-        return None
-    if decision.decryption in {"none", "impossible"} or (
-        identity.known and identity.known.kind == "dMSA" and not identity.certain
-    ):
-        return None
-    kind: Identity = "machine account" if identity.kind == "machine" else "service account"
-    name: NameKind = "own name" if own else "custom name"
-    return rule(settings.kernel_mode, settings.pool_credentials, kind, name).id
+Decisions = Mapping[NameKind, Decision]
+"""Who decrypts at one place, by the kind of the name in the URL: the table has a row for each."""
+
+
+class _Decided(NamedTuple):
+    """What the settings of an application, or of a place below it, lead to."""
+
+    why_not: WhyNot | None
+    decisions: Decisions
+
+
+_NEVER_ASKED: Decisions = dict.fromkeys(get_args(NameKind), NOT_ASKED)
+
+
+def _decide(auth: Auth, application: EffectiveApplication, identity: PoolIdentity, machine: Machine) -> _Decided:
+    why = why_not(auth.settings, application.serves_http)
+    if why is not None or auth.settings is None:
+        return _Decided(why, _NEVER_ASKED)
+    return _Decided(None, {kind: decide(auth.settings, identity, machine, kind) for kind in get_args(NameKind)})
 
 
 class _Built(NamedTuple):
+    """An application, and who decrypts for it and for places below, once for all that have the same settings."""
+
     application: Application
-    decisions: tuple[tuple[WindowsAuth, Decision], ...]
+    decisions: tuple[Decisions, ...]
 
 
 def _application(
     server: ServerView, site: Site, application: EffectiveApplication, identity: PoolIdentity, reached: Reach
 ) -> _Built:
-    decision, decisions = _decide(application.auth, application, identity, server.machine)
-    places = []
-    for path, auth in application.places:
-        if auth.settings == application.auth.settings and auth.fault is None:
-            continue
-        below, more = _decide(auth, application, identity, server.machine)
-        decisions += tuple(pair for pair in more if pair not in decisions)
-        places.append(_place(path, auth, below, identity, server, reached))
-    hosts = _hosts(server, reached) if application.serves_http else ()
-    own = bool(hosts) and hosts[0].host in server.names.own
-    settings = application.auth.settings
+    own = _decide(application.auth, application, identity, server.machine)
+    below = [
+        (path, auth, _decide(auth, application, identity, server.machine))
+        for path, auth in application.places
+        if auth.settings != application.auth.settings or auth.fault is not None
+    ]
+    kind: NameKind = server.names.kind_of(reached.hosts[0].host) if reached.hosts else "custom name"
+    decision = own.decisions[kind]
     built = Application(
         server=server.label,
         site=site.name,
@@ -315,40 +313,32 @@ def _application(
         pool=application.pool_name,
         identity_type=application.pool.identity_type if application.pool else None,
         pool_account=_configured_account(application.pool, identity, server.machine),
-        windows_auth=settings,
+        windows_auth=application.auth.settings,
         origins=_origins(application.auth.origins, application.pool),
-        negotiates=decision.decryption != "none",
+        negotiates=own.why_not is None,
+        why_not=own.why_not,
         decryption=decision.decryption,
         decrypts_as=decision.account,
-        rule=row(settings, decision, identity, own) if settings and decision.decryption != "none" else None,
-        hosts=hosts,
-        places=tuple(places),
+        rule=decision.rule_id,
+        hosts=_hosts(server, reached) if application.serves_http else (),
+        places=tuple(_place(path, auth, decided, kind) for path, auth, decided in below),
     )
-    return _Built(built, decisions)
+    every = [(application.auth, own), *((auth, decided) for _, auth, decided in below)]
+    by_settings = {auth.settings: decided.decisions for auth, decided in every if decided.why_not is None}
+    return _Built(built, tuple(by_settings.values()))
 
 
-def _decide(
-    auth: Auth, application: EffectiveApplication, identity: PoolIdentity, machine: Machine
-) -> tuple[Decision, tuple[tuple[WindowsAuth, Decision], ...]]:
-    if not application.serves_http or auth.settings is None or not offers_negotiate(auth.settings):
-        return Decision("none", None), ()
-    decision = decide(auth.settings, identity, machine)
-    return decision, ((auth.settings, decision),)
-
-
-def _place(
-    path: str, auth: Auth, decision: Decision, identity: PoolIdentity, server: ServerView, reached: Reach
-) -> Place:
-    hosts = reached.hosts
-    own = bool(hosts) and hosts[0].host in server.names.own
+def _place(path: str, auth: Auth, decided: _Decided, kind: NameKind) -> Place:
+    decision = decided.decisions[kind]
     return Place(
         path=path,
         windows_auth=auth.settings,
         origins=auth.origins,
-        negotiates=decision.decryption != "none",
+        negotiates=decided.why_not is None,
+        why_not=decided.why_not,
         decryption=decision.decryption,
         decrypts_as=decision.account,
-        rule=row(auth.settings, decision, identity, own) if auth.settings else None,
+        rule=decision.rule_id,
     )
 
 

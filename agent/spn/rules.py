@@ -1,13 +1,15 @@
 """THE TABLE: which account decrypts the ticket, and does the name need an SPN of its own?
 
 The ten rows are the article's reference scenarios 1 to 8 in its order and columns ("IIS 7+ Kerberos authentication
-failure: KRB_AP_ERR_MODIFIED", SPN and IIS configuration reference), and two combinations it leaves out. The principle
-below says the same in two lines; a test proves that both agree over the whole space.
+failure: KRB_AP_ERR_MODIFIED", SPN and IIS configuration reference), and two combinations it leaves out. Every decision
+reads its row; what the rows have in common (`docs/rules.md`) is said again, in two lines, by a test.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Mapping
+from itertools import product
+from typing import Literal, NamedTuple, get_args
 
 Identity = Literal["machine account", "service account"]
 NameKind = Literal["own name", "custom name"]
@@ -46,29 +48,35 @@ TABLE = (
 """`covered`: no HTTP/ SPN is required, the HOST/ SPN written at domain join serves. `explicit`: HTTP/ must be set."""
 
 
-def rule(kernel_mode: bool, pool_credentials: bool, identity: Identity, name: NameKind) -> Rule:
-    """The one row for a combination."""
-    for row in TABLE:
-        if (
-            row.kernel_mode == kernel_mode
-            and row.pool_credentials in {EITHER, pool_credentials}
-            and row.identity in {EITHER, identity}
-            and row.name == name
-        ):
-            return row
-    raise AssertionError("the table is complete; a test proves it")
+_Combination = tuple[bool, bool, Identity, NameKind]
 
 
-def key_owner(kernel_mode: bool, pool_credentials: bool, identity: Identity) -> KeyOwner:
-    """The principle, first line: kernel mode without pool credentials, or a machine identity: the computer."""
-    return "computer" if (kernel_mode and not pool_credentials) or identity == "machine account" else "pool"
+def by_combination(table: Iterable[Rule]) -> dict[_Combination, Rule]:
+    """The row for each combination. Raises ValueError for a table that has none, or more than one, for some."""
+    rows: dict[_Combination, list[Rule]] = {
+        combination: [] for combination in product((True, False), (True, False), get_args(Identity), get_args(NameKind))
+    }
+    for row in table:
+        for combination, found in rows.items():
+            if all(cell in {EITHER, value} for cell, value in zip(row[1:5], combination, strict=True)):
+                found.append(row)
+    for combination, found in rows.items():
+        if len(found) != 1:
+            raise ValueError(f"{len(found)} rows of the table are for {combination}")
+    return {combination: found[0] for combination, found in rows.items()}
 
 
-def coverage(decrypts: KeyOwner, name: NameKind) -> Coverage:
-    """The principle, second line: HOST/ covers the computer's own names while the computer decrypts, nothing else."""
-    return "covered" if decrypts == "computer" and name == "own name" else "explicit"
+_ROWS: Mapping[_Combination, Rule] = by_combination(TABLE)
+_NAMED: Mapping[str, Rule] = {row.id: row for row in TABLE}
 
 
-def pool_decides(kernel_mode: bool, pool_credentials: bool) -> bool:
-    """Whether the pool identity's credentials decrypt (rules R1.1 to R1.3)."""
-    return not kernel_mode or pool_credentials
+def row(kernel_mode: bool, pool_credentials: bool, identity: Identity | None, name: NameKind) -> Rule | None:
+    """The row that applies. None where the identity is neither kind, and it would depend on which."""
+    kinds = get_args(Identity) if identity is None else (identity,)
+    possible = {_ROWS[kernel_mode, pool_credentials, kind, name] for kind in kinds}
+    return possible.pop() if len(possible) == 1 else None
+
+
+def named(rule_id: str | None) -> Rule | None:
+    """The row of an id."""
+    return _NAMED.get(rule_id or "")

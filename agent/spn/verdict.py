@@ -24,7 +24,7 @@ def judge(wanted: Wanted, directory: Directory | None) -> Requirement:
         holders=None if holders is None else tuple(account.name for account in holders),
         answers=None if answers is None else tuple(account.name for account in answers),
         outcome=_outcome(wanted, answers, directory),
-        rule=wanted.rule,
+        rule=wanted.decision.rule_id,
         asked_by=wanted.asked_by,
         applications=tuple(wanted.applications),
     )
