@@ -14,7 +14,7 @@ from agent.model import Application, ClientOutcome, Explanation, Finding, Origin
 from agent.names import AccountName, HostName, Spn, address_of, fold, host_name, http_spn
 from agent.spn.clients import Client, asked_hosts, asked_port
 from agent.spn.identity import NO_POOL, Decision, decide
-from agent.spn.require import ServerView, Wanted
+from agent.spn.require import ServerView, Wanted, spn_hosts
 from agent.spn.verdict import judge
 
 
@@ -216,7 +216,7 @@ _ENDS = {
 
 
 def _outcome(case: Case, url: Url, client: Client, found: Answering) -> ClientOutcome:
-    hosts = asked_hosts(client, url.host, case.service, found.server.names.suffix)
+    hosts = spn_hosts(client, url.host, found.server.names)
     story = [*_resolution(case, url, found.server)]
     if not hosts:
         story.append("The URL holds an address: Windows clients do not try Kerberos with one, they use NTLM.")
@@ -259,8 +259,11 @@ def _without_ticket(client: Client, name: Spn | None, outcome: Outcome, story: l
 
 
 def _nobody(case: Case, url: Url, client: Client) -> ClientOutcome:
-    suffix = case.servers[0].names.suffix if case.servers else None
-    hosts = asked_hosts(client, url.host, case.service, suffix)
+    hosts = (
+        spn_hosts(client, url.host, case.servers[0].names)
+        if case.servers
+        else asked_hosts(client, url.host, case.service, None)
+    )
     name = http_spn(hosts[0], asked_port(client, url.port)) if hosts else None
     story = [f"No inspected server has a binding that answers {url.scheme}://{url.host}:{url.port}."]
     if name is not None:

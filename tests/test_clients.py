@@ -7,7 +7,8 @@ from agent.cli.arguments import CLIENT_NAMES
 from agent.errors import UsageError
 from agent.inspection import clients_named
 from agent.names import host_name
-from agent.spn.clients import CLIENTS, DEFAULT_CLIENTS, asked_hosts, asked_port
+from agent.spn import clients
+from agent.spn.clients import CLIENTS, DEFAULT_CLIENTS, Canonicalisation, asked_hosts, asked_port
 
 ZONE = names(
     "iis01 A 10.0.5.2;contoso A 10.0.5.4;portal CNAME iis01;"
@@ -18,6 +19,8 @@ ZONE = names(
 CANONICAL = ("edge", "chrome", "firefox", "dotnet", "ie", "dotnetframework", "dotnet5", "edge-port")
 TYPED = ("curl-sspi", "chrome-nocname")
 WITH_PORT = {"dotnet5", "edge-port"}
+WAY = {**dict.fromkeys(CANONICAL, 0), **dict.fromkeys(TYPED, 1), "curl-mit": 2, "java": 3}
+"""By client kind: its column in the table below."""
 
 # typed -> what a canonicalising client, one that sends the name as typed, MIT krb5's defaults and Java ask for
 ASKED = {
@@ -42,25 +45,24 @@ def asked(client: str, typed: str) -> str | None:
 
 
 @pytest.mark.parametrize("typed", ASKED)
-@pytest.mark.parametrize("client", CANONICAL)
-def test_canonicalising_clients_ask_for_the_owner_of_the_address(client: str, typed: str) -> None:
-    assert asked(client, typed) == ASKED[typed][0]
+@pytest.mark.parametrize("client", CLIENTS)
+def test_what_a_client_makes_of_what_is_typed(client: str, typed: str) -> None:
+    assert asked(client, typed) == ASKED[typed][WAY[client]]
 
 
-@pytest.mark.parametrize("typed", ASKED)
-@pytest.mark.parametrize("client", TYPED)
-def test_others_send_what_is_typed(client: str, typed: str) -> None:
-    assert asked(client, typed) == ASKED[typed][1]
+def test_every_way_to_canonicalise_is_a_column_of_the_table_above() -> None:
+    ways = {value for value in vars(clients).values() if isinstance(value, Canonicalisation)}
+    of_clients = {WAY[name]: client.host for name, client in CLIENTS.items()}
+    assert set(of_clients.values()) == ways
+    assert {name: of_clients[WAY[name]] for name in CLIENTS} == {n: client.host for n, client in CLIENTS.items()}
+    assert {len(answers) for answers in ASKED.values()} == {len(ways)}
 
 
-@pytest.mark.parametrize("typed", ASKED)
-def test_mit_krb5_asks_for_the_reverse_record(typed: str) -> None:
-    assert asked("curl-mit", typed) == ASKED[typed][2]
-
-
-@pytest.mark.parametrize("typed", ASKED)
-def test_java_takes_a_canonical_name_only_where_it_extends_the_typed_one(typed: str) -> None:
-    assert asked("java", typed) == ASKED[typed][3]
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_short_name_that_leads_nowhere_is_sent_as_typed_or_under_the_suffix(client: str) -> None:
+    way = CLIENTS[client].host
+    hosts = asked_hosts(CLIENTS[client], host_name("nowhere"), None, "test.com")
+    assert (hosts[0].text == "nowhere") == way.keeps_short == (WAY[client] in {1, 3})
 
 
 def test_java_lowers_the_name() -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import argparse
 import doctest
+import itertools
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from worlds import names
 
 import agent
 from agent import exits
 from agent.checks.findings import FINDINGS
 from agent.cli import arguments, program
+from agent.names import host_name
 from agent.render.pages import overview, page
-from agent.spn.rules import TABLE
+from agent.spn.clients import CLIENTS, asked_hosts, asked_port
+from agent.spn.rules import TABLE, Rule
 
 ROOT = Path(__file__).parents[1]
 LABELS = ["What it means", "How it shows", "See it by hand", "Fix", "Source"]
@@ -49,6 +53,48 @@ def test_a_section_for_each_rule() -> None:
     assert [rule.id for rule in TABLE] == [
         name for name in sections("docs/rules.md") if re.match(r"(scenario|extra)-\d", name)
     ]
+
+
+def table(name: str, first: str) -> list[tuple[str, ...]]:
+    """The rows of the Markdown table whose first heading is `first`."""
+    lines = read(name).splitlines()
+    start = next(number for number, line in enumerate(lines) if re.match(rf"\| {first} +\|", line))
+    rows = itertools.takewhile(lambda line: line.startswith("|"), lines[start + 2 :])
+    return [tuple(cell.strip() for cell in row.strip("|").split("|")) for row in rows]
+
+
+def cells(rule: Rule) -> tuple[str, ...]:
+    """A row of the rule table in the words of its page."""
+    credentials = {True: "true", False: "false", None: "any"}[rule.pool_credentials]
+    holder = {"computer": "the computer", "pool": "the pool account"}[rule.decrypts]
+    spn = "none, `HOST/` covers" if rule.spn == "covered" else f"`HTTP/` on {holder}"
+    kernel = "enabled" if rule.kernel_mode else "disabled"
+    comment = rule.comment.replace("(R1.4)", "(R1.4, inference)")
+    return (rule.id, kernel, credentials, rule.identity or "any", rule.name, spn, comment)
+
+
+def test_the_table_of_rules_is_the_table() -> None:
+    assert table("docs/rules.md", "Rule") == [cells(rule) for rule in TABLE]
+
+
+HERE = "iis01 A 10.0.5.2;contoso {};$ORIGIN 5.0.10.in-addr.arpa.;2 PTR the-ptr-name.;4 PTR the-ptr-name."
+
+
+def test_the_table_of_client_kinds_is_the_table() -> None:
+    by_kind = {}
+    for client in CLIENTS.values():
+        hosts = []
+        for record in ("A 10.0.5.4", "CNAME iis01"):
+            (host,) = asked_hosts(client, host_name("contoso"), names(HERE.format(record)), "test.com")
+            hosts.append("the PTR name" if host.text == "the-ptr-name" else f"`{host}`")
+        by_kind[f"`{client.name}`"] = (*hosts, "yes" if asked_port(client, 8080) else "no")
+    rows = table("docs/rules.md", "Client")
+    assert {name: tuple(answers) for name, *answers, _source in rows} == by_kind
+    assert [name for name, *_ in rows] == list(by_kind)
+    assert all(source for *_, source in rows)
+    first = [client.default for client in CLIENTS.values()]
+    assert first == sorted(first, reverse=True)
+    assert f"the first {['no', 'one', 'two', 'three', 'four'][sum(first)]} are asked about" in read("docs/rules.md")
 
 
 @pytest.mark.parametrize("file", ["docs/findings.md", "docs/rules.md"])

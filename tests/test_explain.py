@@ -286,3 +286,9 @@ def test_the_findings_are_those_that_concern_the_url() -> None:
 def test_the_default_sources_look_nowhere() -> None:
     assert Sources().now is None
     assert world(server()).ends("http://iis01/") == {"unchecked"}
+
+
+def test_the_first_15_characters_of_a_longer_computer_name_are_asked_for_as_typed() -> None:
+    found = world(server(name="AVERYLONGSERVERNAME", facts={"dns_name": "averylongservername.test.com"}))
+    assert found.need("HTTP/averylongserver") == "covered"
+    assert set(found.asked("http://averylongserver/").values()) == {"HTTP/averylongserver"}

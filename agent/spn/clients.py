@@ -1,18 +1,54 @@
-"""Which SPN each kind of client asks for, as a table (rules, sections 2.15 and 3).
-
-`canonical`: the owner name of the address record, after the search suffix and the whole CNAME chain.
-`typed`: the host as it stands in the URL. `pointer`: the PTR name of the first address (MIT krb5's defaults).
-`extended`: as typed in lower case; the canonical name only where it extends the typed one (Java).
-"""
+"""Which SPN each kind of client asks for, as a table (rules, sections 2.15 and 3)."""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from agent.names import HostName, fold, host_name
-from agent.spn.nameservice import NameService
+from agent.spn.nameservice import NameService, Resolution
 
-Canonicalisation = Literal["canonical", "typed", "pointer", "extended"]
+
+class Canonicalisation(NamedTuple):
+    """What a client makes of the host in the URL before it stands in the SPN.
+
+    `resolved` is given the answer of DNS, which has an address; `unresolved` the suffix of short names, where DNS was
+    not asked or has no address. `keeps_short`: a short name is sent as it is typed, though it leads nowhere else.
+    """
+
+    resolved: Callable[[HostName, Resolution, NameService], HostName]
+    unresolved: Callable[[HostName, str | None], tuple[HostName, ...]]
+    keeps_short: bool
+
+
+def _lowered(host: HostName) -> HostName:
+    return host_name(fold(host.spn_text))
+
+
+def _qualified(typed: HostName, suffix: str | None) -> tuple[HostName, ...]:
+    """Under the suffix or, when the resolver gives no canonical name, as typed: which one is not known."""
+    return (typed.under(suffix), typed) if typed.is_short and suffix else (typed,)
+
+
+def _pointer(_typed: HostName, found: Resolution, names: NameService) -> HostName:
+    return names.pointers.get(found.addresses[0], found.canonical)
+
+
+def _extended(typed: HostName, found: Resolution, _names: NameService) -> HostName:
+    return found.canonical if found.canonical.key.startswith(f"{typed.key}.") else _lowered(typed)
+
+
+CANONICAL = Canonicalisation(lambda _typed, found, _names: found.canonical, _qualified, keeps_short=False)
+"""The owner name of the address record, after the search suffix and the whole CNAME chain."""
+
+TYPED = Canonicalisation(lambda typed, *_: typed, lambda typed, _: (typed,), keeps_short=True)
+"""The host as it stands in the URL."""
+
+POINTER = Canonicalisation(_pointer, _qualified, keeps_short=False)
+"""The PTR name of the first address (MIT krb5's defaults)."""
+
+EXTENDED = Canonicalisation(_extended, lambda typed, _: (_lowered(typed),), keeps_short=True)
+"""As typed in lower case; the canonical name only where it extends the typed one (Java)."""
 
 
 class Client(NamedTuple):
@@ -28,18 +64,18 @@ class Client(NamedTuple):
 CLIENTS = {
     client.name: client
     for client in (
-        Client("edge", "canonical", False, True, "Chromium http_auth_handler_negotiate.cc"),
-        Client("chrome", "canonical", False, True, "Chromium http_auth_handler_negotiate.cc"),
-        Client("firefox", "canonical", False, True, "Gecko nsAuthSSPI.cpp, nsHttpNegotiateAuth.cpp"),
-        Client("dotnet", "canonical", False, True, ".NET 6+ AuthenticationHelper.NtAuth.cs"),
-        Client("ie", "canonical", False, False, "KB911149, KB908209"),
-        Client("dotnetframework", "canonical", False, False, ".NET Framework _AuthenticationState.cs"),
-        Client("dotnet5", "canonical", True, False, ".NET 5 AuthenticationHelper.NtAuth.cs"),
-        Client("curl-sspi", "typed", False, False, "curl vauth.c"),
-        Client("curl-mit", "pointer", False, False, "MIT krb5 princ_dns (dns_canonicalize_hostname, rdns)"),
-        Client("java", "extended", False, False, "JDK NegotiatorImpl.java"),
-        Client("chrome-nocname", "typed", False, False, "policy DisableAuthNegotiateCnameLookup"),
-        Client("edge-port", "canonical", True, False, "policy EnableAuthNegotiatePort"),
+        Client("edge", CANONICAL, False, True, "Chromium http_auth_handler_negotiate.cc"),
+        Client("chrome", CANONICAL, False, True, "Chromium http_auth_handler_negotiate.cc"),
+        Client("firefox", CANONICAL, False, True, "Gecko nsAuthSSPI.cpp, nsHttpNegotiateAuth.cpp"),
+        Client("dotnet", CANONICAL, False, True, ".NET 6+ AuthenticationHelper.NtAuth.cs"),
+        Client("ie", CANONICAL, False, False, "KB911149, KB908209"),
+        Client("dotnetframework", CANONICAL, False, False, ".NET Framework _AuthenticationState.cs"),
+        Client("dotnet5", CANONICAL, True, False, ".NET 5 AuthenticationHelper.NtAuth.cs"),
+        Client("curl-sspi", TYPED, False, False, "curl vauth.c"),
+        Client("curl-mit", POINTER, False, False, "MIT krb5 princ_dns (dns_canonicalize_hostname, rdns)"),
+        Client("java", EXTENDED, False, False, "JDK NegotiatorImpl.java"),
+        Client("chrome-nocname", TYPED, False, False, "policy DisableAuthNegotiateCnameLookup"),
+        Client("edge-port", CANONICAL, True, False, "policy EnableAuthNegotiatePort"),
     )
 }
 DEFAULT_CLIENTS = tuple(client for client in CLIENTS.values() if client.default)
@@ -55,26 +91,10 @@ def asked_hosts(client: Client, typed: HostName, names: NameService | None, suff
     """
     if typed.is_address:
         return ()
-    if client.host == "typed":
-        return (typed,)
     resolution = names.resolve(typed, suffix) if names is not None else None
-    if resolution is None or not resolution.addresses:
-        return _without_dns(client, typed, suffix)
-    canonical = resolution.canonical
-    if client.host == "pointer" and names is not None:
-        return (names.pointers.get(resolution.addresses[0], canonical),)
-    if client.host == "extended":
-        lowered = host_name(fold(typed.spn_text))
-        return (canonical,) if canonical.key.startswith(f"{typed.key}.") else (lowered,)
-    return (canonical,)
-
-
-def _without_dns(client: Client, typed: HostName, suffix: str | None) -> tuple[HostName, ...]:
-    if client.host == "extended":
-        return (host_name(fold(typed.spn_text)),)
-    if typed.is_short and suffix:
-        return (typed.under(suffix), typed)
-    return (typed,)
+    if names is None or resolution is None or not resolution.addresses:
+        return client.host.unresolved(typed, suffix)
+    return (client.host.resolved(typed, resolution, names),)
 
 
 def asked_port(client: Client, port: int) -> int | None:

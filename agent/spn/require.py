@@ -12,7 +12,7 @@ from agent.iis.effective import Configuration, EffectiveApplication, Pool, Site
 from agent.iis.snapshot import Machine
 from agent.model import Application, ApplicationRef, Host, Need, Origins, Place, WhyNot
 from agent.names import AccountName, HostName, Spn, fold, http_spn, spn, user_name
-from agent.spn.clients import Client, asked_hosts, asked_port
+from agent.spn.clients import Canonicalisation, Client, asked_hosts, asked_port
 from agent.spn.directory import Directory, Question
 from agent.spn.identity import NOT_ASKED, Decision, PoolIdentity, decide, pool_identity, why_not
 from agent.spn.reach import Names, Reach, reach
@@ -78,7 +78,7 @@ def spn_needs(reached: Reach, names: Names, clients: Sequence[Client]) -> tuple[
     for name in reached.names:
         reachable = not name.optional or (name.source == "machine" and name.host not in names.own)
         for alike in collected.alike:
-            if not name.optional or (reachable and alike[0].host in {"typed", "extended"}):
+            if not name.optional or (reachable and alike[0].host.keeps_short):
                 collected.asked(alike, name.host, name.ports)
     return tuple(collected.needs())
 
@@ -89,6 +89,17 @@ class _Asked:
 
     optional: bool = False
     clients: set[str] = field(default_factory=set)
+
+
+def spn_hosts(client: Client, typed: HostName, names: Names) -> tuple[HostName, ...]:
+    """The host names a client puts into its SPN for what is typed, as seen from the network of one server."""
+    hosts = asked_hosts(client, typed, names.service, names.suffix)
+    full = names.machine.full_name
+    if typed != names.machine.short_name or full is None or full.first_label == typed:
+        return hosts
+    # the first 15 characters of a longer name: DNS has the longer one, nothing makes a full name of these
+    resolution = names.service.resolve(typed, names.suffix) if names.service is not None else None
+    return hosts if resolution is not None and resolution.addresses else (typed,)
 
 
 class _Collected:
@@ -113,22 +124,13 @@ class _Collected:
         """What clients that ask alike make of a name."""
         first = clients[0]
         asking = {client.name for client in clients}
-        for host in self._asked_hosts(first, typed):
+        for host in spn_hosts(first, typed, self.names):
             self._note(host, False).clients.update(asking)
             if host != typed and typed not in self.variants.setdefault(host, []):
                 self.variants[host].append(typed)
             for port in ports:
                 if asked_port(first, port) is not None:
                     self.found.setdefault((host, port), _Asked()).clients.update(asking)
-
-    def _asked_hosts(self, client: Client, typed: HostName) -> tuple[HostName, ...]:
-        hosts = asked_hosts(client, typed, self.names.service, self.names.suffix)
-        full = self.names.machine.full_name
-        if typed != self.names.machine.short_name or full is None or full.first_label == typed:
-            return hosts
-        # the first 15 characters of a longer name: DNS has the longer one, nothing makes a full name of these
-        resolution = self.names.service.resolve(typed, self.names.suffix) if self.names.service is not None else None
-        return hosts if resolution is not None and resolution.addresses else (typed,)
 
     def needs(self) -> Iterator[SpnNeed]:
         for (host, port), asked in self.found.items():
@@ -152,7 +154,7 @@ def _in_order(names: frozenset[str], order: tuple[str, ...]) -> tuple[str, ...]:
 @lru_cache
 def _alike(clients: tuple[Client, ...]) -> tuple[tuple[Client, ...], ...]:
     """The clients in groups that ask for the same names: what distinguishes them is how they treat host and port."""
-    groups: dict[tuple[str, bool], tuple[Client, ...]] = {}
+    groups: dict[tuple[Canonicalisation, bool], tuple[Client, ...]] = {}
     for client in clients:
         key = (client.host, client.port)
         groups[key] = (*groups.get(key, ()), client)
