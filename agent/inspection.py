@@ -23,7 +23,7 @@ from agent.iis.redirection import configuration_file
 from agent.iis.schema import APPLICATION_POOLS, SITES
 from agent.iis.snapshot import Machine, Snapshot
 from agent.model import SCHEMA, Evidence, Finding, Problem, Report, Requirement, Server, Severity, Status, Tool
-from agent.names import HostName, Spn, fold
+from agent.names import Address, HostName, Spn, fold
 from agent.spn.clients import CLIENTS, DEFAULT_CLIENTS, Client
 from agent.spn.directory import AskDirectory, Directory
 from agent.spn.nameservice import AskNames, NameService
@@ -163,10 +163,10 @@ def _unique(reads: Iterable[Read]) -> Iterator[Read]:
             yield read._replace(label=label)
 
 
-def _names_question(reads: Iterable[Read], names: Sequence[FarmName]) -> tuple[list[HostName], list[str]]:
+def _names_question(reads: Iterable[Read], names: Sequence[FarmName]) -> tuple[list[HostName], list[Address]]:
     """The host names and addresses that occur: live DNS is asked about these, never to list a zone."""
     hosts: dict[HostName, None] = {name.host: None for name in names}
-    addresses: dict[str, None] = {}
+    addresses: dict[Address, None] = {}
     for read in reads:
         own = (read.machine.short_name, read.machine.full_name)
         hosts.update((host, None) for host in own if host is not None and read.machine.name)

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NewType
 
 NETBIOS_LENGTH = 15
 """Longest computer name, in characters (KB909264): a sAMAccountName is cut there and ends in `$`."""
@@ -49,7 +49,7 @@ def _is_shown(character: str) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HostName:
-    """A name a client may type: `text` as written (no trailing dot), `key` its A-label form for comparing."""
+    """A name a client may type: `text` as written (no trailing dot), `key` for comparing: A-labels, or an address."""
 
     text: str
     key: str = field(repr=False)
@@ -106,7 +106,7 @@ class HostName:
 def host_name(text: str) -> HostName:
     """Read a host name as it is written anywhere: trailing dot dropped, IDN to its A-label for comparing."""
     name = text.strip().rstrip(".")
-    key = fold(name if name.isascii() else _a_label(name))
+    key = ip_address(name) or fold(name if name.isascii() else _a_label(name))
     return HostName(name, name if key == name else key)  # most names are in lower case: one text, not two
 
 
@@ -131,6 +131,16 @@ def host_fault(host: HostName) -> str | None:
         if not _LABEL.match(label):
             return f"label {printable(label)!r} is not a DNS label"
     return None
+
+
+Address = NewType("Address", str)
+"""An IP address in the one spelling in which two are compared (RFC 5952); without a zone, which is a machine's own."""
+
+
+def ip_address(text: str) -> Address | None:
+    """The address a text spells, brackets and a zone allowed, or None."""
+    found = address_of(text)
+    return None if found is None else Address(str(found))
 
 
 def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -11,7 +11,7 @@ from agent.errors import UsageError
 from agent.iis.bindings import Binding
 from agent.inspection import Analysis
 from agent.model import Application, ClientOutcome, Explanation, Finding, Origin, Outcome, Place, WindowsAuth
-from agent.names import AccountName, HostName, Spn, address_of, fold, host_name, http_spn
+from agent.names import AccountName, Address, HostName, Spn, fold, host_name, http_spn, ip_address
 from agent.spn.clients import Client, asked_hosts, asked_port
 from agent.spn.identity import NO_POOL, Decision, decide
 from agent.spn.require import ServerView, Wanted, spn_hosts
@@ -121,21 +121,17 @@ def _servers(case: Case, host: HostName) -> Iterator[ServerView]:
                 yield server
             continue
         addresses = _addresses(case, server, host)
-        mine = {_normal(address) for address in server.machine.addresses}
+        mine = set(server.machine.addresses)
         if not addresses or not mine or addresses & mine:
             yield server
 
 
-def _addresses(case: Case, server: ServerView, host: HostName) -> set[str]:
+def _addresses(case: Case, server: ServerView, host: HostName) -> set[Address]:
     """Where the name leads, as far as that is known."""
-    if host.is_address:
-        return {_normal(host.key)}
+    if (typed := ip_address(host.key)) is not None:
+        return {typed}
     resolution = case.service.resolve(host, server.names.suffix) if case.service is not None else None
-    return {_normal(address) for address in resolution.addresses} if resolution is not None else set()
-
-
-def _normal(address: str) -> str:
-    return str(address_of(address) or address)
+    return set(resolution.addresses) if resolution is not None else set()
 
 
 def _qualified(server: ServerView, host: HostName) -> HostName:
@@ -148,7 +144,7 @@ def _leads_to(case: Case, server: ServerView, host: HostName) -> bool:
         return True
     if any(host in {name.host, name.host.first_label} for name in server.names.farm):
         return True
-    return bool(_addresses(case, server, host) & {_normal(address) for address in server.machine.addresses})
+    return bool(_addresses(case, server, host) & set(server.machine.addresses))
 
 
 def _is_known_elsewhere(case: Case, host: HostName) -> bool:
@@ -175,7 +171,7 @@ def _binding(case: Case, server: ServerView, url: Url, catch_all: bool) -> tuple
     return site_name, best
 
 
-def _rank(binding: Binding, typed: HostName, addresses: set[str]) -> int | None:
+def _rank(binding: Binding, typed: HostName, addresses: set[Address]) -> int | None:
     if binding.address and addresses and binding.address not in addresses:
         return None
     bound = 0 if binding.address else 1

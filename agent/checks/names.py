@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from agent.checks.case import Case, finding
 from agent.model import Application, Evidence, Finding, WindowsAuth
-from agent.names import HostName, address_of, fold, host_name
+from agent.names import Address, HostName, fold, host_name
 from agent.spn.require import ServerView
 
 DEFAULT_HEADER_BYTES = 16384  # MaxFieldLength and MaxRequestBytes of http.sys (KB820129)
@@ -51,7 +51,7 @@ def elsewhere(case: Case) -> Iterator[Finding]:
     """Names that DNS leads to none of the known servers: another server answers (rule R5.3)."""
     if case.service is None:
         return
-    known = {_normal(address) for server in case.servers for address in server.machine.addresses}
+    known = {address for server in case.servers for address in server.machine.addresses}
     declared = {name.host for name in case.farm}
     for server, application in _negotiating_sites(case):
         if not server.machine.addresses:
@@ -72,13 +72,9 @@ def elsewhere(case: Case) -> Iterator[Finding]:
                 )
 
 
-def _addresses(case: Case, server: ServerView, host: HostName) -> set[str]:
+def _addresses(case: Case, server: ServerView, host: HostName) -> set[Address]:
     resolution = case.service.resolve(host, server.names.suffix) if case.service is not None else None
-    return {_normal(address) for address in resolution.addresses} if resolution is not None else set()
-
-
-def _normal(address: str) -> str:
-    return str(address_of(address) or address)
+    return set(resolution.addresses) if resolution is not None else set()
 
 
 # -- the server's registry -----------------------------------------------------------------------------------------

@@ -6,9 +6,11 @@ import re
 from typing import NamedTuple
 
 from agent.iis.parse import Node
-from agent.names import HostName, address_of, fold, host_fault, host_name, printable
+from agent.names import Address, HostName, address_of, fold, host_fault, host_name, printable
 
 _HTTP = frozenset({"http", "https"})
+
+ALL_ADDRESSES = Address("")
 
 
 class Binding(NamedTuple):
@@ -20,7 +22,7 @@ class Binding(NamedTuple):
     protocol: str
     information: str
     line: int
-    address: str = ""
+    address: Address = ALL_ADDRESSES
     port: int = 0
     host: HostName | None = None
     ssl_flags: int = 0
@@ -60,7 +62,7 @@ def binding(node: Node) -> Binding:
 class _Endpoint(NamedTuple):
     """What `IP:port:host` says."""
 
-    address: str = ""
+    address: Address = ALL_ADDRESSES
     port: int = 0
     host: HostName | None = None
     fault: str | None = None
@@ -73,25 +75,25 @@ def _endpoint(information: str) -> _Endpoint:
     port = _number(parts["port"])
     if port is None or not 0 < port < 65536:
         return _Endpoint(fault=f"'{printable(parts['port'])}' is not a port (1 to 65535)")
-    address = _address(parts["address"])
-    if address is None:
+    listens = _address(parts["address"])
+    if listens is None:
         return _Endpoint(fault=f"'{printable(parts['address'])}' is not an IP address")
     text = parts["host"].strip()
     if text in {"", "*"}:
-        return _Endpoint(address, port)
+        return _Endpoint(listens, port)
     host = host_name(text)
     reason = None if host.is_address else host_fault(host)
-    return _Endpoint(address, port, host, reason and f"host name: {reason}")
+    return _Endpoint(listens, port, host, reason and f"host name: {reason}")
 
 
-def _address(text: str) -> str | None:
-    """The address in one spelling, "" for all; `1.1.1` is 1.1.0.1 as inet_aton reads it."""
+def _address(text: str) -> Address | None:
+    """The address, "" for all; `1.1.1` is 1.1.0.1 as inet_aton reads it."""
     if text in {"", "*"}:
-        return ""
-    address = address_of(text) or address_of(_filled(text))
-    if address is None:
+        return ALL_ADDRESSES
+    found = address_of(text) or address_of(_filled(text))
+    if found is None:
         return None
-    return "" if address.is_unspecified else str(address)
+    return ALL_ADDRESSES if found.is_unspecified else Address(str(found))
 
 
 def _filled(text: str) -> str:

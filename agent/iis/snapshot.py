@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from agent.model import Problem
-from agent.names import AccountName, HostName, computer_account, fold, host_name, netbios_name
+from agent.names import AccountName, Address, HostName, computer_account, fold, host_name, netbios_name
 
 Membership = Literal["domain", "workgroup", "entra"]
 
@@ -46,7 +46,7 @@ class Machine:
     netbios_domain: str | None = None
     membership: Membership | None = None
     domain_controller: bool = False
-    addresses: tuple[str, ...] = ()
+    addresses: tuple[Address, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     registry: Mapping[str, object] | None = None
     services: Mapping[str, str] | None = None

@@ -21,7 +21,7 @@ from agent.iis.parse import Node, parse
 from agent.iis.redirection import REDIRECTION_FILE, configuration_file, redirection
 from agent.iis.schema import READ_SECTIONS, SITES
 from agent.iis.snapshot import Machine, Membership, Snapshot, SourceFile, file_key
-from agent.names import fold, printable
+from agent.names import Address, fold, ip_address, printable
 from agent.sources.snapshots.disk import is_folder, is_link, load
 
 MAXIMUM_DIRECTORIES = 100_000
@@ -346,13 +346,13 @@ if sys.platform == "win32":
                 continue
         return values
 
-    def _addresses() -> tuple[str, ...]:
+    def _addresses() -> tuple[Address, ...]:
         import socket
 
         psutil = _psutil()
-        every = [address for each in psutil.net_if_addrs().values() for address in each]
-        found = [a.address.partition("%")[0] for a in every if a.family in {socket.AF_INET, socket.AF_INET6}]
-        return tuple(text for text in found if text != "::1" and not text.startswith("127."))
+        every = [each for interface in psutil.net_if_addrs().values() for each in interface]
+        found = [ip_address(each.address) for each in every if each.family in {socket.AF_INET, socket.AF_INET6}]
+        return tuple(each for each in found if each and each != "::1" and not each.startswith("127."))
 
     def _psutil() -> ModuleType:
         try:

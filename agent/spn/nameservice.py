@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.model import Problem
-from agent.names import HostName
+from agent.names import Address, HostName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class Resolution:
     """
 
     chain: tuple[HostName, ...]
-    addresses: tuple[str, ...]
+    addresses: tuple[Address, ...]
     exists: bool = True
 
     @property
@@ -42,8 +42,8 @@ class NameService:
     source: str
     suffixes: tuple[str, ...] = ()
     answers: Mapping[HostName, Resolution] = field(default_factory=dict)
-    names_by_address: Mapping[str, tuple[HostName, ...]] = field(default_factory=dict)
-    pointers: Mapping[str, HostName] = field(default_factory=dict)
+    names_by_address: Mapping[Address, tuple[HostName, ...]] = field(default_factory=dict)
+    pointers: Mapping[Address, HostName] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
     def resolve(self, host: HostName, suffix: str | None = None) -> Resolution | None:

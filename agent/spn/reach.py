@@ -11,7 +11,7 @@ from agent.iis.bindings import Binding
 from agent.iis.effective import Configuration, Site
 from agent.iis.snapshot import Machine
 from agent.model import Host, HostSource
-from agent.names import HostName, address_of, fold, host_name
+from agent.names import Address, HostName, fold, host_name
 from agent.spn.nameservice import NameService
 from agent.spn.rules import NameKind
 
@@ -99,7 +99,7 @@ class _Claims:
     def __init__(self, sites: Iterable[Site]) -> None:
         self._exact: dict[HostName, list[tuple[str, Binding]]] = {}
         self._wildcards: list[tuple[str, Binding]] = []
-        self._addresses: dict[tuple[str, int], str] = {}
+        self._addresses: dict[tuple[Address, int], str] = {}
         for site in sites:
             for binding in site.bindings:
                 if binding.host is None and binding.serves and binding.address:
@@ -117,11 +117,11 @@ class _Claims:
             claims = [*claims, *(c for c in self._wildcards if c[1].host and host.matches_wildcard(c[1].host))]
         return not any(owner != site and claim.overlaps(binding) for owner, claim in claims)
 
-    def takes(self, address: str, binding: Binding, site: str) -> bool:
+    def takes(self, address: Address, binding: Binding, site: str) -> bool:
         """Whether requests to this address reach another site, one bound to it, before a binding to all addresses."""
         if binding.address:
             return False
-        return self._addresses.get((_normal(address), binding.port), site) != site
+        return self._addresses.get((address, binding.port), site) != site
 
 
 class _SiteReach:
@@ -196,18 +196,18 @@ class _SiteReach:
 
     def _leads_to_own_names(self, binding: Binding) -> bool:
         """Whether the computer's own names lead to this binding: to its address or, for all, to one left to it."""
-        mine = [_normal(address) for address in self.names.machine.addresses]
+        mine = self.names.machine.addresses
         own = self._own_addresses()
         if binding.address:
-            return binding.address in own if own is not None else mine == [binding.address]
+            return binding.address in own if own is not None else mine == (binding.address,)
         here = [address for address in mine if address in own] if own is not None else mine if len(mine) == 1 else []
         return not here or not all(self.claims.takes(address, binding, self.site.name) for address in here)
 
-    def _own_addresses(self) -> set[str] | None:
+    def _own_addresses(self) -> set[Address] | None:
         """What DNS says of the computer's full name; None where it was not asked about it."""
         service, full = self.names.service, self.names.machine.full_name
         resolution = service.resolve(full) if service is not None and full is not None else None
-        return None if resolution is None else {_normal(address) for address in resolution.addresses}
+        return None if resolution is None else set(resolution.addresses)
 
     def _own_names(self, binding: Binding) -> None:
         machine = self.names.machine
@@ -230,8 +230,8 @@ class _SiteReach:
         for address in (binding.address,) if binding.address else self.names.machine.addresses:
             if self.claims.takes(address, binding, self.site.name):
                 continue
-            hosts = service.names_by_address.get(_normal(address), ())
-            if not hosts and binding.address and (pointer := service.pointers.get(_normal(address))) is not None:
+            hosts = service.names_by_address.get(address, ())
+            if not hosts and binding.address and (pointer := service.pointers.get(address)) is not None:
                 hosts = (pointer,)
             for host in hosts:
                 if host != self.names.machine.full_name:
@@ -251,7 +251,3 @@ class _SiteReach:
 def _with(port: int, ports: tuple[int, ...]) -> tuple[int, ...]:
     """One more port; the same tuple for all the names with the same ports."""
     return ports if port in ports else (*ports, port)
-
-
-def _normal(address: str) -> str:
-    return str(address_of(address) or address)

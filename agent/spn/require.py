@@ -11,7 +11,7 @@ from agent.iis.authentication import Auth
 from agent.iis.effective import Configuration, EffectiveApplication, Pool, Site
 from agent.iis.snapshot import Machine
 from agent.model import Application, ApplicationRef, Host, Need, Origins, Place, WhyNot
-from agent.names import AccountName, HostName, Spn, fold, http_spn, spn, user_name
+from agent.names import AccountName, Address, HostName, Spn, fold, http_spn, spn, user_name
 from agent.spn.clients import Canonicalisation, Client, asked_hosts, asked_port
 from agent.spn.directory import Directory, Question
 from agent.spn.identity import NOT_ASKED, Decision, PoolIdentity, decide, pool_identity, why_not
@@ -174,7 +174,7 @@ class Required(NamedTuple):
 def require(servers: Iterable[ServerView], clients: Sequence[Client], directory: Directory | None) -> Required:
     """Decide for each application who decrypts, and collect one requirement for each (SPN, account)."""
     listed = list(servers)
-    known = frozenset(fold(address) for server in listed for address in server.machine.addresses)
+    known = frozenset(address for server in listed for address in server.machine.addresses)
     collector = _Requirements(clients, directory, known)
     for server in listed:
         collector.server(server)
@@ -182,7 +182,7 @@ def require(servers: Iterable[ServerView], clients: Sequence[Client], directory:
 
 
 class _Requirements:
-    def __init__(self, clients: Sequence[Client], directory: Directory | None, known: frozenset[str]) -> None:
+    def __init__(self, clients: Sequence[Client], directory: Directory | None, known: frozenset[Address]) -> None:
         self.clients = clients
         self.directory = directory
         self.known_addresses = known
@@ -212,8 +212,8 @@ class _Requirements:
         if names.service is None or any(need.host in {name.host, name.host.first_label} for name in names.farm):
             return False
         resolution = names.service.resolve(need.host, names.suffix)
-        addresses = {fold(address) for address in resolution.addresses} if resolution is not None else set()
-        mine = {fold(address) for address in names.machine.addresses}
+        addresses = set(resolution.addresses) if resolution is not None else set()
+        mine = set(names.machine.addresses)
         return bool(mine) and not addresses & mine and bool(addresses & self.known_addresses)
 
     def _identity(self, pool: Pool | None, machine: Machine, known: dict[str, PoolIdentity]) -> PoolIdentity:

@@ -6,7 +6,6 @@ chosen name server, which shows the whole chain of aliases. Both work within a d
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 import threading
@@ -29,7 +28,7 @@ import dns.reversename
 
 from agent.errors import SourceError, UsageError
 from agent.model import Problem
-from agent.names import HostName, address_of, host_fault, host_name, printable
+from agent.names import Address, HostName, address_of, host_fault, host_name, ip_address, printable
 from agent.spn.nameservice import NameService, Resolution
 
 UNANSWERED = "dns-incomplete"
@@ -118,8 +117,8 @@ def _full_names(hosts: Iterable[HostName], suffixes: tuple[str, ...]) -> list[Ho
     return list(names)
 
 
-def _distinct_addresses(addresses: Iterable[str]) -> list[str]:
-    return list(dict.fromkeys(str(address) for text in addresses if (address := address_of(text))))
+def _distinct_addresses(texts: Iterable[str]) -> list[Address]:
+    return list(dict.fromkeys(found for text in texts if (found := ip_address(text))))
 
 
 def _impossible(host: HostName) -> Resolution:
@@ -133,9 +132,9 @@ def _answer(result: Resolution | SourceError) -> Resolution | None:
     return None if isinstance(result, SourceError) else result
 
 
-def _names_by_address(answers: Mapping[HostName, Resolution]) -> dict[str, tuple[HostName, ...]]:
+def _names_by_address(answers: Mapping[HostName, Resolution]) -> dict[Address, tuple[HostName, ...]]:
     """The names asked about, by the addresses they lead to; other names may lead there too."""
-    names: dict[str, tuple[HostName, ...]] = {}
+    names: dict[Address, tuple[HostName, ...]] = {}
     for host, answer in answers.items():
         for address in answer.addresses:
             names[address] = (*names.get(address, ()), host)
@@ -333,15 +332,15 @@ def _accepted(reply: dns.message.Message) -> dns.message.Message:
 
 def _sections(
     reply: dns.message.Message, kind: dns.rdatatype.RdataType
-) -> tuple[dict[HostName, HostName], dict[HostName, list[str]]]:
+) -> tuple[dict[HostName, HostName], dict[HostName, list[Address]]]:
     """The aliases and the addresses of an answer, by owner."""
     aliases: dict[HostName, HostName] = {}
-    owners: dict[HostName, list[str]] = {}
+    owners: dict[HostName, list[Address]] = {}
     for rrset in reply.answer:
         if rrset.rdtype == dns.rdatatype.CNAME:
             aliases[_host(rrset.name)] = _host(rrset[0].target)
         elif rrset.rdtype == kind:
-            owners[_host(rrset.name)] = [str(ipaddress.ip_address(data.address)) for data in rrset]
+            owners[_host(rrset.name)] = _distinct_addresses(data.address for data in rrset)
     return aliases, owners
 
 

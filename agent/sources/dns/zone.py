@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from agent.model import Problem
-from agent.names import HostName, host_name, printable
+from agent.names import Address, HostName, host_name, printable
 from agent.sources.dns.zone_records import MOST_TOLD, Book, Owner, enter_file, is_reverse, problem
 from agent.spn.nameservice import NameService, Resolution
 
@@ -128,8 +128,8 @@ def _listed(zones: _Zones, host: HostName) -> Resolution | None:
     return zones.resolve(host) if owner.alias or owner.addresses else None
 
 
-def _names_by_address(listed: Mapping[HostName, Resolution]) -> dict[str, tuple[HostName, ...]]:
-    names: dict[str, list[HostName]] = {}
+def _names_by_address(listed: Mapping[HostName, Resolution]) -> dict[Address, tuple[HostName, ...]]:
+    names: dict[Address, list[HostName]] = {}
     for host, found in listed.items():
         if not host.is_wildcard:
             for address in found.addresses:

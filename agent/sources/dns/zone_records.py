@@ -24,7 +24,7 @@ import dns.zone
 
 from agent.errors import MalformedError
 from agent.model import Problem
-from agent.names import HostName, host_name, printable
+from agent.names import Address, HostName, host_name, ip_address, printable
 
 LARGEST_FILE = 64 * 1024 * 1024
 MOST_TOLD = 20
@@ -41,7 +41,7 @@ class Owner:
     file: str
     line: int
     alias: HostName | None = None
-    addresses: dict[str, None] = field(default_factory=dict)
+    addresses: dict[Address, None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -53,7 +53,7 @@ class Book:
     complete: dict[HostName, None] = field(default_factory=dict)
     cuts: set[HostName] = field(default_factory=set)
     redirected: set[HostName] = field(default_factory=set)
-    pointers: dict[str, HostName] = field(default_factory=dict)
+    pointers: dict[Address, HostName] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -134,7 +134,7 @@ def _enter(record: _Record, file: str, book: Book) -> None:
     owner = book.owners.setdefault(record.owner, Owner(file, record.line))
     match record.kind, record.value:
         case (("A" | "AAAA"), str(address)):
-            owner.addresses[address] = None
+            owner.addresses[Address(address)] = None
         case "CNAME", HostName() as target:
             if owner.alias not in (None, target):
                 raise ValueError(f"a second CNAME for {printable(record.owner.text)} (RFC 2181 section 10.1)")
@@ -154,10 +154,10 @@ def is_reverse(origin: HostName) -> bool:
     return origin.key.endswith(("in-addr.arpa", "ip6.arpa"))
 
 
-def _reversed(owner: HostName) -> str | None:
+def _reversed(owner: HostName) -> Address | None:
     """The address whose PTR record this name holds (RFC 1035 section 3.5, RFC 3596 section 2.5), or None."""
     try:
-        return str(ipaddress.ip_address(dns.reversename.to_address(dns.name.from_text(owner.key))))
+        return ip_address(dns.reversename.to_address(dns.name.from_text(owner.key)))
     except (dns.exception.DNSException, ValueError):
         return None
 

@@ -16,7 +16,7 @@ from typing import TypeVar, cast, get_args
 from agent.errors import MalformedError
 from agent.iis.snapshot import Machine, Membership, SourceFile, WorkerProcess
 from agent.model import Problem
-from agent.names import HostName, address_of, fold, host_fault, host_name, netbios_name, printable
+from agent.names import Address, HostName, fold, host_fault, host_name, ip_address, netbios_name, printable
 
 MAXIMUM_VALUES = 2_000_000
 """Most brackets, commas and strings of a JSON document: each becomes an object of up to a hundred bytes."""
@@ -189,12 +189,15 @@ def _mapping(value: object) -> Mapping[str, object]:
     return value
 
 
-def _addresses(value: object) -> tuple[str, ...]:
-    texts = tuple(_text(item) for item in _list(value))
-    for text in texts:
-        if address_of(text) is None:
-            raise WrongError(f"'{text[:80]}' is not an IP address")
-    return texts
+def _addresses(value: object) -> tuple[Address, ...]:
+    return tuple(dict.fromkeys(_address(_text(item)) for item in _list(value)))
+
+
+def _address(text: str) -> Address:
+    found = ip_address(text)
+    if found is None:
+        raise WrongError(f"'{text[:80]}' is not an IP address")
+    return found
 
 
 def _texts(value: object) -> dict[str, str]:
