@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -301,13 +301,10 @@ def _problem_findings(read: Read) -> Iterator[Finding]:
         )
 
 
-_RANK: Mapping[Severity, int] = {"error": 0, "warning": 1, "info": 2}
-
-
 def _ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Errors first; within a severity as found. One that says the same of the same place is kept once."""
     unique: dict[tuple[object, ...], Finding] = {}
     for found in findings:
         key = (found.id, found.server, found.servers, found.site, found.path, found.spn, found.account, found.message)
         unique.setdefault(key, found)
-    return tuple(sorted(unique.values(), key=lambda found: _RANK[found.severity]))
+    return tuple(sorted(unique.values(), key=lambda found: found.rank))

@@ -6,11 +6,14 @@ Field names are the contract's keys. `None` means "not known", an empty tuple "k
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from agent.names import AccountName, HostName, Spn
 
 Severity = Literal["error", "warning", "info"]
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""Worst first: the one order of findings, of `--fail-on`, of every count."""
+
 Status = Literal["ok", "partial", "failed"]
 Need = Literal["explicit", "covered", "port-variant", "optional"]
 Outcome = Literal["kerberos", "ntlm-fallback", "modified", "duplicate", "impossible", "uncertain", "unchecked"]
@@ -188,6 +191,11 @@ class Finding:
     evidence: tuple[Evidence, ...] = ()
     fix: tuple[str, ...] = ()
     accepted: str | None = None
+
+    @property
+    def rank(self) -> int:
+        """For sorting: the worst first."""
+        return SEVERITIES.index(self.severity)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

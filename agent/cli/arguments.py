@@ -6,11 +6,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from agent.model import SEVERITIES
+
 REPORT_FORMATS = ("table", "json", "csv", "markdown")
 STORY_FORMATS = ("table", "json")
 SCRIPT_FORMATS = ("cmd", "powershell", "ldif", "ticket")
 PLAN_FORMATS = (*REPORT_FORMATS, *SCRIPT_FORMATS)
-LEVELS = ("error", "warning", "info", "never")
+LEVELS = (*SEVERITIES, "never")
 CLIENT_NAMES = (
     *("edge", "chrome", "firefox", "dotnet", "ie", "dotnetframework", "dotnet5", "curl-sspi", "curl-mit", "java"),
     *("chrome-nocname", "edge-port"),

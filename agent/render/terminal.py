@@ -89,7 +89,7 @@ def _summary(page: Page, overview: Overview) -> None:
         plural(len(report.requirements), "SPN"),
     )
     found = [f for f in report.findings if f.accepted is None]
-    worst = min(found, key=lambda finding: ("error", "warning", "info").index(finding.severity), default=None)
+    worst = min(found, key=lambda finding: finding.rank, default=None)
     clean = "bold green" if report.complete and not overview.nobody_looked else "bold"
     look = clean if worst is None else SEVERITY_LOOKS[worst.severity]
     page.prose(f"{', '.join(parts)}: {counted(report)}", look=look)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, assert_never
 
 from agent.model import (
+    SEVERITIES,
     Application,
     ApplicationRef,
     Finding,
@@ -17,7 +18,6 @@ from agent.model import (
     Report,
     Requirement,
     Server,
-    Severity,
     WindowsAuth,
 )
 from agent.names import AccountName, Spn, printable
@@ -43,8 +43,6 @@ MEANINGS: Mapping[Outcome, str] = {
     "uncertain": "what was read does not settle it",
     "unchecked": "nobody looked who holds the SPN (--ad)",
 }
-
-SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
 
 
 # -- what belongs to what ------------------------------------------------------------------------------------------
@@ -108,7 +106,7 @@ class Overview:
 
 def by_severity(findings: Iterable[Finding]) -> list[Finding]:
     """Errors first; accepted ones after all others."""
-    return sorted(findings, key=lambda found: (found.accepted is not None, SEVERITIES.index(found.severity)))
+    return sorted(findings, key=lambda found: (found.accepted is not None, found.rank))
 
 
 def counted(report: Report) -> str:
