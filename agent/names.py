@@ -300,11 +300,6 @@ class UserName:
     domain: str
     name: str
 
-    @property
-    def is_managed(self) -> bool:
-        """True where the name ends in `$`: a gMSA, sMSA, dMSA or a computer; the directory knows which."""
-        return self.name.endswith("$")
-
 
 def user_name(text: str, machine: str) -> UserName:
     """Read `DOMAIN\\user`, `user@suffix`, `.\\user`, `MACHINE\\user` or `user` as written for the server `machine`."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from agent.iis.authentication import Auth, AuthenticationPaths
-from agent.iis.effective import Configuration, authentication_paths, effective
+from agent.iis.effective import Configuration, Evaluation, effective
 from agent.iis.parse import parse
 from agent.iis.snapshot import Machine, Snapshot, SourceFile, file_key
 from agent.names import path_key
@@ -75,7 +75,7 @@ def evaluate(text: str, files: Mapping[str, bytes] | None = None, machine: Machi
 def paths_of(
     text: str, files: Mapping[str, bytes] | None = None, machine: Machine | None = None
 ) -> AuthenticationPaths:
-    return authentication_paths(parse(text.encode(), "applicationHost.config"), snapshot(files, machine))
+    return Evaluation(parse(text.encode(), "applicationHost.config"), snapshot(files, machine)).authentication
 
 
 def auth_at(text: str, path: str, files: Mapping[str, bytes] | None = None, machine: Machine | None = None) -> Auth:

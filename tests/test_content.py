@@ -324,10 +324,10 @@ def test_unread_content_matters_only_where_the_section_is_unlocked(below: str) -
 
 
 def test_an_unread_config_source_is_not_called_malformed() -> None:
-    from agent.iis.effective import authentication_paths
+    from agent.iis.effective import Evaluation
     from agent.iis.parse import parse
 
-    paths = authentication_paths(parse(OPEN.encode(), "a.config"), with_source(b"", "access denied"))
+    paths = Evaluation(parse(OPEN.encode(), "a.config"), with_source(b"", "access denied")).authentication
     found = paths.at("site").fault
     assert found is not None
     assert (found.id, found.file) == ("content-unread", "win.config")

@@ -12,7 +12,7 @@ from lxml import etree
 from agent import inspect
 from agent.errors import MalformedError
 from agent.iis.authentication import AuthenticationPaths
-from agent.iis.effective import Configuration, authentication_paths, effective
+from agent.iis.effective import Configuration, Evaluation, effective
 from agent.iis.parse import Document, parse
 from agent.iis.redirection import configuration_file
 from agent.iis.schema import APPLICATION_POOLS
@@ -163,7 +163,7 @@ def provider_list(file: Path, path: str) -> list[str]:
 @cache
 def evaluated(file: Path) -> tuple[Document, AuthenticationPaths]:
     document = parse(file.read_bytes(), file.name)
-    return document, authentication_paths(document, snapshot())
+    return document, Evaluation(document, snapshot()).authentication
 
 
 @pytest.mark.parametrize("file", EXCHANGE)
@@ -346,7 +346,7 @@ def test_facts_17_and_47_foreign_or_empty_web_config(body: str) -> None:
 def test_facts_22_to_24_locations_of_files(path: str) -> None:
     tag = f'<location path="{path}">{ENABLED.format("enabled=" + repr("true"))}</location></configuration>'
     document = parse(edited(("</configuration>", tag)).encode(), "applicationHost.config")
-    settings = authentication_paths(document, snapshot()).at(path_key(path)).settings
+    settings = Evaluation(document, snapshot()).authentication.at(path_key(path)).settings
     assert settings is not None
     assert settings.enabled
     assert effective(document, snapshot()).notices == ()

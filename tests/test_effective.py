@@ -295,7 +295,7 @@ DIRECTORY = Directory(
         ("nobody@test.com", "account", r"CORP\nobody", False),
         (r"CORP\old", "account", r"CORP\new$", True),
         (r"CORP\moving", "account", r"CORP\moving", True),
-        (r"CORP\standalone$", "account", r"CORP\standalone$", False),
+        (r"CORP\standalone$", "standalone dMSA", r"CORP\standalone$", False),
         (r".\svc", "local user", None, True),
     ],
 )

@@ -266,7 +266,6 @@ def test_a_computer_account_has_fifteen_characters_and_a_dollar(computer: str, a
 )
 def test_forms_of_a_user_name(text: str, expected: UserName) -> None:
     assert user_name(text, "IIS01") == expected
-    assert expected.is_managed == text.strip().endswith("$")
 
 
 def test_a_machine_is_known_by_its_short_name_and_cut_at_fifteen() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from agent.iis.authentication import Auth, AuthenticationPaths
@@ -85,12 +85,7 @@ class Configuration(NamedTuple):
 
 def effective(document: Document, snapshot: Snapshot) -> Configuration:
     """Evaluate an applicationHost.config, with the web.config files of the snapshot it stands in."""
-    return _Evaluation(document, snapshot).configuration()
-
-
-def authentication_paths(document: Document, snapshot: Snapshot) -> AuthenticationPaths:
-    """Effective windowsAuthentication of an applicationHost.config at any path, one that is no application too."""
-    return _Evaluation(document, snapshot).authentication_paths()
+    return Evaluation(document, snapshot).configuration()
 
 
 _IDENTITY_TYPES = {fold(name): name for name in IDENTITY_TYPES}
@@ -116,7 +111,9 @@ def _first(attribute: str, nodes: Iterable[Node | None]) -> tuple[str, Node] | N
     return None
 
 
-class _Evaluation:
+class Evaluation:
+    """An applicationHost.config with the web.config files of its snapshot; `effective` takes the whole of it."""
+
     def __init__(self, document: Document, snapshot: Snapshot) -> None:
         self.document = document
         self.file = document.file
@@ -137,18 +134,17 @@ class _Evaluation:
 
     def configuration(self) -> Configuration:
         pools = self._pools()
-        sites = self._named_sites()
-        self._check_ids(sites)
-        content = self._content(sites)
-        section = AuthenticationPaths(self.document, content, self._application_paths(sites))
-        built = tuple([self._site(site, pools, section) for site in sites])
-        looked = self.snapshot.machine.content_looked or not content.is_empty
+        self._check_ids(self._named_sites)
+        built = tuple([self._site(site, pools, self.authentication) for site in self._named_sites])
+        looked = self.snapshot.machine.content_looked or not self._content.is_empty
         return Configuration(self.file, built, pools, tuple(self.notices), self._module_installed(), looked)
 
-    def authentication_paths(self) -> AuthenticationPaths:
-        sites = self._named_sites()
-        return AuthenticationPaths(self.document, self._content(sites), self._application_paths(sites))
+    @cached_property
+    def authentication(self) -> AuthenticationPaths:
+        """windowsAuthentication at any path, one that is no application too."""
+        return AuthenticationPaths(self.document, self._content, self._application_paths())
 
+    @cached_property
     def _named_sites(self) -> list[Node]:
         sites = self._unique(self.sites, "site", "name")
         return [site for site in sites if self._is_name(site, NOT_IN_SITE_NAMES)]
@@ -160,8 +156,9 @@ class _Evaluation:
         self._invalid(f"'{printable(name)}' cannot be the name of a <{node.name}>", node)
         return False
 
-    def _content(self, sites: list[Node]) -> Content:
-        return Content(self.snapshot, self._mounts(sites), self.document.definitions)
+    @cached_property
+    def _content(self) -> Content:
+        return Content(self.snapshot, self._mounts(), self.document.definitions)
 
     def _module_installed(self) -> bool | None:
         modules = self.document.section(GLOBAL_MODULES)
@@ -294,18 +291,18 @@ class _Evaluation:
 
     # -- content -----------------------------------------------------------------------------------------------
 
-    def _application_paths(self, sites: list[Node]) -> frozenset[str]:
+    def _application_paths(self) -> frozenset[str]:
         return frozenset(
             _full_path(site.attributes["name"], node.attributes.get("path", ""))
-            for site in sites
+            for site in self._named_sites
             for node in site.children
             if node.name == "application"
         )
 
-    def _mounts(self, sites: list[Node]) -> dict[str, Mount]:
+    def _mounts(self) -> dict[str, Mount]:
         defaults = _child(self.sites, "virtualDirectoryDefaults")
         mounts: dict[str, Mount] = {}
-        for site in sites:
+        for site in self._named_sites:
             near = _child(site, "virtualDirectoryDefaults")
             for application in (node for node in site.children if node.name == "application"):
                 self._mount(mounts, site, application, (near, defaults))
