@@ -315,7 +315,7 @@ def test_the_id_and_the_comment_are_told(row: Rule, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)
 def test_a_table_in_which_one_row_is_for_something_else_is_refused(row: Rule, column: str, value: object) -> None:
     if value != getattr(row, column):
-        with pytest.raises(ValueError, match="rows of the table are for"):
+        with pytest.raises(ValueError, match="rows of the table are for one combination"):
             by_combination(changed(row, **{column: value}))
 
 

@@ -7,7 +7,7 @@ reads its row; what the rows have in common (`docs/rules.md`) is said again, in 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Literal, NamedTuple, get_args
 
@@ -48,33 +48,44 @@ TABLE = (
 """`covered`: no HTTP/ SPN is required, the HOST/ SPN written at domain join serves. `explicit`: HTTP/ must be set."""
 
 
-_Combination = tuple[bool, bool, Identity, NameKind]
+_Combination = tuple[bool, bool, Identity | None, NameKind]
 
 
-def by_combination(table: Iterable[Rule]) -> dict[_Combination, Rule]:
-    """The row for each combination. Raises ValueError for a table that has none, or more than one, for some."""
-    rows: dict[_Combination, list[Rule]] = {
-        combination: [] for combination in product((True, False), (True, False), get_args(Identity), get_args(NameKind))
-    }
-    for row in table:
-        for combination, found in rows.items():
-            if all(cell in {EITHER, value} for cell, value in zip(row[1:5], combination, strict=True)):
-                found.append(row)
-    for combination, found in rows.items():
-        if len(found) != 1:
-            raise ValueError(f"{len(found)} rows of the table are for {combination}")
-    return {combination: found[0] for combination, found in rows.items()}
+def by_combination(table: Sequence[Rule]) -> dict[_Combination, Rule | None]:
+    """The row for each combination of settings, identity and name; for an identity of neither kind (None) the row
+    that applies whichever it is, None where it would depend on that.
+
+    Raises ValueError for a table that has no row, or more than one, for a combination.
+    """
+    rows: dict[_Combination, Rule | None] = {}
+    for kernel_mode, pool_credentials, name in product((True, False), (True, False), get_args(NameKind)):
+        found = [
+            _only([row for row in table if _is_for(row, (kernel_mode, pool_credentials, identity, name))])
+            for identity in get_args(Identity)
+        ]
+        for identity, row in zip(get_args(Identity), found, strict=True):
+            rows[kernel_mode, pool_credentials, identity, name] = row
+        rows[kernel_mode, pool_credentials, None, name] = found[0] if len(set(found)) == 1 else None
+    return rows
 
 
-_ROWS: Mapping[_Combination, Rule] = by_combination(TABLE)
+def _is_for(row: Rule, combination: _Combination) -> bool:
+    return all(cell in {EITHER, value} for cell, value in zip(row[1:5], combination, strict=True))
+
+
+def _only(rows: Sequence[Rule]) -> Rule:
+    if len(rows) != 1:
+        raise ValueError(f"{len(rows)} rows of the table are for one combination")
+    return rows[0]
+
+
+_ROWS: Mapping[_Combination, Rule | None] = by_combination(TABLE)
 _NAMED: Mapping[str, Rule] = {row.id: row for row in TABLE}
 
 
 def row(kernel_mode: bool, pool_credentials: bool, identity: Identity | None, name: NameKind) -> Rule | None:
     """The row that applies. None where the identity is neither kind, and it would depend on which."""
-    kinds = get_args(Identity) if identity is None else (identity,)
-    possible = {_ROWS[kernel_mode, pool_credentials, kind, name] for kind in kinds}
-    return possible.pop() if len(possible) == 1 else None
+    return _ROWS[kernel_mode, pool_credentials, identity, name]
 
 
 def named(rule_id: str | None) -> Rule | None:
