@@ -1,7 +1,7 @@
 """The rule table is the article's, complete, the same as the two-line principle, and it decides."""
 
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from worlds import App, World, ad, computer, config, entry, server, site, user, windows, world
@@ -18,8 +18,8 @@ MODES = {
     "user": (False, False),
     "any": (False, True),
 }
-IDENTITIES: tuple[Identity, ...] = ("machine account", "service account")
-NAMES: tuple[NameKind, ...] = ("own name", "custom name")
+IDENTITIES: tuple[Identity, ...] = get_args(Identity)
+NAMES: tuple[NameKind, ...] = get_args(NameKind)
 
 # krb-ap-err-modified.txt, "SPN and IIS configuration reference": kernel mode, useAppPoolCredentials, application pool
 # identity, URL used to access the web site, SPN requirement. None: "No Matter".
