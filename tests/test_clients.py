@@ -90,9 +90,9 @@ def test_without_dns_a_full_name_is_asked_for_as_it_stands(client: str) -> None:
     )
 
 
-def test_the_kinds_are_the_contracts() -> None:
+def test_no_kind_of_the_contract_is_missing() -> None:
     contract = {"edge", "chrome", "firefox", "dotnet", "ie", "dotnetframework", "dotnet5", "curl-sspi", "curl-mit"}
-    assert set(CLIENTS) == contract | {"java", "chrome-nocname", "edge-port"}
+    assert contract | {"java", "chrome-nocname", "edge-port"} <= set(CLIENTS)
     assert tuple(CLIENTS) == CLIENT_NAMES
     assert {client.name for client in DEFAULT_CLIENTS} == {"edge", "chrome", "firefox", "dotnet"}
 
