@@ -155,7 +155,7 @@ def set_auth(
     command = appcmd(application.site, path, attribute, new, in_web_config=nearby)
     rollback = appcmd(application.site, path, attribute, old, in_web_config=nearby)
     on = f"on {printable(application.server)}"
-    at = application.reference
+    at = ApplicationRef(application.server, application.site, application.path)
     if command is None or rollback is None:
         sentence = f"In IIS Manager {on} set {attribute}={new} for {printable(where)}."
         back = f"In IIS Manager {on} set {attribute}={old} for {printable(where)}."
@@ -486,7 +486,7 @@ def farm_remedy(case: Case, name: Spn) -> Remedy:
                 text = "Another name of these applications works with the computer account: separate them first."
                 return Remedy((), text)
             names += [other for other in moving if other not in names]
-            differing[application.reference] = application
+            differing[ApplicationRef(application.server, application.site, application.path)] = application
     if account is None:
         return Remedy(())
     actions = [
