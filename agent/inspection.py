@@ -257,15 +257,6 @@ def _server(read: Read) -> Server:
     return Server(name=read.label, dns_name=read.machine.dns_name, source=read.source, status=status, problems=problems)
 
 
-def standing(snapshot: Snapshot) -> Server:
-    """How complete one server is, as its report will say, at the least cost: IIS's settings are worked out only where
-    a file could not be opened. What is wrong inside a file is not looked for.
-    """
-    if configuration_file(snapshot).file is None or snapshot.machine.unread or snapshot.problems:
-        return _server(_read(snapshot))
-    return Server(name=snapshot.label, dns_name=snapshot.machine.dns_name, source=snapshot.source, status="ok")
-
-
 def _content_problems(configuration: Configuration) -> Iterator[Problem]:
     seen: set[tuple[str, int | None]] = set()
     for site in configuration.sites:

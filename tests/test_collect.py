@@ -269,19 +269,41 @@ def test_resume_asks_again_where_the_snapshot_cannot_be_read(lab: farm.Farm, run
     assert gzip.decompress(path.read_bytes())
 
 
-def test_resume_asks_again_where_the_snapshot_is_not_whole(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
-    folder = tmp_path / "server"
+def could_not_read(path: str, config: bytes, folder: Path) -> str:
+    """A server that was denied one file."""
     folder.mkdir()
-    unread = [{"path": r"C:\Windows\System32\inetsrv\config\redirection.config", "why": "access denied"}]
+    unread = [{"path": path, "why": "access denied"}]
     machine = {"name": "WEB01", "content": {"looked": True, "unread": unread}}
     (folder / "machine.json").write_text(json.dumps(machine))
-    (folder / "applicationHost.config").write_bytes((SAMPLES / "IIS01" / "applicationHost.config").read_bytes())
-    lab.set(lab.name(1), folder=str(folder))
+    (folder / "applicationHost.config").write_bytes(config)
+    return str(folder)
+
+
+DELEGATED = (SAMPLES / "IIS01" / "applicationHost.config").read_bytes()
+LOCKED = DELEGATED.replace(b'<location path="Intranet" overrideMode="Allow">', b'<location path="Intranet">')
+OF_IIS = r"C:\Windows\System32\inetsrv\config\redirection.config"
+ON_A_SHARE = r"\\srv\share\app\web.config"
+
+
+@pytest.mark.parametrize(("path", "config"), [(OF_IIS, LOCKED), (ON_A_SHARE, DELEGATED)])
+def test_resume_asks_again_where_the_snapshot_is_not_whole(
+    lab: farm.Farm, run: Any, tmp_path: Path, path: str, config: bytes
+) -> None:
+    lab.set(lab.name(1), folder=could_not_read(path, config, tmp_path / "server"))
     for more in ((), ("--resume",)):
         code, out, _ = run("collect", lab.name(1), "--to", str(tmp_path / "to"), *more)
         assert code == exits.INCOMPLETE
         assert "access denied" in out
         assert "asked 1 server: 1 answered, 0 failed" in out
+
+
+def test_resume_keeps_a_server_on_whose_unread_files_nothing_depends(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
+    assert LOCKED != DELEGATED
+    lab.set(lab.name(1), folder=could_not_read(ON_A_SHARE, LOCKED, tmp_path / "server"))
+    for more, counted in (((), "1 answered, 0 failed"), (("--resume",), "0 failed; 1 kept from an earlier run")):
+        code, out, _ = run("collect", lab.name(1), "--to", str(tmp_path / "to"), *more)
+        assert code == exits.CLEAN
+        assert counted in out
 
 
 # -- as a process: killed, interrupted, watched --------------------------------------------------------------------

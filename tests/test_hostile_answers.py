@@ -18,9 +18,9 @@ import pytest
 pytest.importorskip("psrpcore", reason="the extra `dev` is not installed")
 pytest.importorskip("cryptography", reason="the extra `dev` is not installed")
 
-from agent.inspection import standing
 from agent.sources.endpoint import Endpoint
 from agent.sources.snapshots import targets
+from agent.sources.snapshots.standing import assess
 from agent.sources.winrm import client
 from agent.sources.winrm.errors import UnreachableError
 from agent.sweep import collect
@@ -214,15 +214,15 @@ def test_case(swept: Swept, name: str) -> None:
         assert said.isprintable()
     else:
         assert outcome.answer is not None, outcome.failure
-        messages = " | ".join(problem.message for problem in outcome.answer.server.problems)
+        messages = " | ".join(problem.message for problem in outcome.answer.standing.gaps)
         assert all(re.search(wanted, messages) for wanted in case.said), messages
-        assert outcome.answer.server.status == case.status
+        assert outcome.answer.standing.status == case.status
         assert messages.isprintable()
 
 
 def test_the_neighbours_are_not_disturbed(swept: Swept) -> None:
     assert [outcome.failure for outcome in swept.neighbours] == [None] * len(CASES)
-    assert {outcome.answer and outcome.answer.server.status for outcome in swept.neighbours} == {"ok"}
+    assert {outcome.answer and outcome.answer.standing.status for outcome in swept.neighbours} == {"ok"}
 
 
 def test_nothing_is_written_but_one_snapshot_for_each_answer(swept: Swept) -> None:
@@ -241,7 +241,7 @@ def test_what_was_written_is_read_as_it_was_told(swept: Swept, name: str) -> Non
     found = targets.read(answer.path, None, {})
     assert not any("evil" in path for path in found.files)
     assert not any(b"evil" in file.data for file in found.files.values())
-    assert standing(found).status == answer.server.status
+    assert assess(found).status == answer.standing.status
 
 
 def test_no_remote_shell_stays(swept: Swept) -> None:

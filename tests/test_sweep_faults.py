@@ -335,7 +335,7 @@ def _remains(outcome: Result) -> str:
 
 
 def test_the_neighbours_of_the_sick_are_all_complete(swept: Swept) -> None:
-    whole = [outcome.answer is not None and outcome.answer.server.status == "ok" for outcome in swept.healthy]
+    whole = [outcome.answer is not None and outcome.answer.standing.status == "ok" for outcome in swept.healthy]
     assert whole == [True] * (HEALTHY - len(WAYS))
     assert all(outcome.answer and outcome.answer.left_behind is None for outcome in swept.healthy)
 

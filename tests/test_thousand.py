@@ -128,7 +128,7 @@ def test_all_healthy_servers_are_complete(swept: Swept) -> None:
     assert len(healthy) == SERVERS - OF_EACH * len(SICK) == 920
     failed = {outcome.endpoint.name: outcome.failure for outcome in healthy if outcome.failure}
     assert failed == {}
-    assert {outcome.answer and outcome.answer.server.status for outcome in healthy} == {"ok"}
+    assert {outcome.answer and outcome.answer.standing.status for outcome in healthy} == {"ok"}
     assert {outcome.answer and outcome.answer.left_behind for outcome in healthy} == {None}
 
 

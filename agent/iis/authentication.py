@@ -7,9 +7,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from agent.iis.content import Content
+from agent.iis.delegation import default_mode
 from agent.iis.merge import Contribution, Merged, SectionFault, State, Value, apply, initial
 from agent.iis.parse import Document
-from agent.iis.schema import DEFAULT_OVERRIDE_MODE, WINDOWS_AUTHENTICATION, WINDOWS_AUTHENTICATION_SCHEMA
+from agent.iis.schema import WINDOWS_AUTHENTICATION, WINDOWS_AUTHENTICATION_SCHEMA
 from agent.model import Origin, Origins, WindowsAuth
 from agent.names import path_key
 
@@ -30,9 +31,7 @@ class AuthenticationPaths:
     def __init__(self, document: Document, content: Content, applications: frozenset[str]) -> None:
         self._content = content
         self._applications = applications
-        definition = document.definitions.get(WINDOWS_AUTHENTICATION)
-        shipped = "Deny" if definition is None else DEFAULT_OVERRIDE_MODE
-        self._default_mode = (definition and definition.override_mode_default) or shipped
+        self._default_mode = default_mode(document)
         self._by_path: dict[str, list[Contribution]] = {}
         self._faults: dict[str, SectionFault] = {}
         self._scoped = False

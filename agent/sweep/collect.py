@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 
 from agent.errors import MalformedError, UsageError
 from agent.iis.snapshot import Machine, Snapshot
-from agent.inspection import standing
-from agent.model import Alias, Asked, Problem, Server
+from agent.model import Alias, Asked, Problem
 from agent.names import fold, printable
 from agent.sources.endpoint import Endpoint
 from agent.sources.snapshots import store, targets
 from agent.sources.snapshots.file import document_in
 from agent.sources.snapshots.framed import unframe
+from agent.sources.snapshots.standing import Standing, assess
 from agent.sources.winrm import client
 from agent.sources.winrm.errors import UnreachableError, short
 from agent.sources.winrm.tls import Tls
@@ -49,7 +49,7 @@ class Collected:
     is the remote shell that could not be removed, if any.
     """
 
-    server: Server
+    standing: Standing
     packed: bytes | None = None
     path: Path | None = None
     alias_of: str | None = None
@@ -105,7 +105,7 @@ class Run(NamedTuple):
     def is_complete(self) -> bool:
         """Whether every server answered with everything."""
         answers = [outcome.answer for outcome in self.outcomes]
-        return all(answer is not None and answer.server.status == "ok" for answer in answers)
+        return all(answer is not None and answer.standing.status == "ok" for answer in answers)
 
     def snapshots(self) -> Iterator[Snapshot]:
         """Each machine once, one at a time; a server that gave no answer is a snapshot that says why."""
@@ -227,7 +227,7 @@ def fresh(
 def _earlier(endpoint: Endpoint, path: Path) -> Kept | None:
     """A snapshot that is there; None where it is not whole, so that the server is asked again."""
     found = targets.read(path, None, {})
-    return Kept(endpoint.name, path, identity(found)) if standing(found).status == "ok" else None
+    return Kept(endpoint.name, path, identity(found)) if assess(found).status == "ok" else None
 
 
 class _Collector:
@@ -274,14 +274,14 @@ class _Collector:
         except MalformedError as error:
             raise _unusable_error(error.reason) from None
         found = targets.from_document(decoded, endpoint.name, None, self._orders.netbios)
-        server = standing(found)
-        if server.status == "failed" and not found.files:
-            raise _unusable_error(server.problems[0].message if server.problems else "it holds no file")
+        standing = assess(found)
+        if not found.files:
+            raise _unusable_error(standing.gaps[0].message if standing.gaps else "it holds no file")
         first = self._machines.first(found, endpoint.name)
         if first != endpoint.name:
-            return Collected(server=server, alias_of=first, left_behind=left_behind)
+            return Collected(standing=standing, alias_of=first, left_behind=left_behind)
         try:
-            return self._stored(Collected(server=server, left_behind=left_behind), endpoint.name, document, decoded)
+            return self._stored(Collected(standing=standing, left_behind=left_behind), endpoint.name, document, decoded)
         except UnreachableError:
             self._machines.forget(endpoint.name)
             raise

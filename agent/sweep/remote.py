@@ -150,9 +150,7 @@ def survey(report: Report, finished: Run) -> Survey:
 def _in_short(outcome: Result) -> str:
     if outcome.failure is not None:
         return f"failed ({outcome.failure.stage}): {outcome.failure.reason}"
-    if outcome.answer is not None and outcome.answer.server.status != "ok":
-        return outcome.answer.server.status
-    return "ok"
+    return outcome.answer.standing.status if outcome.answer is not None else "ok"
 
 
 def troubles(outcomes: Sequence[Result]) -> Iterator[Trouble]:
@@ -166,9 +164,8 @@ def troubles(outcomes: Sequence[Result]) -> Iterator[Trouble]:
 
 
 def _gaps(name: str, answer: Collected) -> Iterator[Trouble]:
-    if answer.server.status != "ok":
-        for problem in answer.server.problems:
-            place = f" ({problem.file})" if problem.file else ""
-            yield Trouble(name, "partial", f"{problem.message}{place}", " ".join(problem.fix))
+    for gap in answer.standing.gaps:
+        place = f" ({gap.file})" if gap.file else ""
+        yield Trouble(name, "partial", f"{gap.message}{place}", " ".join(gap.fix))
     if answer.left_behind is not None:
         yield Trouble(name, "partial", f"a remote shell may remain for a while: {answer.left_behind}", "")
