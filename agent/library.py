@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.inspection import Sources, analyse, clients_named
 from agent.model import Report
 from agent.sources import option_files
-from agent.sources.ad import files
+from agent.sources.ad.exports import read_exports
 from agent.sources.dns import zone
 from agent.sources.snapshots import targets as target_files
 
@@ -36,7 +36,7 @@ def inspect(
     paths = target_files.expand([str(target) for target in targets])
     only = computer if len(paths) == 1 else None
     sources = Sources(
-        directory=lambda asked: files.read([Path(path) for path in ad], asked, known) if ad else None,
+        directory=lambda asked: read_exports([Path(path) for path in ad], asked, known) if ad else None,
         names=lambda _hosts, _addresses: zone.read([Path(dns)]) if dns is not None else None,
         farm=option_files.farm_file(farm) if farm is not None else (),
         accepted=option_files.accept_file(accept) if accept is not None else (),

@@ -20,7 +20,7 @@ from statistics import median
 from unittest.mock import patch
 
 from agent.names import spn
-from agent.sources.ad import files
+from agent.sources.ad.exports import read_exports
 from agent.spn.directory import Directory, Question
 from benchmarks.measure import interleaved, memory_of, peak_memory, table
 from tests.live.samba import DomainController, computer, obstacle, program, samba_python, user
@@ -78,13 +78,13 @@ class Lab:
 
     def search(self, filters: Sequence[str]) -> int:
         """One `ldapsearch` with a Kerberos ticket, sealed, for all filters over one connection: how many entries."""
-        from agent.sources.ad.ldap import _WANTED
+        from agent.sources.ad.conversation import WANTED
 
         lines, answer = self.dc.directory / "filters.txt", self.dc.directory / "answer.ldif"
         lines.write_text("".join(f"{filter_[1:-1]}\n" for filter_ in filters))
         logon = ["-Q", "-Y", "GSSAPI", "-H", f"ldap://{self.dc.address}"]
         shape = ["-LLL", "-o", "ldif-wrap=no", "-b", self.dc.base_dn, "-s", "sub", "-f", str(lines)]
-        command = [str(program("ldapsearch")), *logon, *shape, "(%s)", *_WANTED]
+        command = [str(program("ldapsearch")), *logon, *shape, "(%s)", *WANTED]
         with answer.open("wb") as output:
             subprocess.run(command, check=True, stdout=output)
         return len({line for line in answer.read_bytes().splitlines() if line.startswith(b"dn:")})
@@ -251,7 +251,7 @@ def export(folder: Path, count: int, end: str) -> Path:
 
 def read(path: Path, asked: Question) -> Directory:
     """As `--ad FILE` does."""
-    return files.read([path], asked)
+    return read_exports([path], asked)
 
 
 def lines(path: Path) -> None:

@@ -15,10 +15,12 @@ from ldap_shim import DOMAIN, PASSWORD, USER, Attributes, Shim
 from sansldap import LDAPResultCode as Code
 
 from agent.errors import UsageError
-from agent.sources.ad import connection, ldap
+from agent.sources import extras
+from agent.sources.ad import connection, filters
 from agent.sources.ad.computers import Computers, computers
-from agent.sources.ad.connection import LdapError
-from agent.sources.ad.ldap import LdapSource, Logon
+from agent.sources.ad.ldap import LdapSource
+from agent.sources.ad.logon import Logon
+from agent.sources.ad.results import LdapError
 
 BASE = "DC=test,DC=com"
 UNIT = f"OU=Web,{BASE}"
@@ -112,7 +114,7 @@ def test_traces_in_batches() -> None:
     result = found(served, only_iis=True)
     assert set(result.names) == {f"w{n}.test.com" for n in range(0, 250, 5)}
     assert result.notes[0].startswith("200 of 250 computers have no SPN")
-    assert max(len(getattr(search.filter, "filters", ())) for search in served.searches) <= ldap.BATCH
+    assert max(len(getattr(search.filter, "filters", ())) for search in served.searches) <= filters.BATCH
 
 
 @pytest.mark.parametrize("base", ["OU=None", "OU=Web,DC=other,DC=com"])
@@ -143,6 +145,6 @@ def test_a_size_limit_is_an_error() -> None:
 
 
 def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ldap, "is_available", lambda: False)
-    with pytest.raises(UsageError, match=r"pip install 'iis-spn\[ldap\]'"):
+    monkeypatch.setattr(extras, "is_installed", lambda _extra: False)
+    with pytest.raises(UsageError, match=r'pip install "iis-spn\[ldap\]"'):
         computers(LdapSource(target="ldap://dc1"), "OU=Web")

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.names import spn
-from agent.sources.ad.attribute_values import allowed_sids, file_time, sid_bytes, sid_text
+from agent.sources.ad.attributes import allowed_sids, file_time, sid_bytes, sid_text
+from agent.sources.ad.collector import SPOKEN_PROBLEMS, Collector
 from agent.sources.ad.distinguished_names import common_name, dns_name_of, is_deleted
-from agent.sources.ad.entries import SPOKEN_PROBLEMS, Collector
 from agent.spn.directory import Directory, Question
 
 BASE = "DC=test,DC=com"

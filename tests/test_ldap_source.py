@@ -22,9 +22,12 @@ from sansldap import LDAPResultCode as Code
 
 from agent.errors import UsageError
 from agent.names import spn
-from agent.sources.ad import connection, ldap
-from agent.sources.ad.ldap import LdapSource, Located, Logon
-from agent.sources.ad.logon import kerberos_principal
+from agent.sources import extras
+from agent.sources.ad import filters, wire
+from agent.sources.ad.ldap import LdapSource
+from agent.sources.ad.locate import Located
+from agent.sources.ad.logon import Logon, kerberos_principal
+from agent.sources.ad.results import LdapError
 from agent.spn.directory import Directory, Question
 
 BASE = "DC=test,DC=com"
@@ -149,7 +152,7 @@ def test_batches_are_bounded() -> None:
         asker = source(shim)
         directory = asker.ask(Question(spns=names))
     assert directory.holders(spn("HTTP/web99.test.com"))
-    assert max(len(getattr(s.filter, "filters", ())) for s in shim.searches) == ldap.BATCH
+    assert max(len(getattr(s.filter, "filters", ())) for s in shim.searches) == filters.BATCH
     assert asker.round_trips < 25
 
 
@@ -308,7 +311,7 @@ def test_forest_without_catalog_is_incomplete() -> None:
     home, _, _ = forest()
 
     def nowhere(name: str, _: float) -> list[Located]:
-        raise ldap.LdapError(f"no {name}")
+        raise LdapError(f"no {name}")
 
     directory = asked(home, locate=nowhere)
     assert [p.id for p in directory.problems] == ["directory-incomplete"]
@@ -349,7 +352,7 @@ TROUBLES = {
 
 @pytest.mark.parametrize(("name", "words"), TROUBLES.items())
 def test_trouble_is_told_and_ends(name: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(wire, "SILENCE_SECONDS", 1.0)
     shim = Shim(one_domain(user("svc", "HTTP/www.test.com")), ROOT, trouble=getattr(shim_module, name))
     begun = time.monotonic()
     directory = asked(shim)
@@ -377,7 +380,7 @@ def test_refusals_are_told(code: Code, words: str) -> None:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_changed_bytes_raise_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(wire, "SILENCE_SECONDS", 0.2)
     shim = Shim(one_domain(), ROOT, trouble=shim_module.mutating(seed))
     assert asked(shim, seconds=5).source
 
@@ -471,8 +474,8 @@ def test_bad_targets(text: str) -> None:
 
 
 def test_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ldap, "is_available", lambda: False)
-    with pytest.raises(UsageError, match=r"pip install 'iis-spn\[ldap\]'"):
+    monkeypatch.setattr(extras, "is_installed", lambda _extra: False)
+    with pytest.raises(UsageError, match=r'pip install "iis-spn\[ldap\]"'):
         LdapSource(target="ldap://dc1").ask(QUESTION)
 
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.names import spn
-from agent.sources.ad import ldif
-from agent.sources.ad.files import read
+from agent.sources.ad import ldif_blocks
+from agent.sources.ad.exports import read_exports
 from agent.spn.directory import Directory, Question
 
 QUESTION = Question(spns=frozenset({spn("HTTP/contoso.test.com")}), account_names=frozenset({"svc", "müller"}))
@@ -26,7 +26,7 @@ SVC = (
 def load(tmp_path: Path, text: str | bytes, question: Question = QUESTION) -> Directory:
     path = tmp_path / "export.ldf"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read([path], question, {})
+    return read_exports([path], question, {})
 
 
 def spns(directory: Directory) -> list[list[str]]:
@@ -164,7 +164,7 @@ def test_a_line_of_a_megabyte_is_fine(tmp_path: Path) -> None:
 
 
 def test_a_line_over_the_limit_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ldif, "LONGEST_LINE", 1 << 18)
+    monkeypatch.setattr(ldif_blocks, "LONGEST_LINE", 1 << 18)
     long = f"dn: CN=long,DC=test,DC=com\ndescription: {'x' * (1 << 20)}\nsn: a\n\n"
     directory = load(tmp_path, DOMAIN + long + SVC)
     assert lines(directory) == [6]
@@ -200,7 +200,7 @@ def test_accounts_deep_in_a_long_file_are_found(tmp_path: Path) -> None:
 def test_a_missing_file_does_not_stop_the_others(tmp_path: Path) -> None:
     whole = tmp_path / "a.ldf"
     whole.write_text(DOMAIN + SVC)
-    directory = read([tmp_path / "none.ldf", whole], QUESTION, {})
+    directory = read_exports([tmp_path / "none.ldf", whole], QUESTION, {})
     assert len(directory.accounts) == 1
     assert [problem.file for problem in directory.problems] == [str(tmp_path / "none.ldf")]
     assert directory.source == f"{tmp_path / 'none.ldf'}, {whole}"
@@ -276,7 +276,7 @@ def test_setspn_text_and_ldif_make_one_account(tmp_path: Path) -> None:
         "dn: CN=svc,DC=test,DC=com\nobjectClass: user\nsAMAccountName: svcweb\nuserAccountControl: 514\n\n"
     )
     for paths in ([text, export], [export, text]):
-        (account,) = read(paths, QUESTION, {}).accounts
+        (account,) = read_exports(paths, QUESTION, {}).accounts
         assert (str(account.name), account.kind, account.disabled) == ("TEST\\svcweb", "user", True)
         assert account.spns == (spn("HTTP/contoso.test.com"),)
 

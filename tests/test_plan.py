@@ -22,7 +22,7 @@ from agent.inspection import Analysis, Sources, analyse
 from agent.model import Finding, Report, Requirement, Step
 from agent.names import Spn, host_name, http_spn, path_key, printable, spn
 from agent.sources import option_files
-from agent.sources.ad import files
+from agent.sources.ad.exports import read_exports
 from agent.sources.dns import zone
 from agent.sources.snapshots import targets
 from agent.spn.directory import Directory
@@ -248,7 +248,7 @@ def is_safe(of: Bench) -> None:
 @pytest.fixture(scope="module")
 def samples() -> Bench:
     sources = Sources(
-        directory=lambda asked: files.read([SAMPLES / "directory.ldif"], asked, {}),
+        directory=lambda asked: read_exports([SAMPLES / "directory.ldif"], asked, {}),
         names=lambda _hosts, _addresses: zone.read([SAMPLES / "zone.txt"]),
         farm=option_files.farm_file(SAMPLES / "farm.toml"),
         now=worlds.NOW,

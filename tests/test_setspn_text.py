@@ -8,7 +8,7 @@ import pytest
 
 from agent.errors import MalformedError
 from agent.names import spn
-from agent.sources.ad.files import read
+from agent.sources.ad.exports import read_exports
 from agent.sources.ad.setspn_text import Holding, decoded, holdings
 from agent.spn.directory import Question
 
@@ -115,7 +115,7 @@ def test_accounts_are_named_by_cn_and_prove_no_absence(tmp_path: Path) -> None:
     question = Question(
         account_names=frozenset({"myhost$"}), spns=frozenset({spn("mssqlsvc/SQLSERVER.corp.firma.com")})
     )
-    directory = read([path], question, {"corp.firma.com": "FIRMA"})
+    directory = read_exports([path], question, {"corp.firma.com": "FIRMA"})
     found = {str(account.name): account.kind for account in directory.accounts}
     assert found == {
         "CONTOSO\\MYHOST": "unknown",

@@ -25,7 +25,7 @@ from agent.iis.snapshot import Machine, Snapshot, SourceFile, file_key
 from agent.inspection import Analysis, Sources, analyse, clients_named
 from agent.model import Application, ClientOutcome, Finding, Report, Requirement
 from agent.names import host_name, spn
-from agent.sources.ad import files
+from agent.sources.ad.exports import read_exports
 from agent.sources.dns import zone
 from agent.spn.directory import Directory, Question
 from agent.spn.nameservice import NameService
@@ -301,7 +301,7 @@ def directory(texts: Sequence[str], question: Question, netbios: Mapping[str, st
             path = Path(folder) / f"ad{number}.txt"
             path.write_text(text, encoding="utf-8")
             paths.append(path)
-        return files.read(paths, question, netbios)
+        return read_exports(paths, question, netbios)
 
 
 def names(text: str) -> NameService:

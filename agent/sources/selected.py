@@ -46,12 +46,12 @@ def directory_source(words: Sequence[str], logon: LiveLogon, netbios: Mapping[st
 
 
 def _files(paths: Sequence[Path], netbios: Mapping[str, str]) -> AskDirectory:
-    from agent.sources.ad import files
+    from agent.sources.ad.exports import read_exports
 
     for path in paths:
         if not path.exists():
             raise UsageError(f"--ad {path}: there is no such file")
-    return lambda question: files.read(paths, question, netbios)
+    return lambda question: read_exports(paths, question, netbios)
 
 
 def ldap_source(target: str, logon: LiveLogon, netbios: Mapping[str, str]) -> LdapSource:
@@ -66,12 +66,13 @@ def ldap_source(target: str, logon: LiveLogon, netbios: Mapping[str, str]) -> Ld
 
 def _current_domain(logon: LiveLogon, netbios: Mapping[str, str]) -> DirectorySource:
     """`auto`: the domain this machine is in; without one, or without the LDAP extra, nobody is asked."""
-    from agent.sources.ad import ldap
+    from agent.sources import extras
+    from agent.sources.ad.locate import current_domain
 
-    if ldap.current_domain() is None:
+    if current_domain() is None:
         return DirectorySource(lambda _question: None, False)
-    if not ldap.is_available():
-        sys.stderr.write("iis-spn: the directory is not asked, that needs: pip install 'iis-spn[ldap]'\n")
+    if not extras.is_installed("ldap"):
+        sys.stderr.write(f"iis-spn: the directory is not asked, that needs: {extras.how_to_install('ldap')}\n")
         return DirectorySource(lambda _question: None, False)
     return DirectorySource(ldap_source("auto", logon, netbios).ask, True)
 

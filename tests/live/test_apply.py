@@ -27,9 +27,9 @@ from agent.change.journal import Files
 from agent.cli.program import main
 from agent.model import Report, Step
 from agent.names import AccountName, Spn, fold, spn
-from agent.sources.ad.connection import LdapError
 from agent.sources.ad.ldap import LdapSource
 from agent.sources.ad.modify import LdapWriter, writer
+from agent.sources.ad.results import LdapError
 
 from . import samba
 from .samba import DomainController, add_spn, computer, delete_spn, password_of, user

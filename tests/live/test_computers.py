@@ -11,8 +11,8 @@ pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
 
 from agent.errors import UsageError
 from agent.sources.ad.computers import Computers, computers
-from agent.sources.ad.connection import LdapError
 from agent.sources.ad.ldap import LdapSource
+from agent.sources.ad.results import LdapError
 
 from .samba import Change, DomainController, add_spn, create, managed_account, password_of, user
 

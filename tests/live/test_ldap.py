@@ -16,11 +16,12 @@ pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
 from sansldap import FilterEquality
 
 from agent.names import spn
-from agent.sources.ad import connection
-from agent.sources.ad.connection import SUBTREE, Deadline, LdapConnection, Server
-from agent.sources.ad.entries import sid_text
-from agent.sources.ad.ldap import LdapSource, Logon
-from agent.sources.ad.logon import bind
+from agent.sources.ad import wire as wire_module
+from agent.sources.ad.attributes import sid_text
+from agent.sources.ad.connection import SUBTREE, LdapConnection
+from agent.sources.ad.ldap import LdapSource
+from agent.sources.ad.logon import Logon, bind
+from agent.sources.ad.wire import Deadline, Server
 from agent.spn.directory import Directory, Question
 
 from .samba import (
@@ -363,7 +364,7 @@ def tap(dc: DomainController, port: int, limit: int | None = None, *, silent: bo
 @pytest.mark.parametrize("silent", [False, True])
 @pytest.mark.parametrize("limit", [10, 300, 900, 2500, 5000])
 def test_a_line_cut_anywhere(dc: DomainController, limit: int, silent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr(wire_module, "SILENCE_SECONDS", 1.0)
     with tap(dc, 389, limit, silent=silent) as wire:
         directory = source(dc, target=f"ldap://{dc.host}:{wire.port}", address=wire.address).ask(QUESTION)
     assert {p.id for p in directory.problems} == {"directory-incomplete"}

@@ -23,7 +23,8 @@ from agent.inspection import Analysis
 from agent.model import Explanation, Requirement
 from agent.names import fold
 from agent.render.document import to_json
-from agent.sources.ad.ldap import LdapSource, Logon
+from agent.sources.ad.ldap import LdapSource
+from agent.sources.ad.logon import Logon
 from agent.story import explain
 
 from .samba import DomainController, password_of, user

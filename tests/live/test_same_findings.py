@@ -17,8 +17,8 @@ pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
 from agent.inspection import Analysis
 from agent.names import fold
 from agent.render.document import plain
-from agent.sources.ad import files
-from agent.sources.ad.entries import ATTRIBUTES
+from agent.sources.ad.attributes import ATTRIBUTES
+from agent.sources.ad.exports import read_exports
 from agent.sources.ad.ldap import LdapSource
 from agent.spn.directory import AskDirectory, Question
 
@@ -94,7 +94,7 @@ def _source(dc: DomainController, scheme: str = "ldap") -> LdapSource:
 
 
 def _reader(*paths: Path) -> AskDirectory:
-    return lambda question: files.read(list(paths), question)
+    return lambda question: read_exports(list(paths), question)
 
 
 # -- comparing -----------------------------------------------------------------------------------------------------

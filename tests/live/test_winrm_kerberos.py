@@ -34,8 +34,9 @@ from sansldap import FilterEquality
 
 from agent import exits
 from agent.cli.program import main
-from agent.sources.ad.connection import SUBTREE, Deadline, LdapConnection, Server
+from agent.sources.ad.connection import SUBTREE, LdapConnection
 from agent.sources.ad.logon import bind
+from agent.sources.ad.wire import Deadline, Server
 from agent.sources.endpoint import Endpoint
 from agent.sources.security_context import channel_bindings
 from agent.sources.winrm import client, kerberos, logon

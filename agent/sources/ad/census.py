@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from agent.names import Spn, fold
-from agent.sources.ad.attribute_values import sid_bytes, sid_text
+from agent.sources.ad.attributes import sid_bytes, sid_text
 from agent.sources.ad.distinguished_names import dns_name_of, domain_dn_of
 from agent.spn.directory import Account
 

@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 from agent.errors import UsageError
 from agent.names import fold, host_fault, host_name, printable
-from agent.sources.ad.connection import BASE, SUBTREE, LdapConnection, LdapError
-from agent.sources.ad.entries import dns_name_of, domain_dn_of
-from agent.sources.ad.ldap import LdapSource, batches, equal
+from agent.sources.ad.connection import BASE, SUBTREE, LdapConnection
+from agent.sources.ad.distinguished_names import dns_name_of, domain_dn_of
+from agent.sources.ad.filters import batches, equal
+from agent.sources.ad.ldap import LdapSource
+from agent.sources.ad.results import LdapError
 
 _MACHINE_ACCOUNT = (
     "805306369"  # sAMAccountType SAM_MACHINE_ACCOUNT (MS-ADTS 2.2.8); every controller has an index of it

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from agent.errors import UsageError
 from agent.names import fold, printable
-from agent.sources.ad.connection import LdapError
 from agent.sources.ad.logon import Logon
+from agent.sources.ad.results import LdapError
 
 DNS_SECONDS = 10.0
 

@@ -13,15 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from agent.sources.ad.connection import (
-    SASL_IN_PROGRESS,
-    SUCCESS,
-    LdapConnection,
-    LdapError,
-    code_of,
-    result_of,
-    result_words,
-)
+from agent.sources.ad.connection import LdapConnection
+from agent.sources.ad.results import SASL_IN_PROGRESS, SUCCESS, LdapError, code_of, result_of, result_words
 from agent.sources.security_context import (
     KRB5_ERRORS,
     channel_bindings,

@@ -10,28 +10,22 @@ import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from sansldap import FilterEquality, LDAPControl, LDAPMessage, PartialAttribute, SearchResultDone, _messages
-from sansldap.asn1 import ASN1Reader, ASN1Writer
+from sansldap import FilterEquality, LDAPMessage, LDAPResult, PartialAttribute, SearchResultDone
+from sansldap.asn1 import ASN1Writer
 
 from agent.change.apply import RefusedError
 from agent.errors import UsageError
 from agent.names import printable
-from agent.sources.ad.connection import (
-    BASE,
-    SUBTREE,
-    SUCCESS,
-    Deadline,
-    LdapConnection,
-    LdapError,
-    code_of,
-    result_of,
-    result_words,
-)
-from agent.sources.ad.ldap import LdapSource, _Conversation
-from agent.sources.ad.locate import parse_target
-from agent.spn.directory import Question
+from agent.sources.ad.connection import BASE, SUBTREE, LdapConnection
+from agent.sources.ad.ldap import LdapSource
+from agent.sources.ad.results import SUCCESS, LdapError, code_of, result_of, result_words
+from agent.sources.ad.wire import Deadline
+from agent.sources.borrowed import learn_ldap_answer, send_ldap_request
+
+if TYPE_CHECKING:
+    from agent.sources.borrowed import PackingOptions
 
 ATTRIBUTE = "servicePrincipalName"
 
@@ -56,7 +50,7 @@ class ModifyRequest(LDAPMessage):
     operation: Operation
     attribute: PartialAttribute
 
-    def _pack_inner(self, writer: ASN1Writer, options: _messages.PackingOptions) -> None:
+    def _pack_inner(self, writer: ASN1Writer, options: PackingOptions) -> None:
         writer.write_octet_string(self.object_name.encode(options.string_encoding))
         with writer.push_sequence_of() as changes, changes.push_sequence() as change:
             change.write_enumerated(_OPERATIONS[self.operation])
@@ -74,20 +68,13 @@ class ModifyResponse(SearchResultDone):
     tag_number = 7
 
 
-def _unpack(
-    reader: ASN1Reader, options: _messages.PackingOptions, message_id: int, controls: list[LDAPControl]
-) -> ModifyResponse:
-    return ModifyResponse(message_id, controls, _messages._unpack_ldap_result(reader, options))
-
-
-# sansldap reads the kinds of messages that stand here, and counts on each connection which answer belongs to what.
-_messages.PROTOCOL_PACKER.setdefault(ModifyResponse.tag_number, _unpack)
+learn_ldap_answer(ModifyResponse.tag_number, ModifyResponse)
 
 
 def modify(connection: LdapConnection, dn: str, operation: Operation, attribute: str, value: bytes) -> None:
     """Add or delete one value. LdapRefusedError when the server said no, LdapError when nobody knows."""
     change = ModifyRequest(0, [], dn, operation, PartialAttribute(attribute, [value]))
-    answer = connection.exchange(lambda client: client._send(change))
+    answer = connection.exchange(lambda client: send_ldap_request(client, change))
     if not isinstance(answer, ModifyResponse):
         raise LdapError(f"{connection.server} answered a change with something else")
     result = result_of(answer)
@@ -115,7 +102,7 @@ _NOT_UNIQUE_SIGNS = ("21C7", "8647", "would cause a conflict", "not unique")
 """What Active Directory and Samba (4.17) write into the diagnostic message."""
 
 
-def _words(result: _messages.LDAPResult) -> str:
+def _words(result: LDAPResult) -> str:
     code, own = code_of(result), printable(result.diagnostics_message.strip("\0 \n"))[:300]
     if code in (19, 68) and any(sign in own for sign in _NOT_UNIQUE_SIGNS):
         return f"{_NOT_UNIQUE} ({own})"
@@ -178,12 +165,11 @@ class LdapWriter:
 @contextlib.contextmanager
 def writer(source: LdapSource) -> Iterator[LdapWriter]:
     """Connect, protected and logged on as `source` does. Raises UsageError and LdapError."""
-    target = parse_target(source.target)
-    if target is not None and target.scheme == "gc":
+    deadline = Renewable(source.seconds)
+    controllers = source.controllers(deadline)
+    if controllers.is_forest:
         raise UsageError("--apply cannot write to a global catalog: name a domain controller with --ad ldap://DC")
-    conversation = _Conversation(source, target, Question())
-    deadline = conversation._deadline = Renewable(source.seconds)
-    with conversation._open(conversation._first_servers()) as connection:
+    with controllers.open(controllers.first()) as connection:
         yield LdapWriter(connection, deadline)
 
 

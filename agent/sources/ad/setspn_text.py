@@ -14,7 +14,8 @@ from pathlib import Path
 
 from agent.errors import MalformedError
 from agent.names import AccountName, spn
-from agent.sources.ad.entries import Collector, common_name, dns_name_of
+from agent.sources.ad.collector import Collector
+from agent.sources.ad.distinguished_names import common_name, dns_name_of
 from agent.spn.directory import Account
 
 LARGEST_FILE = 64 << 20
@@ -98,7 +99,7 @@ def accounts(text: str, file: str) -> Iterator[Account]:
         )
 
 
-def read(path: Path, collector: Collector) -> None:
+def read_setspn(path: Path, collector: Collector) -> None:
     """Feed the holders that a file of setspn output names to `collector`. Raises OSError and MalformedError."""
     collector.next_source(str(path))
     collector.saw({"serviceprincipalname"})

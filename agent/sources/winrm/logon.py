@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agent.names import address_of
+from agent.sources.borrowed import nt_hash
 from agent.sources.endpoint import Endpoint
 from agent.sources.security_context import (
     channel_bindings,
@@ -85,11 +86,8 @@ def _hashed(user: str, password: str) -> spnego.Credential:
 
     if sys.platform == "win32":  # SSPI takes no hashes
         return spnego.Password(user, password)
-    try:
-        from spnego._ntlm_raw.crypto import ntowfv1
-    except ImportError:
-        return ntlm_password(user, password)
-    return spnego.NTLMHash(user, nt_hash=ntowfv1(password).hex())
+    hashed = nt_hash(password)
+    return spnego.NTLMHash(user, nt_hash=hashed.hex()) if hashed is not None else ntlm_password(user, password)
 
 
 # -- what is said first --------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
 from typing import Any, TypeVar
 from xml.sax.saxutils import escape, quoteattr
 
@@ -15,6 +14,7 @@ import greenlet
 import winrm.protocol
 from winrm.exceptions import WinRMError, WinRMOperationTimeoutError, WinRMTransportError, WSManFaultError
 
+from agent.sources.borrowed import write_winrm_messages
 from agent.sources.winrm.connection import Reply
 from agent.sources.winrm.errors import (
     SHELL_NOT_FOUND,
@@ -144,5 +144,4 @@ def _plain(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else "" if value is None else str(value)
 
 
-# xmltodict checks each letter of each name of each message anew, which takes longer than the rest of an exchange
-vars(winrm.protocol)["xmltodict"] = SimpleNamespace(unparse=written)
+write_winrm_messages(written)

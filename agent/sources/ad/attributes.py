@@ -1,8 +1,21 @@
-"""The binary and text values of Active Directory's attributes: SIDs, times, who an access control list lets in."""
+"""Which attributes of Active Directory are read, and what their values say: SIDs, times, whom a list lets in."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+
+ATTRIBUTES = frozenset(
+    {
+        *("objectclass", "objectsid", "samaccountname", "cn", "serviceprincipalname", "userprincipalname"),
+        *("dnshostname", "msds-additionaldnshostname", "useraccountcontrol", "pwdlastset", "lastlogontimestamp"),
+        *("msds-supportedencryptiontypes", "msds-groupmsamembership", "memberof", "whencreated"),
+        *("msds-supersededserviceaccountstate", "msds-supersededaccountstate"),
+        *("msds-supersededmanagedserviceaccountlink", "msds-supersededmanagedaccountlink"),
+        *("msds-allowedtodelegateto", "msds-allowedtoactonbehalfofotheridentity"),
+        *("ncname", "netbiosname", "spnmappings", "dsheuristics", "primarygroupid", "isdeleted"),
+    }
+)
+"""The folded names of the attributes that are read; a source need not decode any other."""
 
 _FILETIME_EPOCH = datetime(1601, 1, 1, tzinfo=UTC)
 _NEVER = frozenset({0, -1, 0x7FFFFFFFFFFFFFFF})

@@ -8,15 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from agent.errors import MalformedError
-from agent.sources.ad import ldif, setspn_text
-from agent.sources.ad.entries import Collector
+from agent.sources.ad.collector import Collector
+from agent.sources.ad.ldif import read_ldif
+from agent.sources.ad.setspn_text import read_setspn
 from agent.spn.directory import Directory, Question
 
 _HEAD = 1 << 20
 _LDIF = re.compile(r"^(?:dn::? *\S|version: ?1$|# extended LDIF|# LDAPv3|result: \d)", re.MULTILINE | re.IGNORECASE)
 
 
-def read(paths: Sequence[Path], question: Question, netbios_names: Mapping[str, str] | None = None) -> Directory:
+def read_exports(
+    paths: Sequence[Path], question: Question, netbios_names: Mapping[str, str] | None = None
+) -> Directory:
     """What the files say to the question. A file that cannot be read is a problem of the directory, not an error.
 
     The same account in two files, by SID or distinguished name, is one account with the SPNs of both.
@@ -39,7 +42,7 @@ def _readers(paths: Sequence[Path], collector: Collector) -> list[tuple[bool, Pa
         except OSError as fault:
             _tell_unreadable(path, fault, collector)
         else:
-            found.append((is_ldif, path, ldif.read if is_ldif else setspn_text.read))
+            found.append((is_ldif, path, read_ldif if is_ldif else read_setspn))
     return found
 
 

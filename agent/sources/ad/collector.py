@@ -6,218 +6,26 @@ that answer the question are kept, of all others only eight bytes per service pr
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeVar
 
 from agent.model import Problem
-from agent.names import AccountName, Spn, fold, printable, spn, spn_fault
-from agent.sources.ad.attribute_values import allowed_sids, file_time, generalized_time, sid_bytes, sid_text
-from agent.sources.ad.census import DEEPEST_NESTING, Census, Groups, GroupValues, folded, hashable
-from agent.sources.ad.distinguished_names import common_name, dns_name_of, domain_dn_of, is_deleted
-from agent.spn.directory import DEFAULT_MAPPED_TO_HOST, Account, AccountKind, Directory, Domain, Question
-
-__all__ = [
-    "ATTRIBUTES",
-    "DEEPEST_NESTING",
-    "Attributes",
-    "Collector",
-    "GroupValues",
-    "allowed_sids",
-    "common_name",
-    "dns_name_of",
-    "domain_dn_of",
-    "folded",
-    "sid_bytes",
-    "sid_text",
-]
+from agent.names import AccountName, Spn, fold, spn
+from agent.sources.ad.accounts import Entry, account_of, joined
+from agent.sources.ad.census import Census, Groups, GroupValues, hashable
+from agent.sources.ad.concern import Concern
+from agent.sources.ad.distinguished_names import dns_name_of, domain_dn_of, is_deleted
+from agent.spn.directory import DEFAULT_MAPPED_TO_HOST, Account, Directory, Domain, Question
 
 SPOKEN_PROBLEMS = 20
 """How many problems of a directory are told one by one; the rest is a count."""
 
-ATTRIBUTES = frozenset(
-    {
-        *("objectclass", "objectsid", "samaccountname", "cn", "serviceprincipalname", "userprincipalname"),
-        *("dnshostname", "msds-additionaldnshostname", "useraccountcontrol", "pwdlastset", "lastlogontimestamp"),
-        *("msds-supportedencryptiontypes", "msds-groupmsamembership", "memberof", "whencreated"),
-        *("msds-supersededserviceaccountstate", "msds-supersededaccountstate"),
-        *("msds-supersededmanagedserviceaccountlink", "msds-supersededmanagedaccountlink"),
-        *("msds-allowedtodelegateto", "msds-allowedtoactonbehalfofotheridentity"),
-        *("ncname", "netbiosname", "spnmappings", "dsheuristics", "primarygroupid", "isdeleted"),
-    }
-)
-"""The folded names of the attributes that are read; a source need not decode any other."""
-
 RODC_GROUP = "-521"
 """RID of Read-only Domain Controllers: the group comes with functional level 2008, and with it AES keys (5.10)."""
 
-_WEB_CLASSES = frozenset({"http", "https", "host"})
 _APPLICATION_PARTITIONS = frozenset({"domaindnszones", "forestdnszones"})
-
-Attributes = Mapping[str, Sequence[bytes]]
-Complain = Callable[[str], None]
-_T = TypeVar("_T")
-
-
-# -- one entry -----------------------------------------------------------------------------------------------------
-
-_KINDS: tuple[tuple[str, AccountKind], ...] = (
-    ("msds-groupmanagedserviceaccount", "gMSA"),
-    ("msds-managedserviceaccount", "sMSA"),
-    ("msds-delegatedmanagedserviceaccount", "dMSA"),
-    ("computer", "computer"),
-    ("user", "user"),
-    ("person", "user"),
-)
-"""Most derived first: the classes of a managed service account hold `computer` and `user` too (rule R1.9)."""
-
-
-def kind_of(classes: Iterable[str]) -> AccountKind | None:
-    """What kind of account these folded object classes make; None where they make none (a group, an OU)."""
-    present = frozenset(classes)
-    if not present:
-        return "unknown"
-    return next((kind for name, kind in _KINDS if name in present), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One raw entry: values by folded attribute name without options. A value that cannot be read is told and None."""
-
-    dn: str
-    values: Mapping[str, Sequence[bytes]]
-    complain: Complain
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        return tuple(value.decode("utf-8", "replace") for value in self.values.get(name, ()))
-
-    def text(self, *names: str) -> str | None:
-        return next((text for name in names for text in self.texts(name)), None)
-
-    def number(self, *names: str) -> int | None:
-        return self._read(int, *names)
-
-    def time(self, name: str) -> datetime | None:
-        return self._read(file_time, name)
-
-    def created(self) -> datetime | None:
-        return self._read(generalized_time, "whencreated")
-
-    def sid(self) -> str | None:
-        return self._read(sid_text, "objectsid")
-
-    def readers(self) -> frozenset[str] | None:
-        return self._read(allowed_sids, "msds-groupmsamembership")
-
-    def classes(self) -> tuple[str, ...]:
-        return tuple(map(fold, self.texts("objectclass")))
-
-    def _read(self, reader: Callable[[bytes], _T], *names: str) -> _T | None:
-        for name in names:
-            for value in self.values.get(name, ()):
-                try:
-                    return reader(value)
-                except (ValueError, OverflowError, IndexError) as fault:
-                    self.complain(f"{printable(self.dn)}: {name} cannot be read: {printable(str(fault))}")
-        return None
-
-
 _TRUE = b"TRUE"
-_NAMING = frozenset({"samaccountname", "serviceprincipalname", "userprincipalname"})
-
-
-def account_of(entry: Entry) -> Account | None:
-    """The account that an entry describes, None where it is something else.
-
-    Its `name.domain` is the domain's DNS name; `Collector.directory` puts the NetBIOS name in its place.
-    """
-    kind = kind_of(entry.classes())
-    if kind is None:
-        return None
-    if kind == "unknown" and not _NAMING.intersection(entry.values):
-        return None
-    targets = entry.texts("msds-allowedtodelegateto")
-    name = entry.text("samaccountname") or entry.text("cn") or common_name(entry.dn)
-    return Account(
-        name=AccountName(dns_name_of(entry.dn), name),
-        dn=entry.dn,
-        kind=kind,
-        sid=entry.sid(),
-        spns=tuple(map(spn, entry.texts("serviceprincipalname"))),
-        upn=entry.text("userprincipalname"),
-        dns_host_name=entry.text("dnshostname"),
-        additional_dns_host_names=entry.texts("msds-additionaldnshostname"),
-        user_account_control=entry.number("useraccountcontrol"),
-        password_set=entry.time("pwdlastset"),
-        last_logon=entry.time("lastlogontimestamp"),
-        encryption_types=entry.number("msds-supportedencryptiontypes"),
-        superseded_state=entry.number("msds-supersededserviceaccountstate", "msds-supersededaccountstate"),
-        superseded_by=entry.text("msds-supersededmanagedserviceaccountlink", "msds-supersededmanagedaccountlink"),
-        password_readers=entry.readers(),
-        delegates_to=targets or None,
-        resource_delegation=("msds-allowedtoactonbehalfofotheridentity" in entry.values) or None,
-        member_of=entry.texts("memberof"),
-        primary_group=entry.number("primarygroupid"),
-    )
-
-
-# -- which accounts concern the question ---------------------------------------------------------------------------
-
-
-class Concern:
-    """Which accounts a question is about: those it wants, and those that hold a misspelt form of its names."""
-
-    def __init__(self, question: Question) -> None:
-        self._question = question
-        self._hosts = frozenset(name.host.key for name in question.spns)
-        self._host_lines = "\n".join(self._hosts)
-
-    def covers(self, account: Account) -> bool:
-        """Whether the account answers the question, shadows one of its names, or holds a wrong spelling of one.
-
-        setspn output names a computer by its CN, without the `$` of its sAMAccountName.
-        """
-        return (
-            self._question.wants(account)
-            or (account.kind == "unknown" and f"{fold(account.name.name)}$" in self._question.account_names)
-            or account.kind == "dMSA"  # few, and any kept account may turn out to be superseded by one
-            or (account.upn is not None and self._shadows(account.upn))
-            or any(self._misspells(name) for name in account.spns)
-        )
-
-    def _shadows(self, upn: str) -> bool:
-        """A userPrincipalName `HTTP/host[@realm]` (rule R4.9)."""
-        name = spn(upn.partition("@")[0])
-        return name.service in _WEB_CLASSES and name.host.key in self._hosts
-
-    def _misspells(self, name: Spn) -> bool:
-        odd = spn_fault(name.text) is not None or name.port is not None
-        return odd and self._is_of_the_web(name) and self._mentions(name.key)
-
-    @staticmethod
-    def _is_of_the_web(name: Spn) -> bool:
-        """Ports and third parts are ordinary in other classes: `MSSQLSvc/sql01:1433`, `ldap/dc01/test.com`."""
-        well_formed = bool(_PORT_OR_THIRD_PART.match(name.key))
-        return name.service in _WEB_CLASSES or not well_formed
-
-    def _mentions(self, key: str) -> bool:
-        return any(self._is_host(part) for part in re.split(r"[/\\:@]+", "".join(key.split())))
-
-    def _is_host(self, part: str) -> bool:
-        """Whether a part is one of the hosts; a character no DNS name has may stand for any one, or for none."""
-        if part in self._hosts or _PLAIN.match(part):
-            return part in self._hosts
-        loose = "".join(".*" if c == "*" else re.escape(c) if c.isascii() and c.isprintable() else ".?" for c in part)
-        return re.search(f"^(?:{loose})$", self._host_lines, re.MULTILINE) is not None
-
-
-_PORT_OR_THIRD_PART = re.compile(r"[a-z0-9_-]+/[a-z0-9._-]+(?::[^/]*)?(?:/[^/]+)?\Z")
-_PLAIN = re.compile(r"[a-z0-9._-]*\Z")
-
-
-# -- collecting ----------------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
@@ -290,7 +98,7 @@ class Collector:
         """Groups that may turn out to matter; what `add` takes down once more does no harm."""
         self._groups.add(groups)
 
-    def add(self, dn: str, attributes: Attributes) -> None:
+    def add(self, dn: str, attributes: Mapping[str, Sequence[bytes]]) -> None:
         """Judge one entry; attribute names in any case, options such as `;range=0-1499` are dropped.
 
         A deleted one answers for nothing and is passed over.
@@ -422,24 +230,3 @@ class Collector:
             return tuple(self._problems)
         rest = Problem(id="directory-incomplete", message=f"and {self._unspoken} more problems of the same kind")
         return (*self._problems, rest)
-
-
-def joined(one: Account, other: Account) -> Account:
-    """One account as two sources show it: the SPNs and groups of both, for the rest what either of them knows.
-
-    A source that knows the class knows the sAMAccountName too, so its name is the better one.
-    """
-    better, worse = (other, one) if one.kind == "unknown" else (one, other)
-    spns = tuple(dict.fromkeys((*one.spns, *other.spns)))
-    member_of = tuple(dict.fromkeys((*one.member_of, *other.member_of)))  # a catalog knows the universal groups only
-    missing = {
-        name: getattr(worse, name)
-        for name in _FILLED_FROM_EITHER
-        if getattr(better, name) is None or getattr(better, name) == ()
-    }
-    return replace(better, spns=spns, member_of=member_of, **missing)
-
-
-_FILLED_FROM_EITHER = tuple(
-    f.name for f in fields(Account) if f.name not in {"name", "dn", "kind", "spns", "member_of"}
-)

@@ -1,0 +1,119 @@
+"""An LDIF file (RFC 2849) as blocks of whole entries, in UTF-8 and with LF, whatever an editor made of it."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from agent.sources.ad.collector import Collector
+
+CHUNK = 1 << 17
+LONGEST_LINE = 16 << 20
+LONGEST_ENTRY = 64 << 20
+
+
+def blocks_of(stream: BinaryIO, collector: Collector) -> Iterator[Block]:
+    """The file in blocks; an entry that is too long, or cut off, is told to `collector`. Raises OSError."""
+    cutter = _Cutter(collector)
+    for chunk in _plain_chunks(stream):
+        yield from cutter.cut(chunk)
+    yield from cutter.last()
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Whole entries, folded as in the file; `line` is the number of the first line."""
+
+    line: int
+    raw: bytes
+
+    def logical_lines(self) -> Iterator[tuple[int, bytes]]:
+        """Every line with its continuations, under the number of its first line."""
+        number, start = self.line, self.line
+        parts: list[bytes] = []
+        for physical in self.raw.split(b"\n"):
+            if not physical.startswith(b" "):
+                if parts:
+                    yield start, b"".join(parts)
+                start, parts = number, [physical]
+            else:
+                parts.append(physical[1:])
+            number += 1
+        yield start, b"".join(parts)
+
+
+def _plain_chunks(stream: BinaryIO) -> Iterator[bytes]:
+    """UTF-8 without BOM and with LF, whatever `ldifde -u` or an editor made of it."""
+    decode = None
+    first = True
+    while chunk := stream.read(CHUNK):
+        if first and chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            decode = codecs.getincrementaldecoder("utf-16")("replace").decode
+        if first:
+            chunk, first = chunk.removeprefix(codecs.BOM_UTF8), False
+        text = chunk if decode is None else decode(chunk).encode("utf-8", "replace")
+        yield text.translate(None, b"\r") if b"\r" in text else text  # within a value CR is always base64
+    if decode is not None:
+        yield decode(b"", True).encode("utf-8", "replace")
+
+
+class _Cutter:
+    """Cuts the text at empty lines. An entry too long to hold ends where it is too long, its rest is passed over."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+        self._line = 1
+        self._rest = b""
+        self._passing_over = False
+
+    def cut(self, chunk: bytes) -> Iterator[Block]:
+        """The whole entries that stand before the last empty line so far."""
+        searched = max(0, len(self._rest) - 1)
+        self._rest += chunk
+        if self._passing_over:
+            self._pass_over()
+            searched = 0
+        end = self._rest.rfind(b"\n\n", searched)
+        if end >= 0:
+            yield self._take(end + 2)
+        reason = None if self._passing_over else _too_long(self._rest)
+        if reason:
+            self._passing_over = True
+            yield self._take(self._rest.rfind(b"\n") + 1)
+            self._collector.incomplete(reason, self._line)
+
+    def _pass_over(self) -> None:
+        end = self._rest.find(b"\n\n")
+        self._passing_over = end < 0
+        self._take(max(0, len(self._rest) - 1) if end < 0 else end + 2)
+
+    def _take(self, length: int) -> Block:
+        block = Block(self._line, self._rest[:length])
+        self._line += block.raw.count(b"\n")
+        self._rest = self._rest[length:]
+        return block
+
+    def last(self) -> Iterator[Block]:
+        """What follows the last empty line.
+
+        Both `ldifde` and `ldapsearch` end every line: one without its end was cut, and its value is not the value.
+        """
+        whole = self._rest.rfind(b"\n") + 1
+        if self._passing_over or not self._rest:
+            return
+        if whole < len(self._rest):
+            line = self._line + self._rest.count(b"\n")
+            self._collector.incomplete("the file ends in the middle of a line: it was cut", line)
+            while whole and self._rest.startswith(b" ", whole):
+                whole = self._rest.rfind(b"\n", 0, whole - 1) + 1
+        yield self._take(whole)
+
+
+def _too_long(rest: bytes) -> str | None:
+    if len(rest) - rest.rfind(b"\n") > LONGEST_LINE:
+        return f"a line is longer than {LONGEST_LINE >> 20} MB; the rest of its entry is passed over"
+    if len(rest) > LONGEST_ENTRY:
+        return f"an entry is longer than {LONGEST_ENTRY >> 20} MB; the rest of it is passed over"
+    return None
