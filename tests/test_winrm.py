@@ -21,6 +21,7 @@ import pytest
 import xmltodict
 
 from agent.errors import UsageError
+from agent.sources import extras
 from agent.sources.endpoint import Endpoint, Transport
 from agent.sources.security_context import KRB5_ERRORS, MODIFIED, krb5_code
 from agent.sources.winrm import client as source
@@ -869,14 +870,14 @@ def test_kerberos_says_what_it_lacks(farm: Farm, monkeypatch: pytest.MonkeyPatch
     asked = endpoint(farm, "kerberos")
     assert "needs a name" in failure(farm, endpoint(farm, "kerberos", host=farm.address())).reason
     assert "no Kerberos realm follows" in failure(farm, asked).reason  # CORP is no part of web0001.farm.test
-    monkeypatch.setattr(kerberos, "is_installed", lambda: False)
+    monkeypatch.setattr(extras, "is_installed", lambda _extra: False)
     error = failure(farm, asked, Logon())
-    assert "pip install 'iis-spn[kerberos]'" in error.advice
+    assert 'pip install "iis-spn[kerberos]"' in error.advice
 
 
 def test_without_a_kdc_a_user_gets_in_by_ntlm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The KDC is asked once for all servers, and nobody has judged the password when it does not answer."""
-    if not kerberos.is_installed():
+    if not extras.is_installed("kerberos"):
         pytest.skip("the extra `kerberos` is not installed")
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]

@@ -125,6 +125,9 @@ def _report(options: argparse.Namespace, report: Report) -> int:
 def _sweep(options: argparse.Namespace) -> int:
     from agent.inspection import analyse
     from agent.render import asked
+    from agent.sources import extras
+
+    extras.demand("sweep", "sweep")
     from agent.sweep import remote
 
     if options.computer is not None:
@@ -139,6 +142,9 @@ def _sweep(options: argparse.Namespace) -> int:
 
 def _collect(options: argparse.Namespace) -> int:
     from agent.render import asked
+    from agent.sources import extras
+
+    extras.demand("sweep", "collect")
     from agent.sweep import remote
 
     finished = _asked_servers(options, _passwords(options))
@@ -247,14 +253,13 @@ def _sources(options: argparse.Namespace, passwords: Passwords) -> Sources:
 def _with_writer(options: argparse.Namespace, change: Callable[[LdapWriter], Applied]) -> int:
     """Connect to the one domain controller that is written to, and tell what became of the change."""
     from agent.errors import UsageError
-    from agent.sources.ad import ldap
+    from agent.sources import extras
     from agent.sources.selected import ldap_source
 
     live = [word for word in options.ad or () if "://" in word]
     if len(live) != 1:
         raise UsageError("to change the directory name the domain controller: --ad ldap://DC")
-    if not ldap.is_available():
-        raise UsageError("to change the directory needs the LDAP extra: pip install 'iis-spn[ldap]'")
+    extras.demand("ldap", "to change the directory")
     from agent.sources.ad import modify
 
     source = ldap_source(live[0], _logon_options(options, _passwords(options)), _netbios_domains(options))

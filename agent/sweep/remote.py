@@ -7,7 +7,6 @@ import functools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from importlib.util import find_spec
 from pathlib import Path
 
 from agent.errors import UsageError
@@ -16,6 +15,7 @@ from agent.render.asked import Trouble
 from agent.render.progress import SweepProgress
 from agent.sources.ad.computers import Computers
 from agent.sources.endpoint import Defaults, Endpoint, account_of, secret_of
+from agent.sources.extras import demand
 from agent.sources.inventory import servers
 from agent.sources.inventory.servers import Inventory
 from agent.sources.winrm import client
@@ -86,8 +86,8 @@ def _ask_passwords(options: argparse.Namespace, endpoints: Sequence[Endpoint], p
 
 def orders(options: argparse.Namespace, passwords: Passwords, netbios: Mapping[str, str]) -> Orders:
     """How the servers are asked."""
-    if options.jea and find_spec("pypsrp") is None:
-        raise UsageError("--jea needs the JEA extra: pip install 'iis-spn[jea]'")
+    if options.jea:
+        demand("jea", "--jea")
     return Orders(
         logon_of=_logons(passwords),
         tls=client.tls_context(options.ca, options.cert, options.cert_key),

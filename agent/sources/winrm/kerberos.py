@@ -6,7 +6,6 @@ MIT krb5 and gssapi block, so they work in threads of their own; on Windows SSPI
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import re
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
@@ -14,6 +13,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from agent.names import fold
+from agent.sources import extras
 from agent.sources.security_context import (
     KRB5_ERRORS,
     MODIFIED,
@@ -62,11 +62,6 @@ class KerberosError(UnreachableError):
     def __init__(self, reason: str, advice: str, code: int = 0) -> None:
         super().__init__("logon", reason, advice)
         self.code = code
-
-
-def is_installed() -> bool:
-    """Whether the extra `kerberos` is there."""
-    return all(importlib.util.find_spec(name) for name in ("gssapi", "krb5"))
 
 
 class Tickets:
@@ -169,7 +164,7 @@ class Ticket(NamedTuple):
 
 async def ticket_for(host: str, cache: str | None, bindings: GssChannelBindings | None, *, seals: bool) -> Ticket:
     """A ticket for the WinRM service of `host`; `cache` None: the current ticket. Raises UnreachableError."""
-    if not is_installed():
+    if not extras.is_installed("kerberos"):
         raise _missing_error()
     failure: UnreachableError | None = None
     for service in SERVICES:
@@ -210,7 +205,8 @@ def _ticket(
 
 
 def _missing_error() -> KerberosError:
-    return KerberosError("Kerberos is not installed here", "pip install 'iis-spn[kerberos]', or --transport ntlm")
+    advice = f"{extras.how_to_install('kerberos')}, or --transport ntlm"
+    return KerberosError("Kerberos is not installed here", advice)
 
 
 def kdc_error(error: Exception, name: str) -> UnreachableError:
