@@ -37,10 +37,10 @@ def inspect(
     only = computer if len(paths) == 1 else None
     sources = Sources(
         directory=lambda asked: read_exports([Path(path) for path in ad], asked, known) if ad else None,
-        names=lambda _hosts, _addresses: zone.read([Path(dns)]) if dns is not None else None,
+        names=lambda _hosts, _addresses: zone.read_zones([Path(dns)]) if dns is not None else None,
         farm=option_files.farm_file(farm) if farm is not None else (),
         accepted=option_files.accept_file(accept) if accept is not None else (),
         clients=clients_named(clients),
         now=now,
     )
-    return analyse((target_files.read(path, only, known) for path in paths), sources).report
+    return analyse((target_files.read_target(path, only, known) for path in paths), sources).report

@@ -26,7 +26,7 @@ from agent.sources import local
 from agent.sources.snapshots import blanking
 from agent.sources.snapshots.blanking import blanked
 from agent.sources.snapshots.framed import unframe
-from agent.sources.snapshots.targets import from_document, read
+from agent.sources.snapshots.targets import from_document, read_target
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "agent" / "sources" / "snapshots" / "collect.ps1"
@@ -511,4 +511,4 @@ def test_links_that_go_in_circles_end(tmp_path: Path) -> None:
 def test_output_written_to_a_file_is_inspected(tmp_path: Path, answer: bytes) -> None:
     path = tmp_path / "WEB01.snapshot"
     path.write_bytes(answer.decode().encode("utf-16"))
-    assert read(path, None, {}).machine.name == "WEB01"
+    assert read_target(path, None, {}).machine.name == "WEB01"

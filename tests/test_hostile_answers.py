@@ -238,7 +238,7 @@ def test_what_was_written_is_read_as_it_was_told(swept: Swept, name: str) -> Non
     answer = swept.outcomes[name].answer
     assert answer is not None
     assert answer.path is not None
-    found = targets.read(answer.path, None, {})
+    found = targets.read_target(answer.path, None, {})
     assert not any("evil" in path for path in found.files)
     assert not any(b"evil" in file.data for file in found.files.values())
     assert assess(found).status == answer.standing.status

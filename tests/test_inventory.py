@@ -17,7 +17,7 @@ from agent.names import printable
 from agent.sources import text_file
 from agent.sources.endpoint import Defaults, Endpoint
 from agent.sources.inventory import ansible_groups, ansible_yaml_nodes, servers
-from agent.sources.inventory.servers import Inventory, combined, read, words
+from agent.sources.inventory.servers import Inventory, combined, read_inventory, words
 from agent.sources.snapshots.store import stem
 
 NONE = Defaults()
@@ -31,13 +31,13 @@ def written(folder: Path, text: str | bytes, name: str = "farm.txt") -> Path:
 
 
 def listed(folder: Path, text: str | bytes, name: str = "farm.txt", defaults: Defaults = NONE) -> Inventory:
-    return read(written(folder, text, name), defaults)
+    return read_inventory(written(folder, text, name), defaults)
 
 
 def refusal(folder: Path, text: str | bytes, name: str = "farm.txt", defaults: Defaults = NONE) -> str:
     path = written(folder, text, name)
     with pytest.raises(UsageError) as caught:
-        read(path, defaults)
+        read_inventory(path, defaults)
     return str(caught.value).replace(str(path), "FILE")
 
 
@@ -104,12 +104,12 @@ def test_slip_in_a_text_file(tmp_path: Path, text: str | bytes, said: str) -> No
 @pytest.mark.parametrize("name", ["absent.txt", "."])
 def test_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
-        read(tmp_path / name, NONE)
+        read_inventory(tmp_path / name, NONE)
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"web01\nweb02\n")))
-    found = read("-", NONE)
+    found = read_inventory("-", NONE)
     assert (names(found), found.places) == (["web01", "web02"], ("standard input:1", "standard input:2"))
 
 
@@ -122,7 +122,7 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
     path = tmp_path_factory.getbasetemp() / "any.txt"
     path.write_bytes(text.encode("utf-8", "replace"))
     try:
-        read(path, NONE)
+        read_inventory(path, NONE)
     except UsageError as error:
         assert str(path) in str(error) or "stands for two hosts" in str(error)  # noqa: PT017
 
@@ -712,11 +712,11 @@ def test_the_output_of_ansible_inventory_is_held_to_the_same_number(
     path = tmp_path / "list.json"
     path.write_text('{"_meta": {"hostvars": {}}, "a": {"hosts": ["x", "y", "z"]}}', encoding="utf-8")
     with pytest.raises(UsageError, match="more than 2 servers"):
-        servers.read(path, Defaults())
+        servers.read_inventory(path, Defaults())
 
 
 def test_the_line_of_a_letter_that_is_not_utf_8_is_counted_after_the_mark(tmp_path: Path) -> None:
     path = tmp_path / "farm.txt"
     path.write_bytes(b"\xef\xbb\xbfa\n\xff")
     with pytest.raises(UsageError, match=r"farm\.txt:2: "):
-        servers.read(path, Defaults())
+        servers.read_inventory(path, Defaults())

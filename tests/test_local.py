@@ -59,7 +59,7 @@ def put(path: Path, text: str = "<configuration/>") -> Path:
 def looked(root: Path, config: str | None = CONFIG, variables: Mapping[str, str] = VARIABLES) -> Snapshot:
     if config is not None:
         put(root / SYSTEM / "applicationHost.config", config)
-    return local.read(FakeWindows(root, variables))
+    return local.read_this_server(FakeWindows(root, variables))
 
 
 def contents(found: Snapshot) -> list[str]:
@@ -69,7 +69,7 @@ def contents(found: Snapshot) -> list[str]:
 def test_without_windows_a_target_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     with pytest.raises(UsageError, match=r"not Windows: name an applicationHost\.config or a snapshot folder"):
-        local.read()
+        local.read_this_server()
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_access_denied_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.skipif(sys.platform != "win32", reason="asks Windows itself")
 def test_this_windows() -> None:
-    machine = local.read().machine
+    machine = local.read_this_server().machine
     assert machine.name
     assert machine.membership in {"domain", "workgroup", "entra"}
     assert machine.services is not None

@@ -249,12 +249,12 @@ def is_safe(of: Bench) -> None:
 def samples() -> Bench:
     sources = Sources(
         directory=lambda asked: read_exports([SAMPLES / "directory.ldif"], asked, {}),
-        names=lambda _hosts, _addresses: zone.read([SAMPLES / "zone.txt"]),
+        names=lambda _hosts, _addresses: zone.read_zones([SAMPLES / "zone.txt"]),
         farm=option_files.farm_file(SAMPLES / "farm.toml"),
         now=worlds.NOW,
     )
     paths = sorted(SAMPLES.glob("IIS0?"))
-    return bench((targets.read(path, None, {}) for path in paths), sources)
+    return bench((targets.read_target(path, None, {}) for path in paths), sources)
 
 
 def test_the_samples_are_repaired(samples: Bench) -> None:

@@ -18,8 +18,7 @@ from agent.errors import UsageError
 from agent.iis.redirection import InForce, configuration_file
 from agent.iis.snapshot import Machine, Snapshot, SourceFile, WorkerProcess
 from agent.model import Problem
-from agent.sources.snapshots import targets as source
-from agent.sources.snapshots.targets import expand, read
+from agent.sources.snapshots.targets import expand, read_target
 
 ROOT = Path(__file__).parents[1]
 CONFIG = b"<configuration/>"
@@ -57,7 +56,7 @@ def server(folder: Path, machine: Mapping[str, object] | str | bytes | None = No
 
 
 def taken(path: Path, computer: str | None = None, netbios: Mapping[str, str] | None = None) -> Snapshot:
-    return read(path, computer, netbios or {})
+    return read_target(path, computer, netbios or {})
 
 
 def link(path: Path, target: Path) -> Path:
@@ -122,7 +121,7 @@ def test_target_that_names_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_what_does_not_exist_is_read_and_said(tmp_path: Path) -> None:
     assert expand([str(tmp_path / "absent")]) == [tmp_path / "absent"]
-    snapshot = read(tmp_path / "absent", None, {})
+    snapshot = read_target(tmp_path / "absent", None, {})
     assert snapshot.files["applicationhost.config"].error == "no such file"
 
 
@@ -313,7 +312,7 @@ def test_folder_deeper_than_python_recurses(tmp_path: Path) -> None:
 
 
 def test_folder_of_more_than_the_memory_spared_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "MAXIMUM_FOLDER", MB)
+    monkeypatch.setattr("agent.sources.snapshots.folder.MAXIMUM_FOLDER", MB)
     put(tmp_path / "applicationHost.config", b"<" * MB)
     put(tmp_path / "files/c/web.config")
     found = taken(tmp_path)

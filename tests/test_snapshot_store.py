@@ -24,7 +24,7 @@ from agent.iis.snapshot import Machine, Snapshot
 from agent.names import fold
 from agent.sources.snapshots.blanking import blanked
 from agent.sources.snapshots.store import SUFFIX, pack, present, stem, write
-from agent.sources.snapshots.targets import expand, from_document, read
+from agent.sources.snapshots.targets import expand, from_document, read_target
 
 ROOT = Path(__file__).parents[1]
 CORPUS = ROOT.parent / "shared" / "corpus"
@@ -193,7 +193,7 @@ def test_written_snapshot_is_what_inspect_reads(tmp_path: Path) -> None:
     path = write(tmp_path / "new" / "folder", "web01.test.com", document())
     assert path == tmp_path / "new" / "folder" / "web01.test.com.snapshot.json.gz"
     assert expand([str(path.parent)]) == [path]
-    found = read(path, None, {})
+    found = read_target(path, None, {})
     assert (found.label, found.problems) == ("WEB01", ())
     assert b"geheim" not in found.files["applicationhost.config"].data
 
@@ -292,7 +292,7 @@ def test_what_was_written_is_present_under_its_stem(tmp_path: Path, name: str) -
     assert present(tmp_path).keys() == {fold(stem(name))}
     assert expand([str(tmp_path)]) == [path]
     assert expand([str(path)]) == [path]
-    assert read(path, None, {}).label == "WEB01"
+    assert read_target(path, None, {}).label == "WEB01"
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_what_was_written_is_present_under_its_stem(tmp_path: Path, name: str) -
 )
 def test_a_file_says_the_computer_where_its_server_does_not(tmp_path: Path, name: str, computer: str | None) -> None:
     path = write(tmp_path, name, b'{"schema": "iis-spn/snapshot/1", "files": {}}')
-    assert read(path, None, {}).machine.name == computer
+    assert read_target(path, None, {}).machine.name == computer
 
 
 def test_present_snapshots_with_the_time_they_were_written(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_what_they_answered_is_on_disk_and_their_own(swept: Swept) -> None:
     assert written == {f"{outcome.endpoint.name}.snapshot.json.gz" for outcome in _outcomes(swept, sick=False)}
     for number in (1, 500, 1000):
         path = swept.folder / f"{names.address(number)}.snapshot.json.gz"
-        assert targets.read(path, None, {}).machine.name == f"WEB{number:04d}"
+        assert targets.read_target(path, None, {}).machine.name == f"WEB{number:04d}"
 
 
 def test_each_sick_server_has_its_own_outcome(swept: Swept) -> None:

@@ -45,7 +45,7 @@ iis01                   [AGE:3534342] 1200\tA\t10.0.5.2
 def read(folder: Path, text: str | bytes, name: str = "test.com.dns") -> NameService:
     path = folder / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return zone.read([path])
+    return zone.read_zones([path])
 
 
 def chain(service: NameService, name: str) -> list[str] | None:
@@ -166,7 +166,7 @@ def test_chains_run_through_all_zones_and_end_where_they_end(tmp_path: Path) -> 
     (tmp_path / "a.com.dns").write_text("portal CNAME vip.b.com.\nout CNAME cdn.example.\ndangling CNAME nobody\n")
     (tmp_path / "b.com.dns").write_text("VIP A 10.0.0.9\n")
     (tmp_path / "rev").write_text("$ORIGIN 0.0.10.in-addr.arpa.\n9 PTR vip.b.com.\n9 PTR second.b.com.\nx PTR y.\n")
-    service = zone.read([tmp_path / name for name in ("b.com.dns", "rev", "a.com.dns")])
+    service = zone.read_zones([tmp_path / name for name in ("b.com.dns", "rev", "a.com.dns")])
     assert service.problems == ()
     assert service.suffixes == ("b.com", "a.com")
     assert chain(service, "portal.a.com") == ["portal.a.com", "vip.b.com"]
@@ -268,7 +268,7 @@ def test_what_is_no_zone_is_told_and_claims_no_zone(tmp_path: Path, content: byt
 
 def test_missing_file_and_folder_do_not_hide_the_others(tmp_path: Path) -> None:
     (tmp_path / "a.com.dns").write_text("www A 10.0.0.1\n")
-    service = zone.read([tmp_path / "gone", tmp_path, tmp_path / "a.com.dns"])
+    service = zone.read_zones([tmp_path / "gone", tmp_path, tmp_path / "a.com.dns"])
     assert [problem.file for problem in service.problems] == [str(tmp_path / "gone"), str(tmp_path)]
     assert service.resolve(host_name("www")).exists
 

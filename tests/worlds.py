@@ -310,7 +310,7 @@ def names(text: str) -> NameService:
         path = Path(folder) / "test.com.dns"
         records = "\n".join(line.strip() for line in text.replace(";", "\n").splitlines())
         path.write_text(f"@ IN SOA dc1.test.com. h.test.com. ( 1 900 600 86400 3600 )\n{records}\n", encoding="utf-8")
-        return zone.read([path])
+        return zone.read_zones([path])
 
 
 def farm_name(host: str, *servers: str, site: str | None = None, proxy: Proxy | None = None) -> FarmName:

@@ -216,11 +216,11 @@ def _analysis(options: argparse.Namespace) -> Analysis:
     if not options.targets:
         from agent.sources import local
 
-        return analyse([local.read()], sources)
+        return analyse([local.read_this_server()], sources)
     paths = targets.expand(options.targets)
     if options.computer and len(paths) > 1:
         raise UsageError("--computer names one server, but several targets are given")
-    return analyse((targets.read(path, options.computer, netbios) for path in paths), sources)
+    return analyse((targets.read_target(path, options.computer, netbios) for path in paths), sources)
 
 
 def _netbios_domains(options: argparse.Namespace) -> dict[str, str]:

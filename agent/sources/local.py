@@ -43,7 +43,7 @@ class Windows(Protocol):
         """What to open for a Windows path."""
 
 
-def read(windows: Windows | None = None) -> Snapshot:
+def read_this_server(windows: Windows | None = None) -> Snapshot:
     """Read this server. Raises UsageError where it is no Windows, SourceError where Windows gives no answer."""
     if windows is None:
         windows = _this_windows()

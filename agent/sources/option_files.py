@@ -95,7 +95,7 @@ def _text(entry: _Entry, key: str) -> str:
 
 
 def _entries(path: Path, table: str, keys: Iterable[str], make: Callable[[_Entry], T]) -> tuple[T, ...]:
-    text = text_file.read(path)
+    text = text_file.read_text(path)
     entries = _tables(_parsed(path, text), path, table)
     heads = [match.start() for match in re.finditer(rf"(?m)^[ \t]*\[\[[ \t]*{table}[ \t]*\]\]", text)]
     lines = [text.count("\n", 0, head) + 1 for head in heads] if len(heads) == len(entries) else []

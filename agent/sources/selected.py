@@ -84,7 +84,7 @@ def name_source(word: str) -> AskNames:
     if Path(word).is_file():
         from agent.sources.dns import zone
 
-        return lambda _hosts, _addresses: zone.read([Path(word)])
+        return lambda _hosts, _addresses: zone.read_zones([Path(word)])
     return _live_names(None if fold(word) == "system" else word)
 
 

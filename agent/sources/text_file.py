@@ -13,7 +13,7 @@ MAXIMUM_SIZE = 16 * 1024 * 1024
 """Bytes, where a caller names no other limit."""
 
 
-def read(path: Path | None, limit: int = MAXIMUM_SIZE) -> str:
+def read_text(path: Path | None, limit: int = MAXIMUM_SIZE) -> str:
     """The text of a file of at most `limit` bytes, None for standard input: UTF-8, or UTF-16 with its mark.
 
     Raises UsageError with the file, and the line where it is the encoding that is wrong.

@@ -20,14 +20,14 @@ from agent.model import Alias, Asked, Problem
 from agent.names import fold, printable
 from agent.sources.endpoint import Endpoint
 from agent.sources.snapshots import store, targets
-from agent.sources.snapshots.file import document_in
 from agent.sources.snapshots.framed import unframe
+from agent.sources.snapshots.packed import document_in
 from agent.sources.snapshots.standing import Standing, assess
 from agent.sources.winrm import client
 from agent.sources.winrm.errors import UnreachableError, short
 from agent.sources.winrm.tls import Tls
 from agent.sweep import run
-from agent.sweep.machines import Identity, Machines, identity
+from agent.sweep.machines import Fingerprint, Machines, fingerprint_of
 
 SCRIPT = Path(store.__file__).with_name("collect.ps1")
 MAXIMUM_THREADS = 64
@@ -110,7 +110,7 @@ class Run(NamedTuple):
     def snapshots(self) -> Iterator[Snapshot]:
         """Each machine once, one at a time; a server that gave no answer is a snapshot that says why."""
         for path in self.kept:
-            yield targets.read(path, None, self.netbios)
+            yield targets.read_target(path, None, self.netbios)
         for outcome in self.outcomes:
             if outcome.failure is not None:
                 yield unreachable(outcome.endpoint, outcome.failure)
@@ -119,7 +119,7 @@ class Run(NamedTuple):
 
     def _snapshot(self, endpoint: Endpoint, answer: Collected) -> Snapshot:
         if answer.path is not None:
-            return targets.read(answer.path, None, self.netbios)
+            return targets.read_target(answer.path, None, self.netbios)
         return targets.from_document(answer.packed or b"", endpoint.name, None, self.netbios)
 
 
@@ -148,7 +148,7 @@ def collect(
 
     _allow_connections(orders.parallel)
     try:
-        outcomes = asyncio.run(_asked(endpoints, orders, _Collector(orders, kept).ask, hear))
+        outcomes = asyncio.run(_ask_all(endpoints, orders, _Collector(orders, kept).ask, hear))
     except KeyboardInterrupt:
         outcomes = [heard.get(endpoint) or run.interrupted(endpoint) for endpoint in endpoints]
     return Run(outcomes, [earlier.path for earlier in kept], orders.netbios, orders.folder)
@@ -168,7 +168,7 @@ def _allow_connections(parallel: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
-async def _asked(
+async def _ask_all(
     endpoints: Sequence[Endpoint],
     orders: Orders,
     ask: Callable[[Endpoint, run.Gate], Awaitable[Collected]],
@@ -193,7 +193,7 @@ class Kept(NamedTuple):
 
     name: str
     path: Path
-    machine: Identity | None
+    machine: Fingerprint | None
 
 
 def _unless_lost(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -226,8 +226,8 @@ def fresh(
 
 def _earlier(endpoint: Endpoint, path: Path) -> Kept | None:
     """A snapshot that is there; None where it is not whole, so that the server is asked again."""
-    found = targets.read(path, None, {})
-    return Kept(endpoint.name, path, identity(found)) if assess(found).status == "ok" else None
+    found = targets.read_target(path, None, {})
+    return Kept(endpoint.name, path, fingerprint_of(found)) if assess(found).status == "ok" else None
 
 
 class _Collector:

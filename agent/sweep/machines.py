@@ -13,7 +13,7 @@ from agent.names import fold
 from agent.sources.snapshots.blanking import blanked
 
 
-class Identity(NamedTuple):
+class Fingerprint(NamedTuple):
     """What a machine calls itself, and a digest of its applicationHost.config."""
 
     name: str
@@ -21,12 +21,14 @@ class Identity(NamedTuple):
     configuration: str
 
 
-def identity(found: Snapshot) -> Identity | None:
+def fingerprint_of(found: Snapshot) -> Fingerprint | None:
     """Who a snapshot is of; None where that is not said."""
     machine, file = found.machine, found.files.get(APPLICATION_HOST)
     if machine.name is None:
         return None
-    return Identity(fold(machine.name), fold(machine.dns_name or ""), _digest(file.data if file is not None else b""))
+    return Fingerprint(
+        fold(machine.name), fold(machine.dns_name or ""), _digest(file.data if file is not None else b"")
+    )
 
 
 class Machines:
@@ -36,7 +38,7 @@ class Machines:
     which an answer may still hold: so a second configuration of a name is compared in that form as well.
     """
 
-    def __init__(self, known: Iterable[tuple[Identity | None, str]]) -> None:
+    def __init__(self, known: Iterable[tuple[Fingerprint | None, str]]) -> None:
         self._first = {who: asked for who, asked in known if who is not None}
         self._names = {(who.name, who.dns_name) for who in self._first}
         self._lock = Lock()
@@ -55,8 +57,8 @@ class Machines:
         with self._lock:
             self._first = {who: name for who, name in self._first.items() if name != asked}
 
-    def _known_as(self, found: Snapshot) -> Identity | None:
-        who = identity(found)
+    def _known_as(self, found: Snapshot) -> Fingerprint | None:
+        who = fingerprint_of(found)
         if who is None or who in self._first or (who.name, who.dns_name) not in self._names:
             return who
         file = found.files.get(APPLICATION_HOST)

@@ -32,7 +32,7 @@ def named(options: argparse.Namespace) -> Inventory:
     paths: Sequence[str] = options.inventory or ()
     if servers.STDIN in paths and options.password_stdin:
         raise UsageError("stdin cannot hold both the inventory and the passwords")
-    parts = [servers.words(options.hosts, defaults), *(servers.read(path, defaults) for path in paths)]
+    parts = [servers.words(options.hosts, defaults), *(servers.read_inventory(path, defaults) for path in paths)]
     return servers.combined(parts)
 
 

@@ -112,7 +112,7 @@ async def _one(endpoint: Endpoint, ask: Callable[[Endpoint, Gate], Awaitable[T]]
     try:
         door = doors.of(endpoint)
         door.raise_if_closed()
-        answer = await _asked(endpoint, ask, door)
+        answer = await _ask_or_retry(endpoint, ask, door)
     except UnreachableError as error:
         stage = NOT_ASKED if isinstance(error, NotAskedError) else error.stage
         failure = Failure(stage, error.reason, _sentence(error.advice, error.left_behind))
@@ -121,7 +121,7 @@ async def _one(endpoint: Endpoint, ask: Callable[[Endpoint, Gate], Awaitable[T]]
     return Outcome(endpoint=endpoint, answer=answer, failure=failure, seconds=time.monotonic() - began)
 
 
-async def _asked(endpoint: Endpoint, ask: Callable[[Endpoint, Gate], Awaitable[T]], door: Door) -> T:
+async def _ask_or_retry(endpoint: Endpoint, ask: Callable[[Endpoint, Gate], Awaitable[T]], door: Door) -> T:
     """The answer, asked for once more where what went wrong may have passed and nothing was judged or begun."""
     try:
         return await ask(endpoint, door.turn)
@@ -204,11 +204,11 @@ class Door:
             try:
                 yield
             except RefusedError as error:
-                self._refused(endpoint, error)
+                self._count_refusal(endpoint, error)
                 raise
             self._is_open, self._refusals = True, 0
 
-    def _refused(self, endpoint: Endpoint, error: RefusedError) -> None:
+    def _count_refusal(self, endpoint: Endpoint, error: RefusedError) -> None:
         self._refusals += 1
         limit = REFUSALS_IN_A_ROW if self._is_open else 1
         if self._continue_on_denied or self._refusals < limit:

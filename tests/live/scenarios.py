@@ -680,7 +680,7 @@ def analysis(chosen: Sequence[Row], directory: AskDirectory, folder: Path, now: 
         [snapshot(made) for row in chosen for made in row.servers],
         Sources(
             directory=directory,
-            names=lambda _hosts, _addresses: zone.read(files),
+            names=lambda _hosts, _addresses: zone.read_zones(files),
             farm=farm,
             clients=tuple(kinds),
             now=now,

@@ -253,7 +253,7 @@ def _started(make: Callable[[], spnego.ContextProxy], answer: bytes | None = Non
         context = make()
         return _Start(context, context.step(answer) or b"")
     except Exception as error:  # noqa: BLE001
-        return _refused(error)
+        return _failed_start(error)
 
 
 def _guarded(work: Callable[[], _T]) -> _T:
@@ -284,7 +284,7 @@ _DATA = {  # Win32 errors in the text of an AD bind answer
 }
 
 
-def _refused(error: Exception) -> _Start:
+def _failed_start(error: Exception) -> _Start:
     known = KRB5_ERRORS.get(krb5_code(error))
     if known:
         return _Start(None, reason=known.reason, final=known.is_final)

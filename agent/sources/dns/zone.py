@@ -15,7 +15,7 @@ from agent.spn.nameservice import NameService, Resolution
 LONGEST_CHAIN = 16
 
 
-def read(paths: Sequence[Path]) -> NameService:
+def read_zones(paths: Sequence[Path]) -> NameService:
     """Every name, alias, address and PTR record of these zone files; what cannot be read is a problem each."""
     book = Book()
     for path in paths:
@@ -26,7 +26,7 @@ def read(paths: Sequence[Path]) -> NameService:
         owners=book.owners,
         existing=_with_ancestors(book),
     )
-    listed = {host: found for host in book.owners if (found := _listed(zones, host))}
+    listed = {host: found for host in book.owners if (found := _resolution_of(host, zones))}
     return NameService(
         source=", ".join(str(path) for path in paths),
         suffixes=tuple(origin.text for origin in book.zones if not is_reverse(origin)),
@@ -123,7 +123,7 @@ def _with_ancestors(book: Book) -> frozenset[HostName]:
     return frozenset(existing)
 
 
-def _listed(zones: _Zones, host: HostName) -> Resolution | None:
+def _resolution_of(host: HostName, zones: _Zones) -> Resolution | None:
     owner = zones.owners[host]
     return zones.resolve(host) if owner.alias or owner.addresses else None
 

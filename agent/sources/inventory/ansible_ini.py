@@ -20,7 +20,7 @@ _GROUP_NAME = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
 _NEEDS_SHLEX = re.compile(r"[\"'\\#]")
 
 
-def read(text: str, tree: Tree) -> None:
+def read_ini(text: str, tree: Tree) -> None:
     """Add what an INI file says to the tree. Raises UsageError with file and line."""
     reader = _Reader(tree)
     for number, line in enumerate(text.splitlines(), 1):

@@ -37,23 +37,23 @@ class Found(NamedTuple):
     notes: list[str]
 
 
-def read(text: str, kind: Format, place: str, folder: Path | None, defaults: Defaults) -> Found:
+def read_ansible(text: str, kind: Format, place: str, folder: Path | None, defaults: Defaults) -> Found:
     """The hosts of an inventory that Ansible would reach by winrm or psrp. Raises UsageError with file and line.
 
     `folder` is where `group_vars` and `host_vars` are looked for. A host without ansible_connection is asked unless
     another one of the inventory has winrm or psrp: Ansible's own default is ssh.
     """
-    return _asked(_tree(text, kind, place, folder), defaults)
+    return _servers_in(_tree(text, kind, place, folder), defaults)
 
 
 def _tree(text: str, kind: Format, place: str, folder: Path | None) -> Tree:
     tree = Tree(place)
-    if kind == "json" and ansible_json.read(text, tree):
+    if kind == "json" and ansible_json.read_json(text, tree):
         return tree  # ansible-inventory has merged the files of variables already
     if kind == "ini":
-        ansible_ini.read(text, tree)
+        ansible_ini.read_ini(text, tree)
     else:
-        ansible_yaml.read(text, tree)
+        ansible_yaml.read_yaml(text, tree)
     if folder is not None:
         ansible_variable_files.read_beside(folder, tree)
     return tree
@@ -62,7 +62,7 @@ def _tree(text: str, kind: Format, place: str, folder: Path | None) -> Tree:
 # -- which hosts ---------------------------------------------------------------------------------------------------
 
 
-def _asked(tree: Tree, defaults: Defaults) -> Found:
+def _servers_in(tree: Tree, defaults: Defaults) -> Found:
     precedence = Precedence(tree)
     every = [(name, host, precedence.variables(host)) for name, host in tree.hosts.items()]
     connections = [_connection(variables) for _, _, variables in every]

@@ -11,7 +11,7 @@ from agent.sources.inventory.ansible_groups import UNGROUPED, Host, Tree
 from agent.sources.inventory.ansible_variables import KNOWN, Value, Variables, value_of
 
 
-def read(text: str, tree: Tree) -> bool:
+def read_json(text: str, tree: Tree) -> bool:
     """Add such an output to the tree; False where it is other JSON: the YAML form of an inventory, written as JSON.
 
     Raises UsageError with file and line.

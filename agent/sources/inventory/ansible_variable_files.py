@@ -54,7 +54,7 @@ def _files(path: Path, depth: int) -> Iterator[Path]:
 
 
 def _read_file(path: Path, notes: list[str]) -> Variables:
-    text = text_file.read(path, VARIABLE_FILE_SIZE)
+    text = text_file.read_text(path, VARIABLE_FILE_SIZE)
     if text.startswith(VAULT_MARK):
         notes.append(f"{path} is vaulted and passed over: what it says of users, ports and transports is not known")
         return {}

@@ -15,7 +15,7 @@ _UNSAFE_TAG = "!unsafe"
 _CORE_TAG = "tag:yaml.org,2002:"
 
 
-def read(text: str, tree: Tree) -> None:
+def read_yaml(text: str, tree: Tree) -> None:
     """Add the groups of an inventory to the tree. Raises UsageError with file and line."""
     document = Document(text, tree.place)
     reader = _Reader(document, tree)

@@ -40,25 +40,25 @@ class Inventory(NamedTuple):
 
 def words(names: Iterable[str], defaults: Defaults, place: str = "command line") -> Inventory:
     """The servers of a command line, ranges expanded. Raises UsageError that names the word."""
-    return _listed(
+    return _inventory_of(
         [(parse(name, defaults), place) for name in _bounded(name for word in names for name in expand(word))]
     )
 
 
-def read(path: str | Path, defaults: Defaults) -> Inventory:
+def read_inventory(path: str | Path, defaults: Defaults) -> Inventory:
     """The servers of one inventory file, `-` for standard input. Raises UsageError with file and line."""
     file = None if str(path) == STDIN else Path(path)
-    text, place = text_file.read(file), text_file.place_of(file)
+    text, place = text_file.read_text(file), text_file.place_of(file)
     if text.startswith(VAULT_MARK):
         wanted = "pipe it in, ansible-vault view FILE | ... --inventory -"
         raise UsageError(f"{place}:1: the whole file is vaulted: {wanted}")
     kind = _format(text, file.suffix if file else "")
     if kind == "text":
-        return _listed(list(_bounded(_lines(text, place, defaults))))
+        return _inventory_of(list(_bounded(_lines(text, place, defaults))))
     from agent.sources.inventory import ansible_inventory
 
-    found = ansible_inventory.read(text, kind, place, file.parent if file else None, defaults)
-    return _listed(found.servers, found.notes)
+    found = ansible_inventory.read_ansible(text, kind, place, file.parent if file else None, defaults)
+    return _inventory_of(found.servers, found.notes)
 
 
 def combined(inventories: Iterable[Inventory]) -> Inventory:
@@ -68,13 +68,13 @@ def combined(inventories: Iterable[Inventory]) -> Inventory:
     """
     every = list(inventories)
     servers = [pair for one in every for pair in zip(one.endpoints, one.places, strict=True)]
-    return _listed(servers, [note for one in every for note in one.notes])
+    return _inventory_of(servers, [note for one in every for note in one.notes])
 
 
 # -- each server once ----------------------------------------------------------------------------------------------
 
 
-def _listed(servers: Sequence[_Named], notes: Iterable[str] = ()) -> Inventory:
+def _inventory_of(servers: Sequence[_Named], notes: Iterable[str] = ()) -> Inventory:
     once: dict[tuple[str, int], _Named] = {}
     for endpoint, place in servers:
         once.setdefault((_host_key(endpoint), endpoint.port), (endpoint, place))

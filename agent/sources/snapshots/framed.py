@@ -14,7 +14,7 @@ import re
 from agent.errors import MalformedError
 from agent.names import printable
 from agent.sources.snapshots.disk import too_large
-from agent.sources.snapshots.file import GZIP, MAXIMUM_PACKED, unzip
+from agent.sources.snapshots.packed import GZIP, MAXIMUM_PACKED, unzip
 
 VERSION = "1"
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from agent.errors import UsageError
 from agent.names import address_of, fold, host_fault, host_name, printable
 from agent.sources.snapshots.blanking import blanked
-from agent.sources.snapshots.file import document_in
+from agent.sources.snapshots.packed import document_in
 
 SUFFIX = ".snapshot.json.gz"
 LEVEL = 6

@@ -11,17 +11,16 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from agent.errors import MalformedError, UsageError
 from agent.iis.redirection import APPLICATION_HOST
-from agent.iis.snapshot import Machine, Snapshot, SourceFile
-from agent.model import Problem
+from agent.iis.snapshot import Machine, Snapshot
 from agent.names import fold, host_fault, host_name, printable
-from agent.sources.snapshots.disk import in_words, is_folder, is_link, load, shown
-from agent.sources.snapshots.file import MAXIMUM_FOLDER, MAXIMUM_PACKED, TOP, matters, opened
+from agent.sources.snapshots.disk import is_folder, load, shown
+from agent.sources.snapshots.folder import read_folder
 from agent.sources.snapshots.framed import unframe
-from agent.sources.snapshots.machine_file import MACHINE, complete, problem, read_machine
+from agent.sources.snapshots.machine_file import complete, problem
+from agent.sources.snapshots.packed import MAXIMUM_PACKED, TOP, Opened, opened
 
 FRAMED = ".snapshot"
 PACKED = (".snapshot.json.gz", ".snapshot.json")
@@ -96,24 +95,15 @@ def _is_snapshot(names: Sequence[str]) -> bool:
 # -- one target ----------------------------------------------------------------------------------------------------
 
 
-class _Content(NamedTuple):
-    """What a target holds. `called` is what its own name says about the computer's."""
-
-    files: Mapping[str, SourceFile]
-    machine: Machine
-    problems: Sequence[Problem]
-    called: str | None
-
-
-def read(path: Path, computer: str | None, netbios: Mapping[str, str]) -> Snapshot:
+def read_target(path: Path, computer: str | None, netbios: Mapping[str, str]) -> Snapshot:
     """Read one target of `expand`. Never raises for what stands in it.
 
     `computer` is the server's FQDN where it is known from elsewhere; `netbios` has NetBIOS names by folded DNS name
     of the domain, under "" the one for any domain. Both only fill what the target does not say.
     """
-    content = _read_folder(path) if is_folder(path) else _read_file(path)
-    machine, doubts = complete(content.machine, computer, content.called, netbios)
-    return Snapshot(source=shown(path), machine=machine, files=content.files, problems=(*content.problems, *doubts))
+    files, machine, problems = read_folder(path) if is_folder(path) else _read_file(path)
+    whole, doubts = complete(machine, computer, _called(path), netbios)
+    return Snapshot(source=shown(path), machine=whole, files=files, problems=(*problems, *doubts))
 
 
 def from_document(
@@ -142,93 +132,26 @@ def _computer_in(name: str) -> str | None:
     return label if can_be else None
 
 
-def _read_file(path: Path) -> _Content:
-    name = fold(path.name)
-    suffix = next((suffix for suffix in (FRAMED, *PACKED) if name.endswith(suffix)), None)
+def _called(path: Path) -> str | None:
+    """What the target's own name says about the computer's; a bare configuration file is called like any other."""
+    if is_folder(path):
+        return _computer_in(Path(os.path.abspath(path)).name)  # noqa: PTH100
+    suffix = _suffix(path)
+    return _computer_in(path.name[: -len(suffix)]) if suffix is not None else None
+
+
+def _suffix(path: Path) -> str | None:
+    return next((suffix for suffix in (FRAMED, *PACKED) if fold(path.name).endswith(suffix)), None)
+
+
+def _read_file(path: Path) -> Opened:
+    suffix = _suffix(path)
     if suffix is None:
-        return _Content({APPLICATION_HOST: load(path, shown(path))}, Machine(), (), None)
-    called = _computer_in(path.name[: -len(suffix)])
+        return Opened({APPLICATION_HOST: load(path, shown(path))}, Machine(), ())
     packed = load(path, shown(path), MAXIMUM_PACKED)
     if packed.error is not None:
-        return _Content({}, Machine(), (problem(packed.error, packed.name),), called)
+        return Opened({}, Machine(), (problem(packed.error, packed.name),))
     try:
-        data = unframe(packed.data, packed.name) if suffix == FRAMED else packed.data
-        return _Content(*opened(data, packed.name), called)
+        return opened(unframe(packed.data, packed.name) if suffix == FRAMED else packed.data, packed.name)
     except MalformedError as error:
-        return _Content({}, Machine(), (problem(error.reason, error.file, error.line),), called)
-
-
-# -- a snapshot folder ---------------------------------------------------------------------------------------------
-
-
-def _read_folder(path: Path) -> _Content:
-    folder = _Folder(path)
-    folder.read()
-    machine_file = folder.files.pop(MACHINE, None)
-    machine, problems = Machine(), folder.problems
-    if machine_file is not None:
-        machine, wrong = read_machine(machine_file)
-        problems = [*problems, *wrong]
-    return _Content(folder.files, machine, problems, _computer_in(Path(os.path.abspath(path)).name))  # noqa: PTH100
-
-
-class _Folder:
-    """Walks one snapshot folder and keeps the files that matter, by folded path."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.files: dict[str, SourceFile] = {}
-        self.problems: list[Problem] = []
-        self._real = os.path.realpath(path)
-        self._room = MAXIMUM_FOLDER
-
-    def read(self) -> None:
-        open_folders = [(self.path, "")]
-        while open_folders:
-            folder, below = open_folders.pop()
-            for entry in self._entries(folder, below):
-                relative = f"{below}/{entry.name}" if below else entry.name
-                if self._is_entered(entry, relative):
-                    open_folders.append((Path(entry.path), relative))
-                elif matters(fold(relative)):
-                    self._take(entry, relative)
-
-    def _name(self, relative: str) -> str:
-        return printable(f"{self.path}/{relative}") if relative else shown(self.path)
-
-    def _entries(self, folder: Path, below: str) -> list[os.DirEntry[str]]:
-        try:
-            with os.scandir(folder) as entries:
-                return sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            what = "content-unread" if below else "config-malformed"
-            reason = f"the folder could not be listed: {in_words(error, folder)}"
-            self.problems.append(Problem(id=what, message=reason, file=self._name(below)))
-            return []
-
-    def _is_entered(self, entry: os.DirEntry[str], relative: str) -> bool:
-        key = fold(relative)
-        if not f"{key}/".startswith("files/") or key.endswith("/web.config") or not is_folder(entry.path):
-            return False
-        if is_link(entry):
-            reason = "a link to a folder, which is not followed: what it holds is not known"
-            self.problems.append(Problem(id="content-unread", message=reason, file=self._name(relative)))
-            return False
-        return True
-
-    def _take(self, entry: os.DirEntry[str], relative: str) -> None:
-        name, key = self._name(relative), fold(relative)
-        if key in self.files:
-            reason = "it stands here twice, the names differ in case only"
-            self.files[key] = SourceFile(name, b"", reason)
-        elif is_link(entry) and not self._is_inside(entry):
-            self.files[key] = SourceFile(name, b"", "a link that leads out of the snapshot, which is not followed")
-        elif self._room <= 0:
-            reason = f"the snapshot holds more than {MAXIMUM_FOLDER // 1024 // 1024} MB"
-            self.files[key] = SourceFile(name, b"", reason)
-        else:
-            self.files[key] = load(Path(entry.path), name)
-            self._room -= len(self.files[key].data)
-
-    def _is_inside(self, entry: os.DirEntry[str]) -> bool:
-        return Path(self._real) in Path(os.path.realpath(entry.path)).parents
+        return Opened({}, Machine(), (problem(error.reason, error.file, error.line),))

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 from agent.sources.endpoint import Endpoint
 from agent.sources.winrm.errors import InterruptedAskError, RefusedError, Stage, UnreachableError, nonsense_error
 from agent.sources.winrm.logon import Logon
-from agent.sources.winrm.messages import POLL_SECONDS, Question, asked
+from agent.sources.winrm.messages import POLL_SECONDS, Question, ask
 from agent.sources.winrm.session import Gate, Limits, Session
 from agent.sources.winrm.shell import RemoteShell, open_gate
 from agent.sources.winrm.tls import Tls, tls_context
@@ -110,7 +110,7 @@ class _CommandShell(RemoteShell):
                 return b"".join(out), b"".join(err), code
 
     async def _ask(self, stage: Stage, question: Question[_T], seconds: float | None = None) -> _T:
-        return await asked(self.session, self._gate, stage, self.id, question, seconds)
+        return await ask(self.session, self._gate, stage, self.id, question, seconds)
 
     async def delete(self, session: Session) -> None:
-        await asked(session, open_gate, "answer", self.id, lambda say: say.delete(self.id))
+        await ask(session, open_gate, "answer", self.id, lambda say: say.delete(self.id))

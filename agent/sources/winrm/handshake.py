@@ -70,7 +70,7 @@ async def _log_on_in_words(connection: Connection, endpoint: Endpoint, logon: Lo
     header = ("Authorization", CERTIFICATE_SCHEME if endpoint.transport == "certificate" else _basic(logon))
     reply = await connection.post("shell", [header, ("Content-Type", SOAP)], question())
     if reply.status == 401:
-        raise _refused_words(endpoint, reply)
+        raise _refusal_in_words(endpoint, reply)
     return Accepted(None, (header,), reply)
 
 
@@ -91,7 +91,7 @@ async def _exchange(connection: Connection, offer: Offer, question: Riding | Non
         if reply.status != 401:
             return _finished(offer, reply, answer, rides)
         if not answer:
-            raise _refused(offer, reply)
+            raise _refusal_in(reply, offer)
         offer = _stepped(offer, answer)
     raise UnreachableError("logon", "the server does not come to an end with the logon", LOOK_THERE)
 
@@ -157,7 +157,7 @@ def _demand_encryption(offer: Offer) -> None:
 # -- words ---------------------------------------------------------------------------------------------------------
 
 
-def _refused(offer: Offer, reply: Reply) -> UnreachableError:
+def _refusal_in(reply: Reply, offer: Offer) -> UnreachableError:
     """A 401 that ends the logon."""
     if offer.is_judged:
         return _refusal(offer)
@@ -175,7 +175,7 @@ def _refusal(offer: Offer) -> RefusedError:
     return RefusedError("logon", f"the server refuses the user or the password ({way}, 401)", CHECK_BOTH)
 
 
-def _refused_words(endpoint: Endpoint, reply: Reply) -> UnreachableError:
+def _refusal_in_words(endpoint: Endpoint, reply: Reply) -> UnreachableError:
     if endpoint.transport == "certificate":
         reason = "the server does not take the client certificate (401)"
         advice = (

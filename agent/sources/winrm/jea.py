@@ -161,7 +161,7 @@ async def _driven(session: Session, gate: Gate, wire: _Wire, configuration: str,
     message = talking.switch()
     while not talking.dead:
         try:
-            answer = await _asked(session, gate, wire, message)
+            answer = await _ask(session, gate, wire, message)
         except BaseException as error:  # noqa: BLE001 - goes on within the greenlet, and comes out of it again
             wire.passing = error
             message = talking.throw(error)
@@ -171,7 +171,7 @@ async def _driven(session: Session, gate: Gate, wire: _Wire, configuration: str,
     return result
 
 
-async def _asked(session: Session, gate: Gate, wire: _Wire, message: bytes) -> bytes:
+async def _ask(session: Session, gate: Gate, wire: _Wire, message: bytes) -> bytes:
     clock = asyncio.get_running_loop().time
     if wire.is_waiting:
         pause = max(0.0, wire.asked + MIN_POLL_SECONDS - clock())

@@ -75,7 +75,7 @@ class _Bridge:
 Question = Callable[[Messages], _T]
 
 
-async def asked(
+async def ask(
     session: Session, gate: Gate, stage: Stage, shell_id: str, question: Question[_T], seconds: float | None = None
 ) -> _T:
     """What `question` gives; each message it sends may take `seconds`. Raises UnreachableError."""
