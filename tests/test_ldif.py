@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +14,11 @@ from hypothesis import strategies as st
 
 from agent.names import spn
 from agent.sources.ad import ldif_blocks
+from agent.sources.ad.collector import Collector
 from agent.sources.ad.exports import read_exports
+from agent.sources.ad.ldif_entries import EntryReader
 from agent.spn.directory import Directory, Question
+from tests.worlds import readers, sid
 
 QUESTION = Question(spns=frozenset({spn("HTTP/contoso.test.com")}), account_names=frozenset({"svc", "müller"}))
 
@@ -319,3 +325,90 @@ def test_entries_survive_folding_and_base64(
     assert [
         (account.name.name, [s.text for s in account.spns], list(account.member_of)) for account in directory.accounts
     ] == [(f"u{number}", held, groups) for number, (held, groups) in enumerate(entries)]
+
+
+# -- the plain way to read is the oracle of the fast one -----------------------------------------------------------
+
+
+def plainly(path: Path, question: Question) -> Directory:
+    """Every entry taken apart, none skimmed."""
+    collector = Collector(question, {})
+    collector.next_source(str(path))
+    entries = EntryReader(collector)
+    with path.open("rb") as stream:
+        for block in ldif_blocks.blocks_of(stream, collector):
+            for record in entries.mended(block).split(b"\n\n"):
+                collector.saw({re.split(b"[:;]", line)[0].decode().lower() for line in record.split(b"\n")})
+                entries.read(block, record)
+    return collector.directory(str(path))
+
+
+PLACES = [
+    *("CN=a,DC=test,DC=com", "CN=B,DC=TEST,DC=com", "CN=c,DC=sub,DC=test,DC=com"),
+    "CN=größe,OU=x\\, y,DC=test,DC=com",
+]
+GONE = "CN=d\\0ADEL:1,CN=Deleted Objects,DC=test,DC=com"
+ASKED = ["HTTPS/contoso.test.com", "HTTP/contoso.test.com", "http/Contoso.test.com", "HTTP/contoso.test.com:8080"]
+SIDS: dict[str, list[str | bytes]] = {
+    **{place: [sid(rid), f"S-1-5-21-1-2-3-{rid}"] for place, rid in zip(PLACES, (521, 70, 1101, 1102), strict=True)},
+    GONE: [sid(1103)],
+}
+ACCOUNT: dict[str, list[str | bytes]] = {
+    "objectClass": ["user", "Computer", "msDS-DelegatedManagedServiceAccount"],
+    "sAMAccountName": ["svc", "Müller", "other", "farm$"],
+    "servicePrincipalName": [*ASKED, "x/1", "X/1", "MSSQLSvc/sql01:1433", "HTTP\\contoso.test.com", "*/ä"],
+    "userPrincipalName": ["svc@test.com", "HTTP/contoso.test.com@TEST.COM", "müller"],
+    "memberOf": [*PLACES],
+    "msDS-GroupMSAMembership": [readers(70)],
+    "msDS-AllowedToDelegateTo": ["x/1", "HOST/contoso.test.com"],
+    "userAccountControl": ["512", "514"],
+    "isDeleted": ["TRUE", "FALSE"],
+    "description": ["dn: no entry", " a blank first", "#", ""],
+}
+OTHER: dict[str, list[str | bytes]] = {
+    "objectClass": ["top", "group", "domainDNS"],
+    "memberOf": [*PLACES],
+    "isDeleted": ["TRUE", "FALSE"],
+    "whenCreated": ["20080204000000.0Z"],
+    "nCName": ["DC=test,DC=com"],
+    "nETBIOSName": ["TEST"],
+}
+OPTIONS = {"memberOf": ";range=0-1499", "servicePrincipalName": ";x-a"}
+OFTEN = ["objectClass", "servicePrincipalName", "servicePrincipalName", "servicePrincipalName"]
+
+
+@st.composite
+def attribute_lines(draw: st.DrawFn, pool: Mapping[str, Sequence[str | bytes]]) -> str:
+    name = draw(st.sampled_from([*pool, *(name for name in OFTEN if name in pool)]))
+    value = draw(st.sampled_from(pool[name]))
+    data = value if isinstance(value, bytes) else value.encode()
+    plain = is_safe(data) and draw(st.integers(0, 9)) != 0
+    option = OPTIONS.get(name, "") if draw(st.integers(0, 5)) == 0 else ""
+    spelt = draw(st.sampled_from([name, name.lower()])) + option
+    line = f"{spelt}: {value!s}" if plain else f"{spelt}:: {base64.b64encode(data).decode()}"
+    width = draw(st.sampled_from([200, 200, 60, 20]))
+    return "\n ".join(line[at : at + width] for at in range(0, len(line), width))
+
+
+@st.composite
+def ldif_texts(draw: st.DrawFn) -> str:
+    """Entries that Active Directory could hold: what is no account has no SPN."""
+    records = []
+    for place in draw(st.lists(st.sampled_from([*PLACES, GONE]), min_size=1, unique=True)):
+        pool = {**draw(st.sampled_from([ACCOUNT, ACCOUNT, OTHER])), "objectSid": SIDS[place]}
+        record = [ldif_line("dn", place, draw(st.booleans()), 80), *draw(st.lists(attribute_lines(pool), max_size=6))]
+        if draw(st.integers(0, 9)) == 0:
+            record.insert(draw(st.integers(0, len(record))), "# a comment\n that goes on")
+        records.append("\n".join(record))
+    between = draw(st.sampled_from(["\n\n", "\n\n\n", "\n\n# one more\n\n"]))
+    return draw(st.sampled_from(["", "version: 1\n", "version: 1\n\n"])) + between.join(records) + "\n"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=400)
+@given(text=ldif_texts())
+def test_skimming_misses_nothing(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "export.ldf"
+    path.write_text(text, encoding="utf-8")
+    whole, skimmed = plainly(path, QUESTION), load(tmp_path, text)
+    assert skimmed.exported == whole.exported - {"", "dn", "version"}
+    assert replace(skimmed, exported=whole.exported) == whole

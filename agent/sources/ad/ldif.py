@@ -43,7 +43,7 @@ _RESULT_COMMENT = re.compile(rb"\n# result: ([1-9][^\n]*)")
 _SPN = b"\nserviceprincipalname: "
 _SPNS = re.compile(_SPN + rb"([^\n]*)")
 _GROUP = b"\nobjectclass: group\n"
-_DELETED = b"\nisdeleted: true\n"
+_DELETED = (b"\nisdeleted: true\n", b"\nisdeleted:: vfjvrq==\n")  # the second in base64
 _DELETED_OBJECTS = b",cn=deleted objects,"
 
 _ORDINARY_VALUES = {
@@ -205,7 +205,7 @@ class _Skimmer:
 
 def _living(text: bytes) -> bytes:
     """A block without the entries that are marked as deleted; an export with `showDeleted` has them."""
-    records = (record for record in text.split(b"\n\n") if _DELETED not in record.lower() + b"\n")
+    records = (record for record in text.split(b"\n\n") if not any(mark in record.lower() + b"\n" for mark in _DELETED))
     return b"\n\n".join((*records, b""))
 
 
