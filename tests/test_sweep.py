@@ -10,7 +10,7 @@ import pytest
 from agent.sources.endpoint import Endpoint
 from agent.sources.winrm.errors import RefusedError, UnreachableError
 from agent.sweep import run as engine
-from agent.sweep.run import Gate, Outcome, sweep
+from agent.sweep.run import Gate, Result, sweep
 
 
 def endpoints(count: int, user: str | None = None) -> list[Endpoint]:
@@ -55,11 +55,11 @@ class Farm:
             self.at_once -= 1
 
 
-def run(farm: Farm, count: int, **options: object) -> list[Outcome[str]]:
+def run(farm: Farm, count: int, **options: object) -> list[Result[str]]:
     return asyncio.run(sweep(endpoints(count), farm.ask, **options))  # type: ignore[arg-type]
 
 
-def failed(outcomes: Sequence[Outcome[str]]) -> dict[str, str]:
+def failed(outcomes: Sequence[Result[str]]) -> dict[str, str]:
     return {outcome.endpoint.name: outcome.failure.stage for outcome in outcomes if outcome.failure is not None}
 
 
@@ -241,7 +241,7 @@ def test_interrupted_it_gives_what_is_there_and_lets_the_others_clean_up() -> No
             cleaned.append(number(endpoint))
         return "never"
 
-    async def scenario() -> list[Outcome[str]]:
+    async def scenario() -> list[Result[str]]:
         task = asyncio.create_task(sweep(endpoints(20), ask, parallel=3))
         await asyncio.sleep(0.05)
         task.cancel()

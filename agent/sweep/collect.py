@@ -56,7 +56,7 @@ class Collected:
     left_behind: str | None = None
 
 
-Result = run.Outcome[Collected]
+Result = run.Result[Collected]
 
 
 class Orders(NamedTuple):

@@ -44,7 +44,7 @@ class Failure(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome(Generic[T]):
+class Result(Generic[T]):
     """What became of one server: an answer or a failure, never both. `seconds` is how long it took."""
 
     endpoint: Endpoint
@@ -63,15 +63,15 @@ async def sweep(
     *,
     parallel: int = PARALLEL,
     continue_on_denied: bool = False,
-    told: Callable[[Outcome[T]], None] = lambda _outcome: None,
-) -> list[Outcome[T]]:
+    told: Callable[[Result[T]], None] = lambda _outcome: None,
+) -> list[Result[T]]:
     """Ask every server once, `parallel` at a time; the outcomes stand in the order of `endpoints`.
 
     `ask` answers or raises UnreachableError, within its own deadlines. `told` hears of each outcome as it comes.
     Cancelled (Ctrl-C), this returns what is there; the servers that were not heard are failures that say so.
     """
     doors = Doors(continue_on_denied=continue_on_denied)
-    outcomes: dict[int, Outcome[T]] = {}
+    outcomes: dict[int, Result[T]] = {}
     waiting = iter(enumerate(endpoints))
     workers = [
         asyncio.create_task(_work(waiting, ask, doors, outcomes, told)) for _ in range(min(parallel, len(endpoints)))
@@ -93,8 +93,8 @@ async def _work(
     waiting: Iterator[tuple[int, Endpoint]],
     ask: Callable[[Endpoint, Gate], Awaitable[T]],
     doors: Doors,
-    outcomes: dict[int, Outcome[T]],
-    told: Callable[[Outcome[T]], None],
+    outcomes: dict[int, Result[T]],
+    told: Callable[[Result[T]], None],
 ) -> None:
     await _jitter()
     for position, endpoint in waiting:
@@ -106,7 +106,7 @@ async def _jitter() -> None:
     await asyncio.sleep(random.uniform(0, JITTER_SECONDS))  # noqa: S311  # spreads load, protects nothing
 
 
-async def _one(endpoint: Endpoint, ask: Callable[[Endpoint, Gate], Awaitable[T]], doors: Doors) -> Outcome[T]:
+async def _one(endpoint: Endpoint, ask: Callable[[Endpoint, Gate], Awaitable[T]], doors: Doors) -> Result[T]:
     began = time.monotonic()
     answer, failure = None, None
     try:
@@ -118,7 +118,7 @@ async def _one(endpoint: Endpoint, ask: Callable[[Endpoint, Gate], Awaitable[T]]
         failure = Failure(stage, error.reason, _sentence(error.advice, error.left_behind))
     except Exception as error:  # noqa: BLE001  # one server's surprise must not cost the others their answers
         failure = _fault_of_ours(error)
-    return Outcome(endpoint=endpoint, answer=answer, failure=failure, seconds=time.monotonic() - began)
+    return Result(endpoint=endpoint, answer=answer, failure=failure, seconds=time.monotonic() - began)
 
 
 async def _ask_or_retry(endpoint: Endpoint, ask: Callable[[Endpoint, Gate], Awaitable[T]], door: Door) -> T:
@@ -150,10 +150,10 @@ async def _stop(workers: Sequence[asyncio.Task[None]]) -> None:
     await asyncio.wait(workers, timeout=FAREWELL_SECONDS)
 
 
-def interrupted(endpoint: Endpoint) -> Outcome[T]:
+def interrupted(endpoint: Endpoint) -> Result[T]:
     """The outcome of a server whose turn did not come before the sweep was ended."""
     failure = Failure(NOT_ASKED, "the sweep was interrupted", "Run it again; with --to and --resume it goes on here.")
-    return Outcome(endpoint=endpoint, failure=failure)
+    return Result(endpoint=endpoint, failure=failure)
 
 
 # -- credentials ---------------------------------------------------------------------------------------------------
