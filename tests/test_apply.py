@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -479,19 +480,26 @@ class Deaths:
 
     def __init__(self, at: int | None, patch: pytest.MonkeyPatch, writer: Memory) -> None:
         self.at, self.count = at, 0
-        real = journal._write_down
-
-        def write_down(path: Path, mode: str, text: str) -> None:
-            self.moment()
-            if self.is_next():
-                with path.open(mode, encoding="utf-8") as file:
-                    file.write(text[: len(text) // 2])
-            self.moment()
-            real(path, mode, text)  # type: ignore[arg-type]
-            self.moment()
-
-        patch.setattr(journal, "_write_down", write_down)
+        patch.setattr(journal, "write_whole", self.around(journal.write_whole))
+        patch.setattr(journal, "append", self.around(self.torn(journal.append)))
         writer.before = writer.after = lambda _: self.moment()
+
+    def around(self, write: Callable[..., None]) -> Callable[..., None]:
+        def written(*what: Any, **how: Any) -> None:
+            self.moment()
+            write(*what, **how)
+            self.moment()
+
+        return written
+
+    def torn(self, append: Callable[[Path, bytes], None]) -> Callable[[Path, bytes], None]:
+        def appended(path: Path, data: bytes) -> None:
+            if self.is_next():
+                append(path, data[: len(data) // 2])
+            self.moment()
+            append(path, data)
+
+        return appended
 
     def is_next(self) -> bool:
         return self.count == self.at
@@ -682,14 +690,14 @@ def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_stops_it_before_the_next_change(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    writer, real = misplaced(), journal._write_down
+    writer, real = misplaced(), journal.append
 
-    def full(path: Path, mode: str, text: str) -> None:
-        if writer.log and "intent" in text:
+    def full(path: Path, data: bytes) -> None:
+        if writer.log and b"intent" in data:
             raise OSError(28, "No space left on device")
-        real(path, mode, text)  # type: ignore[arg-type]
+        real(path, data)
 
-    monkeypatch.setattr(journal, "_write_down", full)
+    monkeypatch.setattr(journal, "append", full)
     stopped = run(MOVES, writer, files)
     assert stopped.outcome == "interrupted"
     assert "No space left" in stopped.message

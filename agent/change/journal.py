@@ -7,13 +7,13 @@ as they were. The journal gets a line, flushed to the disk, before and after eac
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from agent.change.writing import append, sync_folder, write_whole
 from agent.errors import SourceError, UsageError
 from agent.names import printable
 
@@ -122,11 +122,8 @@ class Record(NamedTuple):
             "before": self.before,
             "not_done": self.not_done,
         }
-        partial = files.rollback.with_name(files.rollback.name + ".partial")
         try:
-            _write_down(partial, "w", json.dumps(plain, indent=2) + "\n")
-            partial.replace(files.rollback)
-            _sync_folder(files.rollback.parent)
+            write_whole(files.rollback, [f"{json.dumps(plain, indent=2)}\n".encode()], private=True, durable=True)
         except OSError as error:
             raise SourceError(f"cannot write {files.rollback}: {error.strerror}") from None
 
@@ -175,7 +172,7 @@ class Journal:
     def begin(self, server: str) -> None:
         self._append({"schema": JOURNAL_SCHEMA, "event": "begin", "server": server})
         with suppress(OSError):
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
 
     def undo(self, server: str) -> None:
         self._append({"schema": JOURNAL_SCHEMA, "event": "undoing", "server": server})
@@ -189,32 +186,11 @@ class Journal:
         line = json.dumps({**plain, "at": _now()}) + "\n"
         text, self._is_torn = f"\n{line}" if self._is_torn else line, True
         try:
-            _write_down(self.path, "a", text)
+            append(self.path, text.encode())
         except OSError as error:
             raise SourceError(f"cannot write {self.path}: {error.strerror}") from None
         self._is_torn = False
         self._take(plain)
-
-
-# -- writing -------------------------------------------------------------------------------------------------------
-
-
-def _write_down(path: Path, mode: Literal["w", "a"], text: str) -> None:
-    with path.open(mode, encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name in a folder outlast a power cut; Windows neither needs that nor opens folders."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _now() -> str:

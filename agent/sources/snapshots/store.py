@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import json
 import os
 import re
-import sys
-import time
 import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from agent.change.writing import write_whole
 from agent.errors import UsageError
 from agent.names import address_of, fold, host_fault, host_name, printable
 from agent.sources.snapshots.blanking import blanked
@@ -53,37 +51,14 @@ def write(folder: Path, name: str, document: bytes | Mapping[str, object]) -> Pa
     path = folder / f"{stem(name)}{SUFFIX}"
     data = pack(document, printable(str(path)))
     folder.mkdir(parents=True, exist_ok=True)
-    unfinished = folder / f".{path.name}.{os.getpid()}.tmp"
-    try:
-        unfinished.unlink(missing_ok=True)
-        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o600), "wb") as stream:
-            stream.write(data)
-        _put_in_place(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_whole(path, [data], private=True)
     return path
-
-
-_PATIENCE = (0.05, 0.1, 0.2) if sys.platform == "win32" else ()
-"""Seconds. A virus scanner looks into each new file, and Windows renames no file that another program has open."""
-
-
-def _put_in_place(unfinished: Path, path: Path) -> None:
-    for pause in _PATIENCE:
-        with contextlib.suppress(PermissionError):
-            unfinished.replace(path)
-            return
-        time.sleep(pause)
-    unfinished.replace(path)
-
-
-_BINARY: int = getattr(os, "O_BINARY", 0)
 
 
 _PORT = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?P<port>:[0-9]{1,5})")
 _ZONE = re.compile(r"%[A-Za-z0-9_.-]+")
 _LONGEST = 200
-"""Characters: file systems take 255, of which the suffix and the mark of an unfinished file need up to 33."""
+"""Characters: file systems take 255."""
 
 
 def stem(name: str) -> str:
