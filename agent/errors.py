@@ -28,3 +28,7 @@ class MalformedError(IisSpnError):
 
 class SourceError(IisSpnError):
     """A directory, a name server or a remote machine could not be asked, or answered with nonsense."""
+
+
+class OutputError(IisSpnError):
+    """What there is to say could not be written: the disk is full, or it may not be written there."""

@@ -73,7 +73,7 @@ def ours(work: Work) -> int:
     logon = client.Logon(user=work.user, password=lambda: work.password)
     orders = Orders(
         logon_of=lambda _server: logon,
-        tls=client.tls_context(None),
+        tls=client.tls_context(()),
         limits=client.Limits(connect=work.connect, whole=work.timeout),
         parallel=work.parallel,
     )

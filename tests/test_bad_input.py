@@ -12,9 +12,10 @@ import pytest
 from configurations import ROOT, SITE, configuration, web_config, windows
 
 from agent import inspect
-from agent.cli.arguments import REPORT_FORMATS as FORMATS
+from agent.cli import formats
 from agent.cli.program import main
 
+FORMATS = tuple(formats.known_by("inspect"))
 GOOD = configuration(root=windows(ROOT, enabled="true"))
 FACTS = {"dns_name": "iis01.test.com", "domain": "test.com", "netbios_domain": "TEST", "content": {"looked": True}}
 

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from agent import exits
-from agent.cli.arguments import parser
+from agent.cli import arguments, options
 from agent.cli.program import main
 from agent.sweep import remote
 from agent.sweep.passwords import Passwords
@@ -193,9 +193,10 @@ def test_passwords_of_several_users_come_in_the_order_of_the_inventory(
     lines = [f"web{n} ansible_user='TEST\\{user}'" for n, user in enumerate(("one", "two", "ONE", "three"), start=1)]
     inventory.write_text("\n".join(lines) + "\n")
     monkeypatch.setattr("sys.stdin", io.StringIO("first\nsecond\nthird\nof LDAP\n"))
-    options = parser().parse_args(["collect", "--inventory", str(inventory), "--password-stdin", "--ad-user", "reader"])
+    line = arguments.read(["collect", "--inventory", str(inventory), "--password-stdin", "--ad-user", "reader"])
+    assert isinstance(line.command, options.Collect)
     passwords = Passwords(from_stdin=True)
-    remote.whom(options, passwords, lambda: pytest.fail("nobody is asked for computers"))
+    remote.whom(line.command.asking, passwords, lambda: pytest.fail("nobody is asked for computers"))
     known = [passwords.of(user, "WinRM") for user in ("TEST\\one", "two@test.example", "test\\three")]
     assert [*known, passwords.of("reader", "LDAP")] == ["first", "second", "third", "of LDAP"]
 

@@ -172,7 +172,7 @@ def endpoint(lab: farm.Farm, number: int, name: str | None = None) -> Endpoint:
 
 def sweep(lab: farm.Farm, servers: Sequence[Endpoint], folder: Path | None = None, **more: Any) -> Run:
     logon = client.Logon(user=lab.user, password=lambda: lab.password)
-    orders = Orders(logon_of=lambda _server: logon, tls=client.tls_context(lab.ca), folder=folder, **more)
+    orders = Orders(logon_of=lambda _server: logon, tls=client.tls_context([lab.ca]), folder=folder, **more)
     return collect.collect(servers, orders, told=lambda _outcome: None)
 
 
@@ -305,7 +305,7 @@ async def spoken_to(speak: Iterator[bytes], limits: client.Limits) -> Unreachabl
         asked = Endpoint(name="hostile", host="127.0.0.1", port=port, transport="ntlm")
         logon = client.Logon(user=farm.USER, password=lambda: farm.PASSWORD)
         with pytest.raises(UnreachableError) as caught:
-            await client.run_script(asked, logon, b"", tls=client.tls_context(None), limits=limits, gate=open_gate)
+            await client.run_script(asked, logon, b"", tls=client.tls_context(()), limits=limits, gate=open_gate)
         await gone.wait()
     return caught.value
 

@@ -255,7 +255,7 @@ def orders(lab: farm.Farm, **more: object) -> Orders:
     logons = {way.transport: client.Logon(user=lab.user, password=lambda: lab.password) for way in WAYS}
     return Orders(
         logon_of=lambda server: logons[server.transport],
-        tls=client.tls_context(lab.ca, lab.client_certificate, lab.client_key),
+        tls=client.tls_context([lab.ca], lab.client_certificate, lab.client_key),
         limits=LIMITS,
         **more,  # type: ignore[arg-type]
     )
@@ -387,7 +387,7 @@ def sweep(
     lab: farm.Farm, servers: Sequence[Endpoint], password: str = farm.PASSWORD, **more: object
 ) -> Sequence[Result]:
     logon = client.Logon(user=lab.user, password=lambda: password)
-    more = {"tls": client.tls_context(lab.ca), **more}
+    more = {"tls": client.tls_context([lab.ca]), **more}
     given = Orders(logon_of=lambda _server: logon, limits=BRISK, **more)  # type: ignore[arg-type]
     return collect.collect(servers, given, told=lambda _outcome: None).outcomes
 
@@ -445,7 +445,7 @@ def test_what_is_no_verdict_about_the_password_stops_nothing(lab: farm.Farm, fau
 
 def test_a_certificate_that_is_not_taken_locks_no_account(lab: farm.Farm) -> None:
     """What stands for the context with the certificate holds none here, so the server sees none."""
-    plain = client.tls_context(lab.ca).plain
+    plain = client.tls_context([lab.ca]).plain
     outcomes = sweep(lab, all_of(lab, CERTIFICATE), parallel=3, tls=client.Tls(plain, plain))
     assert {said(outcome) for outcome in outcomes} == {"logon: the server does not take the client certificate (401)"}
     assert len(asked(lab)) == MANY

@@ -69,7 +69,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swept]:
         logon = client.Logon(user=lab.user, password=lambda: lab.password)
         orders = Orders(
             logon_of=lambda _server: logon,
-            tls=client.tls_context(lab.ca),
+            tls=client.tls_context([lab.ca]),
             limits=LIMITS,
             folder=folder,
             parallel=PARALLEL,

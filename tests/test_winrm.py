@@ -89,7 +89,7 @@ async def asking(
 
 def trust(farm: Farm, target: Endpoint) -> Any:
     own = (farm.client_certificate, farm.client_key) if target.transport == "certificate" else (None, None)
-    return tls_context(farm.ca, *own)
+    return tls_context([farm.ca], *own)
 
 
 def ask(farm: Farm, target: Endpoint, who: Logon | None = None, **more: Any) -> Answer:
@@ -238,7 +238,7 @@ def with_certificate(farm: Farm, trusted: Tls) -> UnreachableError:
 
 def test_only_servers_asked_by_certificate_are_shown_it(farm: Farm) -> None:
     """The endpoint asks everyone for a certificate: what the others are asked with shows it none."""
-    trusted = tls_context(farm.ca, farm.client_certificate, farm.client_key)
+    trusted = tls_context([farm.ca], farm.client_certificate, farm.client_key)
     assert trusted.of(endpoint(farm, "certificate", tls=True)) is trusted.certificate
     for transport in ("auto", "kerberos", "ntlm", "credssp", "basic"):
         assert trusted.of(endpoint(farm, transport, tls=True)) is trusted.plain  # type: ignore[arg-type]
@@ -249,7 +249,7 @@ def test_only_servers_asked_by_certificate_are_shown_it(farm: Farm) -> None:
 
 def test_without_a_certificate_nothing_is_sent(farm: Farm) -> None:
     farm.reset()
-    error = with_certificate(farm, tls_context(farm.ca))
+    error = with_certificate(farm, tls_context([farm.ca]))
     assert (error.stage, error.reason) == ("logon", "no client certificate was given")
     assert (farm.stats()["connections"], error.left_behind) == (0, None)
 
@@ -323,7 +323,7 @@ def test_the_next_server_is_the_canary_where_the_first_was_something_else(
     """A wrong password goes to one server that judges it, not to three or to all."""
     farm.reset()
     farm.set("web0001*", fault="404", on="auth", after=before - before // 4)  # CredSSP judges it one leg earlier
-    who, trusted = logon(farm, "wr0ng-Passw0rd"), tls_context(farm.ca)
+    who, trusted = logon(farm, "wr0ng-Passw0rd"), tls_context([farm.ca])
     servers = [endpoint(farm, transport, number, tls=tls, name=f"web{number}") for number in range(1, 9)]
 
     async def one(server: Endpoint, gate: Gate) -> Answer:
@@ -356,9 +356,7 @@ def test_bad_certificates_are_told_apart_before_anything_is_said(farm: Farm, sho
 def test_an_unknown_issuer_is_told_with_what_helps(farm: Farm) -> None:
     with pytest.raises(UnreachableError, match="unknown issuer") as caught:
         asyncio.run(
-            run_script(
-                endpoint(farm, tls=True), logon(farm), SCRIPT, tls=tls_context(None), limits=QUICK, gate=open_gate
-            )
+            run_script(endpoint(farm, tls=True), logon(farm), SCRIPT, tls=tls_context(()), limits=QUICK, gate=open_gate)
         )
     assert "--ca" in caught.value.advice
 
@@ -367,7 +365,7 @@ def test_an_unreadable_ca_file_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "not.pem").write_text("no certificate")
     for name in ("not.pem", "missing.pem"):
         with pytest.raises(UsageError, match=name):
-            tls_context(tmp_path / name)
+            tls_context([tmp_path / name])
 
 
 def test_no_session_keys_are_written(farm: Farm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -375,7 +373,7 @@ def test_no_session_keys_are_written(farm: Farm, tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("SSLKEYLOGFILE", str(log))
     for transport in ("ntlm", "credssp", "certificate"):
         assert ask(farm, endpoint(farm, transport, tls=True)).exit_code == 0
-    contexts = [client_context(), client_context(farm.ca)]
+    contexts = [client_context(), client_context([farm.ca])]
     assert [context.keylog_filename for context in contexts] == [None, None]
     assert not log.exists()
 
@@ -430,7 +428,7 @@ def test_too_many_open_files_are_ours(
     farm: Farm, monkeypatch: pytest.MonkeyPatch, lookup: Callable[..., Any] | None, stage: str
 ) -> None:
     """The C library may give no more than "no such name" where it could open no socket to ask."""
-    trusted = tls_context(farm.ca)
+    trusted = tls_context([farm.ca])
     target = endpoint(farm) if lookup else endpoint(farm, host=farm.address())
     if lookup:
         monkeypatch.setattr(socket, "getaddrinfo", lookup)
@@ -710,7 +708,7 @@ def test_a_bug_of_ours_stays_one_and_leaves_no_shell(farm: Farm) -> None:
     target = endpoint(farm)
     with pytest.raises(TypeError):
         asyncio.run(
-            run_script(target, logon(farm), 42, tls=tls_context(farm.ca), limits=QUICK, gate=open_gate)  # type: ignore[arg-type]
+            run_script(target, logon(farm), 42, tls=tls_context([farm.ca]), limits=QUICK, gate=open_gate)  # type: ignore[arg-type]
         )
     assert farm.shells_left() == 0
 

@@ -83,7 +83,7 @@ def asking(
         endpoint,
         Logon(user=farm.USER, password=lambda: password),
         CONFIGURATION,
-        tls=client.tls_context(lab.ca),
+        tls=client.tls_context([lab.ca]),
         limits=limits or Limits(),
         gate=gate,
     )

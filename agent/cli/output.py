@@ -1,103 +1,58 @@
-"""Where a report goes: rendered as --format says, to stdout or, whole or not at all, to a file."""
+"""Where a report goes: written as `--format` says, to stdout or, whole or not at all, to a file; then the exit code."""
 
 from __future__ import annotations
 
-import argparse
+import codecs
 import contextlib
-import errno
-import sys
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from agent.cli.arguments import SCRIPT_FORMATS
-from agent.errors import UsageError
+from agent import exits
+from agent.change.writing import write_whole
+from agent.cli import console
+from agent.cli.groups import LEVELS
+from agent.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
+    from agent.cli.options import Output
     from agent.model import Report
 
 
-def write(options: argparse.Namespace, report: Report) -> None:
-    """Write a report where the options say. Raises UsageError, and BrokenPipeError where the reader went away."""
-    pieces, encoding = _rendered(options, report)
-    if options.output is None:
-        to_stdout(pieces)
+def demand_place(output: Output) -> None:
+    """Raises UsageError where `--output` names no place for a file: before a thousand servers are asked."""
+    if output.file is None:
         return
-    partial = options.output.with_name(options.output.name + ".partial")
+    if not output.file.absolute().parent.is_dir():
+        raise UsageError(f"cannot write {output.file}: there is no such folder")
+    if output.file.is_dir():
+        raise UsageError(f"cannot write {output.file}: it is a folder")
+
+
+def finish(output: Output, report: Report) -> int:
+    """Write a report; its exit code. A reader who went away changes nothing about that. Raises OutputError."""
+    with contextlib.suppress(BrokenPipeError):
+        _write(output, report)
+    return _exit_code(report, output.fail_on)
+
+
+def _write(output: Output, report: Report) -> None:
+    width, color = console.screen() if output.format.for_screen else (0, False)
+    pieces = output.format.pieces(report, width, color and output.file is None)
+    if output.file is None:
+        console.show(pieces)
+        return
     try:
-        with partial.open("w", encoding=encoding, newline="") as file:
-            file.writelines(pieces)
-        partial.replace(options.output)
-    except OSError as error:
-        raise UsageError(f"cannot write {options.output}: {error.strerror}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()  # is gone where it replaced the output
-
-
-def demand_folder(options: argparse.Namespace) -> None:
-    """That --output can be written is known before a thousand servers are asked."""
-    if options.output is not None and not options.output.absolute().parent.is_dir():
-        raise UsageError(f"cannot write {options.output}: there is no such folder")
-
-
-def _rendered(options: argparse.Namespace, report: Report) -> tuple[Iterable[str], str]:
-    """The text in pieces, for a report may be larger than the memory, and its encoding."""
-    form = options.format
-    if form == "json":
-        from agent.render import document
-
-        return document.json_pieces(report), "utf-8"
-    if form == "csv":
-        from agent.render import sheet
-
-        return [sheet.to_csv(report)], sheet.ENCODING
-    if form == "markdown":
-        from agent.render import markdown
-
-        return [markdown.to_markdown(report)], "utf-8"
-    if form in SCRIPT_FORMATS:
-        from importlib import import_module
-
-        return [getattr(import_module(f"agent.render.{form}"), f"to_{form}")(report)], "utf-8"
-    return [_terminal(options, report)], "utf-8"
-
-
-def _terminal(options: argparse.Namespace, report: Report) -> str:
-    from agent.model import Explanation
-    from agent.render import steps, story, terminal
-
-    color, width = console()
-    color = color and options.output is None
-    if isinstance(report, Explanation):
-        return story.to_text(report, width, color)
-    if options.command == "plan":
-        return steps.to_text(report, width, color)
-    return terminal.to_text(report, width, color)
-
-
-def console() -> tuple[bool, int]:
-    """Whether stdout takes colours, and how many columns it has."""
-    import os
-    import shutil
-
-    from agent.render import terminal
-
-    return terminal.wants_color(sys.stdout.isatty(), os.environ), shutil.get_terminal_size((100, 24)).columns
-
-
-def to_stdout(pieces: Iterable[str]) -> None:
-    """Raises BrokenPipeError where nobody reads any more, which Windows calls an invalid argument."""
-    try:
-        sys.stdout.writelines(pieces)
-        sys.stdout.flush()
-    except OSError as error:
-        if sys.platform == "win32" and error.errno == errno.EINVAL:
-            raise BrokenPipeError from None
+        write_whole(output.file, codecs.iterencode(pieces, output.format.encoding))
+    except BrokenPipeError:
         raise
+    except OSError as error:
+        raise OutputError(f"cannot write {output.file}: {error.strerror}") from None
 
 
-def silence_stdout() -> None:
-    """The reader of our pipe went away: let the interpreter's last flush go nowhere."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _exit_code(report: Report, fail_on: str) -> int:
+    if not report.complete:
+        return exits.INCOMPLETE
+    if fail_on == "never":
+        return exits.CLEAN
+    counted = LEVELS[: LEVELS.index(fail_on) + 1]
+    found = any(finding.severity in counted and finding.accepted is None for finding in report.findings)
+    return exits.FINDINGS if found else exits.CLEAN

@@ -6,18 +6,24 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from agent.errors import UsageError
-from agent.names import HostName, fold
+from agent.names import HostName, fold, printable
 from agent.spn.directory import AskDirectory
 from agent.spn.nameservice import AskNames, NameService
 
 if TYPE_CHECKING:
     from agent.sources.ad.ldap import LdapSource
 
-LiveLogon = tuple[str | None, Callable[[], str], Path | None]
-"""A user name or None for the current logon, how to get the password, and a file of certificates to trust."""
+
+class LiveLogon(NamedTuple):
+    """A user name or None for the current logon, how to get the password, and files of certificates to trust."""
+
+    user: str | None
+    password: Callable[[], str]
+    ca: Sequence[Path] = ()
+
 
 NAME_SERVER_SECONDS = 60.0
 
@@ -32,17 +38,22 @@ class DirectorySource:
 
 def directory_source(words: Sequence[str], logon: LiveLogon, netbios: Mapping[str, str]) -> DirectorySource:
     """Read the values of `--ad`. Raises UsageError where they contradict each other."""
-    live = [word for word in words if "://" in word]
-    files = [Path(word) for word in words if "://" not in word and fold(word) not in {"auto", "off"}]
-    if len(live) > 1 or (live and files):
-        raise UsageError("--ad takes one live directory, or any number of files")
-    if live:
-        return DirectorySource(ldap_source(live[0], logon, netbios).ask, True)
-    if files:
-        return DirectorySource(_files(files, netbios), False)
-    if fold(words[-1]) == "auto":
+    _demand_one_or_files("--ad", words, lambda word: "://" not in word and fold(word) not in {"auto", "off"})
+    first = words[0]
+    if "://" in first:
+        return DirectorySource(ldap_source(first, logon, netbios).ask, True)
+    if fold(first) == "auto":
         return _current_domain(logon, netbios)
-    return DirectorySource(lambda _question: None, False)
+    if fold(first) == "off":
+        return DirectorySource(lambda _question: None, False)
+    return DirectorySource(_files([Path(word) for word in words], netbios), False)
+
+
+def _demand_one_or_files(option: str, words: Sequence[str], is_file: Callable[[str], bool]) -> None:
+    """Several files are read together; anything else answers alone."""
+    others = [word for word in words if not is_file(word)]
+    if others and len(words) > 1:
+        raise UsageError(f"{option} takes any number of files, or one other source: not {printable(others[0])} too")
 
 
 def _files(paths: Sequence[Path], netbios: Mapping[str, str]) -> AskDirectory:
@@ -59,9 +70,8 @@ def ldap_source(target: str, logon: LiveLogon, netbios: Mapping[str, str]) -> Ld
     from agent.sources.ad.ldap import LdapSource
     from agent.sources.ad.logon import Logon
 
-    user, password, ca_file = logon
-    who = Logon(user, password) if user is not None else None
-    return LdapSource(target=target, logon=who, ca_file=ca_file, netbios_names=netbios)
+    who = Logon(logon.user, logon.password) if logon.user is not None else None
+    return LdapSource(target=target, logon=who, ca_files=logon.ca, netbios_names=netbios)
 
 
 def _current_domain(logon: LiveLogon, netbios: Mapping[str, str]) -> DirectorySource:
@@ -77,15 +87,17 @@ def _current_domain(logon: LiveLogon, netbios: Mapping[str, str]) -> DirectorySo
     return DirectorySource(ldap_source("auto", logon, netbios).ask, True)
 
 
-def name_source(word: str) -> AskNames:
-    """Read the value of `--dns`."""
-    if fold(word) == "off":
+def name_source(words: Sequence[str]) -> AskNames:
+    """Read the values of `--dns`. Raises UsageError where they contradict each other."""
+    _demand_one_or_files("--dns", words, lambda word: Path(word).is_file())
+    first = words[0]
+    if fold(first) == "off":
         return lambda _hosts, _addresses: None
-    if Path(word).is_file():
+    if Path(first).is_file():
         from agent.sources.dns import zone
 
-        return lambda _hosts, _addresses: zone.read_zones([Path(word)])
-    return _live_names(None if fold(word) == "system" else word)
+        return lambda _hosts, _addresses: zone.read_zones([Path(word) for word in words])
+    return _live_names(None if fold(first) == "system" else first)
 
 
 def _live_names(server: str | None) -> AskNames:

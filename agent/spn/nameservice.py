@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from agent.model import Problem
 from agent.names import Address, HostName
+
+if TYPE_CHECKING:
+    from agent.model import Problem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,82 +20,77 @@ from agent.sources.inventory.servers import Inventory
 from agent.sources.winrm import client
 from agent.sweep import collect
 from agent.sweep.collect import Collected, Kept, Orders, Result, Run
+from agent.sweep.options import Asking, Keeping
 from agent.sweep.passwords import Passwords
 
-DEFAULT_FOLDER = Path("snapshots")
 
-
-def named(options: argparse.Namespace) -> Inventory:
+def named(asking: Asking) -> Inventory:
     """The servers of HOST and `--inventory`."""
-    defaults = _defaults(options)
-    paths: Sequence[str] = options.inventory or ()
-    if servers.STDIN in paths and options.password_stdin:
+    defaults, paths = asking.winrm.defaults, asking.whom.inventory
+    if servers.STDIN in paths and asking.logon.password_stdin:
         raise UsageError("stdin cannot hold both the inventory and the passwords")
-    parts = [servers.words(options.hosts, defaults), *(servers.read_inventory(path, defaults) for path in paths)]
+    parts = [servers.words(asking.whom.hosts, defaults), *(servers.read_inventory(path, defaults) for path in paths)]
     return servers.combined(parts)
 
 
-def whom(options: argparse.Namespace, passwords: Passwords, computers: Callable[[], Computers]) -> Inventory:
+def whom(asking: Asking, passwords: Passwords, computers: Callable[[], Computers]) -> Inventory:
     """Everyone to ask, `--from-ad` (asked through `computers`) included. Raises UsageError for nobody.
 
     Passwords are asked for here, those for WinRM before the one for LDAP, and all before the first connection.
     """
-    whole = named(options)
-    _ask_passwords(options, whole.endpoints, passwords)
-    if options.from_ad is not None:
-        whole = servers.combined([whole, _listed(computers(), options)])
+    whole = named(asking)
+    _ask_passwords(asking, whole.endpoints, passwords)
+    if asking.whom.from_ad is not None:
+        whole = servers.combined([whole, _listed(computers(), asking.whom.from_ad, asking.winrm.defaults)])
     if not whole.endpoints:
         reason = "; ".join(whole.notes) or "name servers, or give --inventory or --from-ad"
         raise UsageError(f"nobody to ask: {reason}")
-    if options.cert is None and any(server.transport == "certificate" for server in whole.endpoints):
+    if asking.winrm.cert is None and any(server.transport == "certificate" for server in whole.endpoints):
         raise UsageError("the transport certificate needs --cert FILE and --cert-key FILE")
     return whole
 
 
-def _listed(computers: Computers, options: argparse.Namespace) -> Inventory:
+def _listed(computers: Computers, unit: str, defaults: Defaults) -> Inventory:
     """The computers of an OU; one with a name no other has a use for is left out, and costs no other anything."""
     usable, notes = list[Inventory](), list(computers.notes)
     for name in computers.names:
         try:
-            usable.append(servers.words([name], _defaults(options), f"--from-ad {options.from_ad}"))
+            usable.append(servers.words([name], defaults, f"--from-ad {unit}"))
         except UsageError as error:
             notes.append(f"left out: {error}")
     return servers.combined(usable)._replace(notes=tuple(notes))
 
 
-def _defaults(options: argparse.Namespace) -> Defaults:
-    return Defaults(port=options.port, transport=options.transport, user=options.user)
-
-
-def _ask_passwords(options: argparse.Namespace, endpoints: Sequence[Endpoint], passwords: Passwords) -> None:
-    users: dict[str, str] = {}
+def _ask_passwords(asking: Asking, endpoints: Sequence[Endpoint], passwords: Passwords) -> None:
+    winrm, users = asking.winrm, dict[str, str]()
     for server in endpoints:
         account = secret_of(server)
         if account is not None and server.user:
             users.setdefault(account, server.user)
-    if options.from_ad is not None and options.user and options.transport != "certificate":
-        users.setdefault(account_of(options.user), options.user)
-    if options.password_env is not None and len(users) > 1:
+    if asking.whom.from_ad is not None and winrm.user and winrm.transport != "certificate":
+        users.setdefault(account_of(winrm.user), winrm.user)
+    if winrm.password_env is not None and len(users) > 1:
         raise UsageError(f"--password-env holds one password, but the servers are asked as {len(users)} users")
     for user in users.values():
         passwords.of(user, "WinRM")
-    if options.ad_user is not None:
-        passwords.of(options.ad_user, "LDAP")
+    if asking.logon.ad_user is not None:
+        passwords.of(asking.logon.ad_user, "LDAP")
 
 
-def orders(options: argparse.Namespace, passwords: Passwords, netbios: Mapping[str, str]) -> Orders:
+def orders(asking: Asking, passwords: Passwords, netbios: Mapping[str, str]) -> Orders:
     """How the servers are asked."""
-    if options.jea:
+    winrm = asking.winrm
+    if winrm.jea:
         demand("jea", "--jea")
     return Orders(
         logon_of=_logons(passwords),
-        tls=client.tls_context(options.ca, options.cert, options.cert_key),
-        limits=client.Limits(whole=options.timeout),
+        tls=client.tls_context(asking.logon.ca, winrm.cert, winrm.cert_key),
+        limits=client.Limits(whole=winrm.timeout),
         netbios=netbios,
-        folder=_folder(options),
-        parallel=options.parallel,
-        continue_on_denied=options.continue_on_denied,
-        jea=options.jea,
+        folder=_folder(asking.keeping),
+        parallel=winrm.parallel,
+        continue_on_denied=winrm.continue_on_denied,
+        jea=winrm.jea,
     )
 
 
@@ -114,27 +108,25 @@ def _logons(passwords: Passwords) -> Callable[[Endpoint], client.Logon]:
     return logon
 
 
-def _folder(options: argparse.Namespace) -> Path | None:
-    folder: Path | None = options.to
-    if folder is None and options.command == "collect":
-        folder = DEFAULT_FOLDER
-    if folder is None and options.resume:
-        raise UsageError("--resume needs --to DIR, where the snapshots of the earlier run are")
-    if folder is not None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"--to {folder}: {error.strerror}") from None
-    return folder
+def _folder(keeping: Keeping) -> Path | None:
+    if keeping.to is None:
+        if keeping.resume:
+            raise UsageError("--resume needs --to DIR, where the snapshots of the earlier run are")
+        return None
+    try:
+        keeping.to.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--to {keeping.to}: {error.strerror}") from None
+    return keeping.to
 
 
-def run(options: argparse.Namespace, endpoints: Sequence[Endpoint], given: Orders) -> Run:
+def run(asking: Asking, endpoints: Sequence[Endpoint], given: Orders) -> Run:
     """Ask the servers, showing how far it is on stderr."""
     kept: Sequence[Kept] = ()
-    if options.resume and given.folder is not None:
-        stale_after = timedelta(hours=options.stale_after)
+    if asking.keeping.resume and given.folder is not None:
+        stale_after = timedelta(hours=asking.keeping.stale_after)
         endpoints, kept = collect.fresh(endpoints, given.folder, stale_after, collect.now())
-    with SweepProgress(sys.stderr, len(endpoints), verbose=options.verbose) as progress:
+    with SweepProgress(sys.stderr, len(endpoints), verbose=asking.winrm.verbose) as progress:
 
         def told(outcome: Result) -> None:
             progress.told(outcome.endpoint.name, _in_short(outcome), outcome.seconds, failed=outcome.answer is None)

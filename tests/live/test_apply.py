@@ -560,7 +560,7 @@ def test_without_the_right_to_write(dc: DomainController, monkeypatch: pytest.Mo
 def test_within_tls(dc: DomainController) -> None:
     dc.apply(user("ap-tls"))
     for scheme, start_tls in (("ldaps", False), ("ldap", True)):
-        live_source = source(dc, ca_file=dc.ca_file, start_tls=start_tls)
+        live_source = source(dc, ca_files=[dc.ca_file], start_tls=start_tls)
         live_source.target = f"{scheme}://{dc.host}"
         with writer(live_source) as live:
             live.add_value(_dn(dc, "ap-tls"), "HTTP/ap-tls.test.com")

@@ -139,13 +139,13 @@ def test_ntlm_with_password_sealed(dc: DomainController, name: str) -> None:
 @pytest.mark.usefixtures("ticket")
 @pytest.mark.parametrize(("scheme", "start_tls"), [("ldaps", False), ("ldap", True)])
 def test_verified_tls_with_ticket(dc: DomainController, scheme: str, start_tls: bool) -> None:
-    _assert_right(source(dc, scheme, start_tls=start_tls, ca_file=dc.ca_file).ask(QUESTION))
+    _assert_right(source(dc, scheme, start_tls=start_tls, ca_files=[dc.ca_file]).ask(QUESTION))
 
 
 @pytest.mark.usefixtures("no_kdc")
 @pytest.mark.parametrize(("scheme", "start_tls"), [("ldaps", False), ("ldap", True)])
 def test_verified_tls_without_kerberos(dc: DomainController, scheme: str, start_tls: bool) -> None:
-    _assert_right(source(dc, scheme, start_tls=start_tls, ca_file=dc.ca_file, logon=logon()).ask(QUESTION))
+    _assert_right(source(dc, scheme, start_tls=start_tls, ca_files=[dc.ca_file], logon=logon()).ask(QUESTION))
 
 
 # -- refusals ------------------------------------------------------------------------------------------------------
@@ -169,7 +169,7 @@ def test_wrong_password_by_ntlm(dc: DomainController) -> None:
 
 @pytest.mark.usefixtures("no_kdc")
 def test_wrong_password_within_tls(dc: DomainController) -> None:
-    asker = source(dc, "ldaps", ca_file=dc.ca_file, logon=logon(password="Wr0ng!"))
+    asker = source(dc, "ldaps", ca_files=[dc.ca_file], logon=logon(password="Wr0ng!"))
     _refused(asker.ask(QUESTION), "the user or the password is wrong")
 
 
@@ -187,13 +187,13 @@ def test_untrusted_certificate(dc: DomainController) -> None:
 @pytest.mark.parametrize(("scheme", "start_tls"), [("ldaps", False), ("ldap", True)])
 def test_wrong_host_name(dc: DomainController, scheme: str, start_tls: bool) -> None:
     target = f"{scheme}://dc2.test.com"
-    asker = source(dc, scheme, target=target, start_tls=start_tls, ca_file=dc.ca_file)
+    asker = source(dc, scheme, target=target, start_tls=start_tls, ca_files=[dc.ca_file])
     _refused(asker.ask(QUESTION), "for another host name")
 
 
 @pytest.mark.usefixtures("ticket")
 def test_a_ca_file_that_is_none(dc: DomainController, tmp_path: Path) -> None:
-    _refused(source(dc, "ldaps", ca_file=tmp_path / "none.pem").ask(QUESTION), "cannot read the certificates")
+    _refused(source(dc, "ldaps", ca_files=[tmp_path / "none.pem"]).ask(QUESTION), "cannot read the certificates")
 
 
 # -- contents ------------------------------------------------------------------------------------------------------

@@ -741,7 +741,7 @@ def test_no_secret_is_shown(lab: Lab) -> None:
     """Of what a run is made of: Python shows these objects in tracebacks and debuggers."""
     endpoint = Endpoint(name="web0001", host=lab.farm.name(), port=lab.farm.http_port, user=lab.account(OPERATOR))
     logon = client.Logon(user=endpoint.user, password=lambda: password_of(OPERATOR))
-    orders = collect.Orders(logon_of=lambda _: logon, tls=client.tls_context(None, None, None))
+    orders = collect.Orders(logon_of=lambda _: logon, tls=client.tls_context(()))
     finished = collect.collect([endpoint], orders, told=lambda _: None)
     assert finished.is_complete
     shown = repr((endpoint, logon, orders, finished.outcomes[0].endpoint, logon.tickets, vars(logon)))

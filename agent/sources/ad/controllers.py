@@ -64,7 +64,7 @@ class Controllers:
     deadline: Deadline
     locate: Locate
     address: str | None = None
-    ca_file: Path | None = None
+    ca_files: Sequence[Path] = ()
     start_tls: bool = False
     round_trips: int = 0
 
@@ -151,5 +151,5 @@ class Controllers:
             port=place.port,
             address=place.address,
             protection=self._protection,
-            ca_file=self.ca_file,
+            ca_files=self.ca_files,
         )

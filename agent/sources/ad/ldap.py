@@ -6,7 +6,7 @@ What was not answered whole becomes a `directory-incomplete` problem, and no dom
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class LdapSource:
     target: str
     logon: Logon | None = None
     seconds: float = 60.0
-    ca_file: Path | None = None
+    ca_files: Sequence[Path] = ()
     start_tls: bool = False
     address: str | None = None
     locate: Locate = srv_records
@@ -76,6 +76,6 @@ class LdapSource:
             deadline=deadline,
             locate=self.locate,
             address=self.address,
-            ca_file=self.ca_file,
+            ca_files=self.ca_files,
             start_tls=self.start_tls,
         )

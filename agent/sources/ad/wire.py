@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -32,7 +33,7 @@ class Server:
     port: int
     protection: Protection
     address: str | None = None
-    ca_file: Path | None = None
+    ca_files: Sequence[Path] = ()
 
     def __str__(self) -> str:
         return f"{printable(self.host)}:{self.port}"
@@ -84,9 +85,9 @@ class Wire:
         """Turn to TLS with certificate and host name checked; gives the server's certificate (DER)."""
         self._refuse_early_bytes()
         try:
-            context = client_context(self._server.ca_file)
+            context = client_context(self._server.ca_files)
         except OSError as error:
-            raise LdapError(f"cannot read the certificates in {self._server.ca_file}: {error.strerror}") from None
+            raise LdapError(f"cannot read the certificates in {error.filename}: {error.strerror}") from None
         try:
             self._socket.settimeout(self._patience())
             secured = context.wrap_socket(self._socket, server_hostname=self._server.host)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,18 +33,18 @@ class Tls:
         return self.certificate
 
 
-def tls_context(ca_file: Path | None, certificate: Path | None = None, key: Path | None = None) -> Tls:
-    """Trust the system's store and the CAs of a PEM file. `certificate` and `key` (PEM) are for the transport
+def tls_context(ca_files: Sequence[Path], certificate: Path | None = None, key: Path | None = None) -> Tls:
+    """Trust the system's store and the CAs of PEM files. `certificate` and `key` (PEM) are for the transport
     `certificate`. Raises UsageError.
     """
-    return Tls(_trusting(ca_file), _showing(_trusting(ca_file), certificate, key) if certificate else None)
+    return Tls(_trusting(ca_files), _showing(_trusting(ca_files), certificate, key) if certificate else None)
 
 
-def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+def _trusting(ca_files: Sequence[Path]) -> ssl.SSLContext:
     context = client_context()
-    if ca_file:
-        with _readable(ca_file, "certificates"):
-            context.load_verify_locations(ca_file)
+    for file in ca_files:
+        with _readable(file, "certificates"):
+            context.load_verify_locations(file)
     return context
 
 

@@ -1,0 +1,52 @@
+"""THE TABLE of output formats: what writes each, in which encoding, and which commands know it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from agent.model import Report
+
+Command = Literal["inspect", "sweep", "explain", "plan"]
+
+
+class Format(NamedTuple):
+    """One way to write a report: `function` of `module` takes it and gives its text, whole or in pieces.
+
+    With `for_screen` it is also told how many columns there are, and whether they take colours. The module is imported
+    when it writes.
+    """
+
+    name: str
+    commands: tuple[Command, ...]
+    module: str
+    function: str
+    encoding: str = "utf-8"
+    for_screen: bool = False
+
+    def pieces(self, report: Report, width: int, color: bool) -> Iterable[str]:
+        """The text in pieces, for a report may be larger than the memory."""
+        render = getattr(import_module(self.module), self.function)
+        text = render(report, width, color) if self.for_screen else render(report)
+        return [text] if isinstance(text, str) else text
+
+
+FORMATS = (
+    Format("table", ("inspect", "sweep"), "agent.render.terminal", "to_text", for_screen=True),
+    Format("table", ("explain",), "agent.render.story", "to_text", for_screen=True),
+    Format("table", ("plan",), "agent.render.steps", "to_text", for_screen=True),
+    Format("json", ("inspect", "sweep", "explain", "plan"), "agent.render.document", "json_pieces"),
+    Format("csv", ("inspect", "sweep", "plan"), "agent.render.sheet", "to_csv", encoding="utf-8-sig"),
+    Format("markdown", ("inspect", "sweep", "plan"), "agent.render.markdown", "to_markdown"),
+    Format("cmd", ("plan",), "agent.render.cmd", "to_cmd"),
+    Format("powershell", ("plan",), "agent.render.powershell", "to_powershell"),
+    Format("ldif", ("plan",), "agent.render.ldif", "to_ldif"),
+    Format("ticket", ("plan",), "agent.render.ticket", "to_ticket"),
+)
+
+
+def known_by(command: Command) -> Mapping[str, Format]:
+    """The formats of a command by name, the default one first."""
+    return {form.name: form for form in FORMATS if command in form.commands}

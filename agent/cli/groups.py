@@ -1,0 +1,224 @@
+"""The options that commands share, group by group: how each is given, and what is made of them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import get_args
+
+from agent.cli import formats, options
+from agent.cli.values import count, hours, name, netbios, port, seconds
+from agent.sources.endpoint import Transport
+from agent.spn.clients import CLIENTS
+from agent.sweep.options import Asking, Keeping, Logon, Whom, Winrm
+
+LEVELS = ("error", "warning", "info", "never")
+TRANSPORTS = get_args(Transport)
+
+
+# -- where to look -------------------------------------------------------------------------------------------------
+
+
+def add_targets(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help="an applicationHost.config, a snapshot folder or file, or a folder of snapshots; may hold * and ?. "
+        "None: this server (Windows)",
+    )
+
+
+def add_looking(command: argparse.ArgumentParser) -> None:
+    where = command.add_argument_group("where to look")
+    where.add_argument(
+        "--ad",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help="who holds which SPN: auto, off, ldap://DC[:PORT], ldaps://DC, gc://DC, or a file (LDIF, setspn text); "
+        "may be given more than once. Default: auto",
+    )
+    where.add_argument(
+        "--dns",
+        action="append",
+        default=[],
+        metavar="SOURCE",
+        help="system, off, the address of a name server, or a zone file; files may be given more than once. "
+        "Default: system when --ad is live, else off",
+    )
+    where.add_argument(
+        "--farm",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="names that the configuration cannot show (TOML); may be given more than once",
+    )
+    where.add_argument(
+        "--client",
+        action="append",
+        default=[],
+        metavar="NAME",
+        choices=tuple(CLIENTS),
+        help=f"a client kind that matters, instead of the default ones; may be given more than once: "
+        f"{', '.join(CLIENTS)}",
+    )
+    where.add_argument("--computer", metavar="FQDN", help="the server's full name, where the file does not say it")
+    add_netbios_domain(where)
+    add_logon(where)
+
+
+def add_netbios_domain(where: argparse._ArgumentGroup) -> None:
+    where.add_argument(
+        "--netbios-domain",
+        action="append",
+        default=[],
+        type=netbios,
+        metavar="NAME[=DNS.DOMAIN]",
+        help="the NetBIOS name of the domain, where it is not the first label of its DNS name",
+    )
+
+
+def looking_of(given: argparse.Namespace) -> options.Looking:
+    return options.Looking(
+        ad=tuple(given.ad),
+        dns=tuple(given.dns),
+        farm=tuple(given.farm),
+        accept=tuple(given.accept),
+        clients=tuple(given.client),
+        computer=given.computer,
+        netbios=dict(given.netbios_domain),
+    )
+
+
+def add_logon(where: argparse._ArgumentGroup) -> None:
+    where.add_argument("--ad-user", metavar="USER", help="logon for LDAP; asks for a password")
+    where.add_argument(
+        "--password-stdin", action="store_true", help="read passwords from stdin, a line each: WinRM, then LDAP"
+    )
+    where.add_argument(
+        "--ca",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="certificates to trust for ldaps and WinRM over TLS; may be given more than once",
+    )
+
+
+def logon_of(given: argparse.Namespace) -> Logon:
+    return Logon(ad_user=given.ad_user, password_stdin=given.password_stdin, ca=tuple(given.ca))
+
+
+# -- what to print -------------------------------------------------------------------------------------------------
+
+
+def add_output(command: argparse.ArgumentParser, name: formats.Command) -> None:
+    known = tuple(formats.known_by(name))
+    out = command.add_argument_group("what to print")
+    out.add_argument("--format", choices=known, default=known[0], metavar="F", help=", ".join(known))
+    out.add_argument("--output", type=Path, metavar="FILE", help="write there instead of stdout, atomically")
+    out.add_argument(
+        "--fail-on",
+        choices=LEVELS,
+        default="error",
+        metavar="LEVEL",
+        help="exit with 1 from this severity on: error (default), warning, info, never",
+    )
+    out.add_argument(
+        "--accept",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="accepted findings (TOML); may be given more than once",
+    )
+
+
+def output_of(given: argparse.Namespace, command: formats.Command) -> options.Output:
+    form = formats.known_by(command)[given.format]
+    return options.Output(format=form, file=given.output, fail_on=given.fail_on)
+
+
+# -- which servers, and how they are asked -------------------------------------------------------------------------
+
+
+def add_asking(command: argparse.ArgumentParser, to: Path | None) -> None:
+    whom = command.add_argument_group("which servers")
+    whom.add_argument("hosts", nargs="*", metavar="HOST", help="a server: web01, web[01:20], web01:5986, https://web01")
+    whom.add_argument(
+        "--inventory",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="names in a text file, or an Ansible inventory (INI, YAML, JSON); - is stdin; may be given more than once",
+    )
+    whom.add_argument("--from-ad", metavar="OU", help="the computers below this OU: OU=Web,DC=test,DC=com")
+    whom.add_argument("--only-iis", action="store_true", help="of those, only the ones with traces of IIS in AD")
+    _add_winrm(command)
+    _add_keeping(command, to)
+
+
+def _add_winrm(command: argparse.ArgumentParser) -> None:
+    how = command.add_argument_group("how they are asked")
+    how.add_argument("--user", metavar="USER", help=r"logon for WinRM (DOMAIN\user, user@domain); asks for a password")
+    how.add_argument("--password-env", metavar="NAME", help="read the WinRM password from this environment variable")
+    how.add_argument(
+        "--transport",
+        choices=TRANSPORTS,
+        default="auto",
+        metavar="T",
+        help=f"{', '.join(TRANSPORTS)}. Default: auto, Kerberos where a ticket can be had, else NTLM",
+    )
+    how.add_argument("--port", type=port, metavar="N", help="5985 (default), or 5986 for TLS")
+    how.add_argument("--cert", type=Path, metavar="FILE", help="client certificate, for --transport certificate (PEM)")
+    how.add_argument("--cert-key", type=Path, metavar="FILE", help="its key (PEM)")
+    how.add_argument(
+        "--jea",
+        type=name,
+        metavar="NAME",
+        help="call Get-IisSpnSnapshot of this JEA endpoint instead of sending collect.ps1; needs iis-spn[jea]",
+    )
+    how.add_argument("--parallel", type=count, default=64, metavar="N", help="servers asked at once. Default: 64")
+    how.add_argument("--timeout", type=seconds, default=120.0, metavar="S", help="seconds for one server. Default: 120")
+    how.add_argument(
+        "--continue-on-denied", action="store_true", help="go on when servers refuse the logon: accounts may get locked"
+    )
+    how.add_argument("-v", "--verbose", action="store_true", help="a line on stderr for each server as it answers")
+
+
+def _add_keeping(command: argparse.ArgumentParser, to: Path | None) -> None:
+    keep = command.add_argument_group("what is kept")
+    keep.add_argument("--to", type=Path, default=to, metavar="DIR", help="write each snapshot there as it arrives")
+    keep.add_argument("--resume", action="store_true", help="ask only the servers whose snapshot is missing or stale")
+    keep.add_argument(
+        "--stale-after", type=hours, default=24.0, metavar="HOURS", help="a snapshot is stale then. Default: 24"
+    )
+
+
+def asking_of(given: argparse.Namespace) -> Asking:
+    return Asking(
+        whom=Whom(
+            hosts=tuple(given.hosts), inventory=tuple(given.inventory), from_ad=given.from_ad, only_iis=given.only_iis
+        ),
+        winrm=_winrm_of(given),
+        keeping=Keeping(to=given.to, resume=given.resume, stale_after=given.stale_after),
+        logon=logon_of(given),
+    )
+
+
+def _winrm_of(given: argparse.Namespace) -> Winrm:
+    return Winrm(
+        user=given.user,
+        password_env=given.password_env,
+        transport=given.transport,
+        port=given.port,
+        cert=given.cert,
+        cert_key=given.cert_key,
+        jea=given.jea,
+        parallel=given.parallel,
+        timeout=given.timeout,
+        continue_on_denied=given.continue_on_denied,
+        verbose=given.verbose,
+    )

@@ -1,0 +1,12 @@
+"""`iis-spn inspect`: which SPN does each site need, on which account, and is that so?"""
+
+from __future__ import annotations
+
+from agent.cli import output
+from agent.cli.looking import judged, live_logon
+from agent.cli.options import Inspect
+
+
+def run(options: Inspect) -> int:
+    output.demand_place(options.output)
+    return output.finish(options.output, judged(options.targets, options.looking, live_logon(options.logon)).report)

@@ -1,0 +1,104 @@
+"""What was asked for: one frozen dataclass for each command, made by `agent.cli.arguments`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.cli.formats import Format
+from agent.sweep.options import Asking, Logon
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looking:
+    """Where to look besides the servers' files: directory, name service, what people know, which clients matter.
+
+    `netbios` maps folded DNS domain names to NetBIOS names; "" stands for whatever domain a server says.
+    """
+
+    ad: tuple[str, ...]
+    dns: tuple[str, ...]
+    farm: tuple[Path, ...]
+    accept: tuple[Path, ...]
+    clients: tuple[str, ...]
+    computer: str | None
+    netbios: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """How a report is written, where (None: stdout), and from which severity on the exit code tells of it."""
+
+    format: Format
+    file: Path | None
+    fail_on: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspect:
+    """`iis-spn inspect`"""
+
+    targets: tuple[str, ...]
+    looking: Looking
+    logon: Logon
+    output: Output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """`iis-spn sweep`"""
+
+    asking: Asking
+    looking: Looking
+    output: Output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collect:
+    """`iis-spn collect`; the directory is asked for `--from-ad` only."""
+
+    asking: Asking
+    ad: tuple[str, ...]
+    netbios: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explain:
+    """`iis-spn explain`"""
+
+    url: str
+    targets: tuple[str, ...]
+    looking: Looking
+    logon: Logon
+    output: Output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What `plan` does to the directory: nothing, its steps, or the way back that a rollback file holds."""
+
+    apply: bool
+    confirm_delete: tuple[str, ...]
+    rollback: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """`iis-spn plan`"""
+
+    targets: tuple[str, ...]
+    looking: Looking
+    logon: Logon
+    output: Output
+    change: Change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """`iis-spn rules`; `id` None: all of them."""
+
+    id: str | None
+
+
+Options = Inspect | Sweep | Collect | Explain | Plan | Rules

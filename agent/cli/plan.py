@@ -1,0 +1,66 @@
+"""`iis-spn plan`: the repair, printed; with `--apply` carried out, with `--rollback` taken back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent import exits
+from agent.change.apply import Applied, apply, roll_back
+from agent.change.journal import Files
+from agent.cli import console, output
+from agent.cli.looking import judged, live_logon
+from agent.cli.options import Plan
+from agent.errors import UsageError
+from agent.model import Report
+from agent.names import spn
+from agent.sources.extras import demand
+from agent.sources.selected import LiveLogon, ldap_source
+
+if TYPE_CHECKING:
+    from agent.sources.ad.modify import LdapWriter
+
+
+def run(options: Plan) -> int:
+    rollback, logon = options.change.rollback, live_logon(options.logon)
+    if rollback is not None:
+        return _changed(options, logon, lambda writer: roll_back(rollback, writer, _asked))
+    output.demand_place(options.output)
+    report = judged(options.targets, options.looking, logon).report
+    if not options.change.apply:
+        return output.finish(options.output, report)
+    if not report.complete:
+        output.finish(options.output, report)
+        console.note("not everything could be read, so nothing is applied")
+        return exits.INCOMPLETE
+    return _changed(options, logon, lambda writer: _apply(options, report, writer))
+
+
+def _changed(options: Plan, logon: LiveLogon, change: Callable[[LdapWriter], Applied]) -> int:
+    """Connect to the one domain controller that is written to, and tell what became of the change."""
+    live = [word for word in options.looking.ad if "://" in word]
+    if len(live) != 1:
+        raise UsageError("to change the directory name the domain controller: --ad ldap://DC")
+    demand("ldap", "to change the directory")
+    from agent.sources.ad import modify
+
+    with modify.writer(ldap_source(live[0], logon, options.looking.netbios)) as writer:
+        applied = change(writer)
+    console.show([applied.message.rstrip() + "\n"])
+    if applied.outcome in {"stopped", "interrupted"}:
+        return exits.INCOMPLETE
+    return exits.FINDINGS if applied.not_done else exits.CLEAN
+
+
+def _apply(options: Plan, report: Report, writer: LdapWriter) -> Applied:
+    confirmed = frozenset(map(spn, options.change.confirm_delete))
+    return apply(report.plan.steps, None, writer, Files.within(Path.cwd()), confirmed, _asked)
+
+
+def _asked(text: str) -> bool:
+    """Show what will be done and ask; only a typed "yes" counts."""
+    sys.stderr.write(f"{text.rstrip()}\n\nType yes to go on: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip() == "yes"

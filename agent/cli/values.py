@@ -1,0 +1,63 @@
+"""What one option takes: how its word is read, and whether it may be given again."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from agent.names import fold
+
+
+class Once(argparse.Action):
+    """A second value is refused: it would silently take the place of the first."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        given: set[str] = vars(namespace).setdefault("given", set())
+        if self.dest in given:
+            parser.error(f"argument {option}: it is given twice")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
+
+
+def name(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name is empty")
+    return text
+
+
+def port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port")
+    return int(text)
+
+
+def count(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 4096:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 4096")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    return _positive(text, 86_400)
+
+
+def hours(text: str) -> float:
+    return _positive(text, 100_000)
+
+
+def _positive(text: str, most: int) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0 and up to {most}")
+    return number
+
+
+def netbios(text: str) -> tuple[str, str]:
+    """NAME[=DNS.DOMAIN] as the folded domain ("" for any) and its NetBIOS name."""
+    netbios_name, _, domain = text.partition("=")
+    return fold(domain), netbios_name

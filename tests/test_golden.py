@@ -1,0 +1,115 @@
+"""Every command in every format, through the front door: stdout, stderr and exit code of the sample farm.
+
+The golden texts change on purpose only: read the difference, then accept it with IIS_SPN_UPDATE_GOLDEN=1.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from datetime import datetime, tzinfo
+from pathlib import Path
+
+import pytest
+from test_docs import commands
+
+from agent import __version__
+from agent.cli import formats, looking
+from agent.cli.program import main
+from tests.winrm import farm
+
+GOLDEN = Path(__file__).parent / "golden"
+SAMPLES = Path(__file__).parents[1] / "sample_configs"
+SERVERS = sorted(path.name for path in SAMPLES.iterdir() if path.is_dir())
+LOOKING = ("--ad", "directory.ldif", "--dns", "zone.txt", "--farm", "farm.toml")
+SILENT = f"web{len(SERVERS) + 1:04d}.farm.test"
+"""A played server without WinRM."""
+
+WORDS = {
+    "inspect": ("inspect", "*", *LOOKING),
+    "explain": ("explain", "https://wiki.test.com/", "*", *LOOKING),
+    "plan": ("plan", "*", *LOOKING),
+    "sweep": ("sweep", f"web[0001:{len(SERVERS) + 1:04d}].farm.test", *LOOKING),
+    "collect": ("collect", f"web[0001:{len(SERVERS) + 1:04d}].farm.test", "--to", "FOLDER"),
+    "rules": ("rules",),
+}
+CASES = [(command, form.name) for form in formats.FORMATS for command in form.commands]
+OFFLINE = [case for case in CASES if case[0] != "sweep"]
+SWEPT = [form for command, form in CASES if command == "sweep"]
+
+
+class Still(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Still:
+        return cls(2026, 11, 22, 12, tzinfo=tz)
+
+
+@pytest.fixture(autouse=True)
+def _as_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(SAMPLES)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(looking, "datetime", Still)
+
+
+def told(words: tuple[str, ...], form: str) -> tuple[str, ...]:
+    return words if form == "table" else (*words, "--format", form)
+
+
+def compare(name: str, words: tuple[str, ...], code: int, captured: tuple[str, str], folder: Path = SAMPLES) -> None:
+    out, err = captured
+    text = f"$ iis-spn {' '.join(words)}\n-- exit code {code}, stderr:\n{err}-- stdout:\n{out}"
+    text = text.replace(__version__, "VERSION").replace(str(folder), "FOLDER")
+    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", text)
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("IIS_SPN_UPDATE_GOLDEN"):
+        path.write_text(text, encoding="utf-8", newline="")
+    assert text == path.read_bytes().decode("utf-8")
+
+
+def test_each_golden_text_is_of_a_command_and_a_format() -> None:
+    known = {f"{command}.{form}.txt" for command, form in CASES} | {"rules.txt", "collect.txt"}
+    assert {path.name for path in GOLDEN.iterdir()} == known
+    assert set(WORDS) == set(commands())
+
+
+@pytest.mark.parametrize(("command", "form"), OFFLINE, ids=map(".".join, OFFLINE))
+def test_files(command: str, form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = told(WORDS[command], form)
+    compare(f"{command}.{form}", words, main(words), capsys.readouterr())
+
+
+def test_rules(capsys: pytest.CaptureFixture[str]) -> None:
+    compare("rules", WORDS["rules"], main(WORDS["rules"]), capsys.readouterr())
+
+
+# -- played servers ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[farm.Farm]:
+    directory = tmp_path_factory.mktemp("farm")
+    with farm.running(directory, servers=len(SERVERS) + 1) as running, farm.resolving():
+        for number, name in enumerate(SERVERS, start=1):
+            running.set(running.name(number), folder=str(SAMPLES / name))
+        running.set(SILENT, fault="404", on="auth")
+        yield running
+
+
+@pytest.fixture
+def logon(lab: farm.Farm, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{lab.password}\n"))
+    return "--user", lab.user, "--password-stdin", "--transport", "ntlm", "--port", str(lab.http_port)
+
+
+@pytest.mark.parametrize("form", SWEPT)
+def test_sweep(form: str, logon: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    words = told(WORDS["sweep"], form)
+    compare(f"sweep.{form}", words, main([*words, *logon]), capsys.readouterr())
+
+
+def test_collect(logon: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = WORDS["collect"]
+    given = [str(tmp_path) if word == "FOLDER" else word for word in words]
+    compare("collect", words, main([*given, *logon]), capsys.readouterr(), tmp_path)
