@@ -18,16 +18,14 @@ from agent.cli.groups import (
     asking_of,
     logon_of,
     looking_of,
+    netbios_of,
     output_of,
 )
 from agent.cli.values import Once
+from agent.errors import UsageError
 
 SNAPSHOTS = Path("snapshots")
 """Where `collect` keeps them unless it is told."""
-
-
-class WrongUsageError(Exception):
-    """argparse's complaint, so that the exit code is 64 and not its own 2."""
 
 
 class Line(NamedTuple):
@@ -39,7 +37,7 @@ class Line(NamedTuple):
 
 
 def read(words: Sequence[str] | None) -> Line:
-    """What was asked for. Raises WrongUsageError."""
+    """What was asked for. Raises UsageError."""
     given = parser().parse_args(words)
     return Line(given.make(given) if given.make else None, given.version, given.debug)
 
@@ -50,7 +48,8 @@ class _Parser(argparse.ArgumentParser):
         self.register("action", None, Once)
 
     def error(self, message: str) -> None:  # type: ignore[override]
-        raise WrongUsageError(f"{message}\n{self.format_usage().strip()}")
+        """argparse's complaint, so that the exit code is 64 and not its own 2."""
+        raise UsageError(f"{message}\n{self.format_usage().strip()}")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -130,7 +129,7 @@ def _collect_parser(commands: _Commands[_Parser]) -> None:
 
 
 def _collect(given: argparse.Namespace) -> options.Collect:
-    return options.Collect(asking=asking_of(given), ad=tuple(given.ad), netbios=dict(given.netbios_domain))
+    return options.Collect(asking=asking_of(given), ad=tuple(given.ad), netbios=netbios_of(given))
 
 
 def _explain_parser(commands: _Commands[_Parser]) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import get_args
 
 from agent.cli import formats, options
-from agent.cli.values import count, hours, name, netbios, port, seconds
+from agent.cli.values import count, hours, name, port, seconds
+from agent.errors import UsageError
+from agent.names import fold, printable
 from agent.sources.endpoint import Transport
 from agent.spn.clients import CLIENTS
 from agent.sweep.options import Asking, Keeping, Logon, Whom, Winrm
@@ -74,10 +77,20 @@ def add_netbios_domain(where: argparse._ArgumentGroup) -> None:
         "--netbios-domain",
         action="append",
         default=[],
-        type=netbios,
         metavar="NAME[=DNS.DOMAIN]",
         help="the NetBIOS name of the domain, where it is not the first label of its DNS name",
     )
+
+
+def netbios_of(given: argparse.Namespace) -> Mapping[str, str]:
+    """NetBIOS names by folded domain, "" for any. Raises UsageError for two names of one domain."""
+    known: dict[str, str] = {}
+    for text in given.netbios_domain:
+        netbios, _, domain = text.partition("=")
+        first = known.setdefault(fold(domain), netbios)
+        if first != netbios:
+            raise UsageError(f"--netbios-domain: one domain, but two names: {printable(first)}, {printable(netbios)}")
+    return known
 
 
 def looking_of(given: argparse.Namespace) -> options.Looking:
@@ -88,7 +101,7 @@ def looking_of(given: argparse.Namespace) -> options.Looking:
         accept=tuple(given.accept),
         clients=tuple(given.client),
         computer=given.computer,
-        netbios=dict(given.netbios_domain),
+        netbios=netbios_of(given),
     )
 
 

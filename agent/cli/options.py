@@ -10,7 +10,7 @@ from agent.cli.formats import Format
 from agent.sweep.options import Asking, Logon
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Looking:
     """Where to look besides the servers' files: directory, name service, what people know, which clients matter.
 
@@ -26,7 +26,7 @@ class Looking:
     netbios: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Output:
     """How a report is written, where (None: stdout), and from which severity on the exit code tells of it."""
 
@@ -35,7 +35,7 @@ class Output:
     fail_on: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Inspect:
     """`iis-spn inspect`"""
 
@@ -45,7 +45,7 @@ class Inspect:
     output: Output
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Sweep:
     """`iis-spn sweep`"""
 
@@ -54,7 +54,7 @@ class Sweep:
     output: Output
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Collect:
     """`iis-spn collect`; the directory is asked for `--from-ad` only."""
 
@@ -63,7 +63,7 @@ class Collect:
     netbios: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Explain:
     """`iis-spn explain`"""
 
@@ -74,7 +74,7 @@ class Explain:
     output: Output
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Change:
     """What `plan` does to the directory: nothing, its steps, or the way back that a rollback file holds."""
 
@@ -83,7 +83,7 @@ class Change:
     rollback: Path | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """`iis-spn plan`"""
 
@@ -94,7 +94,7 @@ class Plan:
     change: Change
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Rules:
     """`iis-spn rules`; `id` None: all of them."""
 

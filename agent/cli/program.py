@@ -37,7 +37,7 @@ def main(words: Sequence[str] | None = None) -> int:
     console.prepare()
     try:
         line = arguments.read(words)
-    except arguments.WrongUsageError as error:
+    except UsageError as error:
         return _failed(str(error), exits.USAGE)
     try:
         return _run(line)

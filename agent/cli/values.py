@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from agent.names import fold
-
 
 class Once(argparse.Action):
     """A second value is refused: it would silently take the place of the first."""
@@ -55,9 +53,3 @@ def _positive(text: str, most: int) -> float:
     if not 0 < number <= most:
         raise argparse.ArgumentTypeError(f"{text!r} is no number above 0 and up to {most}")
     return number
-
-
-def netbios(text: str) -> tuple[str, str]:
-    """NAME[=DNS.DOMAIN] as the folded domain ("" for any) and its NetBIOS name."""
-    netbios_name, _, domain = text.partition("=")
-    return fold(domain), netbios_name

@@ -8,7 +8,7 @@ from pathlib import Path
 from agent.sources.endpoint import Defaults, Transport
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Logon:
     """Who asks a directory, and what is trusted over TLS; `ad_user` None: the present ticket or Windows logon.
 
@@ -20,7 +20,7 @@ class Logon:
     ca: tuple[Path, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Whom:
     """The servers: words, inventories, and the computers below an OU (with `only_iis` those that show it)."""
 
@@ -30,7 +30,7 @@ class Whom:
     only_iis: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Winrm:
     """How they are asked; `timeout` in seconds for one server, `parallel` of them at once."""
 
@@ -52,7 +52,7 @@ class Winrm:
         return Defaults(port=self.port, transport=self.transport, user=self.user)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Keeping:
     """Where snapshots are kept, None: in memory; `resume` asks nobody whose snapshot is younger than `stale_after`
     hours.
@@ -63,7 +63,7 @@ class Keeping:
     stale_after: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Asking:
     """All of it: what `sweep` and `collect` have in common."""
 

@@ -1,0 +1,156 @@
+"""The command line: each option reaches its command, is never silently replaced, and costs `--help` nothing."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import pytest
+from test_docs import commands
+
+import agent.render
+from agent import exits
+from agent.cli import arguments, formats
+from agent.cli.options import Options
+from agent.cli.program import COMMANDS, main
+from agent.errors import UsageError
+from agent.model import Report
+
+NEEDED = {"explain": ["http://a"]}
+"""Words without which a command is no command."""
+
+OPTIONS = [
+    (command, action)
+    for command, parser in commands().items()
+    for action in parser._actions
+    if action.option_strings and action.dest != "help"
+]
+IDS = [f"{command} {action.option_strings[-1]}" for command, action in OPTIONS]
+
+
+def value(action: argparse.Action, number: int = 0) -> list[str]:
+    """Something the option takes that is not its default."""
+    if action.nargs == 0:
+        return []
+    if action.choices is not None:
+        others = [choice for choice in action.choices if choice != action.default]
+        return [others[number % len(others)]]
+    return [f"{7 + number}={number}" if "=" in str(action.metavar) else str(7 + number)]
+
+
+def read(command: str, *words: str) -> Options:
+    line = arguments.read([command, *NEEDED.get(command, []), *words])
+    assert line.command is not None
+    return line.command
+
+
+@pytest.mark.parametrize(("command", "action"), OPTIONS, ids=IDS)
+def test_every_option_reaches_its_command(command: str, action: argparse.Action) -> None:
+    plain = read(command)
+    for name in action.option_strings:
+        assert read(command, name, *value(action)) != plain
+
+
+@pytest.mark.parametrize(("command", "action"), OPTIONS, ids=IDS)
+def test_a_second_value_is_kept_or_refused(command: str, action: argparse.Action) -> None:
+    name = action.option_strings[-1]
+    first, second = [name, *value(action)], [name, *value(action, 1)]
+    if isinstance(action, argparse._AppendAction):
+        both = read(command, *first, *second)
+        assert both not in (read(command, *first), read(command, *second))
+    elif action.nargs != 0:
+        for again in (first, second):
+            with pytest.raises(UsageError, match="it is given twice"):
+                read(command, *first, *again)
+
+
+def test_what_names_files_may_be_given_more_than_once() -> None:
+    """The contract's list, as far as the options exist."""
+    files = {"--ad", "--dns", "--farm", "--accept", "--ca", "--inventory"}
+    found = {action.option_strings[-1]: isinstance(action, argparse._AppendAction) for _, action in OPTIONS}
+    assert {name for name in files if not found[name]} == set()
+
+
+def test_a_second_value_ends_with_64(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "--computer", "a.b.c", "--computer", "d.e.f"]) == exits.USAGE
+    assert "argument --computer: it is given twice" in capsys.readouterr().err
+
+
+def test_every_command_is_run_by_a_module_that_takes_its_options() -> None:
+    assert set(COMMANDS) == set(get_args(Options))
+    for options, module in COMMANDS.items():
+        assert get_type_hints(import_module(module).run) == {"options": options, "return": int}
+
+
+@pytest.mark.parametrize("words", [[], *([command] for command in commands())], ids=lambda words: " ".join(words))
+def test_help_loads_nothing_that_reads_or_writes_reports(words: list[str]) -> None:
+    script = (
+        "import sys; from agent.cli.program import main\n"
+        f"try: main({[*words, '--help']!r})\n"
+        "except SystemExit: print('LOADED', *sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = done.stdout.rpartition("LOADED")[2].split()
+    assert "agent.cli.arguments" in loaded
+    heavy = ("lxml", "rich", "dns", "spnego", "psutil", "agent.render", "agent.model", "agent.inspection")
+    assert [name for name in loaded if name.startswith(heavy)] == []
+
+
+# -- formats -------------------------------------------------------------------------------------------------------
+
+CASES = [(form, command) for form in formats.FORMATS for command in form.commands]
+
+
+def test_a_command_has_one_format_of_a_name_and_the_table_first() -> None:
+    assert len({(form.name, command) for form, command in CASES}) == len(CASES)
+    for command in get_args(formats.Command):
+        assert next(iter(formats.known_by(command))) == "table"
+
+
+@pytest.mark.parametrize("form", formats.FORMATS, ids=lambda form: f"{form.module}:{form.function}")
+def test_what_writes_a_format_is_there_and_takes_what_it_is_given(form: formats.Format) -> None:
+    function = getattr(import_module(form.module), form.function)
+    hints = get_type_hints(function)
+    takes = [name for name, given in inspect.signature(function).parameters.items() if given.default is given.empty]
+    assert takes[1:] == (["width", "color"] if form.for_screen else [])
+    assert issubclass(hints[takes[0]], Report)
+    assert "".encode(form.encoding) is not None
+
+
+def test_nothing_that_writes_reports_is_left_out() -> None:
+    """What is half added from the other side: written, but in no row of the table."""
+    found: set[str] = set()
+    for module in pkgutil.iter_modules(agent.render.__path__, "agent.render."):
+        for name, function in inspect.getmembers(import_module(module.name), inspect.isfunction):
+            own = function.__module__ == module.name and name.startswith("to_")
+            if own and any(isinstance(hint, type) and issubclass(hint, Report) for hint in hints(function)):
+                found.add(module.name)
+    assert found - {form.module for form in formats.FORMATS} == set()
+
+
+def hints(function: object) -> list[object]:
+    return [hint for name, hint in get_type_hints(function).items() if name != "return"]
+
+
+@pytest.mark.parametrize("command", get_args(formats.Command))
+def test_a_format_that_the_command_does_not_know(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    known = {form.name for form, name in CASES if name == command}
+    for unknown in {form.name for form in formats.FORMATS} - known | {"yaml", "Table", ""}:
+        assert main([command, *NEEDED.get(command, []), "--format", unknown]) == exits.USAGE
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert {word for word in known if repr(word) in err} == known
+
+
+def test_the_formats_are_documented() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "commands.md").read_text(encoding="utf-8")
+    (row,) = [line for line in text.splitlines() if line.startswith("| `--format F`")]
+    named = set(re.findall("`([a-z]+)`", row)) - set(get_args(formats.Command))
+    assert named == {form.name for form in formats.FORMATS}

@@ -1,0 +1,131 @@
+"""Where a report goes, and with which exit code it ends where it cannot go there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent import exits
+from agent.cli.program import main
+from agent.render import sheet
+
+ROOT = Path(__file__).parents[1]
+INSPECT = ("inspect", str(ROOT / "sample_configs" / "IIS01"), "--ad", "off")
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="links take a privilege on Windows, and shells differ")
+FULL = pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is always full is Linux's")
+
+
+def run(redirection: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """The program in a shell of its own."""
+    command = f'"$0" -m agent "$@" {redirection}'
+    return subprocess.run(
+        ["sh", "-c", command, sys.executable, *words], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv", "markdown"])
+def test_the_file_holds_what_stdout_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str) -> None:
+    out = tmp_path / "report"
+    assert main([*INSPECT, "--format", form]) == exits.CLEAN
+    shown = capsys.readouterr().out
+    assert main([*INSPECT, "--format", form, "--output", str(out)]) == exits.CLEAN
+    assert capsys.readouterr() == ("", "")
+    written = out.read_bytes().decode("utf-8-sig" if form == "csv" else "utf-8")
+    assert without_time(written) == without_time(shown)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def without_time(text: str) -> list[str]:
+    return [line for line in text.splitlines() if "started" not in line and "finished" not in line]
+
+
+@pytest.mark.parametrize("command", ["inspect", "explain", "plan"])
+@pytest.mark.parametrize(("place", "words"), [("no/such/report", "no such folder"), (".", "it is a folder")])
+def test_no_place_for_a_file_is_wrong_usage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, place: str, words: str
+) -> None:
+    """Told before anything is read: the target does not exist."""
+    url = ["http://a/"] if command == "explain" else []
+    assert main([command, *url, "nowhere*", "--output", str(tmp_path / place)]) == exits.USAGE
+    out, err = capsys.readouterr()
+    assert (out, words in err) == ("", True)
+
+
+def test_a_failure_leaves_the_old_file_and_is_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "report"
+    out.write_text("old")
+
+    def full(_report: object) -> object:
+        yield "half"
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("agent.render.document.json_pieces", full)
+    assert main([*INSPECT, "--format", "json", "--output", str(out)]) == exits.INCOMPLETE
+    assert capsys.readouterr().err == f"iis-spn: cannot write {out}: No space left on device\n"
+    assert out.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_fault_of_ours_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "report"
+    out.write_text("old")
+    monkeypatch.setattr(sheet, "to_csv", lambda _report: 1 / 0)
+    assert main([*INSPECT, "--format", "csv", "--output", str(out)]) == exits.BUG
+    assert out.read_text() == "old"
+
+
+@POSIX
+def test_links_are_kept_and_planted_ones_not_followed(tmp_path: Path) -> None:
+    victim, real, link = tmp_path / "victim", tmp_path / "real", tmp_path / "link"
+    victim.write_text("precious")
+    for name in ("real.partial", "link.partial", ".real.partial"):
+        (tmp_path / name).symlink_to(victim)
+    link.symlink_to(real)
+    assert main([*INSPECT, "--output", str(link)]) == exits.CLEAN
+    assert (link.is_symlink(), real.is_symlink()) == (True, False)
+    assert real.read_text().startswith("1 server")
+    assert victim.read_text() == "precious"
+
+
+@POSIX
+def test_a_device_is_written_to() -> None:
+    for place in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"):
+        if Path(place).exists():
+            done = run("| cat", *INSPECT, "--output", place)
+            assert (done.stdout.startswith("1 server"), done.stderr) == (True, "")
+    assert run("", *INSPECT, "--output", os.devnull).returncode == exits.CLEAN
+    assert Path(os.devnull).is_char_device()
+
+
+# -- stdout --------------------------------------------------------------------------------------------------------
+
+
+@FULL
+@pytest.mark.parametrize("words", [INSPECT, ("rules",), ("--version",)], ids=lambda words: words[0])
+@pytest.mark.parametrize(
+    ("redirection", "reason"), [("> /dev/full", "No space left on device"), (">&-", "it is closed")]
+)
+def test_stdout_that_cannot_be_written_is_2(words: tuple[str, ...], redirection: str, reason: str) -> None:
+    done = run(redirection, *words)
+    assert done.stderr == f"iis-spn: cannot write to stdout: {reason}\n"
+    assert done.returncode == exits.INCOMPLETE
+
+
+@FULL
+def test_a_file_needs_no_stdout(tmp_path: Path) -> None:
+    out = tmp_path / "report"
+    done = run(">&-", *INSPECT, "--output", str(out))
+    assert (done.returncode, done.stderr) == (exits.CLEAN, "")
+    assert out.read_text().startswith("1 server")
+
+
+@POSIX
+def test_nobody_who_hears_a_complaint_is_no_fault() -> None:
+    assert run("2>&-", "inspect", "nowhere*").returncode == exits.USAGE
+    assert run("2>&-", *INSPECT).returncode == exits.CLEAN
