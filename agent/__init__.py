@@ -13,7 +13,7 @@ The rooms are the pipeline, and imports go down only:
     checks    what is wrong, and what would mend it
     spn       which SPN, on whose account, and is it so
     iis       configuration files -> the settings that IIS uses
-    model, names, errors, exits
+    model, names, errors, exits, writing (files that appear whole or not at all)
 
 >>> from agent import inspect
 >>> report = inspect(["sample_configs/IIS01"])

@@ -68,12 +68,6 @@ def compare(name: str, words: tuple[str, ...], code: int, captured: tuple[str, s
     assert text == path.read_bytes().decode("utf-8")
 
 
-def test_each_golden_text_is_of_a_command_and_a_format() -> None:
-    known = {f"{command}.{form}.txt" for command, form in CASES} | {"rules.txt", "collect.txt"}
-    assert {path.name for path in GOLDEN.iterdir()} == known
-    assert set(WORDS) == set(commands())
-
-
 @pytest.mark.parametrize(("command", "form"), OFFLINE, ids=map(".".join, OFFLINE))
 def test_files(command: str, form: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = told(WORDS[command], form)
@@ -113,3 +107,9 @@ def test_collect(logon: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureF
     words = WORDS["collect"]
     given = [str(tmp_path) if word == "FOLDER" else word for word in words]
     compare("collect", words, main([*given, *logon]), capsys.readouterr(), tmp_path)
+
+
+def test_each_golden_text_is_of_a_command_and_a_format() -> None:
+    known = {f"{command}.{form}.txt" for command, form in CASES} | {"rules.txt", "collect.txt"}
+    assert {path.name for path in GOLDEN.iterdir()} == known
+    assert set(WORDS) == set(commands())

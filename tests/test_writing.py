@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from agent.change import writing
-from agent.change.writing import append, write_whole
+from agent import writing
+from agent.writing import append, write_whole
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="links take a privilege on Windows, and it has no modes")
 
@@ -96,7 +96,7 @@ def test_a_reader_never_sees_a_part_whoever_else_writes(tmp_path: Path) -> None:
 def test_two_processes_with_one_file(tmp_path: Path) -> None:
     path = tmp_path / "report"
     script = (
-        "import sys, pathlib; from agent.change.writing import write_whole\n"
+        "import sys, pathlib; from agent.writing import write_whole\n"
         "for _ in range(50): write_whole(pathlib.Path(sys.argv[1]), [sys.argv[2].encode() * 1000] * 100)"
     )
     both = [subprocess.Popen([sys.executable, "-c", script, str(path), tag]) for tag in "AB"]
@@ -264,7 +264,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/stdout is another thing elsewhere")
 @pytest.mark.parametrize("redirection", [">", ">>"])
 def test_standard_output_as_a_file_keeps_what_stands_there(tmp_path: Path, redirection: str) -> None:
-    script = "import pathlib; from agent.change.writing import write_whole; write_whole(pathlib.Path('{}'), [b'new'])"
+    script = "import pathlib; from agent.writing import write_whole; write_whole(pathlib.Path('{}'), [b'new'])"
     log, link = tmp_path / "log", tmp_path / "link"
     link.symlink_to("/dev/stdout")
     log.write_bytes(b"old ")

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from agent.change.writing import append, sync_folder, write_whole
 from agent.errors import SourceError, UsageError
 from agent.names import printable
+from agent.writing import append, sync_folder, write_whole
 
 ROLLBACK_SCHEMA = "iis-spn/rollback/1"
 JOURNAL_SCHEMA = "iis-spn/journal/1"

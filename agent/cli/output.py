@@ -7,10 +7,10 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from agent import exits
-from agent.change.writing import write_whole
 from agent.cli import console
 from agent.cli.groups import LEVELS
 from agent.errors import OutputError, UsageError
+from agent.writing import write_whole
 
 if TYPE_CHECKING:
     from agent.cli.options import Output

@@ -16,11 +16,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.change.writing import write_whole
 from agent.errors import UsageError
 from agent.names import address_of, fold, host_fault, host_name, printable
 from agent.sources.snapshots.blanking import blanked
 from agent.sources.snapshots.packed import document_in
+from agent.writing import write_whole
 
 SUFFIX = ".snapshot.json.gz"
 LEVEL = 6
