@@ -6,6 +6,7 @@ The golden texts change on purpose only: read the difference, then accept it wit
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ SILENT = f"web{len(SERVERS) + 1:04d}.farm.test"
 
 WORDS = {
     "inspect": ("inspect", "*", *LOOKING),
-    "explain": ("explain", "https://wiki.test.com/", "*", *LOOKING),
+    "explain": ("explain", "http://wiki.test.com/", "*", *LOOKING),
     "plan": ("plan", "*", *LOOKING),
     "sweep": ("sweep", f"web[0001:{len(SERVERS) + 1:04d}].farm.test", *LOOKING),
     "collect": ("collect", f"web[0001:{len(SERVERS) + 1:04d}].farm.test", "--to", "FOLDER"),
@@ -76,6 +77,20 @@ def test_files(command: str, form: str, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_rules(capsys: pytest.CaptureFixture[str]) -> None:
     compare("rules", WORDS["rules"], main(WORDS["rules"]), capsys.readouterr())
+
+
+def test_each_step_of_a_plan_stands_with_its_own_way_back(capsys: pytest.CaptureFixture[str]) -> None:
+    """The default text, beside what the report says."""
+    main([*WORDS["plan"], "--format", "json"])
+    steps = json.loads(capsys.readouterr().out)["plan"]["steps"]
+    main(WORDS["plan"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(steps) > 5
+    for step in steps:
+        assert step["rollback"] != step["command"]
+        at = lines.index(f"    {step['command']}")
+        assert lines[at - 1].startswith(f"{step['order']}. ")
+        assert lines[at + 1] == f"    back: {step['rollback']}"
 
 
 # -- played servers ------------------------------------------------------------------------------------------------
