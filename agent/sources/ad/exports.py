@@ -6,6 +6,7 @@ import codecs
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from agent.errors import MalformedError
 from agent.sources.ad.collector import Collector
@@ -14,7 +15,7 @@ from agent.sources.ad.setspn_text import read_setspn
 from agent.spn.directory import Directory, Question
 
 _HEAD = 1 << 20
-_LDIF = re.compile(r"^(?:dn::? *\S|version: ?1$|# extended LDIF|# LDAPv3|result: \d)", re.MULTILINE | re.IGNORECASE)
+"""Bytes."""
 
 
 def read_exports(
@@ -25,30 +26,56 @@ def read_exports(
     The same account in two files, by SID or distinguished name, is one account with the SPNs of both.
     """
     collector = Collector(question, netbios_names)
-    # setspn output first: it names accounts by DN only, an LDIF after it says what they are
-    for _, path, reader in sorted(_readers(paths, collector), key=lambda found: found[0]):
-        _read_one(path, reader, collector)
+    rows = [(row, path) for path in paths if (row := _row(path, collector)) is not None]
+    for row, path in sorted(rows, key=lambda found: -found[0]):
+        _read_one(path, READERS[row], collector)
     return collector.directory(", ".join(map(str, paths)))
 
 
-_Reader = Callable[[Path, Collector], None]
+class Reader(NamedTuple):
+    """One kind of file: whether the beginning of a file, with plain line ends, is of this kind, and what reads it."""
+
+    name: str
+    knows: Callable[[str], bool]
+    read: Callable[[Path, Collector], None]
 
 
-def _readers(paths: Sequence[Path], collector: Collector) -> list[tuple[bool, Path, _Reader]]:
-    found: list[tuple[bool, Path, _Reader]] = []
-    for path in paths:
-        try:
-            is_ldif = looks_like_ldif(path)
-        except OSError as fault:
-            _tell_unreadable(path, fault, collector)
-        else:
-            found.append((is_ldif, path, read_ldif if is_ldif else read_setspn))
-    return found
+_LDIF = re.compile(r"^(?:dn::? *\S|version: ?1$|# extended LDIF|# LDAPv3|result: \d)", re.MULTILINE | re.IGNORECASE)
+
+READERS = (
+    # an entry, the version line, or what ldapsearch prints around entries
+    Reader("LDIF", lambda head: _LDIF.search(head) is not None, read_ldif),
+    # in any language: whatever is no other file
+    Reader("setspn text", lambda _head: True, read_setspn),
+)
+"""THE TABLE of files that `--ad` takes: the first row that knows the beginning of a file reads it.
+
+Files of the last row are read first: setspn names accounts by DN only, an LDIF after it says what they are.
+"""
 
 
-def _read_one(path: Path, reader: _Reader, collector: Collector) -> None:
+def _row(path: Path, collector: Collector) -> int | None:
     try:
-        reader(path, collector)
+        head = _head(path)
+    except OSError as fault:
+        _tell_unreadable(path, fault, collector)
+        return None
+    return next(row for row, reader in enumerate(READERS) if reader.knows(head))
+
+
+def _head(path: Path) -> str:
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text = head.decode("utf-16", "replace")
+    else:
+        text = head.removeprefix(codecs.BOM_UTF8).decode("latin-1")
+    return text.replace("\r\n", "\n")
+
+
+def _read_one(path: Path, reader: Reader, collector: Collector) -> None:
+    try:
+        reader.read(path, collector)
     except OSError as fault:
         _tell_unreadable(path, fault, collector)
     except MalformedError as fault:
@@ -58,14 +85,3 @@ def _read_one(path: Path, reader: _Reader, collector: Collector) -> None:
 def _tell_unreadable(path: Path, fault: OSError, collector: Collector) -> None:
     collector.next_source(str(path))
     collector.incomplete(f"the file cannot be read: {fault.strerror or fault}")
-
-
-def looks_like_ldif(path: Path) -> bool:
-    """Whether an LDIF entry, the version line, or what ldapsearch prints around entries stands near the beginning."""
-    with path.open("rb") as stream:
-        head = stream.read(_HEAD)
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        text = head.decode("utf-16", "replace")
-    else:
-        text = head.removeprefix(codecs.BOM_UTF8).decode("latin-1")
-    return _LDIF.search(text.replace("\r\n", "\n")) is not None
