@@ -19,7 +19,7 @@ _ONLY_OURS = 0o600
 _AS_USUAL = 0o666
 """What the process's umask takes its share of; Windows gives a new file the rights of its folder."""
 _BINARY: int = getattr(os, "O_BINARY", 0)
-_PATIENCE = (0.05, 0.1, 0.2) if sys.platform == "win32" else ()
+_PATIENCE = (0.05, 0.1, 0.2, 0.4) if sys.platform == "win32" else ()
 """Seconds. A virus scanner looks into each new file, and Windows renames no file that another program has open."""
 
 
