@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import get_args
 
 from agent.cli import formats, options
-from agent.cli.values import count, hours, name, port, seconds
+from agent.cli.values import count, hours, level, name, port, seconds
 from agent.errors import UsageError
 from agent.names import fold, printable
 from agent.sources.endpoint import Transport
 from agent.spn.clients import CLIENTS
 from agent.sweep.options import Asking, Keeping, Logon, Whom, Winrm
 
-LEVELS = ("error", "warning", "info", "never")
 TRANSPORTS = get_args(Transport)
 
 
@@ -134,7 +133,7 @@ def add_output(command: argparse.ArgumentParser, name: formats.Command) -> None:
     out.add_argument("--output", type=Path, metavar="FILE", help="write there instead of stdout, atomically")
     out.add_argument(
         "--fail-on",
-        choices=LEVELS,
+        type=level,
         default="error",
         metavar="LEVEL",
         help="exit with 1 from this severity on: error (default), warning, info, never",

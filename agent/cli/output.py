@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from agent import exits
 from agent.cli import console
-from agent.cli.groups import LEVELS
 from agent.errors import OutputError, UsageError
+from agent.model import SEVERITIES
 from agent.writing import write_whole
 
 if TYPE_CHECKING:
@@ -53,6 +53,6 @@ def _exit_code(report: Report, fail_on: str) -> int:
         return exits.INCOMPLETE
     if fail_on == "never":
         return exits.CLEAN
-    counted = LEVELS[: LEVELS.index(fail_on) + 1]
+    counted = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
     found = any(finding.severity in counted and finding.accepted is None for finding in report.findings)
     return exits.FINDINGS if found else exits.CLEAN

@@ -53,3 +53,13 @@ def _positive(text: str, most: int) -> float:
     if not 0 < number <= most:
         raise argparse.ArgumentTypeError(f"{text!r} is no number above 0 and up to {most}")
     return number
+
+
+def level(text: str) -> str:
+    """From which severity on the exit code tells of findings."""
+    from agent.model import SEVERITIES  # `--help` loads no model
+
+    known = (*SEVERITIES, "never")
+    if text not in known:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(known)}")
+    return text
