@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, NewType
@@ -273,6 +274,14 @@ class AccountName:
         return (fold(self.domain), fold(self.name))
 
 
+def account_name(text: str) -> AccountName:
+    """Read `DOMAIN\\sAMAccountName`. Raises ValueError for another form."""
+    domain, backslash, name = text.partition("\\")
+    if not backslash:
+        raise ValueError(f"'{printable(text)[:80]}' is not DOMAIN\\name")
+    return AccountName(domain, name)
+
+
 def netbios_name(host: str) -> str:
     """The computer name Windows makes of a host name: first label, 15 characters (rule R2.7)."""
     return host.partition(".")[0][:NETBIOS_LENGTH]
@@ -324,3 +333,9 @@ def _form_of(domain: str, machine: str) -> UserForm:
 def path_key(path: str) -> str:
     """The form in which two configuration paths (`Site/app/dir`) are equal: IIS compares them without case."""
     return fold(path)
+
+
+# -- names as texts ------------------------------------------------------------------------------------------------
+
+FROM_TEXT: Mapping[type, Callable[[str], object]] = {Spn: spn, HostName: host_name, AccountName: account_name}
+"""The names that stand in a document as their text, `str(name)`, and what reads each from it again."""

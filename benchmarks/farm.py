@@ -20,8 +20,8 @@ from typing import NamedTuple
 from agent.iis.redirection import APPLICATION_HOST
 from agent.iis.snapshot import Machine, Snapshot, SourceFile
 from agent.inspection import Analysis, Sources, analyse
+from agent.model.document import json_pieces
 from agent.names import AccountName, host_name, spn
-from agent.render.document import json_pieces, to_json
 from agent.spn.directory import Account, Directory, Domain, Question
 from agent.spn.reach import FarmName
 from benchmarks.measure import peak_memory, table
@@ -34,11 +34,11 @@ STAGES = {
     "what to ask the directory": ("require.py", "question"),
     "requirements": ("require.py", "require"),
     "verdicts": ("verdict.py", "judge"),
-    "checks": ("__init__.py", "check"),
+    "checks": ("every.py", "check"),
     "farm": ("farm.py", "farm"),
     "plan": ("plan.py", "plan"),
     "advice": ("repair.py", "advice"),
-    "JSON": ("document.py", "to_json"),
+    "JSON": ("document.py", "json_pieces"),
 }
 
 
@@ -166,10 +166,10 @@ def _sizes(sizes: list[int], count: int) -> None:
 def _where(servers: int, count: int) -> None:
     """Which stage takes the time (under a profiler, so in per cent), which module's objects take the memory."""
     profile = cProfile.Profile()
-    profile.runcall(lambda: to_json(whole(servers, count).report))
+    profile.runcall(lambda: whole(servers, count).report.to_json())
     statistics = pstats.Stats(profile).stats  # type: ignore[attr-defined]
     spent = {(Path(file).name, name): figures[3] for (file, _, name), figures in statistics.items()}
-    total = spent["inspection.py", "analyse"] + spent["document.py", "to_json"]
+    total = spent["inspection.py", "analyse"] + spent["document.py", "json_pieces"]
     rows = [[stage, round(100 * spent.get(place, 0) / total)] for stage, place in STAGES.items()]
     table([f"stage, {servers} servers", "% of time"], rows)
 

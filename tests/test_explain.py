@@ -10,7 +10,6 @@ from worlds import ad, app, computer, farm_name, server, site, user, world
 from agent.errors import UsageError
 from agent.inspection import Sources
 from agent.model import ClientOutcome
-from agent.render.document import to_json
 from agent.story import read_url
 
 SERVICE = r"TEST\contososvc"
@@ -60,8 +59,8 @@ def test_the_document_is_the_report_with_the_url_and_the_outcomes() -> None:
     from agent.story import explain
 
     found = world(server(site("*:80:contoso.test.com"), pool=SERVICE, creds=True), ad=ad(computer(), POOLED), dns=A)
-    said = json.loads(to_json(explain(found.analysis, "http://contoso.test.com/")))
-    report = json.loads(to_json(found.report))
+    said = json.loads(explain(found.analysis, "http://contoso.test.com/").to_json())
+    report = json.loads(found.report.to_json())
     assert set(said) == {*report, "url", "outcomes"}
     assert said["url"] == "http://contoso.test.com/"
     assert said["requirements"] == report["requirements"]

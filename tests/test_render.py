@@ -38,9 +38,11 @@ from agent.model import (
     Tool,
     WhyNot,
     WindowsAuth,
+    document,
+    schema,
 )
 from agent.names import AccountName, HostName, Spn, host_name, spn
-from agent.render import document, markdown, schema, sheet, story, terminal
+from agent.render import markdown, sheet, story, terminal
 
 CONFIG = "samples/IIS05/applicationHost.config"
 COMPUTER = AccountName("TEST", "IIS05$")
@@ -199,15 +201,13 @@ CONTRACT = {
 
 @pytest.mark.parametrize("part", CONTRACT)
 def test_the_keys_of_the_contract_are_there(part: str) -> None:
-    read = json.loads(document.to_json(report()))
+    read = json.loads(report().to_json())
     found = read if not part else read[part] if part == "plan" else read[part][0]
     assert set(CONTRACT[part].split()) <= set(found)
 
 
 def test_names_are_texts_and_unknown_is_null() -> None:
-    read = json.loads(
-        document.to_json(report(requirements=(requirement("HTTP/sales.test.com", "Sales", answers=None),)))
-    )
+    read = json.loads(report(requirements=(requirement("HTTP/sales.test.com", "Sales", answers=None),)).to_json())
     required = read["requirements"][0]
     assert required["spn"] == "HTTP/sales.test.com"
     assert required["account"] == "TEST\\IIS05$"
@@ -221,15 +221,13 @@ def test_names_are_texts_and_unknown_is_null() -> None:
 
 
 def test_an_explanation_is_a_report_with_url_and_outcomes() -> None:
-    read = json.loads(document.to_json(explanation()))
+    read = json.loads(explanation().to_json())
     assert list(read)[-2:] == ["url", "outcomes"]
     assert read["outcomes"][2]["spn"] is None
 
 
 def test_json_is_valid_utf_8_and_drives_no_terminal() -> None:
-    text = document.to_json(
-        report(findings=(finding("x", message="b\u00fccher \x1b[31m \x9b31m \u202e \udc80 \u2028"),))
-    )
+    text = report(findings=(finding("x", message="b\u00fccher \x1b[31m \x9b31m \u202e \udc80 \u2028"),)).to_json()
     assert text.endswith("}\n")
     assert "b\u00fccher" in text
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e\udc80]", text)
@@ -257,20 +255,20 @@ def written_by_json(value: object) -> str:
 
 @pytest.mark.parametrize("value", [report(), explanation(), report(applications=(), findings=(), requirements=())])
 def test_the_document_is_what_the_library_writes(value: Report) -> None:
-    assert document.to_json(value) == written_by_json(value)
+    assert value.to_json() == written_by_json(value)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.from_type(Report) | st.from_type(Explanation))
 def test_any_report_is_what_the_library_writes(value: Report) -> None:
-    assert document.to_json(value) == written_by_json(value)
-    assert document.plain(value) == as_told(value)
+    assert value.to_json() == written_by_json(value)
+    assert json.loads(value.to_json()) == as_told(value)
 
 
 def test_the_samples_are_what_the_library_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[1] / "sample_configs")
     found = inspect(["*"], ad=["directory.ldif"], dns="zone.txt", farm=Path("farm.toml"))
-    assert document.to_json(found) == written_by_json(found)
+    assert found.to_json() == written_by_json(found)
 
 
 def of_size(count: int) -> Report:
@@ -304,7 +302,7 @@ def test_the_first_piece_comes_before_the_last_is_made() -> None:
 
 def test_what_is_no_object_of_the_report_is_refused() -> None:
     with pytest.raises(TypeError, match="object"):
-        document.plain(object())
+        list(document.json_pieces(object()))
 
 
 # -- schema --------------------------------------------------------------------------------------------------------
@@ -365,7 +363,7 @@ def test_reports_follow_the_schema() -> None:
     )
     full = report(plan=plan, applications=(application("Sales", places=(place,), pool=None),))
     for value in (report(), full, explanation()):
-        assert faults(json.loads(document.to_json(value)), schema.report_schema(), schema.report_schema()) == []
+        assert faults(json.loads(value.to_json()), schema.report_schema(), schema.report_schema()) == []
 
 
 @pytest.mark.parametrize(
@@ -379,7 +377,7 @@ def test_reports_follow_the_schema() -> None:
     ],
 )
 def test_the_schema_refuses_what_is_wrong(path: tuple[Any, ...], wrong: object) -> None:
-    read = json.loads(document.to_json(report()))
+    read = json.loads(report().to_json())
     place = read
     for key in path[:-1]:
         place = place[key]

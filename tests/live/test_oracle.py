@@ -22,7 +22,6 @@ pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
 from agent.inspection import Analysis
 from agent.model import Explanation, Requirement
 from agent.names import fold
-from agent.render.document import to_json
 from agent.sources.ad.ldap import LdapSource
 from agent.sources.ad.logon import Logon
 from agent.story import explain
@@ -204,7 +203,7 @@ def test_the_article_is_there() -> None:
 
 
 def test_no_password_and_no_ticket_in_any_output(told: list[Told], ticket: Path) -> None:
-    documents = [to_json(report) for one in told for report in (one.analysis.report, *one.explanations)]
+    documents = [report.to_json() for one in told for report in (one.analysis.report, *one.explanations)]
     text = "\n".join([*documents, *(str(line) for one in told for line in _lines(one))])
     _assert_no_secret(text, ticket)
 
@@ -236,7 +235,7 @@ def test_no_password_in_messages_and_logs(
     )
     found = analysis(rows()[:2], live.ask, tmp_path, datetime.now(UTC))
     assert found.report.complete == (password == password_of(READER) and address is None)
-    said = [to_json(found.report), repr(live), repr(found.case.directory), caplog.text, *capfd.readouterr()]
+    said = [found.report.to_json(), repr(live), repr(found.case.directory), caplog.text, *capfd.readouterr()]
     _assert_no_secret("\n".join(said), ticket)
 
 
@@ -250,7 +249,7 @@ def test_no_secret_in_an_exception(domain_controller: DomainController, ticket: 
     for logon in (Logon(READER, fail), Logon(f"{READER}@TEST.COM", lambda: "\0" + PASSWORD_MARK)):
         asker = dataclasses.replace(live, logon=logon)
         try:
-            text = to_json(analysis(rows()[:1], asker.ask, tmp_path, datetime.now(UTC)).report)
+            text = analysis(rows()[:1], asker.ask, tmp_path, datetime.now(UTC)).report.to_json()
         except RuntimeError as error:
             chain = [error, error.__cause__, error.__context__]
             text = "\n".join(f"{link!r} {link}" for link in chain)

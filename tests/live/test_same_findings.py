@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,6 @@ pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
 
 from agent.inspection import Analysis
 from agent.names import fold
-from agent.render.document import plain
 from agent.sources.ad.attributes import ATTRIBUTES
 from agent.sources.ad.exports import read_exports
 from agent.sources.ad.ldap import LdapSource
@@ -102,7 +102,7 @@ def _reader(*paths: Path) -> AskDirectory:
 
 def _comparable(found: Analysis) -> dict[str, Any]:
     """The whole document but its times."""
-    document = cast("dict[str, Any]", plain(found.report))
+    document = cast("dict[str, Any]", json.loads(found.report.to_json()))
     del document["started"], document["finished"]
     document["findings"] = [each for each in document["findings"] if each["id"] != COUNTED_IN_EXPORTS]
     return document

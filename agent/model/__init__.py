@@ -1,13 +1,15 @@
-"""The words of the report, as frozen dataclasses: the JSON document, its schema and every rendering derive from them.
+"""What does a report say? Its words, as frozen dataclasses; every rendering derives from them. May import: names.
 
-Field names are the contract's keys. `None` means "not known", an empty tuple "known to be none".
+Field names are the contract's keys. `None` means "not known", an empty tuple "known to be none". Beside the words stands
+what follows from them: how their JSON document is written and read, and its schema.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple, Self, cast, get_args
 
+from agent.model import document, reader
 from agent.names import AccountName, HostName, Spn
 
 Severity = Literal["error", "warning", "info"]
@@ -290,6 +292,23 @@ class Report:
     findings: tuple[Finding, ...]
     plan: Plan = Plan()
     accounts: tuple[AccountUse, ...] = ()
+
+    def to_json(self) -> str:
+        """The document of docs/report.schema.json; what `explain` or `sweep` adds to a report stands at its end.
+
+        `agent.model.document.json_pieces` gives it a piece at a time: the one of 5,000 servers has 750 MB of text.
+        """
+        return "".join(document.json_pieces(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes, source: str = "report") -> Self:
+        """The report that a document of any released schema says; `Report` reads those of `explain` and `sweep` too.
+
+        Keys that are not known are left out: later versions may add some. Raises MalformedError for anything else that
+        is not as it should be, with `source` and the place in the document ("$.servers[0].status").
+        """
+        kinds = [kind for kind in (Explanation, Survey, cls) if issubclass(kind, cls)]
+        return cast("Self", reader.report(text, kinds, SCHEMA, source))
 
 
 class Alias(NamedTuple):

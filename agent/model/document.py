@@ -5,22 +5,20 @@ The document of 5,000 servers has 750 MB of text, so it is made in pieces and ne
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from json.encoder import encode_basestring
 from operator import attrgetter
 from typing import Any, cast
 
-from agent.model import Report
-from agent.names import AccountName, HostName, Spn
+from agent.names import FROM_TEXT
 
 _LEAVES: Mapping[type, Callable[[Any], str]] = {
     str: encode_basestring,
     int: int.__repr__,
     bool: lambda value: "true" if value else "false",
     type(None): lambda _: "null",
-    **dict.fromkeys((Spn, HostName, AccountName), lambda name: encode_basestring(str(name))),
+    **dict.fromkeys(FROM_TEXT, lambda name: encode_basestring(str(name))),
 }
 """How to write what holds nothing else; a name stands in the document as its text."""
 
@@ -32,21 +30,14 @@ _LONG = 1000
 """An object whose list has more items is written in several pieces: one account may serve 100,000 applications."""
 
 
-def to_json(report: Report) -> str:
-    """The document of the contract; what `explain` or `sweep` adds to a `Report` stands at its end."""
-    return "".join(json_pieces(report))
+def json_pieces(report: object) -> Iterator[str]:
+    """The text of `Report.to_json` a piece at a time, for writing: an item of a list is one piece, a big one several.
 
-
-def json_pieces(report: Report) -> Iterator[str]:
-    """The text of `to_json` a piece at a time, for writing: an item of a list is one piece, or several if it is big."""
+    Raises TypeError for what is no object of the model.
+    """
     for piece in _opened(report, "\n"):
         yield _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", piece)
     yield "\n"
-
-
-def plain(value: object) -> object:
-    """Any object of the model as dicts, lists and texts; None stays None."""
-    return json.loads(_text(value, "\n"))
 
 
 # -- pieces --------------------------------------------------------------------------------------------------------

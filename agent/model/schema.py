@@ -1,6 +1,6 @@
 """The JSON Schema of the report, derived from the type hints of `agent.model`; `docs/report.schema.json` is its text.
 
-Written anew with: python -m agent.render.schema > docs/report.schema.json
+Written anew with: python -m agent.model.schema > docs/report.schema.json
 """
 
 from __future__ import annotations
@@ -12,14 +12,11 @@ import types
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from agent.model import SCHEMA, Explanation, Report, Survey
-from agent.names import AccountName, HostName, Spn
+from agent.names import FROM_TEXT
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _ATOMS: dict[object, str] = {str: "string", bool: "boolean", int: "integer", type(None): "null"}
-_NAMES = (Spn, HostName, AccountName)
-"""Classes that stand in the document as their text."""
-
 _Schema = dict[str, Any]
 
 
@@ -64,7 +61,7 @@ def _schema(hint: Any, definitions: dict[str, _Schema]) -> _Schema:
 
 
 def _reference(kind: type, definitions: dict[str, _Schema]) -> _Schema:
-    if kind in _NAMES:
+    if kind in FROM_TEXT:
         definitions[kind.__name__] = {"description": _first_line(kind), "type": "string"}
     elif not (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields")):
         raise TypeError(f"{kind!r} has no schema")
