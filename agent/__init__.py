@@ -15,10 +15,12 @@ The rooms are the pipeline, and imports go down only:
     iis       configuration files -> the settings that IIS uses
     model, names, errors, exits, writing (files that appear whole or not at all)
 
+From Python (docs/library.md):
+
 >>> from agent import inspect
->>> report = inspect(["sample_configs/IIS01"])
->>> report.servers[0].name
-'IIS01'
+>>> report = inspect("sample_configs/IIS01", ad="sample_configs/directory.ldif")
+>>> {requirement.outcome for requirement in report.requirements}
+{'kerberos'}
 """
 
 from __future__ import annotations
@@ -26,21 +28,109 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agent.library import inspect as inspect
-    from agent.model import Report as Report
+    from agent.errors import IisSpnError, MalformedError, SourceError, UsageError
+    from agent.library import Options, explain, inspect, plan
+    from agent.model import (
+        SCHEMA,
+        AccountUse,
+        Alias,
+        Alternative,
+        Application,
+        ApplicationRef,
+        Asked,
+        Blocked,
+        ClientOutcome,
+        Decryption,
+        Evidence,
+        Explanation,
+        Finding,
+        Host,
+        HostSource,
+        Need,
+        Origin,
+        Origins,
+        Outcome,
+        Place,
+        Plan,
+        PrincipalKind,
+        Problem,
+        Report,
+        Requirement,
+        Server,
+        Severity,
+        Status,
+        Step,
+        StepKind,
+        Survey,
+        Tool,
+        Why,
+        WindowsAuth,
+    )
+    from agent.names import AccountName, HostName, Spn
 
-__all__ = ["Report", "inspect"]
+__all__ = [
+    "SCHEMA",
+    "AccountName",
+    "AccountUse",
+    "Alias",
+    "Alternative",
+    "Application",
+    "ApplicationRef",
+    "Asked",
+    "Blocked",
+    "ClientOutcome",
+    "Decryption",
+    "Evidence",
+    "Explanation",
+    "Finding",
+    "Host",
+    "HostName",
+    "HostSource",
+    "IisSpnError",
+    "MalformedError",
+    "Need",
+    "Options",
+    "Origin",
+    "Origins",
+    "Outcome",
+    "Place",
+    "Plan",
+    "PrincipalKind",
+    "Problem",
+    "Report",
+    "Requirement",
+    "Server",
+    "Severity",
+    "SourceError",
+    "Spn",
+    "Status",
+    "Step",
+    "StepKind",
+    "Survey",
+    "Tool",
+    "UsageError",
+    "Why",
+    "WindowsAuth",
+    "explain",
+    "inspect",
+    "plan",
+]
 __version__ = "0.1.0"
+
+_HOMES = ("agent.errors", "agent.names", "agent.model", "agent.library")
+"""Where the names of `__all__` are at home, the cheapest first."""
 
 
 def __getattr__(name: str) -> object:
-    """Load the library when it is used: `iis-spn --help` needs none of it."""
-    if name == "inspect":
-        from agent.library import inspect
+    """Load what is asked for when it is used: `iis-spn --help` needs none of it."""
+    if name in __all__:
+        from importlib import import_module
 
-        return inspect
-    if name == "Report":
-        from agent.model import Report
-
-        return Report
+        for home in map(import_module, _HOMES):
+            if hasattr(home, name):
+                return getattr(home, name)
     raise AttributeError(f"module 'agent' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

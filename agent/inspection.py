@@ -163,6 +163,41 @@ def _unique(reads: Iterable[Read]) -> Iterator[Read]:
             yield read._replace(label=label)
 
 
+def demand_domains(netbios: Mapping[str, str], analysis: Analysis) -> None:
+    """Refuse NetBIOS names, by folded DNS domain name, of domains that nobody has or that are called otherwise.
+
+    "" stands for every domain that says no name itself. Raises UsageError.
+    """
+    called: dict[str, dict[str, str]] = {}
+    for domain, name in _domains(analysis.case):
+        called.setdefault(fold(domain), {})[fold(name)] = name
+    for domain, name in netbios.items():
+        others = [other for key, other in called.get(domain, {}).items() if key != fold(name)]
+        if others:
+            raise UsageError(f"the NetBIOS name of {domain} is {others[0]}, not {name}")
+        is_used = domain in called or (not domain and any(fold(name) in names for names in called.values()))
+        if not is_used and _all_domains_read(analysis):
+            given = f"of {domain}, a domain that nobody has" if domain else "that no server takes"
+            raise UsageError(f"{name} is given as the NetBIOS name {given}; domains: {', '.join(called) or 'none'}")
+
+
+def _all_domains_read(analysis: Analysis) -> bool:
+    """Whether no server and no directory is left that may be of another domain."""
+    directory = analysis.case.directory
+    is_whole = directory is None or directory.is_complete
+    return is_whole and all(server.status != "failed" for server in analysis.report.servers)
+
+
+def _domains(case: Case) -> Iterator[tuple[str, str]]:
+    """The domains of servers and directory, with their NetBIOS names."""
+    for server in case.servers:
+        if server.machine.domain and server.machine.netbios_domain:
+            yield server.machine.domain, server.machine.netbios_domain
+    for found in case.directory.domains if case.directory is not None else ():
+        if found.netbios:
+            yield found.dns_name, found.netbios
+
+
 def _names_question(reads: Iterable[Read], names: Sequence[FarmName]) -> tuple[list[HostName], list[Address]]:
     """The host names and addresses that occur: live DNS is asked about these, never to list a zone."""
     hosts: dict[HostName, None] = {name.host: None for name in names}

@@ -287,6 +287,13 @@ def netbios_name(host: str) -> str:
     return host.partition(".")[0][:NETBIOS_LENGTH]
 
 
+def netbios_fault(domain: str) -> str | None:
+    """Why no domain can have this NetBIOS name (KB909264), or None."""
+    if not 0 < len(domain) <= NETBIOS_LENGTH or any(c in r'\/:*?"<>|' for c in domain):
+        return f"'{printable(domain)[:80]}' is not a NetBIOS name"
+    return None
+
+
 def computer_account(netbios_domain: str, computer: str) -> AccountName:
     """`TEST\\IIS01$` for the computer IIS01 (its short name or its FQDN) of the domain TEST."""
     return AccountName(netbios_domain, netbios_name(computer).upper() + "$")

@@ -17,6 +17,7 @@ import agent
 from agent import exits
 from agent.checks.findings import FINDINGS
 from agent.cli import arguments, program
+from agent.library import Options
 from agent.names import host_name
 from agent.render.pages import overview, page
 from agent.spn.clients import CLIENTS, asked_hosts, asked_port
@@ -145,6 +146,22 @@ def test_help_and_documentation_offer_nothing_that_does_not_exist() -> None:
     text = read("README.md") + read("docs/commands.md")
     used = set(re.findall(r"iis-spn ([a-z]+)", text)) - set(commands())
     assert used == set()
+
+
+def test_every_option_of_the_library_is_documented_and_no_other() -> None:
+    documented = re.findall(r"^\| `(\w+)` \|", read("docs/library.md"), flags=re.MULTILINE)
+    assert documented == list(Options.__annotations__)
+
+
+def test_every_example_of_the_library_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In their order, as one session; an empty line before the fence ends what is expected."""
+    monkeypatch.chdir(ROOT)
+    text = read("docs/library.md")
+    assert text.count("```") == 2 * text.count("```pycon\n")
+    session = "\n".join(re.findall(r"^```pycon\n(.+?)^```$", text, flags=re.DOTALL | re.MULTILINE))
+    test = doctest.DocTestParser().get_doctest(session, {}, "docs/library.md", None, None)
+    assert len(test.examples) > 20
+    assert doctest.DocTestRunner().run(test).failed == 0
 
 
 def test_the_library_example_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,7 +37,7 @@ FORMATS = (
     Format("table", ("inspect", "sweep"), "agent.render.terminal", "to_text", for_screen=True),
     Format("table", ("explain",), "agent.render.story", "to_text", for_screen=True),
     Format("table", ("plan",), "agent.render.steps", "to_text", for_screen=True),
-    Format("json", ("inspect", "sweep", "explain", "plan"), "agent.render.document", "json_pieces"),
+    Format("json", ("inspect", "sweep", "explain", "plan"), "agent.model.document", "json_pieces"),
     Format("csv", ("inspect", "sweep", "plan"), "agent.render.sheet", "to_csv", encoding="utf-8-sig"),
     Format("markdown", ("inspect", "sweep", "plan"), "agent.render.markdown", "to_markdown"),
     Format("cmd", ("plan",), "agent.render.cmd", "to_cmd"),

@@ -1,7 +1,7 @@
 """What does a report say? Its words, as frozen dataclasses; every rendering derives from them. May import: names.
 
-Field names are the contract's keys. `None` means "not known", an empty tuple "known to be none". Beside the words stands
-what follows from them: how their JSON document is written and read, and its schema.
+Field names are the contract's keys. `None` means "not known", an empty tuple "known to be none". Beside the words
+stands what follows from them: how their JSON document is written and read, and its schema.
 """
 
 from __future__ import annotations

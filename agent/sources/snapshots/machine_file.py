@@ -16,7 +16,17 @@ from typing import TypeVar, cast, get_args
 from agent.errors import MalformedError
 from agent.iis.snapshot import Machine, Membership, SourceFile, WorkerProcess
 from agent.model import Problem
-from agent.names import Address, HostName, fold, host_fault, host_name, ip_address, netbios_name, printable
+from agent.names import (
+    Address,
+    HostName,
+    fold,
+    host_fault,
+    host_name,
+    ip_address,
+    netbios_fault,
+    netbios_name,
+    printable,
+)
 
 MAXIMUM_VALUES = 2_000_000
 """Most brackets, commas and strings of a JSON document: each becomes an object of up to a hundred bytes."""
@@ -153,8 +163,9 @@ def _dns_name(value: object) -> str:
 
 def _netbios(value: object) -> str:
     text = _text(value)
-    if not 0 < len(text) <= 15 or any(c in r'\/:*?"<>|' for c in text):
-        raise WrongError(f"'{text[:80]}' is not a NetBIOS name")
+    fault = netbios_fault(text)
+    if fault is not None:
+        raise WrongError(fault)
     return text
 
 
