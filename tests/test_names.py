@@ -5,14 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.names import (
+    FROM_TEXT,
     AccountName,
+    HostName,
+    Spn,
     UserName,
+    account_name,
     address_of,
     computer_account,
     fold,
     host_fault,
     host_name,
     http_spn,
+    netbios_fault,
     netbios_name,
     path_key,
     printable,
@@ -271,6 +276,30 @@ def test_forms_of_a_user_name(text: str, expected: UserName) -> None:
 def test_a_machine_is_known_by_its_short_name_and_cut_at_fifteen() -> None:
     assert user_name(r"AVERYLONGCOMPUT\x", "averylongcomputername.test.com").form == "local"
     assert user_name(r"IIS02\x", "IIS01").form == "domain"
+
+
+@pytest.mark.parametrize("domain", ["ACME", "AC ME", "corp.old", "A" * 15])
+def test_netbios_names(domain: str) -> None:
+    assert netbios_fault(domain) is None
+
+
+@pytest.mark.parametrize("domain", ["", "A" * 16, *(f"A{c}" for c in r'\/:*?"<>|')])
+def test_what_is_no_netbios_name(domain: str) -> None:
+    assert "is not a NetBIOS name" in str(netbios_fault(domain))
+
+
+@pytest.mark.parametrize("text", ["IIS01$", "", "svc@test.com", "TEST/svc"])
+def test_an_account_has_a_domain(text: str) -> None:
+    with pytest.raises(ValueError, match="is not DOMAIN"):
+        account_name(text)
+
+
+@given(st.text(st.characters(exclude_characters="\\"), max_size=20), st.text(max_size=20))
+def test_names_are_read_from_their_texts(one: str, other: str) -> None:
+    host = host_name(f"{one.strip('. ')}x")
+    for name, kind in ((AccountName(one, other), AccountName), (spn(one), Spn), (host, HostName)):
+        read = FROM_TEXT[kind](str(name))
+        assert (read, str(read)) == (name, str(name))
 
 
 # -- showing -------------------------------------------------------------------------------------------------------
