@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from agent.library import Options, explain, inspect, plan
     from agent.model import (
         SCHEMA,
+        SEVERITIES,
         AccountUse,
         Alias,
         Alternative,
@@ -64,12 +65,14 @@ if TYPE_CHECKING:
         Survey,
         Tool,
         Why,
+        WhyNot,
         WindowsAuth,
     )
     from agent.names import AccountName, HostName, Spn
 
 __all__ = [
     "SCHEMA",
+    "SEVERITIES",
     "AccountName",
     "AccountUse",
     "Alias",
@@ -110,6 +113,7 @@ __all__ = [
     "Tool",
     "UsageError",
     "Why",
+    "WhyNot",
     "WindowsAuth",
     "explain",
     "inspect",

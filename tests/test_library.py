@@ -70,7 +70,7 @@ def test_nobody_is_asked_unless_it_is_said(monkeypatch: pytest.MonkeyPatch) -> N
     def asked() -> None:
         raise AssertionError("the domain of this machine was asked for")
 
-    monkeypatch.setattr("agent.sources.ad.ldap.current_domain", asked)
+    monkeypatch.setattr("agent.sources.ad.locate.current_domain", asked)
     reports = [inspect(IIS01, now=NOW, **said) for said in ({}, {"ad": "off"}, {"ad": ["OFF"], "dns": "off"})]
     for report in reports:
         assert set(told(report).values()) == {"unchecked"}
@@ -268,11 +268,11 @@ def test_a_domain_may_be_that_of_what_could_not_be_read() -> None:
 
 
 def defined(module: str) -> set[str]:
-    """The public classes and type words that a module itself defines."""
+    """The public classes and words that a module itself defines."""
     tree = ast.parse(Path(str(import_module(module).__file__)).read_text(encoding="utf-8"))
     classes = {node.name for node in tree.body if isinstance(node, ast.ClassDef)}
-    assigned = {str(node.targets[0].id) for node in tree.body if isinstance(node, ast.Assign)}  # type: ignore[attr-defined]
-    return {name for name in classes | assigned if not name.startswith("_")}
+    targets = [target for node in tree.body for target in getattr(node, "targets", [getattr(node, "target", None)])]
+    return {name for name in classes | {one.id for one in targets if isinstance(one, ast.Name)} if name[0] != "_"}
 
 
 def test_functions_errors_and_the_whole_model_are_offered() -> None:

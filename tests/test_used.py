@@ -23,8 +23,8 @@ ALLOWED = {
         ),
         "a format's module is loaded by the format's name",
     ),
-    "agent.render.document.to_json": "the whole text, for programs that import the package",
-    "agent.render.document.plain": "",
+    "agent.model.Report.to_json": "for programs that import the package",
+    "agent.model.Report.from_json": "for programs that import the package",
     "agent.change.plan.applied": "",
     "agent.change.plan.repaired_by": "",
 }
