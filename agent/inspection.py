@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from agent import __version__
-from agent.change.plan import plan
+from agent.change.plan import REQUIREMENT_FINDINGS, plan
 from agent.checks.accept import Acceptance, accept
 from agent.checks.case import Case, Judged, finding
 from agent.checks.every import check
-from agent.checks.farm import account_uses, contested, farm
-from agent.checks.repair import advice
+from agent.checks.farm import account_uses, farm
+from agent.checks.remedies import advice
 from agent.errors import MalformedError, UsageError
 from agent.iis.effective import Configuration, effective
 from agent.iis.parse import parse
@@ -23,7 +23,7 @@ from agent.iis.redirection import configuration_file
 from agent.iis.schema import APPLICATION_POOLS, SITES
 from agent.iis.snapshot import Machine, Snapshot
 from agent.model import SCHEMA, Evidence, Finding, Problem, Report, Requirement, Server, Severity, Status, Tool
-from agent.names import Address, HostName, Spn, fold
+from agent.names import Address, HostName, fold
 from agent.spn.clients import CLIENTS, DEFAULT_CLIENTS, Client
 from agent.spn.directory import AskDirectory, Directory
 from agent.spn.nameservice import AskNames, NameService
@@ -249,8 +249,8 @@ def _report(case: Case, reads: Sequence[Read], sources: Sources, started: dateti
     today = case.now.date()
     findings = accept(_ordered(_findings(case, reads)), sources.accepted, today)
     planned = plan(case, findings)
-    findings = accept(_ordered((*findings, *planned.findings)), sources.accepted, today)
-    conflicting = contested(case)
+    findings = accept(_ordered(planned.findings), sources.accepted, today)
+    told = {(found.spn, found.account): found for found in reversed(findings) if found.id in REQUIREMENT_FINDINGS}
     looked = (case.directory is None or case.directory.is_complete) and (
         case.service is None or not case.service.problems
     )
@@ -262,16 +262,19 @@ def _report(case: Case, reads: Sequence[Read], sources: Sources, started: dateti
         complete=looked and bool(servers) and all(server.status == "ok" for server in servers),
         servers=servers,
         applications=tuple(case.applications),
-        requirements=tuple(_advised(case, judged, conflicting) for judged in case.judged),
+        requirements=tuple(
+            _advised(case, judged, told.get((judged.requirement.spn, judged.requirement.account)))
+            for judged in case.judged
+        ),
         findings=findings,
         plan=planned.plan,
         accounts=tuple(account_uses(case)),
     )
 
 
-def _advised(case: Case, judged: Judged, conflicting: Collection[Spn]) -> Requirement:
-    """The requirement with what must be done, itself where that is nothing."""
-    text = () if judged.requirement.spn in conflicting else advice(case, judged)
+def _advised(case: Case, judged: Judged, told: Finding | None) -> Requirement:
+    """The requirement with what must be done, itself where that is nothing; `told`: the finding that speaks of it."""
+    text = told.fix if told is not None else advice(case, judged)
     return replace(judged.requirement, advice=text) if text else judged.requirement
 
 

@@ -149,7 +149,8 @@ def files(tmp_path: Path) -> Files:
 
 
 def run(steps: list[Step], writer: Memory, files: Files, confirmed: frozenset[Spn] = NOBODY) -> Applied:
-    return apply(steps, None, writer, files, confirmed, yes)
+    numbered = [replace(one, order=order) for order, one in enumerate(steps, start=1)]
+    return apply(numbered, None, writer, files, confirmed, yes)
 
 
 # -- the straight way ----------------------------------------------------------------------------------------------

@@ -12,10 +12,12 @@ import worlds
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from lxml import etree
+from replay import applied
 from worlds import World, ad, app, computer, entry, farm_name, server, site, user, world
 
-from agent.change.plan import applied, held_back, plan, repaired_by, rolled_back
+from agent.change.plan import held_back, plan, rolled_back
 from agent.checks import spns
+from agent.checks.remedies import SETTLE
 from agent.iis.redirection import configuration_file
 from agent.iis.snapshot import Snapshot, SourceFile, file_key
 from agent.inspection import Analysis, Sources, analyse
@@ -61,9 +63,10 @@ class Bench:
         snapshots = self.snapshots
         for step in steps:
             if step.kind == "iis-setting":
-                snapshots = tuple(_set(one, step.command) if one.label == step.server else one for one in snapshots)
+                command = step.command or ""
+                snapshots = tuple(_set(one, command) if one.label == step.server else one for one in snapshots)
             elif step.kind == "dns" and service is not None:
-                service = _resolved(service, step.command)
+                service = _resolved(service, step.command or "")
         sources = replace(self.sources, directory=lambda _question: directory, names=lambda _hosts, _addresses: service)
         return Bench(snapshots, sources, analyse(snapshots, sources))
 
@@ -165,8 +168,8 @@ def outcomes(of: Report) -> dict[tuple[Spn, object], str]:
 def is_left_open(of: Report, found: Finding) -> bool:
     """Whether the plan says that it does not repair this finding, or that a person must."""
     blocked = any(b.finding == found.id and printable(str(found.spn or "")) in b.why for b in of.plan.blocked)
-    by_hand = any(s.kind == "manual" and f"{found.site} on {found.server}" in s.command for s in of.plan.steps)
-    told = any(s.finding == found.id and s.kind == "dns" and not RECORD.fullmatch(s.command) for s in of.plan.steps)
+    by_hand = any(s.kind == "manual" and f"{found.site} on {found.server}" in (s.note or "") for s in of.plan.steps)
+    told = any(s.finding == found.id and s.kind == "dns" and s.command is None for s in of.plan.steps)
     return blocked or by_hand or told
 
 
@@ -175,7 +178,7 @@ def prove(before: Bench, steps: Sequence[Step] | None = None) -> Bench:
     plan = before.report.plan
     is_safe(before)
     steps = plan.steps if steps is None else steps
-    after = before.after(done := [s for s in steps if s.kind != "dns" or RECORD.fullmatch(s.command)])
+    after = before.after(done := [s for s in steps if s.command is not None])
     for found in open_findings(after.report):
         same = [one for one in open_findings(before.report) if (one.spn, one.account) == (found.spn, found.account)]
         said = any(f"ask for {found.spn}, which is on" in blocked.why for blocked in before.report.plan.blocked)
@@ -229,7 +232,9 @@ def is_safe(of: Bench) -> None:
     used = {*case.pool_accounts, *case.computer_accounts}
     everything = [*report.plan.steps, *(step for way in report.plan.alternatives for step in way.steps)]
     for step in everything:
-        assert "replace" not in step.command.lower().replace("in dns replace the alias", "")
+        assert "replace" not in (step.command or "").lower()
+        assert (step.command is None) == (step.rollback is None)
+        assert step.command is not None or step.note, "what there is no command for is told in words"
         if step.kind not in {"spn-add", "spn-delete"}:
             continue
         assert step.spn is not None
@@ -277,7 +282,7 @@ def test_the_samples_plan(samples: Bench) -> None:
     assert {step.server for step in plan.steps if step.kind == "iis-setting"} == {"IIS05", "IIS07"}
     assert all(step.dn for step in plan.steps if step.kind.startswith("spn"))
     assert [blocked.finding for blocked in plan.blocked] == ["spn-conflict"]
-    assert "farm-nodes-differ" in repaired_by(plan.steps)
+    assert "farm-nodes-differ" in {step.finding for step in plan.steps if step.command is not None}
 
 
 # -- the truth table -----------------------------------------------------------------------------------------------
@@ -439,7 +444,7 @@ def test_where_another_name_needs_the_pool_account_a_host_header_comes_first() -
     )
     own = [s for s in found.report.plan.steps if s.finding == "spn-shadowed-by-host"]
     assert [step.kind for step in own] == ["manual"]
-    assert "host header" in own[0].command
+    assert "host header" in (own[0].note or "")
     adds = [step for way in found.report.plan.alternatives for step in way.steps]
     assert {(step.kind, str(step.account)) for step in adds} == {("spn-add", r"TEST\svc")}
 
@@ -448,7 +453,7 @@ def test_kernel_mode_is_not_switched_on_beside_negotiate_kerberos() -> None:
     found = world(
         server(pool=r"TEST\svc", kernel=False, offered=["Negotiate:Kerberos"]), ad=ad(computer(), user("svc"))
     )
-    assert not [step for step in found.report.plan.steps if "useKernelMode" in step.command]
+    assert not [step for step in found.report.plan.steps if "useKernelMode" in (step.command or "")]
 
 
 def test_two_servers_with_a_site_of_one_name_both_get_the_setting() -> None:
@@ -462,11 +467,14 @@ def test_two_servers_with_a_site_of_one_name_both_get_the_setting() -> None:
     assert {step.kind for step in found.report.plan.steps} == {"iis-setting"}
 
 
-def test_twins_do_not_both_get_the_spn() -> None:
+def test_while_a_farm_is_only_suspected_its_name_gets_no_step() -> None:
+    """No account is right for both; which of them the name leads to is not known."""
     twins = [server(site(CUSTOM), name=name) for name in ("IIS01", "IIS02")]
     found = world(*twins, ad=ad(computer("IIS01"), computer("IIS02")))
-    assert len([step for step in found.report.plan.steps if step.kind == "spn-add"]) == 1
-    assert "undo" in found.report.plan.blocked[0].why or "settle" in found.report.plan.blocked[0].why
+    assert "farm-suspected" in found.ids
+    assert found.report.plan.steps == ()
+    assert [blocked.finding for blocked in found.report.plan.blocked] == ["spn-missing", "spn-missing"]
+    assert {told.fix for told in found.findings("spn-missing")} == {(SETTLE,)}
 
 
 # -- what must be asked, what will be refused ----------------------------------------------------------------------

@@ -144,16 +144,12 @@ def hostile(draw: st.DrawFn) -> Report:
     return report(*planned, findings=(told,), finished=draw(texts))
 
 
-def kind_flag(one: Step) -> bool | None:
-    return {"computer": True, "user": False}.get(one.account_kind or "")
-
-
 def runnable(one: Step) -> tuple[str, ...] | None:
     """The argument vector of a step that a batch file can hold."""
     if one.spn is None or one.account is None:
         return None
     texts = (one.spn.text, str(one.account))
-    line = setspn("-S" if one.kind == "spn-add" else "-D", one.spn, one.account, computer=kind_flag(one))
+    line = setspn("-S" if one.kind == "spn-add" else "-D", one.spn, one.account, one.account_kind)
     if line is None or not all(text.isascii() and len(text) <= 250 for text in texts):
         return None
     return cmd_reader.arguments(line.removeprefix("setspn "))

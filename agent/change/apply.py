@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 from agent.change.journal import BACK, FORTH, TO_UNDO, Change, Files, Journal, Record, Words
+from agent.change.plan import held_back
 from agent.errors import IisSpnError, SourceError, UsageError
 from agent.model import Step
 from agent.names import AccountName, Spn, fold, printable
@@ -87,11 +88,15 @@ def apply(
     journal = Journal(files.journal)
     if journal.phase == "begin":
         return _resume(writer, files, journal, confirm)
-    draft = _Draft(writer, confirmed, lambda name: _dn_in(directory, name) or look_up(name))
+    draft = _Draft(writer, lambda name: _dn_in(directory, name) or look_up(name))
+    held = held_back(steps, confirmed)
     try:
         _refuse_used(journal, files, writer)
         for step in steps:
-            draft.take(step)
+            if step.changes_spn and step.order not in held:
+                draft.take(step)
+            else:
+                draft.not_done.append(_held_back(step, steps) if step.changes_spn else _by_others(step))
     except (SourceError, _SurpriseError) as error:
         words = f"Nothing was changed: {error}. Plan anew from what is there now."
         return Applied("stopped", words, left=tuple(draft.changes), not_done=tuple(draft.not_done))
@@ -135,29 +140,19 @@ def _refuse_used(journal: Journal, files: Files, writer: Writer) -> None:
 class _Draft:
     """From steps to changes, checked against what the controller shows at the start."""
 
-    def __init__(self, writer: Writer, confirmed: frozenset[Spn], look_up: LookUp) -> None:
-        self._writer, self._confirmed, self._look_up = writer, confirmed, look_up
+    def __init__(self, writer: Writer, look_up: LookUp) -> None:
+        self._writer, self._look_up = writer, look_up
         self.changes: list[Change] = []
         self.not_done: list[str] = []
         self.before: dict[str, tuple[str, ...]] = {}
         self._now: dict[str, list[str]] = {}
-        self._kept: dict[Spn, AccountName] = {}
 
     def take(self, step: Step) -> None:
-        if step.kind not in ("spn-delete", "spn-add") or step.spn is None or step.account is None:
-            self.not_done.append(_by_others(step))
-        elif step.kind == "spn-delete" and step.confirm and step.spn not in self._confirmed:
-            self._kept[step.spn] = step.account
-            self.not_done.append(_unconfirmed(step.spn, step.account))
-        elif step.kind == "spn-add" and step.spn in self._kept:
-            self.not_done.append(_dependent(step.spn, step.account, self._kept[step.spn]))
-        else:
-            dn = step.dn or self._look_up(step.account)
-            if dn is None:
-                raise UsageError(f"nothing was changed: where {printable(str(step.account))} stands is not known")
-            number = len(self.changes) + 1
-            change = Change(number, step.kind, dn, str(step.account), step.spn.text, step.finding)
-            self.changes.append(self._as_stored(change))
+        _, account = step.value
+        dn = step.dn or self._look_up(account)
+        if dn is None:
+            raise UsageError(f"nothing was changed: where {printable(str(account))} stands is not known")
+        self.changes.append(self._as_stored(Change.of(step, len(self.changes) + 1, dn)))
 
     def _as_stored(self, change: Change) -> Change:
         held = self._held(change.dn)
@@ -184,19 +179,18 @@ class _Draft:
 
 def _by_others(step: Step) -> str:
     when = "first" if step.kind in {"dns", "iis-setting"} else "yourself"
-    return f"Not done by --apply, do it {when}: {printable(step.command)}"
+    return f"Not done by --apply, do it {when}: {printable(step.command or step.note or '')}"
 
 
-def _unconfirmed(spn: Spn, account: AccountName) -> str:
-    name, holder = printable(spn.text), printable(str(account))
-    return (
-        f"{name} stays on {holder}: nobody inspected what that account uses it for. "
-        f"Ask its owner, then add --confirm-delete {name}"
-    )
-
-
-def _dependent(spn: Spn, account: AccountName, holder: AccountName) -> str:
-    return f"{printable(spn.text)} is not added to {printable(str(account))}: it stays on {printable(str(holder))}"
+def _held_back(step: Step, steps: Iterable[Step]) -> str:
+    name, account = (printable(str(part)) for part in step.value)
+    if step.confirm:
+        return (
+            f"{name} stays on {account}: nobody inspected what that account uses it for. "
+            f"Ask its owner, then add --confirm-delete {name}"
+        )
+    holder = next(other.account for other in steps if other.confirm and other.spn == step.spn)
+    return f"{name} is not added to {account}: it stays on {printable(str(holder))}"
 
 
 def _resume(writer: Writer, files: Files, journal: Journal, confirm: Confirm) -> Applied:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from agent.errors import SourceError, UsageError
+from agent.model import Step
 from agent.names import printable
 from agent.writing import append, sync_folder, write_whole
 
@@ -48,7 +49,7 @@ class Files(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One value of one account that comes or goes. `spn` is spelt as the directory stores it."""
+    """A line of the rollback file: one SPN step, with the object that it changes and the letters that stand there."""
 
     number: int
     kind: Kind
@@ -56,6 +57,25 @@ class Change(NamedTuple):
     account: str
     spn: str
     finding: str
+
+    @classmethod
+    def of(cls, step: Step, number: int, dn: str) -> Change:
+        """An SPN step of a plan. Raises ValueError for another one."""
+        name, account = step.value
+        kind: Kind = "spn-add" if step.is_add else "spn-delete"
+        return cls(number, kind, dn, str(account), name.text, step.finding)
+
+    @classmethod
+    def read(cls, number: int, plain: Mapping[str, Any]) -> Change:
+        """What was written. Raises KeyError, TypeError or ValueError."""
+        if plain["kind"] not in ("spn-delete", "spn-add"):
+            raise ValueError(plain["kind"])
+        return cls(number, plain["kind"], *(_str(plain[key]) for key in cls._fields[2:]))
+
+    @property
+    def plain(self) -> dict[str, str]:
+        """What is written: the number is its place."""
+        return {key: value for key, value in self._asdict().items() if key != "number"}
 
     @property
     def inverse(self) -> Change:
@@ -106,19 +126,18 @@ class Record(NamedTuple):
     def _of(cls, plain: Any) -> Record:
         if plain["schema"] != ROLLBACK_SCHEMA:
             raise ValueError(plain["schema"])
-        changes = tuple(_change(number, step) for number, step in enumerate(plain["steps"], start=1))
+        changes = tuple(Change.read(number, step) for number, step in enumerate(plain["steps"], start=1))
         before = {_str(dn): tuple(map(_str, values)) for dn, values in plain["before"].items()}
         return cls(_str(plain["server"]), changes, before, tuple(map(_str, plain["not_done"])))
 
     def write(self, files: Files) -> None:
         """In one step and down to the disk. Raises SourceError."""
-        keys = ("kind", "dn", "account", "spn", "finding")
         plain = {
             "schema": ROLLBACK_SCHEMA,
             "created": _now(),
             "server": self.server,
             "journal": files.journal.name,
-            "steps": [{key: getattr(change, key) for key in keys} for change in self.changes],
+            "steps": [change.plain for change in self.changes],
             "before": self.before,
             "not_done": self.not_done,
         }
@@ -126,12 +145,6 @@ class Record(NamedTuple):
             write_whole(files.rollback, [f"{json.dumps(plain, indent=2)}\n".encode()], private=True, durable=True)
         except OSError as error:
             raise SourceError(f"cannot write {files.rollback}: {error.strerror}") from None
-
-
-def _change(number: int, step: Mapping[str, Any]) -> Change:
-    if step["kind"] not in ("spn-delete", "spn-add"):
-        raise ValueError(step["kind"])
-    return Change(number, step["kind"], *(_str(step[key]) for key in ("dn", "account", "spn", "finding")))
 
 
 def _str(value: object) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
+from agent.checks.actions import Action, delete
 from agent.checks.case import Case, finding
-from agent.checks.repair import Action, Remedy, Way, delete, farm_remedy, remedy
+from agent.checks.farm_remedy import farm_remedy
+from agent.checks.remedies import Remedy, Way, remedy
 from agent.model import Alternative, ApplicationRef, Blocked, Finding, Plan, Step, StepKind
 from agent.names import AccountName, Spn, printable
-from agent.spn.directory import Directory
 from agent.spn.verdict import is_account
 
 REQUIREMENT_FINDINGS = frozenset(
@@ -33,51 +34,65 @@ _RANK: Mapping[StepKind, int] = {"dns": 0, "iis-setting": 1, "spn-delete": 2, "s
 
 
 class Planned(NamedTuple):
-    """The plan, and the findings that only a plan brings."""
+    """The plan, and the findings: what mends each is what the plan does about it."""
 
     plan: Plan
     findings: tuple[Finding, ...]
 
 
 def plan(case: Case, findings: Iterable[Finding]) -> Planned:
-    """The recommended steps for every finding that a step can repair, other ways, and what stays blocked."""
+    """The recommended steps for every finding that a step can repair, other ways, and what stays blocked.
+
+    A finding's `fix` gets the sentences of its steps or, where the plan has none for it, the reason.
+    """
     findings = tuple(findings)
-    draft = _Draft(found.spn for found in findings if found.id == "spn-conflict" and found.spn is not None)
-    contested = _contested(case)
+    draft = _Draft()
+    offers = _Offers(case, findings)
+    fixes: dict[int, tuple[str, ...]] = {}
     # farms first: their settings decide who decrypts for the other names of the same applications
-    for found in sorted(findings, key=lambda found: found.id not in FARM_FINDINGS):
-        if found.accepted is not None:
-            continue
-        offered = _remedy(case, found, contested)
+    for position in sorted(range(len(findings)), key=lambda at: findings[at].id not in FARM_FINDINGS):
+        found = findings[position]
+        offered = offers.remedy(found)
         if offered is None:
-            if found.id in UNREPAIRABLE:
+            if found.id in UNREPAIRABLE and found.accepted is None:
                 draft.block(found, UNREPAIRABLE[found.id])
-        elif not offered.ways:
-            draft.block(found, offered.blocked)
+        elif found.accepted is not None:
+            fixes[position] = offered.sentences
         else:
-            draft.take(found, offered.ways, _places(case, found))
+            fixes[position] = draft.take(found, offered, _places(case, found))
+    mended = tuple(
+        replace(found, fix=(*found.fix, *fixes.get(position, draft.removal(found))))
+        for position, found in enumerate(findings)
+    )
     steps = draft.steps()
     return Planned(
         Plan(steps=steps, alternatives=tuple(draft.alternatives), blocked=tuple(dict.fromkeys(draft.blocked))),
-        tuple(_refused(case, steps)),
+        (*mended, *_refused(case, steps)),
     )
 
 
-def _remedy(case: Case, found: Finding, contested: Collection[Spn]) -> Remedy | None:
-    if found.spn is None:
-        return None
-    if found.id in FARM_FINDINGS:
-        return farm_remedy(case, found.spn)
-    if found.id == "spn-malformed" and found.holders:
-        if not found.spn.text.isascii():
-            return Remedy((), "remove the value by its exact characters (PowerShell, ADSI Edit)")
-        return Remedy((Way("the value never matches", (delete(case, found.spn, found.holders[0]),)),))
-    judged = case.judged_at.get((found.spn, found.account))
-    if found.id not in REQUIREMENT_FINDINGS or judged is None:
-        return None
-    if found.id == "spn-duplicate" and found.spn in contested:
-        return Remedy((), "first settle which account decrypts for this name everywhere")
-    return remedy(case, judged)
+class _Offers:
+    """What would repair each finding, looked at alone."""
+
+    def __init__(self, case: Case, findings: Iterable[Finding]) -> None:
+        self.case = case
+        farms = (found.spn for found in findings if found.id in FARM_FINDINGS and found.spn is not None)
+        self.farms = {name: farm_remedy(case, name) for name in dict.fromkeys(farms)}
+
+    def remedy(self, found: Finding) -> Remedy | None:
+        if found.spn is None:
+            return None
+        if found.id in FARM_FINDINGS | REQUIREMENT_FINDINGS and found.spn in self.farms:
+            return self.farms[found.spn]
+        if found.id == "spn-malformed" and found.holders:
+            return self._malformed(found.spn, found.holders[0])
+        judged = self.case.judged_at.get((found.spn, found.account))
+        return remedy(self.case, judged) if judged is not None and found.id in REQUIREMENT_FINDINGS else None
+
+    def _malformed(self, name: Spn, holder: AccountName) -> Remedy:
+        if not name.text.isascii():
+            return Remedy((), "Remove the value by its exact characters (PowerShell, ADSI Edit).")
+        return Remedy((Way("the value never matches", (delete(self.case, name, holder),)),))
 
 
 def _places(case: Case, found: Finding) -> frozenset[ApplicationRef]:
@@ -86,84 +101,84 @@ def _places(case: Case, found: Finding) -> frozenset[ApplicationRef]:
     return frozenset(judged.requirement.applications) if judged is not None else frozenset()
 
 
-def _server(action: Action) -> str | None:
-    return action.at.server if action.at is not None else None
-
-
-def _contested(case: Case) -> frozenset[Spn]:
-    """The SPNs that are needed on more than one account."""
-    needed: dict[Spn, AccountName | None] = {}
-    requirements = (judged.requirement for judged in case.judged if judged.requirement.need in {"explicit", "covered"})
-    return frozenset(each.spn for each in requirements if needed.setdefault(each.spn, each.account) != each.account)
-
-
 class _Draft:
     """Collects actions once each; two findings may need the same one, and none may undo another."""
 
-    def __init__(self, conflicts: Iterable[Spn]) -> None:
-        self.conflicts = frozenset(conflicts)
+    def __init__(self) -> None:
         self.actions: dict[tuple[str | None, str], tuple[Action, str]] = {}
         self.alternatives: list[Alternative] = []
         self.blocked: list[Blocked] = []
         self.undone: set[tuple[str | None, str]] = set()
-        self.deleted: set[tuple[Spn, AccountName]] = set()
+        self.deleted: dict[tuple[Spn, AccountName], Action] = {}
         self.kept: dict[Spn, AccountName] = {}
         self.switched: set[ApplicationRef] = set()
         self.settled: set[ApplicationRef] = set()
 
-    def take(self, found: Finding, ways: tuple[Way, ...], places: frozenset[ApplicationRef]) -> None:
+    def take(self, found: Finding, offered: Remedy, places: frozenset[ApplicationRef]) -> tuple[str, ...]:
+        """Take the recommended way; what the finding's fix is then, or the reason why the plan has no step for it."""
+        why = offered.blocked if not offered.ways else self._take(found, offered.ways, places)
+        if why:
+            self.block(found, why)
+            return (why,)
+        return offered.sentences
+
+    def _take(self, found: Finding, ways: tuple[Way, ...], places: frozenset[ApplicationRef]) -> str:
         first, *others = ways
-        switched = {action.at for action in first.actions if action.kind == "iis-setting" and action.at is not None}
-        settled = places if not switched and any(a.kind.startswith("spn") for a in first.actions) else frozenset()
-        if self._touches_conflict(first):
-            self.block(found, "an SPN that it would touch is wanted by two accounts: settle that conflict first")
-            return
+        switched = {action.at for action in first.actions if action.at is not None}
+        settled = places if not switched and any(a.step.changes_spn for a in first.actions) else frozenset()
         if any(self._contradicts(action) for action in first.actions):
-            self.block(found, "its repair would undo that of another finding: settle the conflict by hand")
-            return
+            return "Its repair would undo that of another finding: settle the conflict by hand."
         if switched & self.settled or settled & self.switched:
-            self.block(found, "another step changes who decrypts here: do that first, then plan again")
-            return
+            return "Another step changes who decrypts here: do that first, then plan again."
         self.switched |= switched
         self.settled |= settled
         for action in first.actions:
             self._note(action)
-            self.actions.setdefault((_server(action), action.command), (action, found.id))
+            self.actions.setdefault(_key(action.step), (action, found.id))
         for way in others:
-            if self._touches_conflict(way):
-                continue
             steps = tuple(_ordered((action, found.id) for action in way.actions))
             self.alternatives.append(Alternative(finding=found.id, why=way.why, steps=steps))
-
-    def _touches_conflict(self, way: Way) -> bool:
-        """No `setspn` is printed for an SPN that no `setspn` can satisfy."""
-        return any(action.kind.startswith("spn") and action.spn in self.conflicts for action in way.actions)
+        return ""
 
     def _contradicts(self, action: Action) -> bool:
         """Whether it takes a value back that a step sets, or puts one SPN on a second account."""
-        if (_server(action), action.command) in self.undone:
+        step = action.step
+        if _key(step) in self.undone:
             return True
-        if action.spn is None or action.account is None:
+        if step.spn is None or step.account is None:
             return False
-        keeps = self.kept.get(action.spn)
-        if action.kind == "spn-delete":
-            return keeps == action.account
-        return (keeps or action.account) != action.account or (action.spn, action.account) in self.deleted
+        keeps = self.kept.get(step.spn)
+        if step.kind == "spn-delete":
+            return keeps == step.account
+        return (keeps or step.account) != step.account or (step.spn, step.account) in self.deleted
 
     def _note(self, action: Action) -> None:
-        self.undone.add((_server(action), action.rollback))
-        if action.spn is None or action.account is None:
+        step = action.step
+        if step.rollback is not None:
+            self.undone.add((step.server, step.rollback))
+        if step.spn is None or step.account is None:
             return
-        if action.kind == "spn-delete":
-            self.deleted.add((action.spn, action.account))
+        if step.kind == "spn-delete":
+            self.deleted[step.spn, step.account] = action
         else:
-            self.kept[action.spn] = action.account
+            self.kept[step.spn] = step.account
+
+    def removal(self, found: Finding) -> tuple[str, ...]:
+        """The step that takes an SPN from an account that nobody uses, where another finding needs it."""
+        if found.id != "spn-stale" or found.spn is None:
+            return ()
+        gone = (self.deleted.get((found.spn, holder)) for holder in found.holders)
+        return tuple(action.sentence for action in gone if action is not None)
 
     def block(self, found: Finding, why: str) -> None:
         self.blocked.append(Blocked(finding=found.id, why=f"{_about(found)}: {why}"))
 
     def steps(self) -> tuple[Step, ...]:
         return tuple(_ordered(self.actions.values()))
+
+
+def _key(step: Step) -> tuple[str | None, str]:
+    return step.server, step.command or step.note or step.title
 
 
 def _about(found: Finding) -> str:
@@ -173,21 +188,9 @@ def _about(found: Finding) -> str:
 
 
 def _ordered(actions: Iterable[tuple[Action, str]]) -> Iterator[Step]:
-    ranked = sorted(actions, key=lambda pair: _RANK[pair[0].kind])
+    ranked = sorted(actions, key=lambda pair: _RANK[pair[0].step.kind])
     for order, (action, served) in enumerate(ranked, start=1):
-        yield Step(
-            order=order,
-            kind=action.kind,
-            spn=action.spn,
-            account=action.account,
-            command=action.command,
-            rollback=action.rollback,
-            finding=served,
-            server=_server(action),
-            account_kind=action.account_kind,
-            dn=action.dn,
-            confirm=action.confirm,
-        )
+        yield replace(action.step, order=order, finding=served)
 
 
 # -- what a domain controller will refuse --------------------------------------------------------------------------
@@ -199,84 +202,57 @@ def _refused(case: Case, steps: Iterable[Step]) -> Iterator[Finding]:
     if directory is None:
         return
     for step in steps:
-        if step.kind != "spn-add" or step.spn is None or step.account is None:
+        if not step.is_add:
             continue
-        if step.spn.service not in directory.mapped_to_host:
+        name, account = step.value
+        if name.service not in directory.mapped_to_host:
             continue
-        others = [
-            holder.name
-            for holder in directory.holders(step.spn.with_service("HOST"))
-            if not is_account(holder, step.account, directory)
-        ]
+        mapped = directory.holders(name.with_service("HOST"))
+        others = [holder.name for holder in mapped if not is_account(holder, account, directory)]
         if others:
             yield finding(
                 "plan-blocked-by-alias",
-                f"the DC refuses {step.spn} on {step.account} (error 0x21c7/8647, though setspn -Q shows nothing) from "
-                f"anyone but a full domain administrator, because HOST/{step.spn.instance} is on {others[0]}",
+                f"the DC refuses {name} on {account} (error 0x21c7/8647, though setspn -Q shows nothing) from "
+                f"anyone but a full domain administrator, because HOST/{name.instance} is on {others[0]}",
                 server=None,
-                spn=step.spn,
-                account=step.account,
+                spn=name,
+                account=account,
                 holders=others,
                 fix=("Let a full domain administrator run the step.",),
             )
 
 
-# -- the plan in memory --------------------------------------------------------------------------------------------
-
-
-def applied(directory: Directory, steps: Iterable[Step]) -> Directory:
-    """The directory after the SPN steps, in order. Raises ValueError where a step does not fit the state."""
-    spns = {account.identity: list(account.spns) for account in directory.accounts}
-    for step in steps:
-        if step.kind not in {"spn-delete", "spn-add"} or step.spn is None or step.account is None:
-            continue
-        held = spns[_identity(directory, step.account)]
-        if (step.spn in held) == (step.kind == "spn-add"):
-            raise ValueError(f"step {step.order} does not fit: {step.command}")
-        if step.kind == "spn-add":
-            held.append(step.spn)
-        else:
-            held.remove(step.spn)
-    return directory.with_spns({identity: tuple(held) for identity, held in spns.items()})
+# -- taken back, held back -----------------------------------------------------------------------------------------
 
 
 def rolled_back(steps: Iterable[Step]) -> tuple[Step, ...]:
     """The steps that take a plan back, last first."""
+    return tuple(_inverse(step, order) for order, step in enumerate(reversed(list(steps)), start=1))
+
+
+def _inverse(step: Step, order: int) -> Step:
     undone: dict[StepKind, StepKind] = {"spn-add": "spn-delete", "spn-delete": "spn-add"}
-    return tuple(
-        replace(
-            step,
-            order=order,
-            kind=undone.get(step.kind, step.kind),
-            command=step.rollback,
-            rollback=step.command,
-            confirm=False,
-        )
-        for order, step in enumerate(reversed(list(steps)), start=1)
+    return replace(
+        step,
+        order=order,
+        kind=undone.get(step.kind, step.kind),
+        command=step.rollback,
+        rollback=step.command,
+        confirm=False,
+        note=f"Take back by hand: {step.note}" if step.rollback is None and not step.changes_spn else None,
     )
 
 
 def held_back(steps: Iterable[Step], confirmed: Collection[Spn] = ()) -> frozenset[int]:
-    """The orders of the steps that wait for an answer: deletes nobody confirmed, and the adds that depend on them."""
+    """The orders of the steps that wait for an answer: those nobody confirmed, and the adds that depend on them."""
     waiting: set[Spn] = set()
     orders = set()
     for step in steps:
-        if step.spn is None or not step.kind.startswith("spn"):
+        if not step.changes_spn:
             continue
-        if step.confirm and step.spn not in confirmed:
-            waiting.add(step.spn)
-        if step.spn in waiting and (step.confirm or step.kind == "spn-add"):
+        name, _ = step.value
+        if step.confirm and name not in confirmed:
+            waiting.add(name)
+        if name in waiting and (step.confirm or step.is_add):
             orders.add(step.order)
     return frozenset(orders)
-
-
-def _identity(directory: Directory, name: AccountName) -> str:
-    for account in directory.accounts:
-        if is_account(account, name, directory):
-            return account.identity
-    raise ValueError(f"{name} is not in the directory")
-
-
-def repaired_by(steps: Iterable[Step]) -> frozenset[str]:
-    """The finding ids that the steps claim to repair."""
-    return frozenset(step.finding for step in steps if step.kind != "manual")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from agent.checks.demand import Demand
 from agent.model import Application, ApplicationRef, Evidence, Finding, Origin, Requirement, Severity
 from agent.names import AccountName, HostName, Spn, fold, http_spn
 from agent.spn.clients import Client
@@ -53,16 +54,16 @@ class Case:
         return {(judged.requirement.spn, judged.requirement.account): judged for judged in self.judged}
 
     @cached_property
-    def _by_spn(self) -> dict[Spn, tuple[Judged, ...]]:
-        index: dict[Spn, tuple[Judged, ...]] = {}
+    def demands(self) -> dict[Spn, Demand]:
+        """On which accounts each SPN is needed, in the order in which applications need them."""
+        index: dict[Spn, list[Requirement]] = {}
         for judged in self.judged:
-            name = judged.requirement.spn
-            index[name] = (*index.get(name, ()), judged)
-        return index
+            index.setdefault(judged.requirement.spn, []).append(judged.requirement)
+        return {name: Demand(requirements) for name, requirements in index.items()}
 
-    def judged_of(self, name: Spn) -> tuple[Judged, ...]:
-        """The requirements of one SPN: more than one where several accounts want it."""
-        return self._by_spn.get(name, ())
+    def demand(self, name: Spn) -> Demand:
+        """On which accounts one SPN is needed."""
+        return self.demands.get(name) or Demand()
 
     @cached_property
     def _by_application(self) -> dict[ApplicationRef, list[Judged]]:
@@ -75,6 +76,16 @@ class Case:
     def judged_for(self, application: Application) -> list[Judged]:
         """What one application requires."""
         return self._by_application.get(application.reference, [])
+
+    def applications_of(self, requirement: Requirement) -> list[Application]:
+        """The applications that want a requirement."""
+        return [self.application_at[reference] for reference in requirement.applications]
+
+    def only_own_names(self, applications: Sequence[Application]) -> bool:
+        """Nothing but the computer's own names is served, so that HOST/ answers once the computer decrypts."""
+        return bool(applications) and all(
+            host.host in self.by_label[a.server].names.own for a in applications for host in a.hosts
+        )
 
     @cached_property
     def _farm_by_host(self) -> dict[HostName, list[FarmName]]:
@@ -145,6 +156,13 @@ class Case:
 
     def identity_of(self, application: Application) -> PoolIdentity | None:
         return self.identities.get((application.server, fold(application.pool or "")))
+
+    def is_inspected(self, account: AccountName) -> bool:
+        """Whether its use was looked at: an inspected pool runs as the account, or it is an inspected computer."""
+        if account in self.pool_accounts or account in self.computer_accounts:
+            return True
+        known = self.account(account)
+        return known is not None and known.kind == "unknown" and known.identity in self.inspected_objects
 
     def account(self, name: AccountName | None) -> Account | None:
         """The account object, where a directory was read that holds it."""

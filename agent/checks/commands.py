@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.model import PrincipalKind
 from agent.names import AccountName, Spn
 
 APPCMD = r"%windir%\System32\inetsrv\appcmd.exe"
@@ -20,22 +21,22 @@ def is_safe(text: str) -> bool:
     return text.isprintable() and not _REFUSED & set(text)
 
 
-def setspn(action: str, name: Spn, account: AccountName, *, computer: bool | None) -> str | None:
+def setspn(action: str, name: Spn, account: AccountName, kind: PrincipalKind | None) -> str | None:
     """`setspn -F -S` or `-D` for one SPN, None where a name cannot be quoted.
 
     `-C` and `-U` say which object is meant: without them a user is taken for the computer of the same name. A
-    managed service account (`computer` None, name ending in `$`) takes neither.
+    managed service account takes neither.
     """
-    target = _target(account, computer)
+    target = _target(account, kind)
     if target is None or not is_safe(name.text):
         return None
     forest = "-F " if action == "-S" else ""
     return f"setspn {forest}{target[0]}{action} {_quoted(name.text)} {target[1]}"
 
 
-def setspn_list(account: AccountName, *, computer: bool | None) -> str | None:
+def setspn_list(account: AccountName, kind: PrincipalKind | None) -> str | None:
     """`setspn -L`: what an account holds; None where its name cannot be quoted."""
-    target = _target(account, computer)
+    target = _target(account, kind)
     return None if target is None else f"setspn {target[0]}-L {target[1]}"
 
 
@@ -44,16 +45,13 @@ def setspn_query(name: Spn) -> str | None:
     return f"setspn -F -Q {_quoted(name.text)}" if is_safe(name.text) else None
 
 
-def _target(account: AccountName, computer: bool | None) -> tuple[str, str] | None:
+def _target(account: AccountName, kind: PrincipalKind | None) -> tuple[str, str] | None:
     """The switch that says what kind of object is meant, and the account's name as `setspn` takes it."""
-    text = str(account)
-    if computer:
-        text = text.removesuffix("$")
+    text = str(account).removesuffix("$") if kind == "computer" else str(account)
     if not is_safe(text):
         return None
-    if computer:
-        return "-C ", _quoted(text)
-    return "" if computer is None or account.name.endswith("$") else "-U ", _quoted(text)
+    switch = "-C " if kind == "computer" else "-U " if kind == "user" and not account.name.endswith("$") else ""
+    return switch, _quoted(text)
 
 
 def appcmd(site: str, path: str, setting: str, value: str, *, in_web_config: bool = False) -> str | None:

@@ -4,66 +4,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
-from agent.checks.case import Case, Judged, finding
-from agent.checks.repair import farm_remedy
+from agent.checks.case import Case, finding
+from agent.checks.demand import Demand, Serving
 from agent.model import AccountUse, Application, ApplicationRef, Evidence, Finding, Origin, Requirement
 from agent.names import AccountName, HostName, Spn, fold
 
 
-class Serving(NamedTuple):
-    """Applications of one server that answer for a name with one account."""
-
-    server: str
-    account: AccountName
-    applications: tuple[ApplicationRef, ...]
+def spoken_for(case: Case) -> frozenset[Spn]:
+    """SPNs for which a conflict or a farm speaks, not each requirement: needed on several accounts of one of these."""
+    return frozenset(name for name, demand in case.demands.items() if _is_told_as_one(case, name, demand))
 
 
-def contested(case: Case) -> frozenset[Spn]:
-    """SPNs that no `setspn` can satisfy: needed on several accounts of one server or of one farm."""
-    found = set()
-    for name, requirements in _contested(case):
-        servings = list(_servings(requirements))
-        servers = {serving.server for serving in servings}
-        if len(servings) > len(servers) or _is_farm(case, name.host, servings):
-            found.add(name)
-    return frozenset(found)
+def _is_told_as_one(case: Case, name: Spn, demand: Demand) -> bool:
+    servings = [serving for on_one in demand.servings.values() for serving in on_one]
+    if len({serving.account for serving in servings}) < 2:
+        return False
+    return bool(demand.conflicts) or _is_farm(case, name.host, servings)
 
 
 def farm(case: Case) -> Iterator[Finding]:
     """Every finding that needs more than one application or server to be seen."""
-    for name, requirements in _contested(case):
-        by_server: dict[str, list[Serving]] = {}
-        for serving in _servings(requirements):
-            by_server.setdefault(serving.server, []).append(serving)
-        for servings in by_server.values():
-            if len(servings) > 1:
-                yield _conflict(case, name, servings)
-        if len(by_server) > 1:
-            yield from _across(case, name, [servings[0] for servings in by_server.values()])
+    for name, demand in case.demands.items():
+        for servings in demand.conflicts:
+            yield _conflict(case, name, servings)
+        if len(demand.servings) > 1:
+            yield from _across(case, name, [servings[0] for servings in demand.servings.values()])
     yield from _node_names(case)
-
-
-def _contested(case: Case) -> Iterator[tuple[Spn, list[Requirement]]]:
-    """SPNs that are needed on more than one account."""
-    by_spn: dict[Spn, list[Judged]] = {}
-    for judged in case.judged:
-        if judged.requirement.account is not None and judged.requirement.need in {"explicit", "covered"}:
-            by_spn.setdefault(judged.requirement.spn, []).append(judged)
-    for name, found in by_spn.items():
-        if len({judged.requirement.account for judged in found}) > 1:
-            yield name, [judged.requirement for judged in found]
-
-
-def _servings(requirements: Iterable[Requirement]) -> Iterator[Serving]:
-    for requirement in requirements:
-        servers: dict[str, list[ApplicationRef]] = {}
-        for reference in requirement.applications:
-            servers.setdefault(reference.server, []).append(reference)
-        for server, references in servers.items():
-            if requirement.account is not None:
-                yield Serving(server, requirement.account, tuple(references))
 
 
 # -- one server ----------------------------------------------------------------------------------------------------
@@ -78,7 +45,7 @@ def _conflict(case: Case, name: Spn, servings: list[Serving]) -> Finding:
         "clients: whichever account holds it, the others get KRB_AP_ERR_MODIFIED",
         at=servings[0].applications[0],
         spn=name,
-        holders=next((judged.requirement.holders or () for judged in case.judged_of(name)), ()),
+        holders=case.demand(name).requirements[0].holders or (),
         evidence=_deciding(applications),
         fix=(
             "Let all of these applications decrypt with one account: the same pool identity and the same settings.",
@@ -137,9 +104,7 @@ def _across(case: Case, name: Spn, nodes: list[Serving]) -> Iterator[Finding]:
             f"{name.host} is answered by {len(nodes)} servers, each decrypting with its own computer account "
             f"({told}): no single account can hold {name}",
             server=None,
-            fix=_fix(
-                case,
-                name,
+            fix=(
                 "Run the pools of all nodes as one domain account or gMSA, set useAppPoolCredentials=true on every "
                 f"node, and register {name} on that account only.",
             ),
@@ -152,17 +117,11 @@ def _across(case: Case, name: Spn, nodes: list[Serving]) -> Iterator[Finding]:
         "farm-nodes-differ",
         f"{name.host} is answered by servers that decrypt differently: {told}. Users fail on some nodes only",
         server=None,
-        fix=_fix(case, name, "Make identity, useKernelMode and useAppPoolCredentials the same on every node."),
+        fix=("Make identity, useKernelMode and useAppPoolCredentials the same on every node.",),
         spn=name,
         servers=servers,
         evidence=_deciding(applications),
     )
-
-
-def _fix(case: Case, name: Spn, principle: str) -> tuple[str, ...]:
-    """What makes all nodes decrypt with one account: the commands, where the pools run as one account already."""
-    repair = farm_remedy(case, name)
-    return (principle, *repair.sentences) if repair.ways else (principle,)
 
 
 def _is_farm(case: Case, host: HostName, nodes: list[Serving]) -> bool:

@@ -8,8 +8,7 @@ from datetime import timedelta
 from functools import cache
 
 from agent.checks.case import Case, Judged, finding
-from agent.checks.farm import contested
-from agent.checks.repair import applications_of, delete, only_own_names, remedy
+from agent.checks.farm import spoken_for
 from agent.model import Application, Finding, Requirement, Severity
 from agent.names import AccountName, HostName, Spn, fold, host_name, http_spn, printable, spn, spn_fault
 from agent.spn.directory import Account
@@ -25,9 +24,9 @@ BROKEN = frozenset({"modified", "duplicate"})
 def outcomes(case: Case) -> Iterator[Finding]:
     """One finding for each requirement that does not end in Kerberos; an optional one gives none.
 
-    Where several accounts want one SPN the conflict or the farm speaks for it: no `setspn` can satisfy them.
+    Where a conflict or a farm speaks for the SPN, only that it is held twice is told here.
     """
-    conflicting = contested(case)
+    joint = spoken_for(case)
     broken = {
         reference
         for judged in case.judged
@@ -40,60 +39,58 @@ def outcomes(case: Case) -> Iterator[Finding]:
         requirement = judged.requirement
         if requirement.need == "optional" or requirement.outcome not in {*BROKEN, "ntlm-fallback"}:
             continue
-        if requirement.spn in conflicting:
-            yield from _contested_duplicate(requirement)
+        if requirement.spn in joint:
+            yield from _held_twice(requirement)
         elif judged.wanted.variant_of or requirement.need == "port-variant":
             yield _variant(case, judged)
         elif requirement.asked_by or broken.intersection(requirement.applications):
             yield from _plain(case, judged)
         elif requirement.outcome in BROKEN:
-            yield _unasked(case, judged)
+            yield _unasked(judged.requirement)
 
 
-def _contested_duplicate(requirement: Requirement) -> Iterator[Finding]:
+def _held_twice(requirement: Requirement) -> Iterator[Finding]:
     if requirement.outcome == "duplicate":
         message = f"{requirement.spn} leads to several accounts ({_listed(requirement.answers)})"
-        fix = ("First settle which account decrypts for this name everywhere, then leave the SPN on that one only.",)
-        yield _about(requirement, "spn-duplicate", message, fix)
+        yield _about(requirement, "spn-duplicate", message)
 
 
 def _plain(case: Case, judged: Judged) -> Iterator[Finding]:
     requirement = judged.requirement
-    fix = remedy(case, judged).sentences
     if requirement.outcome == "duplicate":
         message = (
             f"{requirement.spn} leads to {len(requirement.answers or ())} accounts ({_listed(requirement.answers)}): "
             "clients get no ticket and use NTLM, or one that cannot be decrypted"
         )
-        yield _about(requirement, "spn-duplicate", message, fix)
+        yield _about(requirement, "spn-duplicate", message)
     elif requirement.outcome == "modified":
-        yield _modified(requirement, fix)
+        yield _modified(requirement)
     else:
         message = f"nobody answers for {requirement.spn}: users notice nothing, they are silently logged on with NTLM"
-        yield _about(requirement, "spn-missing", message, fix)
-        yield from _port_only(case, requirement, fix)
+        yield _about(requirement, "spn-missing", message)
+        yield from _port_only(case, requirement)
 
 
-def _modified(requirement: Requirement, fix: tuple[str, ...]) -> Finding:
+def _modified(requirement: Requirement) -> Finding:
     decrypting = f"{requirement.account} decrypts"
     effect = "KRB_AP_ERR_MODIFIED: users get three prompts, then 401"
     if requirement.holders:
         message = f"{requirement.spn} is on {requirement.holders[0]}, but {decrypting}: {effect}"
-        return _about(requirement, "spn-misplaced", message, fix)
+        return _about(requirement, "spn-misplaced", message)
     host = f"HOST/{requirement.spn.instance} on {_listed(requirement.answers)}"
     message = f"no account has {requirement.spn}, so {host} answers, but {decrypting}: {effect}"
-    return _about(requirement, "spn-shadowed-by-host", message, fix)
+    return _about(requirement, "spn-shadowed-by-host", message)
 
 
-def _port_only(case: Case, requirement: Requirement, fix: tuple[str, ...]) -> Iterator[Finding]:
+def _port_only(case: Case, requirement: Requirement) -> Iterator[Finding]:
     if case.directory is None:
         return
-    ports = {port for a in applications_of(case, requirement) for port in _ports(case, a)}
+    ports = {port for a in case.applications_of(requirement) for port in _ports(case, a)}
     for port in sorted(ports):
         name = http_spn(requirement.spn.host, port)
         if case.directory.holders(name):
             message = f"only {name} is registered: clients ask for {requirement.spn}, without the port"
-            yield _about(requirement, "spn-port-only", message, fix)
+            yield _about(requirement, "spn-port-only", message)
 
 
 def _ports(case: Case, application: Application) -> set[int]:
@@ -115,27 +112,19 @@ def _variant(case: Case, judged: Judged) -> Finding:
         requirement,
         "client-spn-variant",
         f"{asking} ask for {requirement.spn}, because {why}, and get {ends.get(requirement.outcome, 'NTLM')}{who}",
-        remedy(case, judged).sentences,
         severity="error" if bad else "warning",
     )
 
 
-def _unasked(case: Case, judged: Judged) -> Finding:
-    requirement = judged.requirement
+def _unasked(requirement: Requirement) -> Finding:
     message = (
         f"{requirement.spn} leads to {_listed(requirement.answers)}, {requirement.account} decrypts: the clients asked "
         "about send the full name, one that sends the short name as typed gets KRB_AP_ERR_MODIFIED"
     )
-    return _about(requirement, "client-spn-variant", message, remedy(case, judged).sentences, severity="warning")
+    return _about(requirement, "client-spn-variant", message, severity="warning")
 
 
-def _about(
-    requirement: Requirement,
-    finding_id: str,
-    message: str,
-    fix: tuple[str, ...],
-    severity: Severity | None = None,
-) -> Finding:
+def _about(requirement: Requirement, finding_id: str, message: str, severity: Severity | None = None) -> Finding:
     first = requirement.applications[0]
     return finding(
         finding_id,
@@ -146,7 +135,6 @@ def _about(
         spn=requirement.spn,
         account=requirement.account,
         holders=requirement.holders or (),
-        fix=fix,
     )
 
 
@@ -189,7 +177,7 @@ def _planned_elsewhere(case: Case, requirement: Requirement) -> bool:
         return False
     if requirement.account in case.computer_accounts:
         return False
-    return requirement.outcome == "unchecked" or not only_own_names(case, applications_of(case, requirement))
+    return requirement.outcome == "unchecked" or not case.only_own_names(case.applications_of(requirement))
 
 
 def _is_pool_account(case: Case, holder: Account) -> bool:
@@ -220,14 +208,12 @@ def malformed(case: Case) -> Iterator[Finding]:
         for name in account.spns:
             reason = spn_fault(name.text) if name.key.startswith("http") else None
             if reason is not None and (host := concerning().host(name.text)) is not None:
-                line = delete(case, name, account.name).sentence if name.text.isascii() else ""
                 yield finding(
                     "spn-malformed",
                     f"'{printable(name.text)}' on {account.name} never matches {http_spn(host)}: {reason}",
                     spn=name,
                     server=None,
                     holders=(account.name,),
-                    fix=(line or "Remove the value by its exact characters (PowerShell, ADSI Edit).",),
                 )
 
 
@@ -289,7 +275,6 @@ def stale(case: Case) -> Iterator[Finding]:
                 spn=requirement.spn,
                 account=requirement.account,
                 holders=(holder.name,),
-                fix=(delete(case, requirement.spn, holder.name).sentence,) if requirement.holders else (),
             )
 
 

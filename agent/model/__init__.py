@@ -226,21 +226,47 @@ class Server:
 class Step:
     """One step of a repair, with the step that takes it back and the finding it serves.
 
+    `order` and `finding` are given by the plan. `command` and `rollback` are whole lines to paste; None where there is
+    none, and `note` then says what to do by hand. Beside a command, `note` is what must be known before it is run.
     `server` is where an iis-setting is made. `account_kind` and `dn` say which object the account is, where that is
-    known. `confirm`: nobody inspected what the account uses the SPN for, so its owner must be asked first.
+    known. `confirm`: somebody must be asked first.
     """
 
-    order: int
+    order: int = 0
     kind: StepKind
-    spn: Spn | None
-    account: AccountName | None
-    command: str
-    rollback: str
-    finding: str
+    spn: Spn | None = None
+    account: AccountName | None = None
+    command: str | None = None
+    rollback: str | None = None
+    finding: str = ""
     server: str | None = None
     account_kind: PrincipalKind | None = None
     dn: str | None = None
     confirm: bool = False
+    note: str | None = None
+
+    @property
+    def is_add(self) -> bool:
+        """Whether it registers an SPN."""
+        return self.kind == "spn-add"
+
+    @property
+    def changes_spn(self) -> bool:
+        """Whether it registers or removes an SPN; then `value` says which, and where."""
+        return self.kind in {"spn-add", "spn-delete"} and self.spn is not None and self.account is not None
+
+    @property
+    def value(self) -> tuple[Spn, AccountName]:
+        """The SPN that comes or goes, and the account. ValueError for a step of another kind."""
+        if not self.changes_spn or self.spn is None or self.account is None:
+            raise ValueError(f"no SPN changes by {self.kind}")
+        return self.spn, self.account
+
+    @property
+    def title(self) -> str:
+        """`remove HTTP/x from TEST\\y`, with nothing escaped."""
+        verb, where = ("add", "to") if self.is_add else ("remove", "from")
+        return f"{verb} {self.spn} {where} {self.account}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 
 from agent.change.plan import rolled_back
 from agent.checks.commands import APPCMD, setspn, setspn_list, setspn_query
-from agent.model import Report
-from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Change, Outline, ask_first, comment, heading
+from agent.model import Report, Step
+from agent.names import AccountName, Spn
+from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Outline, ask_first, comment, heading, told
 
 TRIES = 40
 SECONDS = 15
@@ -35,8 +36,8 @@ def to_cmd(report: Report, server: str | None = None) -> str:
         *_elsewhere(outline),
         "setlocal EnableExtensions DisableDelayedExpansion",
     ]
-    for change in outline.changes:
-        lines += ["", *_step(outline, change)]
+    for step in outline.changes:
+        lines += ["", *_step(outline, step)]
     lines += ["", *_ends(), "", *_rollback(outline)]
     return "".join(f"{line}\r\n" for line in lines)
 
@@ -50,9 +51,9 @@ def _rem(text: str = "") -> str:
     return f"rem {shown}".rstrip()
 
 
-def _shown(command: str) -> Iterator[str]:
-    """A command for another place, as remarks from which it can be copied."""
-    for part in command.split(" && "):
+def _shown(step: Step) -> Iterator[str]:
+    """What is done in another place, as remarks from which a command can be copied."""
+    for part in told(step):
         bare = part.removeprefix(APPCMD)
         copied = part.isascii() and part.isprintable() and not _SPECIAL.search(bare.replace('"', ""))
         yield f"rem    {part}" if copied else _rem(f"   {part}")
@@ -77,13 +78,13 @@ def _elsewhere(outline: Outline) -> Iterator[str]:
         yield _rem()
         yield _rem(f"IIS settings, before the SPNs: run on {server}, in an elevated prompt, not here")
         for step in steps:
-            yield from _shown(step.command)
+            yield from _shown(step)
     for title, others in (("DNS, before the SPNs:", outline.dns), ("By hand:", outline.manual)):
         if others:
             yield _rem()
             yield _rem(title)
         for step in others:
-            yield from _shown(step.command)
+            yield from _shown(step)
     yield _rem()
 
 
@@ -95,51 +96,49 @@ def _rollback(outline: Outline) -> Iterator[str]:
     for step in rolled_back(outline.steps):
         if step.kind == "iis-setting":
             yield _rem(f"run on {step.server or 'the web server'}:")
-        yield from _shown(step.command)
+        yield from _shown(step)
     yield _RULE
 
 
 # -- steps ---------------------------------------------------------------------------------------------------------
 
 
-def _step(outline: Outline, change: Change) -> Iterator[str]:
-    order = change.step.order
-    yield _rem(f"Step {order} ({change.step.finding}): {change.title}")
-    change_line = setspn("-S" if change.is_add else "-D", change.spn, change.account, computer=change.computer)
-    listing = setspn_list(change.account, computer=change.computer)
-    query = setspn_query(change.spn)
-    if change_line is None or listing is None or query is None or not _fits(change):
+def _step(outline: Outline, step: Step) -> Iterator[str]:
+    order, (name, account), kind = step.order, step.value, step.account_kind
+    yield _rem(f"Step {order} ({step.finding}): {step.title}")
+    change = setspn("-S" if step.is_add else "-D", name, account, kind)
+    listing, query = setspn_list(account, kind), setspn_query(name)
+    if change is None or listing is None or query is None or not _fits(name, account):
         yield _rem("BY HAND: this name cannot be written into a batch file; use the PowerShell form.")
         return
-    if outline.needs_administrator(change):
+    if outline.needs_administrator(step):
         yield _rem(ALIAS)
-    if outline.is_held(change):
-        yield _rem(ask_first(change))
-        yield f"rem ASK FIRST: {change_line}"
+    if outline.is_held(step):
+        yield _rem(ask_first(step))
+        yield f"rem ASK FIRST: {change}"
         return
-    found = _finds(change)
-    yield f"echo Step {order}: {change.title}"
+    found = _finds(name)
+    yield f"echo Step {order}: {step.title}"
     yield f"set IIS_SPN_STEP={order}"
     yield f'{listing} | findstr /L /C:",DC=" >nul'
     yield "if errorlevel 1 goto unread"
     yield f"{listing} | {found}"
-    yield f"if {'not ' if change.is_add else ''}errorlevel 1 goto done{order}"
-    if outline.follows_delete(change):
+    yield f"if {'not ' if step.is_add else ''}errorlevel 1 goto done{order}"
+    if outline.follows_delete(step):
         yield from _wait(order, f"{query} | {found}")
-    yield change_line
+    yield change
     yield f"{listing} | {found}"
-    yield f"if {'' if change.is_add else 'not '}errorlevel 1 goto failed"
+    yield f"if {'' if step.is_add else 'not '}errorlevel 1 goto failed"
     yield f":done{order}"
 
 
-def _fits(change: Change) -> bool:
-    texts = (change.spn.text, str(change.account))
-    return all(text.isascii() and len(text) <= LONGEST_TEXT for text in texts)
+def _fits(name: Spn, account: AccountName) -> bool:
+    return all(text.isascii() and len(text) <= LONGEST_TEXT for text in (name.text, str(account)))
 
 
-def _finds(change: Change) -> str:
+def _finds(name: Spn) -> str:
     """Looks for a line that ends with the SPN: the values stand indented, one on each line."""
-    literal = change.spn.text.replace("\\", "\\\\")
+    literal = name.text.replace("\\", "\\\\")
     return f'findstr /I /E /L /C:"{literal}" >nul'
 
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 
 from agent.change.plan import rolled_back
-from agent.model import Report
-from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Change, Outline, ask_first, changes, comment, heading
+from agent.model import Report, Step
+from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Outline, ask_first, comment, heading, told
 
 _SAFE = re.compile(r"[!-9;=-~]([ -~]*[!-~])?\Z")
 """RFC 2849's SAFE-STRING without control characters; one that ends in a space is for base64 too."""
@@ -18,13 +18,13 @@ def to_ldif(report: Report, server: str | None = None) -> str:
     """The SPN steps, in order. `server` is the domain controller to name in the command line."""
     outline = Outline(report)
     lines = [*map(_remark, _head(outline, server)), ""]
-    for change in outline.changes:
-        lines += [*_step(outline, change), ""]
+    for step in outline.changes:
+        lines += [*_step(outline, step), ""]
     lines += [_remark("The way back, last step first. Put it into a file of its own without the first two characters.")]
     if outline.ends_duplicates:
         lines.append(_remark(DUPLICATES))
-    for change in changes(rolled_back(outline.steps)):
-        lines += ["#", *(f"# {line}" for line in _record(change) or [_unknown(change)])]
+    for step in rolled_back(outline.changes):
+        lines += ["#", *(f"# {line}" for line in _record(step) or [_unknown(step)])]
     return "\n".join(lines) + "\n"
 
 
@@ -41,47 +41,49 @@ def _head(outline: Outline, server: str | None) -> Iterator[str]:
     yield "Both stop at the first record that is refused: what stands before it is done."
     for server_name, steps in outline.settings.items():
         yield f"IIS settings, before the SPNs: run on {server_name}"
-        yield from (f"   {step.command}" for step in steps)
+        yield from (f"   {line}" for step in steps for line in told(step))
     for step in (*outline.dns, *outline.manual):
-        yield f"Before the SPNs, {step.kind}: {step.command}"
+        yield from (f"Before the SPNs, {step.kind}: {line}" for line in told(step))
     yield f"Afterwards. {CACHES[0]} {CACHES[1]}; {CACHES[2]}"
 
 
-def _step(outline: Outline, change: Change) -> Iterator[str]:
-    yield _remark(f"Step {change.step.order} ({change.step.finding}): {change.title}")
-    if outline.needs_administrator(change):
+def _step(outline: Outline, step: Step) -> Iterator[str]:
+    yield _remark(f"Step {step.order} ({step.finding}): {step.title}")
+    if outline.needs_administrator(step):
         yield _remark(ALIAS)
-    record = _record(change)
+    record = _record(step)
     if record is None:
-        yield _remark(_unknown(change))
-    elif outline.is_held(change):
-        yield _remark(ask_first(change))
+        yield _remark(_unknown(step))
+    elif outline.is_held(step):
+        yield _remark(ask_first(step))
         yield from (f"# {line}" for line in record)
-    elif _waits_for_unknown(outline, change):
+    elif _waits_for_unknown(outline, step):
         yield _remark("BY HAND: the removal before it is by hand.")
         yield from (f"# {line}" for line in record)
     else:
         yield from record
 
 
-def _waits_for_unknown(outline: Outline, change: Change) -> bool:
-    return change.is_add and any(c.spn == change.spn and not c.is_add and _record(c) is None for c in outline.changes)
+def _waits_for_unknown(outline: Outline, step: Step) -> bool:
+    others = (other for other in outline.changes if other.spn == step.spn and not other.is_add)
+    return step.is_add and any(_record(other) is None for other in others)
 
 
-def _unknown(change: Change) -> str:
-    return comment(f"BY HAND: the distinguished name of {change.account} is not known: {change.title}")
+def _unknown(step: Step) -> str:
+    return comment(f"BY HAND: the distinguished name of {step.account} is not known: {step.title}")
 
 
-def _record(change: Change) -> list[str] | None:
+def _record(step: Step) -> list[str] | None:
     """One change; None where the account's distinguished name is not known, or no text at all."""
+    name, _ = step.value
     try:
-        dn = _line("dn", change.step.dn or "")
-        value = _line("servicePrincipalName", change.spn.text)
+        dn = _line("dn", step.dn or "")
+        value = _line("servicePrincipalName", name.text)
     except UnicodeEncodeError:
         return None
-    if not change.step.dn or not change.spn.text:
+    if not step.dn or not name.text:
         return None
-    return [dn, "changetype: modify", f"{'add' if change.is_add else 'delete'}: servicePrincipalName", value, "-"]
+    return [dn, "changetype: modify", f"{'add' if step.is_add else 'delete'}: servicePrincipalName", value, "-"]
 
 
 def _line(attribute: str, value: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from agent.change.plan import rolled_back
 from agent.model import PrincipalKind, Report, Step
-from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Change, Outline, ask_first, changes, comment, heading
+from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Outline, ask_first, comment, heading, told
 
 _NOUNS: Mapping[PrincipalKind, str] = {"user": "ADUser", "computer": "ADComputer", "managed": "ADServiceAccount"}
 
@@ -74,8 +74,8 @@ def to_powershell(report: Report, server: str | None = None) -> str:
         "    return",
         "}",
     ]
-    for change in outline.changes:
-        lines += ["", *_step(outline, change)]
+    for step in outline.changes:
+        lines += ["", *_step(outline, step)]
     lines += ["", *map(_remark, _afterwards())]
     return "".join(f"{line}\r\n" for line in lines)
 
@@ -103,11 +103,11 @@ def _elsewhere(outline: Outline) -> Iterator[str]:
     """What this script does not do: IIS settings, DNS, and what only a person can."""
     for server, steps in outline.settings.items():
         yield from ("#", _remark(f"IIS settings, before the SPNs: run on {server}, in an elevated cmd prompt"))
-        yield from (_remark(f"   {step.command}") for step in steps)
+        yield from (_remark(f"   {line}") for step in steps for line in told(step))
     for title, others in (("DNS, before the SPNs:", outline.dns), ("By hand:", outline.manual)):
         if others:
             yield from ("#", _remark(title))
-        yield from (_remark(f"   {part}") for step in others for part in step.command.split(" && "))
+        yield from (_remark(f"   {line}") for step in others for line in told(step))
 
 
 def _afterwards() -> Iterator[str]:
@@ -119,50 +119,48 @@ def _afterwards() -> Iterator[str]:
 # -- steps ---------------------------------------------------------------------------------------------------------
 
 
-def _step(outline: Outline, change: Change) -> Iterator[str]:
-    yield _remark(f"Step {change.step.order} ({change.step.finding}): {change.title}")
-    if outline.needs_administrator(change):
+def _step(outline: Outline, step: Step) -> Iterator[str]:
+    yield _remark(f"Step {step.order} ({step.finding}): {step.title}")
+    if outline.needs_administrator(step):
         yield _remark(ALIAS)
-    if not outline.is_held(change):
-        yield from _code(change)
+    if not outline.is_held(step):
+        yield from _code(step)
         return
-    yield _remark(ask_first(change))
-    yield f"if ($ConfirmDelete -contains {literal(change.spn.text)}) {{"
-    yield from (f"    {line}" for line in _code(change))
+    yield _remark(ask_first(step))
+    yield f"if ($ConfirmDelete -contains {literal(step.value[0].text)}) {{"
+    yield from (f"    {line}" for line in _code(step))
     yield "} else {"
-    yield f"    Write-Warning {literal(f'Step {change.step.order} was not run. {ask_first(change)}')}"
+    yield f"    Write-Warning {literal(f'Step {step.order} was not run. {ask_first(step)}')}"
     yield "}"
 
 
 def _undone(steps: Iterable[Step]) -> Iterator[str]:
     for step in rolled_back(steps):
-        if step.kind == "iis-setting":
-            yield _remark(f"Run on {step.server or 'the web server'}: {step.command}")
-        elif step.kind in {"dns", "manual"}:
-            yield _remark(step.command)
+        if step.changes_spn:
+            yield _remark(f"Back {step.order}: {step.title}")
+            yield from _code(step)
         else:
-            for change in changes((step,)):
-                yield _remark(f"Back {step.order}: {change.title}")
-                yield from _code(change)
+            place = f"Run on {step.server or 'the web server'}: " if step.kind == "iis-setting" else ""
+            yield from (_remark(f"{place}{line}") for line in told(step))
 
 
-def _code(change: Change) -> Iterator[str]:
+def _code(step: Step) -> Iterator[str]:
     """Look, and change one value of one account where it stands as planned."""
-    kind = change.step.account_kind
+    kind, (spn, account) = step.account_kind, step.value
     if kind is None:
         yield _remark("BY HAND: it is not known whether the account is a user, a computer or a managed account.")
-        yield "Write-Warning " + literal(f"By hand: {change.title}")
+        yield "Write-Warning " + literal(f"By hand: {step.title}")
         return
-    name, account = literal(change.spn.text), literal(str(change.account))
-    yield f"$controller = Get-Controller {literal(change.account.domain)}"
-    found = f"Get-{_NOUNS[kind]} -Identity {literal(change.account.name)}"
+    name = literal(spn.text)
+    yield f"$controller = Get-Controller {literal(account.domain)}"
+    found = f"Get-{_NOUNS[kind]} -Identity {literal(account.name)}"
     yield f"$object = {found} -Properties servicePrincipalName -Server $controller"
-    yield f"if ($object.servicePrincipalName {'-contains' if change.is_add else '-notcontains'} {name}) {{"
-    yield f"    Write-Warning {literal(f'Nothing to do, it is done already: {change.title}')}"
-    yield f"}} elseif ($PSCmdlet.ShouldProcess({account}, {literal(change.title)})) {{"
-    if change.is_add:
-        yield f"    Assert-Free {name} {literal(_filter(change.spn.text))} $controller"
-    verb = "Add" if change.is_add else "Remove"
+    yield f"if ($object.servicePrincipalName {'-contains' if step.is_add else '-notcontains'} {name}) {{"
+    yield f"    Write-Warning {literal(f'Nothing to do, it is done already: {step.title}')}"
+    yield f"}} elseif ($PSCmdlet.ShouldProcess({literal(str(account))}, {literal(step.title)})) {{"
+    if step.is_add:
+        yield f"    Assert-Free {name} {literal(_filter(spn.text))} $controller"
+    verb = "Add" if step.is_add else "Remove"
     target = f"Set-{_NOUNS[kind]} -Identity $object"
     yield f"    {target} -ServicePrincipalNames @{{{verb} = {name}}} -Server $controller"
     yield "}"

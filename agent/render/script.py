@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from agent.change.plan import held_back
 from agent.model import Finding, Report, Step
-from agent.names import AccountName, Spn, printable
+from agent.names import printable
 from agent.render.wording import plural
 
 CACHES = (
@@ -34,27 +34,6 @@ def comment(text: str) -> str:
     return printable(text).encode("ascii", "backslashreplace").decode("ascii")
 
 
-class Change:
-    """One SPN step as the scripts need it."""
-
-    def __init__(self, step: Step, spn: Spn, account: AccountName) -> None:
-        self.step = step
-        self.spn = spn
-        self.account = account
-        self.is_add = step.kind == "spn-add"
-
-    @property
-    def computer(self) -> bool | None:
-        """The account's kind as `agent.checks.commands` takes it."""
-        return {"computer": True, "user": False}.get(self.step.account_kind or "")
-
-    @property
-    def title(self) -> str:
-        """`remove HTTP/x from TEST\\y`, with nothing escaped."""
-        verb, where = ("add", "to") if self.is_add else ("remove", "from")
-        return f"{verb} {self.spn} {where} {self.account}"
-
-
 class Outline:
     """The steps of a plan by who runs them, and which of them wait for an answer."""
 
@@ -62,7 +41,7 @@ class Outline:
         self.report = report
         self.steps = report.plan.steps if steps is None else steps
         self.held = held_back(self.steps)
-        self.changes = tuple(changes(self.steps))
+        self.changes = tuple(step for step in self.steps if step.changes_spn)
         self.settings: dict[str, list[Step]] = {}
         for step in self.steps:
             if step.kind == "iis-setting":
@@ -70,22 +49,22 @@ class Outline:
         self.dns = [step for step in self.steps if step.kind == "dns"]
         self.manual = [step for step in self.steps if step.kind == "manual"]
 
-    def follows_delete(self, change: Change) -> bool:
+    def follows_delete(self, step: Step) -> bool:
         """Whether the same SPN is taken from another account first."""
-        return change.is_add and any(c.spn == change.spn and not c.is_add for c in self.changes)
+        return step.is_add and any(other.spn == step.spn and not other.is_add for other in self.changes)
 
     @property
     def ends_duplicates(self) -> bool:
         """Whether an SPN is taken from an account while another one keeps it."""
-        return any(change.step.finding == "spn-duplicate" for change in self.changes)
+        return any(step.finding == "spn-duplicate" for step in self.changes)
 
-    def is_held(self, change: Change) -> bool:
-        return change.step.order in self.held
+    def is_held(self, step: Step) -> bool:
+        return step.order in self.held
 
-    def needs_administrator(self, change: Change) -> bool:
+    def needs_administrator(self, step: Step) -> bool:
         """Whether alias uniqueness refuses the step from a delegated administrator."""
         return any(
-            found.id == "plan-blocked-by-alias" and found.spn == change.spn and found.account == change.account
+            found.id == "plan-blocked-by-alias" and found.spn == step.spn and found.account == step.account
             for found in self.report.findings
         )
 
@@ -97,11 +76,11 @@ class Outline:
         return any(step.finding == found.id and step.spn in {None, found.spn} for step in self.steps)
 
 
-def changes(steps: tuple[Step, ...]) -> Iterator[Change]:
-    """The SPN steps, in order."""
-    for step in steps:
-        if step.kind in {"spn-add", "spn-delete"} and step.spn is not None and step.account is not None:
-            yield Change(step, step.spn, step.account)
+def told(step: Step) -> tuple[str, ...]:
+    """A step for people: its commands, each on a line of its own, or words where there is none."""
+    if step.command is not None:
+        return tuple(step.command.split(" && "))
+    return (f"By hand: {step.title}" if step.changes_spn else step.note or "",)
 
 
 def heading(outline: Outline) -> Iterator[str]:
@@ -118,11 +97,8 @@ def heading(outline: Outline) -> Iterator[str]:
         yield f"{plural(len(outline.held), 'step')} must be asked about first and will not run: see ASK FIRST."
 
 
-def ask_first(change: Change) -> str:
+def ask_first(step: Step) -> str:
     """Why a step waits."""
-    if change.is_add:
-        return f"ASK FIRST: to {change.title} waits for the removal that is asked about."
-    return (
-        f"ASK FIRST: nobody inspected what {change.account} uses {change.spn} for. Before you {change.title}, "
-        "ask the account's owner."
-    )
+    if step.is_add and not step.confirm:
+        return f"ASK FIRST: to {step.title} waits for the removal that is asked about."
+    return f"ASK FIRST: {step.note or 'nobody looked what breaks'}. Only then {step.title}."

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from agent.model import Report, Step, StepKind
 from agent.render.findings import write_incomplete
 from agent.render.layout import UNITS, Page
+from agent.render.script import told
 from agent.render.wording import plural
 
 _KINDS: Mapping[StepKind, str] = {
@@ -33,7 +34,7 @@ def to_text(report: Report, width: int, color: bool) -> str:
             page.line((lead, "bold"))
         page.prose(f"instead of the steps for {other.finding}: {other.why}", 2)
         for step in other.steps:
-            page.line(" " * 4, (step.command, "cyan"))
+            _instruction(page, step, "cyan")
     if report.plan.blocked:
         page.blank()
         page.line(("Not repaired by a step", "bold"))
@@ -48,7 +49,16 @@ def _step(page: Page, step: Step) -> None:
     where = "" if step.server is None else f" on {step.server}"
     page.blank()
     page.prose(f"{step.order}. {_KINDS[step.kind]}{where}, for {step.finding}", look="bold")
-    page.line(" " * 4, (step.command, "bold cyan"))
-    page.line("    back: ", (step.rollback, "dim"))
-    if step.confirm:
-        page.prose(f"Ask the owner of {step.account} first: no inspected pool uses the account.", 4, look="bold yellow")
+    _instruction(page, step, "bold cyan")
+    if step.rollback is not None:
+        page.line("    back: ", (step.rollback, "dim"))
+    if step.note is not None and step.note not in told(step):
+        page.prose(f"{step.note[:1].upper()}{step.note[1:]}.", 4, look="bold yellow")
+
+
+def _instruction(page: Page, step: Step, look: str) -> None:
+    if step.command is not None:
+        page.line(" " * 4, (step.command, look))
+    else:
+        for line in told(step):
+            page.prose(line, 4, look=look)

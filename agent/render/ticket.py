@@ -6,13 +6,13 @@ Commands stand on lines of their own, whole, to be copied; everything else fits 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from agent.change.plan import rolled_back
 from agent.checks.commands import setspn_query
-from agent.model import Application, Finding, Report, Step
+from agent.model import Application, Finding, Report, Step, StepKind
 from agent.names import AccountName, Spn, printable
-from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Change, Outline
+from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Outline, told
 from agent.render.wording import Overview, at_line, pool_told, settings_told, subject
 
 WIDTH = 78
@@ -102,60 +102,60 @@ def _rights(outline: Outline, server: str | None) -> Iterator[str]:
         yield "Nothing changes in Active Directory."
         return
     yield from _said(RIGHTS)
-    for change in outline.changes:
-        if outline.needs_administrator(change):
-            yield from ("", *_said(f"Step {change.step.order}: {ALIAS}"))
+    for step in outline.changes:
+        if outline.needs_administrator(step):
+            yield from ("", *_said(f"Step {step.order}: {ALIAS}"))
     if server is not None:
         yield from ("", *_said(f"Asked for: all steps on {server}. setspn cannot be told so; the other forms can."))
 
 
 def _steps(outline: Outline) -> Iterator[str]:
-    by_order = {change.step.order: change for change in outline.changes}
     if not outline.steps:
         yield "Nothing."
     for step in outline.steps:
-        yield from _one_step(outline, step, by_order.get(step.order))
+        yield from _one_step(outline, step)
         yield ""
 
 
-def _one_step(outline: Outline, step: Step, change: Change | None) -> Iterator[str]:
-    title = {
+def _one_step(outline: Outline, step: Step) -> Iterator[str]:
+    titles: Mapping[StepKind, str] = {
         "iis-setting": f"On the web server {step.server}, in an elevated prompt:",
         "dns": "On the DNS server:",
         "manual": "By hand:",
     }
-    said = f"{change.title[0].upper()}{change.title[1:]}." if change is not None else title.get(step.kind, "")
+    said = titles.get(step.kind) or f"{step.title[0].upper()}{step.title[1:]}."
     yield from _said(f"{step.order}. {said}", then="   ")
-    if change is not None and outline.is_held(change):
-        yield from _said(_question(change), "   ")
-    elif change is not None and outline.follows_delete(change):
+    if outline.is_held(step):
+        yield from _said(_question(step), "   ")
+    elif outline.follows_delete(step):
         yield from _said("Wait until nobody holds it any more: while a global catalog shows it, it is refused.", "   ")
-        yield from (_command(line) for line in (setspn_query(change.spn),) if line is not None)
+        yield from _looked_up(step)
     yield from _instruction(step)
 
 
-def _question(change: Change) -> str:
-    if change.is_add:
+def _question(step: Step) -> str:
+    if step.is_add and not step.confirm:
         return "ONLY when the removal above was agreed to and done."
-    return (
-        f"ASK FIRST: nobody inspected what {change.account} uses it for. Ask the account's owner; without a yes, "
-        "leave it and everything that waits for it."
-    )
+    return f"ASK FIRST: {step.note}. Without a yes, leave it and everything that waits for it."
+
+
+def _looked_up(step: Step) -> Iterator[str]:
+    query = setspn_query(step.value[0])
+    if query is not None:
+        yield _command(query)
 
 
 def _instruction(step: Step) -> Iterator[str]:
-    if step.kind == "manual":
-        yield from _said(step.command, "   ")
-    else:
-        yield from map(_command, step.command.split(" && "))
+    for line in told(step):
+        yield from _said(line, "   ") if step.command is None else (_command(line),)
 
 
 def _side_effects(outline: Outline) -> Iterator[str]:
     collisions = {found.spn for found in outline.report.findings if found.id == "winrm-collision"}
-    for change in outline.changes:
-        if change.is_add and change.spn in collisions and change.step.account_kind != "computer":
+    for step in outline.changes:
+        if step.is_add and step.spn in collisions and step.account_kind != "computer":
             yield from _said(
-                f"* {change.spn} is a computer's own name: with step {change.step.order} WinRM (PowerShell remoting, "
+                f"* {step.spn} is a computer's own name: with step {step.order} WinRM (PowerShell remoting, "
                 "Server Manager) and every other http.sys service there stop working by this name.",
                 then="  ",
             )
@@ -169,10 +169,11 @@ def _checks(outline: Outline) -> Iterator[str]:
     if not outline.steps:
         return
     expected: dict[Spn, AccountName | None] = {}
-    for change in outline.changes:
-        expected[change.spn] = change.account if change.is_add else expected.get(change.spn)
-    for name, account in expected.items():
-        who = f"one holder, {account}" if account is not None else "the removed holder is gone"
+    for step in outline.changes:
+        name, account = step.value
+        expected[name] = account if step.is_add else expected.get(name)
+    for name, holder in expected.items():
+        who = f"one holder, {holder}" if holder is not None else "the removed holder is gone"
         yield from _said(f"{name}: {who}:")
         yield from (_command(line) for line in (setspn_query(name),) if line is not None)
     yield from ("", *_said(f"{CACHES[0]} So on a client:"))

@@ -1,0 +1,147 @@
+"""One change: the step that makes it, and the sentence that says it as the fix of a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from agent.checks.case import Case
+from agent.checks.commands import appcmd, is_safe, setspn
+from agent.model import Application, ApplicationRef, PrincipalKind, Step, StepKind
+from agent.names import AccountName, HostName, Spn, fold, printable
+from agent.spn.directory import Account
+
+
+class Action(NamedTuple):
+    """A step that has no number yet. An iis-setting says `at` which application it is made; its SPN and account, where
+    it lets the pool decrypt, are the value on which it relies.
+    """
+
+    step: Step
+    sentence: str
+    at: ApplicationRef | None = None
+
+
+def by_hand(text: str) -> Action:
+    """What only a person can do."""
+    return Action(Step(kind="manual", note=text), text)
+
+
+# -- SPNs ----------------------------------------------------------------------------------------------------------
+
+
+def add(case: Case, name: Spn, account: AccountName) -> Action:
+    """Register an SPN."""
+    breaks = name in case.own_spns and not case.is_computer(account)
+    note = "this breaks WinRM and every other http.sys service of the computer for this name" if breaks else None
+    return _change("spn-add", name, _Object.of(case, account), note=note)
+
+
+def delete(case: Case, name: Spn, account: AccountName) -> Action:
+    """Take an SPN away; where nobody inspected what the account is used for, its owner must be asked."""
+    object_ = _Object.of(case, account)
+    ask = not case.is_inspected(account)
+    note = f"ask the owner of {account} first: no inspected pool uses it" if ask else None
+    return _change("spn-delete", object_.stored(name), object_, confirm=ask, note=note)
+
+
+class _Object(NamedTuple):
+    """The account object that a step changes, as far as it is known."""
+
+    name: AccountName
+    kind: PrincipalKind | None
+    known: Account | None
+
+    @classmethod
+    def of(cls, case: Case, name: AccountName) -> _Object:
+        known = case.account(name)
+        if case.is_computer(name):
+            return cls(name, "computer", known)
+        if known is not None:
+            return cls(name, _KINDS.get(known.kind), known)
+        return cls(name, None if name.name.endswith("$") else "user", None)
+
+    def stored(self, name: Spn) -> Spn:
+        """The value as the directory has it: a rollback must restore its exact letters."""
+        spns = self.known.spns if self.known is not None else ()
+        return next((held for held in spns if held.key == name.key), name)  # an account may hold a thousand
+
+
+_KINDS: Mapping[str, PrincipalKind] = {
+    "user": "user",
+    "computer": "computer",
+    "gMSA": "managed",
+    "sMSA": "managed",
+    "dMSA": "managed",
+}
+
+
+def _change(kind: StepKind, name: Spn, of: _Object, *, note: str | None, confirm: bool = False) -> Action:
+    """Where a name cannot be quoted there is no command: a person does it, or a script that quotes in its own way."""
+    there, back = ("-S", "-D") if kind == "spn-add" else ("-D", "-S")
+    step = Step(
+        kind=kind,
+        spn=name,
+        account=of.name,
+        command=setspn(there, name, of.name, of.kind),
+        rollback=setspn(back, name, of.name, of.kind),
+        account_kind=of.kind,
+        dn=of.known.dn if of.known is not None else None,
+        confirm=confirm,
+        note=note,
+    )
+    aside = f" ({note})" if note is not None else ""
+    if step.command is not None:
+        verb = "Register" if step.is_add else "Remove"
+        return Action(step, f"{verb} it: {step.command}{aside}")
+    sentence = printable(f"By hand, as the name cannot be quoted safely: {step.title}{aside}.")
+    return Action(replace(step, note=f"the name cannot be quoted safely in a command{aside}"), sentence)
+
+
+# -- IIS and DNS ---------------------------------------------------------------------------------------------------
+
+
+def set_auth(
+    application: Application, attribute: str, value: bool, spn: Spn | None = None, holder: AccountName | None = None
+) -> Action:
+    """Change one windowsAuthentication attribute of an application, in the file its present value comes from."""
+    path = "" if application.path == "/" else application.path
+    new, old = str(value).lower(), str(not value).lower()
+    nearby = _is_in_web_config(application, attribute)
+    on = f"on {printable(application.server)}"
+    step = Step(
+        kind="iis-setting",
+        spn=spn,
+        account=holder,
+        command=appcmd(application.site, path, attribute, new, in_web_config=nearby),
+        rollback=appcmd(application.site, path, attribute, old, in_web_config=nearby),
+        server=application.server,
+    )
+    at = ApplicationRef(application.server, application.site, application.path)
+    if step.command is not None:
+        return Action(step, f"Set {attribute}={new} {on}: {step.command}", at)
+    where = printable(f"{application.site}{application.path}")
+    sentence = f"In IIS Manager {on} set {attribute}={new} for {where} (it is {old} now)."
+    return Action(replace(step, note=sentence), sentence, at)
+
+
+def _is_in_web_config(application: Application, attribute: str) -> bool:
+    origins = application.origins
+    origin = origins.kernel_mode if attribute == "useKernelMode" else origins.pool_credentials
+    return origin is not None and fold(origin.file or "").endswith("web.config")
+
+
+def address_record(host: HostName, canonical: HostName, addresses: Sequence[str]) -> Action:
+    """Let a name lead to its address without an alias; by hand where the address or the zone is not known."""
+    shown = f" ({', '.join(addresses)})" if addresses else ""
+    zone, name = host.suffix, host.first_label.text
+    if not (len(addresses) == 1 and zone and is_safe(zone) and is_safe(name) and is_safe(canonical.text)):
+        sentence = f"In DNS replace the alias {host} of {canonical} by an A record{shown}."
+        return Action(Step(kind="dns", note=sentence), sentence)
+    kind = "AAAA" if ":" in addresses[0] else "A"
+    gone, new = f"dnscmd /RecordDelete {zone} {name}", f"dnscmd /RecordAdd {zone} {name}"
+    command = f"{gone} CNAME /f && {new} {kind} {addresses[0]}"
+    rollback = f"{gone} {kind} /f && {new} CNAME {canonical}."
+    step = Step(kind="dns", command=command, rollback=rollback)
+    return Action(step, f"In DNS replace the alias {host} by an A record{shown}: {command}")

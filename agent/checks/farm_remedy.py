@@ -1,0 +1,82 @@
+"""How to repair a name behind which several servers answer: one account for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from agent.checks.actions import Action, add, by_hand, delete, set_auth
+from agent.checks.case import Case
+from agent.checks.remedies import Remedy, Way, is_answered_by, is_held, wrong_holders
+from agent.model import Application, ApplicationRef
+from agent.names import AccountName, Spn
+
+
+def farm_remedy(case: Case, name: Spn) -> Remedy:
+    """One account for all servers behind a name: the one their pools run as already, where it is the same.
+
+    A setting changes who decrypts for every name of an application, so the farm's other names move along.
+    """
+    account: AccountName | None = None
+    differing: dict[ApplicationRef, Application] = {}
+    names = [name]
+    for current in names:
+        applications = _behind(case, current)
+        found = _farm_account(case, applications)
+        if found is None or account not in {None, found}:
+            text = "The pools behind the name run as different accounts: choose one domain account or gMSA for all."
+            return Remedy((), text)
+        account = found
+        for application in applications:
+            if application.decrypts_as == account:
+                continue
+            moving = _moving_along(case, application, current, account)
+            if moving is None:
+                text = "Another name of these applications works with the computer account: separate them first."
+                return Remedy((), text)
+            names += [other for other in moving if other not in names]
+            differing[ApplicationRef(application.server, application.site, application.path)] = application
+    if account is None:
+        return Remedy(())
+    if any(case.demand(each).conflicts for each in names):
+        text = "One server needs an SPN that it would touch on several accounts: settle that conflict first."
+        return Remedy((), text)
+    actions = [
+        set_auth(application, "useAppPoolCredentials", True, name, account) for application in differing.values()
+    ]
+    actions += [action for each in names for action in _register_only_on(case, each, account)]
+    return Remedy((Way(f"every node decrypts as {account}", tuple(actions)),))
+
+
+def _behind(case: Case, name: Spn) -> list[Application]:
+    return [each for requirement in case.demand(name).needed for each in case.applications_of(requirement)]
+
+
+def _farm_account(case: Case, applications: Iterable[Application]) -> AccountName | None:
+    """The domain account that the pools of all these applications run as."""
+    identities = [case.identity_of(application) for application in applications]
+    accounts = {i.account if i is not None and i.certain else None for i in identities}
+    return accounts.pop() if len(accounts) == 1 else None
+
+
+def _moving_along(case: Case, application: Application, name: Spn, account: AccountName) -> list[Spn] | None:
+    """The farm's other names of an application; None where something else breaks when the account decrypts for it."""
+    if application.decryption != "computer" or any(place.negotiates for place in application.places):
+        return None
+    moving = []
+    for judged in case.judged_for(application):
+        other = judged.requirement
+        if other.need == "optional" or other.spn == name or is_answered_by(case, other.spn, account):
+            continue
+        if other.need == "port-variant" or not case.demand(other.spn).is_contested:
+            return None
+        moving.append(other.spn)
+    return moving
+
+
+def _register_only_on(case: Case, name: Spn, account: AccountName) -> Iterator[Action]:
+    if case.directory is None:
+        yield by_hand(f"See who holds {name} (setspn -F -Q); it must be on {account} only.")
+        return
+    yield from (delete(case, name, holder) for holder in wrong_holders(case, name, account))
+    if not is_held(case, name, account):
+        yield add(case, name, account)

@@ -1,0 +1,309 @@
+"""How to repair one broken requirement: the ways there are, the least invasive first (contract, rules R6.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from agent.checks.actions import Action, add, address_record, by_hand, delete, set_auth
+from agent.checks.case import Case, Judged
+from agent.checks.commands import is_safe
+from agent.model import Application, Requirement
+from agent.names import AccountName, HostName, Spn, fold, http_spn, printable
+from agent.spn.verdict import is_account
+
+PURGE = "Afterwards run `klist purge` on the client; clients remember a missing SPN for 15 minutes."
+SETTLE = "First settle which account decrypts for this name everywhere: the SPN can be on one account only."
+
+
+class Way(NamedTuple):
+    """One complete way to repair; `why` says when one would choose it."""
+
+    why: str
+    actions: tuple[Action, ...]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The way as the `fix` of a finding."""
+        spoken = tuple(action.sentence for action in self.actions)
+        return (*spoken, PURGE) if any(action.step.changes_spn for action in self.actions) else spoken
+
+
+class Remedy(NamedTuple):
+    """The ways to repair a finding, the recommended one first; without any, `blocked` says why."""
+
+    ways: tuple[Way, ...]
+    blocked: str = ""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        return self.ways[0].sentences if self.ways else (self.blocked,) if self.blocked else ()
+
+
+def remedy(case: Case, judged: Judged) -> Remedy:
+    """The ways to make one requirement end in Kerberos; none touches an SPN that is needed on several accounts."""
+    offered = _offered(case, judged)
+    ways = tuple(way for way in offered.ways if not _touches_contested(case, way))
+    return Remedy(ways, SETTLE) if offered.ways else offered
+
+
+def _touches_contested(case: Case, way: Way) -> bool:
+    steps = (action.step for action in way.actions)
+    return any(step.changes_spn and case.demand(step.value[0]).is_contested for step in steps)
+
+
+def _offered(case: Case, judged: Judged) -> Remedy:
+    requirement = judged.requirement
+    account = requirement.account
+    if account is None:
+        return Remedy((), "No account can hold the SPN: change the identity or the settings of the pool first.")
+    if _is_absent(case, account):
+        return Remedy((), f"{account} is not in the directory: correct the pool's userName first.")
+    if judged.wanted.variant_of and not _is_own_name_of(case, requirement.spn.host, account):
+        return _variant(case, requirement, account, judged.wanted.variant_of)
+    if _is_name_of_another(case, requirement) and not is_held(case, requirement.spn, account):
+        return _another_name(requirement)
+    if case.demand(requirement.spn).is_contested:
+        return Remedy((), SETTLE)
+    if requirement.holders:
+        return _misplaced(case, requirement, account)
+    return _unregistered(case, requirement, account)
+
+
+def _is_absent(case: Case, account: AccountName) -> bool:
+    directory = case.directory
+    return directory is not None and directory.covers(account.domain) and case.account(account) is None
+
+
+# -- who holds it now ----------------------------------------------------------------------------------------------
+
+
+def wrong_holders(case: Case, name: Spn, account: AccountName) -> list[AccountName]:
+    """The accounts that hold an SPN and are not this one."""
+    if case.directory is None:
+        return []
+    return [h.name for h in case.directory.holders(name) if not is_account(h, account, case.directory)]
+
+
+def is_held(case: Case, name: Spn, account: AccountName) -> bool:
+    """Whether the account holds exactly this SPN."""
+    return case.directory is not None and any(
+        is_account(holder, account, case.directory) for holder in case.directory.holders(name)
+    )
+
+
+def is_answered_by(case: Case, name: Spn, account: AccountName) -> bool:
+    """Whether the KDC would pick this account and no other."""
+    if case.directory is None:
+        return False
+    answers = case.directory.answers(name)
+    return len(answers) == 1 and is_account(answers[0], account, case.directory)
+
+
+def _host_serves(case: Case, requirement: Requirement, account: AccountName) -> bool:
+    """Whether the HOST/ SPN is on the computer alone."""
+    if case.directory is None:
+        return False
+    holders = case.directory.holders(requirement.spn.with_service("HOST"))
+    return len(holders) == 1 and is_account(holders[0], account, case.directory)
+
+
+# -- one SPN -------------------------------------------------------------------------------------------------------
+
+
+def _misplaced(case: Case, requirement: Requirement, account: AccountName) -> Remedy:
+    """Wrong accounts hold the SPN, perhaps besides the right one."""
+    name = requirement.spn
+    wrong = wrong_holders(case, name, account)
+    deletes = tuple(delete(case, name, holder) for holder in wrong)
+    if is_held(case, name, account):
+        return Remedy((Way(f"leave the SPN on {account} only", deletes),))
+    move = Way(f"move the SPN to {account}", (*deletes, add(case, name, account)))
+    setting = _let_pool(case, requirement, wrong[0]) if len(wrong) == 1 else None
+    if requirement.need == "covered" and _host_serves(case, requirement, account):
+        first: Way | None = Way(f"{requirement.covered_by} then answers", deletes)
+    else:
+        first = setting or _instead_of_own_name(case, requirement, account)
+    ways = dict.fromkeys(way for way in (first, move, setting) if way is not None)
+    return Remedy(tuple(ways))
+
+
+def _unregistered(case: Case, requirement: Requirement, account: AccountName) -> Remedy:
+    """No account has the SPN; a HOST/ SPN of another one may answer for it."""
+    why = f"an explicit SPN wins over HOST/; {account} decrypts" if requirement.answers else "register the SPN"
+    explicit = Way(why, (add(case, requirement.spn, account),))
+    better = _instead_of_own_name(case, requirement, account)
+    return Remedy((explicit,) if better is None else (better, explicit))
+
+
+def _instead_of_own_name(case: Case, requirement: Requirement, account: AccountName) -> Way | None:
+    """What is better than `HTTP/<computer name>` on another account, which breaks WinRM (rules R6.6, R6.7)."""
+    if requirement.spn not in case.own_spns or case.is_computer(account):
+        return None
+    return _let_computer(case, requirement) or Way("WinRM goes on working", (by_hand(_host_header(requirement)),))
+
+
+def _host_header(requirement: Requirement) -> str:
+    places = dict.fromkeys(f"{place.site} on {place.server}" for place in requirement.applications)
+    return (
+        f"Give {printable(', '.join(places))} a host header of its own with a DNS A record, and register that name on "
+        f"{printable(str(requirement.account))}."
+    )
+
+
+def _is_name_of_another(case: Case, requirement: Requirement) -> bool:
+    """Whether the name is an inspected computer's own, and sites of another server want it."""
+    owner = case.own_spns.get(requirement.spn)
+    return owner is not None and all(place.server != owner.label for place in requirement.applications)
+
+
+def _another_name(requirement: Requirement) -> Remedy:
+    """What would serve here would break the computer that the name belongs to."""
+    text = f"{requirement.spn.host} is another server's own name. {_host_header(requirement)}"
+    return Remedy((Way("the other server goes on working", (by_hand(text),)),))
+
+
+# -- who decrypts --------------------------------------------------------------------------------------------------
+
+
+class _Joined(NamedTuple):
+    """Applications that share names and decrypt with one account: a setting changes for all of them or for none."""
+
+    applications: tuple[Application, ...]
+    requirements: tuple[Requirement, ...]
+
+    @property
+    def has_own_places(self) -> bool:
+        """Whether a directory below has settings of its own, which a change at the application does not reach."""
+        return any(place.negotiates for application in self.applications for place in application.places)
+
+
+def _joined(case: Case, requirement: Requirement) -> _Joined:
+    applications: dict[tuple[str, str, str], Application] = {}
+    requirements: dict[Spn, Requirement] = {requirement.spn: requirement}
+    open_ends = [requirement]
+    while open_ends:
+        for application in case.applications_of(open_ends.pop()):
+            key = (application.server, application.site, application.path)
+            if key in applications:
+                continue
+            applications[key] = application
+            for judged in case.judged_for(application):
+                other = judged.requirement
+                matters = other.account == requirement.account and other.need != "optional"
+                if matters and other.spn not in requirements:
+                    requirements[other.spn] = other
+                    open_ends.append(other)
+    return _Joined(tuple(applications.values()), tuple(requirements.values()))
+
+
+def _let_pool(case: Case, requirement: Requirement, holder: AccountName) -> Way | None:
+    """Let the pool's account decrypt, where it holds every SPN of these applications already."""
+    joined = _joined(case, requirement)
+    if joined.has_own_places or any(a.decryption != "computer" for a in joined.applications):
+        return None
+    if not _runs_as(case, joined.applications, holder):
+        return None
+    if not all(is_answered_by(case, other.spn, holder) for other in joined.requirements):
+        return None
+    settings = [set_auth(a, "useAppPoolCredentials", True, requirement.spn, holder) for a in joined.applications]
+    return Way(f"let {holder} decrypt, nothing changes in AD", tuple(settings))
+
+
+def _runs_as(case: Case, applications: Iterable[Application], account: AccountName) -> bool:
+    """Whether the pools of all these applications run as the account, so that a setting lets it decrypt."""
+    identities = [case.identity_of(application) for application in applications]
+    return bool(identities) and all(i is not None and i.certain and i.account == account for i in identities)
+
+
+def _let_computer(case: Case, requirement: Requirement) -> Way | None:
+    """Let the computer decrypt, where only its own names are served and its HOST/ SPNs answer for all of them."""
+    joined = _joined(case, requirement)
+    servers = {application.server for application in joined.applications}
+    if len(servers) != 1 or joined.has_own_places or not case.only_own_names(joined.applications):
+        return None
+    if not all(_can_use_kernel_mode(application) for application in joined.applications):
+        return None
+    computer = case.by_label[servers.pop()].machine.account
+    actions = list(_to_computer(joined.applications))
+    for other in joined.requirements:
+        wrong = wrong_holders(case, other.spn, computer)
+        if (wrong and case.demand(other.spn).is_contested) or not _host_serves(case, other, computer):
+            return None
+        actions += [delete(case, other.spn, holder) for holder in wrong]
+    return Way("the computer decrypts, its HOST/ SPN answers", tuple(actions))
+
+
+def _can_use_kernel_mode(application: Application) -> bool:
+    """`Negotiate:Kerberos` and kernel mode exclude each other."""
+    settings = application.windows_auth
+    return settings is not None and all(fold(name) != "negotiate:kerberos" for name in settings.providers)
+
+
+def _to_computer(applications: Iterable[Application]) -> Iterator[Action]:
+    for application in applications:
+        settings = application.windows_auth
+        if settings is not None and not settings.kernel_mode:
+            yield set_auth(application, "useKernelMode", True)
+        if settings is not None and settings.pool_credentials:
+            yield set_auth(application, "useAppPoolCredentials", False)
+
+
+# -- aliases -------------------------------------------------------------------------------------------------------
+
+
+def _is_own_name_of(case: Case, host: HostName, account: AccountName) -> bool:
+    owner = case.own_spns.get(http_spn(host))
+    return owner is not None and owner.machine.account == account
+
+
+def _variant(case: Case, requirement: Requirement, account: AccountName, typed: tuple[HostName, ...]) -> Remedy:
+    """An alias: an A record where the canonical name is a computer's own, else the canonical name's SPN as well."""
+    for host in typed:
+        if case.demand(http_spn(host)).may_be_contested:
+            return Remedy((), f"Several accounts decrypt behind {host}: settle that first.")
+    suffix = case.by_label[requirement.applications[0].server].names.suffix
+    full = dict.fromkeys(host.under(suffix) if host.is_short and suffix else host for host in typed)
+    records = [address_record(host, requirement.spn.host, _addresses(case, host, suffix)) for host in full]
+    names = [http_spn(host, requirement.spn.port) for host in typed]
+    wrong = {name: holders for name in names if (holders := wrong_holders(case, name, account))}
+    for name, holders in wrong.items():
+        if not case.demand(name).is_on(account):  # else it has a finding of its own
+            return Remedy((), f"With an A record clients ask for {name}, which is on {holders[0]}: settle that first.")
+    own = [add(case, name, account) for name in names if name not in wrong and not is_held(case, name, account)]
+    record = Way("clients then ask for the name as typed", (*records, *own))
+    if http_spn(requirement.spn.host) in case.own_spns:
+        return Remedy((record,))
+    if requirement.outcome == "ntlm-fallback":
+        return Remedy((Way("the alias keeps its CNAME", (add(case, requirement.spn, account),)), record))
+    return Remedy((record,))
+
+
+def _addresses(case: Case, host: HostName, suffix: str | None) -> tuple[str, ...]:
+    """Where the alias leads today: the record in its place leads there too."""
+    resolution = case.service.resolve(host, suffix) if case.service is not None else None
+    return resolution.addresses if resolution is not None else ()
+
+
+# -- where nobody looked -------------------------------------------------------------------------------------------
+
+
+def advice(case: Case, judged: Judged) -> tuple[str, ...]:
+    """What to do about a requirement that no finding speaks of: how to look, and what to expect."""
+    requirement = judged.requirement
+    if requirement.outcome == "uncertain" and requirement.holders and is_safe(requirement.spn.text):
+        return (
+            "The explicit SPN and the HOST/ SPN are in two domains, and no document says which one the KDC takes: "
+            f"klist get {requirement.spn}",
+        )
+    if requirement.outcome != "unchecked" or requirement.account is None or requirement.need == "optional":
+        return ()
+    if not is_safe(requirement.spn.text):
+        return ()
+    look = f"See who holds it: setspn -F -Q {requirement.spn}"
+    if case.demand(requirement.spn).is_contested:
+        return (look, SETTLE)
+    if requirement.need == "covered":
+        return (look, f"Nobody needs to hold it: {requirement.covered_by} serves. Any other holder breaks the site.")
+    missing = add(case, requirement.spn, requirement.account).step
+    return (look, f"Where nobody does: {missing.command or missing.title}")

@@ -1,0 +1,34 @@
+"""The SPN steps of a plan carried out in a directory in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agent.model import Step
+from agent.names import AccountName
+from agent.spn.directory import Directory
+from agent.spn.verdict import is_account
+
+
+def applied(directory: Directory, steps: Iterable[Step]) -> Directory:
+    """The directory after the SPN steps, in order. Raises ValueError where a step does not fit the state."""
+    spns = {account.identity: list(account.spns) for account in directory.accounts}
+    for step in steps:
+        if not step.changes_spn:
+            continue
+        name, account = step.value
+        held = spns[_identity(directory, account)]
+        if (name in held) == step.is_add:
+            raise ValueError(f"step {step.order} does not fit: {step.command}")
+        if step.is_add:
+            held.append(name)
+        else:
+            held.remove(name)
+    return directory.with_spns({identity: tuple(held) for identity, held in spns.items()})
+
+
+def _identity(directory: Directory, name: AccountName) -> str:
+    for account in directory.accounts:
+        if is_account(account, name, directory):
+            return account.identity
+    raise ValueError(f"{name} is not in the directory")
