@@ -83,6 +83,15 @@ def test_ports_do_not_separate_default_clients() -> None:
     assert "spn-conflict" in world(built, ad=ad(computer(), PEOPLE), dns=A).ids
 
 
+def test_a_name_with_its_port_is_told_by_the_conflict_of_the_name_alone() -> None:
+    apps = [app("/", "A"), app("/b", "B")]
+    built = server(site("*:8080:contoso.test.com", apps=apps), pools=POOLS, creds=True)
+    found = world(built, ad=ad(computer(), PEOPLE), dns=A, clients=["edge", "edge-port"])
+    assert {r.need for r in found.requirements("HTTP/contoso.test.com:8080")} == {"port-variant"}
+    assert {str(told.spn) for told in found.findings("spn-conflict")} == {"HTTP/contoso.test.com"}
+    assert found.report.plan.steps == ()
+
+
 def test_host_headers_separate() -> None:
     built = server(
         site("*:80:contoso.test.com", name="One", apps=[app("/", "A")]),
@@ -275,6 +284,14 @@ def test_the_nodes_own_name_behind_a_declared_farm_name_is_optional() -> None:
     assert all("setspn" not in line for one in told for line in one.fix)
     assert found.errors == []
     assert "winrm-collision" not in found.ids
+
+
+def test_a_nodes_own_name_that_a_header_makes_a_name_of_the_site_counts() -> None:
+    both = site("*:80:portal.test.com", "*:80:iis01.test.com")
+    found = world(server(both, pool=SERVICE, creds=True), ad=forest(user()), farm=FARM, dns=NODES)
+    assert (found.need("HTTP/iis01.test.com"), found.outcome("HTTP/iis01.test.com")) == ("explicit", "modified")
+    assert found.findings("farm-node-name", "HTTP/iis01.test.com") == []
+    assert found.findings("spn-shadowed-by-host", "HTTP/iis01.test.com")
 
 
 def test_without_the_declaration_the_nodes_own_name_counts() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ from worlds import (
     world,
 )
 
+from agent.checks import spns
 from agent.checks.findings import FINDINGS
 from agent.library import inspect
 from agent.model import Problem
@@ -329,8 +331,6 @@ FIRST = {
 
 
 def unreachable_share() -> World:
-    from dataclasses import replace
-
     built = server(redirect=SHARE)
     kept = {key: file for key, file in built.files.items() if not key.startswith("files/unc")}
     return world(replace(built, files=kept))
@@ -534,6 +534,25 @@ def test_a_short_header_wants_both_names() -> None:
     assert by_dns.needs == {"http/contoso": "explicit", "http/contoso.test.com": "explicit"}
     by_machine = world(server(site("*:80:contoso"), facts={"dns_name": "iis01.branch.test.net"}))
     assert by_machine.needs == {"http/contoso": "explicit", "http/contoso.branch.test.net": "explicit"}
+
+
+def short_header(*entries: str) -> World:
+    """The full name is what default clients make of the short one; both are needed."""
+    return world(server(site("*:80:contoso"), pool=SERVICE, creds=True), ad=ad(computer(), *entries), dns=A)
+
+
+def test_a_name_that_nobody_asks_for_may_be_missing() -> None:
+    found = short_header(user("contososvc", FULL))
+    assert (found.need("HTTP/contoso"), found.outcome("HTTP/contoso")) == ("explicit", "ntlm-fallback")
+    assert found.requirement("HTTP/contoso").asked_by == ()
+    assert found.ids == frozenset()
+    assert found.requirement("HTTP/contoso").advice == ()
+
+
+def test_where_the_site_is_broken_anyway_both_names_are_mended() -> None:
+    found = short_header(user(), user("othersvc", FULL))
+    assert [str(told.spn) for told in found.findings("spn-missing")] == ["HTTP/contoso"]
+    assert [str(told.spn) for told in found.findings("spn-misplaced")] == [FULL]
 
 
 def test_an_empty_host_wants_the_computers_names() -> None:
@@ -833,14 +852,35 @@ def test_a_superseded_account_never_gets_an_spn() -> None:
     assert not any(r"-S HTTP/contoso.test.com TEST\contososvc" in line for f in found.report.findings for line in f.fix)
 
 
+def test_an_account_that_was_superseded_is_told_once_for_each_pool() -> None:
+    link = "CN=dmsaWeb,OU=x,DC=test,DC=com"
+    old = user("contososvc", msDS_SupersededServiceAccountState=2, msDS_SupersededManagedServiceAccountLink=link)
+    apps = [app("/", "A"), app("/b", "A"), app("/c", "B"), app("/d", "B")]
+    found = world(
+        server(site(HEADER, apps=apps), pools={"A": SERVICE, "B": SERVICE}, creds=True),
+        ad=ad(computer(), old, entry("dmsaWeb$", *BOTH, kind="dMSA")),
+    )
+    assert [told.path for told in found.findings("account-superseded")] == ["/", "/c"]
+
+
+def test_a_pool_without_its_user_is_told_once() -> None:
+    text = config([site(apps=[app("/", "A"), app("/b", "a"), app("/c", "B")])], {"A": "x", "B": "x"}, ROOT)
+    found = bare(text=text.replace('userName="x"', ""))
+    assert [told.path for told in found.findings("pool-identity-incomplete")] == ["/", "/c"]
+
+
+def group(name: str, relative: int) -> str:
+    lines = (f"dn: CN={name},OU=x,DC=test,DC=com", "objectClass: group", f"sAMAccountName: {name}")
+    return "\n".join([*lines, f"objectSid: S-1-5-21-1-2-3-{relative}", "", ""])
+
+
 def reading_through_a_group(*groups: str) -> World:
     """The gMSA's password may be read by the group with RID 2000; IIS01 is a member of these groups."""
-    farm = (
-        "dn: CN=Farm,OU=x,DC=test,DC=com\nobjectClass: group\nsAMAccountName: Farm\nobjectSid: S-1-5-21-1-2-3-2000\n\n"
-    )
     managed = entry("gmsaWeb$", *BOTH, kind="gMSA", msDS_GroupMSAMembership=readers(2000))
     member = computer(objectSid=sid(1101), memberOf=[f"CN={group},OU=x,DC=test,DC=com" for group in groups])
-    return world(server(site(HEADER), pool=r"TEST\gmsaWeb$", creds=True), ad=ad(member, managed, farm), dns=A)
+    return world(
+        server(site(HEADER), pool=r"TEST\gmsaWeb$", creds=True), ad=ad(member, managed, group("Farm", 2000)), dns=A
+    )
 
 
 def test_a_group_may_let_the_server_read_the_gmsas_password() -> None:
@@ -849,6 +889,21 @@ def test_a_group_may_let_the_server_read_the_gmsas_password() -> None:
 
 def test_a_server_outside_the_group_may_not_read_the_gmsas_password() -> None:
     assert "gmsa-server-not-allowed" in reading_through_a_group("Else").ids
+
+
+@pytest.mark.parametrize(("cut", "told"), [("", True), ("dn: CN=Farm,OU=x,DC=test,DC=com\nobjectCl", False)])
+def test_only_a_directory_that_was_read_whole_proves_that_a_reader_is_no_group_of_the_server(
+    cut: str, told: bool
+) -> None:
+    """The reader with RID 2000 is in the file as no group: it is none, or its entry is what was cut off."""
+    managed = entry("gmsaWeb$", *BOTH, kind="gMSA", msDS_GroupMSAMembership=readers(2000))
+    others = group("Domain Computers", 515) + computer("IIS02", memberOf="CN=Else,OU=x,DC=test,DC=com")
+    found = world(
+        server(site(HEADER), pool=r"TEST\gmsaWeb$", creds=True),
+        ad=ad(computer(objectSid=sid(1101)), others, managed, cut),
+    )
+    assert ("directory-incomplete" in found.ids) is not told
+    assert ("gmsa-server-not-allowed" in found.ids) is told
 
 
 def test_an_additional_name_of_the_computer_is_covered() -> None:
@@ -1021,6 +1076,52 @@ def test_values_that_can_never_match(text: str) -> None:
     assert (told.severity, [str(one) for one in told.holders]) == ("warning", [r"TEST\othersvc"])
     assert told.message.isprintable()
     assert found.outcome(FULL) == "kerberos"
+
+
+def meant_for(text: str, *bindings: str) -> list[str]:
+    """What is told of an account with this value; which accounts a source keeps is not asked here."""
+    found = world(
+        server(site(HEADER, *bindings), site(name="Own"), pool=SERVICE, creds=True), ad=ad(computer(), user())
+    )
+    case = found.analysis.case
+    assert case.directory is not None
+    holders = {account.identity: (spn(text),) for account in case.directory.named("contososvc")}
+    return [told.message for told in spns.malformed(replace(case, directory=case.directory.with_spns(holders)))]
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("HTTP/http://contoso.test.com/app", "contoso.test.com"),
+        ("HTTP/contoso.test.com:80 ", "contoso.test.com"),
+        ("HTTP/old contoso.test.com", "contoso.test.com"),
+        ("HTTP\\contoso", "contoso"),
+        ("HTTP/iis01.test.com@TEST.COM", "iis01.test.com"),
+        ("HTTP/iis01\a.test.com", "iis01.test.com"),
+        ("HTTP/*.test.com", "contoso.test.com"),
+        ("HTTP/*.apps.test.com", "*.apps.test.com"),
+        ("HTTP/c\u043entoso.test.com", "contoso.test.com"),
+        ("HTTP/\u0441\u043entoso", "contoso"),
+    ],
+)
+def test_a_malformed_value_is_told_with_the_name_it_was_meant_for(text: str, host: str) -> None:
+    (message,) = meant_for(text, "*:80:*.apps.test.com")
+    assert f" never matches HTTP/{host}: " in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "HTTPS/contosa.test.com",
+        "HTTP/*.other.net",
+        "HTTP/c\u043entosa.test.com",
+        "HTTP/c\u043entoso.test.co",
+        "HTTP/c\u043entoso.test.com.other.net",
+        "MSSQLSvc/contoso.test.com@TEST.COM",
+    ],
+)
+def test_a_malformed_value_meant_for_nobody_we_know_is_passed_over(text: str) -> None:
+    assert meant_for(text) == []
 
 
 # -- through the front door ----------------------------------------------------------------------------------------

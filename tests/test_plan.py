@@ -13,10 +13,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 from replay import applied
-from worlds import World, ad, app, computer, entry, farm_name, server, site, user, world
+from worlds import World, ad, app, computer, entry, farm_name, providers, server, site, user, world
 
-from agent.change.plan import held_back, plan, rolled_back
+from agent.change.plan import Planned, held_back, plan, rolled_back
 from agent.checks import spns
+from agent.checks.every import check
+from agent.checks.farm import farm
 from agent.checks.remedies import SETTLE
 from agent.iis.redirection import configuration_file
 from agent.iis.snapshot import Snapshot, SourceFile, file_key
@@ -173,10 +175,23 @@ def is_left_open(of: Report, found: Finding) -> bool:
     return blocked or by_hand or told
 
 
+CHANGES = re.compile(r"setspn .*-[SD] |appcmd\.exe set config|dnscmd /Record")
+
+
+def agrees(of: Report) -> None:
+    """Whatever is printed as a change is a step of the plan: a finding never names what the plan refuses."""
+    commands = {step.command for step in of.plan.steps if step.command is not None}
+    printed = [(found.id, line) for found in of.findings for line in found.fix]
+    printed += [(str(r.spn), line) for r in of.requirements if r.outcome != "unchecked" for line in r.advice]
+    for about, line in printed:
+        assert not CHANGES.search(line) or any(command in line for command in commands), f"{about}: {line}"
+
+
 def prove(before: Bench, steps: Sequence[Step] | None = None) -> Bench:
     """Carry the recommended steps out, look again, take them back."""
     plan = before.report.plan
     is_safe(before)
+    agrees(before.report)
     steps = plan.steps if steps is None else steps
     after = before.after(done := [s for s in steps if s.command is not None])
     for found in open_findings(after.report):
@@ -390,6 +405,7 @@ def farms(draw: st.DrawFn) -> Bench:
 @settings(max_examples=200)
 @given(farms())
 def test_random_farms_are_repaired(one: Bench) -> None:
+    agrees(one.report)
     assume(one.report.plan.steps)
     prove(one)
 
@@ -475,6 +491,68 @@ def test_while_a_farm_is_only_suspected_its_name_gets_no_step() -> None:
     assert found.report.plan.steps == ()
     assert [blocked.finding for blocked in found.report.plan.blocked] == ["spn-missing", "spn-missing"]
     assert {told.fix for told in found.findings("spn-missing")} == {(SETTLE,)}
+
+
+def test_while_a_farm_is_only_suspected_no_setting_is_changed_for_its_name() -> None:
+    twins = [server(site(CUSTOM), name=name, pool=r"TEST\svc") for name in ("IIS01", "IIS02")]
+    found = world(*twins, ad=ad(computer("IIS01"), computer("IIS02"), user("svc", "HTTP/x.test.com")))
+    assert {told.fix for told in found.findings("spn-misplaced")} == {(SETTLE,)}
+    assert found.report.plan.steps == ()
+
+
+def test_a_canonical_name_that_two_accounts_need_is_registered_on_neither() -> None:
+    """Each alias can become a name of its own; the name that both lead to would break one of them."""
+    sites = [
+        server(site(f"*:80:{alias}.test.com"), name=name, pool=rf"TEST\{alias}", creds=True)
+        for alias, name in (("one", "IIS01"), ("two", "IIS02"))
+    ]
+    found = world(
+        *sites,
+        ad=ad(computer("IIS01"), computer("IIS02"), user("one", "HTTP/one.test.com"), user("two", "HTTP/two.test.com")),
+        dns="iis01 A 10.0.5.2; iis02 A 10.0.5.3; vip A 10.0.0.9; one CNAME vip; two CNAME vip",
+    )
+    assert len(found.findings("client-spn-variant", "HTTP/vip.test.com")) == 2
+    assert {step.kind for step in found.report.plan.steps} == {"dns"}
+    assert found.report.plan.alternatives == ()
+
+
+def test_an_alias_of_a_farm_stays_one_while_several_accounts_decrypt_behind_it() -> None:
+    """The canonical name is one node's own, which its HOST/ serves; as a name of its own the alias has two accounts."""
+    found = world(
+        server(site("*:80:"), name="IIS01"),
+        server(site("*:8080:"), name="IIS02"),
+        ad=ad(computer("IIS01"), computer("IIS02")),
+        farm=[farm_name("app.test.com", "IIS01", "IIS02")],
+        dns="iis01 A 10.0.5.2; iis02 A 10.0.5.3; app CNAME iis01",
+        clients=["edge-port"],
+    )
+    told = found.finding("client-spn-variant", "HTTP/iis01.test.com:8080")
+    assert told.fix == ("Several accounts decrypt behind app.test.com: settle that first.",)
+
+
+def test_the_computer_is_not_let_decrypt_where_another_server_needs_one_of_its_names() -> None:
+    found = world(
+        server(name="IIS01", pool=r"TEST\svc", creds=True),
+        server(site("*:80:IIS01"), name="IIS02", facts={"dns_name": "iis02.branch.net"}),
+        ad=ad(computer("IIS01"), computer("IIS02"), user("svc", "HTTP/IIS01")),
+    )
+    (step,) = [s for s in found.report.plan.steps if s.finding == "spn-shadowed-by-host"]
+    assert step.kind == "manual"
+    assert "host header" in (step.note or "")
+
+
+def test_a_duplicate_of_a_farms_name_ends_with_the_farms_repair() -> None:
+    nodes = [
+        server(site("*:80:portal.test.com"), name=n, pool=r"TEST\svc", creds=n == "IIS02") for n in ("IIS01", "IIS02")
+    ]
+    found = world(
+        *nodes,
+        ad=ad(computer("IIS01", "HTTP/portal.test.com"), computer("IIS02"), user("svc", "HTTP/portal.test.com")),
+        farm=[farm_name("portal.test.com", "IIS01", "IIS02")],
+    )
+    assert [step.kind for step in found.report.plan.steps] == ["iis-setting", "spn-delete"]
+    assert found.report.plan.blocked == ()
+    assert {len(told.fix) for told in found.findings("spn-duplicate")} == {3}, "setting, delete, purge"
 
 
 # -- what must be asked, what will be refused ----------------------------------------------------------------------
@@ -577,6 +655,189 @@ def test_all_names_of_a_farm_move_together() -> None:
         [*(("spn-delete", n, r"TEST\IIS01$") for n in names), *(("spn-add", n, r"TEST\svc") for n in names)]
     )
     assert found.report.plan.blocked == ()
+
+
+def test_the_farms_other_names_move_along_with_the_account() -> None:
+    """Nothing says that the second name is the farm's too; it would fail on the node whose setting changes."""
+    nodes = [
+        server(site("*:80:portal.test.com", "*:80:news.test.com"), name=n, pool=r"TEST\svc", creds=n == "IIS02")
+        for n in ("IIS01", "IIS02")
+    ]
+    found = world(
+        *nodes,
+        ad=ad(computer("IIS01", "HTTP/news.test.com"), computer("IIS02"), user("svc", "HTTP/portal.test.com")),
+        farm=[farm_name("portal.test.com", "IIS01", "IIS02")],
+    )
+    assert found.findings("farm-suspected", "HTTP/news.test.com")
+    steps = found.report.plan.steps
+    assert [(step.kind, str(step.spn), str(step.account)) for step in steps] == [
+        ("iis-setting", "HTTP/portal.test.com", r"TEST\svc"),
+        ("spn-delete", "HTTP/news.test.com", r"TEST\IIS01$"),
+        ("spn-add", "HTTP/news.test.com", r"TEST\svc"),
+    ]
+    assert {step.finding for step in steps} == {"farm-nodes-differ"}
+
+
+def test_a_farm_is_planned_before_the_other_names_of_its_applications() -> None:
+    """Both repairs change who decrypts on IIS01 or rely on it; the one for a single name would block the farm's."""
+    nodes = [
+        server(site("*:80:portal.test.com", "*:80:old.test.com"), name="IIS01", pool=r"TEST\svc"),
+        server(site("*:80:portal.test.com"), name="IIS02", pool=r"TEST\svc", creds=True),
+    ]
+    found = world(
+        *nodes,
+        ad=ad(computer("IIS01"), computer("IIS02"), user("svc", "HTTP/old.test.com")),
+        farm=[farm_name("portal.test.com", "IIS01", "IIS02")],
+    )
+    steps = found.report.plan.steps
+    assert [(step.kind, str(step.spn), step.finding) for step in steps] == [
+        ("iis-setting", "HTTP/portal.test.com", "farm-nodes-differ"),
+        ("spn-add", "HTTP/portal.test.com", "farm-nodes-differ"),
+    ]
+    (told,) = found.findings("spn-misplaced", "HTTP/old.test.com")
+    assert told.fix == ("Another step changes who decrypts here: do that first, then plan again.",)
+    assert [blocked.finding for blocked in found.report.plan.blocked] == ["spn-misplaced"]
+
+
+def test_a_setting_waits_where_a_step_before_it_relies_on_who_decrypts() -> None:
+    """HOST/ serves the own names once the wrong SPNs are gone; the setting would let the pool decrypt for them."""
+    found = world(
+        server(pool=r"TEST\svc"),
+        ad=ad(computer(), user("svc", "HTTP/IIS01", "HTTP/iis01.test.com", "HTTP/x.test.com", "HTTP/x")),
+        dns="iis01 A 10.0.5.2; x A 10.0.5.2",
+    )
+    assert recommended(found) == [("spn-delete", "HTTP/IIS01"), ("spn-delete", "HTTP/iis01.test.com")]
+    assert {told.fix for told in found.findings("spn-misplaced", "HTTP/x.test.com")} == {
+        ("Another step changes who decrypts here: do that first, then plan again.",)
+    }
+
+
+FARM = [farm_name("portal.test.com", "IIS01", "IIS02")]
+
+
+def differing(*bindings: str, pool: str = r"TEST\svc") -> list[Snapshot]:
+    """Two nodes of the portal; on the second the pool decrypts."""
+    return [
+        server(site("*:80:portal.test.com", *bindings), name=name, pool=pool, creds=name == "IIS02")
+        for name in ("IIS01", "IIS02")
+    ]
+
+
+def test_a_name_that_works_with_the_computer_holds_the_farms_setting_back() -> None:
+    first = server(site("*:80:portal.test.com", "*:80:y.test.com"), name="IIS01", pool=r"TEST\svc")
+    directory = ad(computer("IIS01", "HTTP/y.test.com"), computer("IIS02"), user("svc", "HTTP/portal.test.com"))
+    found = world(first, differing()[1], ad=directory, farm=FARM)
+    assert found.report.plan.steps == ()
+    assert found.finding("farm-nodes-differ").fix[-1] == (
+        "Another name of these applications works with the computer account: separate them first."
+    )
+
+
+def test_a_page_below_that_negotiates_alone_holds_the_farms_setting_back() -> None:
+    page = f'<location path="Site/page.aspx">{worlds.windows(providers(["Negotiate:Kerberos"]))}</location>'
+    first = server(site("*:80:portal.test.com"), name="IIS01", pool=r"TEST\svc", body=page)
+    directory = ad(computer("IIS01"), computer("IIS02"), user("svc", "HTTP/portal.test.com"))
+    found = world(first, differing()[1], ad=directory, farm=FARM)
+    assert [place.path for place in found.application().places] == ["/page.aspx"]
+    assert "spn-conflict" not in found.ids
+    assert found.finding("farm-nodes-differ").fix[-1].endswith("separate them first.")
+    assert found.report.plan.steps == ()
+
+
+OTHER_POOLS = "The pools behind the name run as different accounts: choose one domain account or gMSA for all."
+
+
+def test_a_name_that_another_account_serves_elsewhere_does_not_move_along() -> None:
+    third = server(site("*:80:news.test.com"), name="IIS03", pool=r"TEST\other", creds=True)
+    accounts = (computer("IIS01", "HTTP/news.test.com"), computer("IIS02"), computer("IIS03"), user("other"))
+    found = world(
+        *differing("*:80:news.test.com"), third, ad=ad(*accounts, user("svc", "HTTP/portal.test.com")), farm=FARM
+    )
+    assert found.finding("farm-nodes-differ").fix[-1] == OTHER_POOLS
+    assert found.report.plan.steps == ()
+
+
+def test_pools_whose_account_is_only_likely_are_not_taken_for_one() -> None:
+    found = world(*differing(pool="svc@test.com"), farm=FARM)
+    assert found.finding("farm-nodes-differ").fix[-1] == OTHER_POOLS
+    assert found.report.plan.steps == ()
+
+
+def planned(found: World, *accepted: str) -> Planned:
+    """The plan where the findings of these ids are accepted."""
+    case = found.analysis.case
+    told = [replace(f, accepted="known") if f.id in accepted else f for f in (*check(case), *farm(case))]
+    return plan(case, told)
+
+
+def fixes(of: Planned, finding_id: str) -> set[tuple[str, ...]]:
+    return {found.fix for found in of.findings if found.id == finding_id}
+
+
+def test_what_is_accepted_gets_no_step_but_says_what_would_mend_it() -> None:
+    found = world(server(site(CUSTOM), pool=r"TEST\svc", creds=True), ad=ad(computer(), user("svc")))
+    by_plan, accepted = planned(found), planned(found, "spn-missing")
+    assert [step.kind for step in by_plan.plan.steps] == ["spn-add"]
+    assert accepted.plan.steps == accepted.plan.blocked == ()
+    assert fixes(accepted, "spn-missing") == fixes(by_plan, "spn-missing")
+
+
+def test_a_duplicate_of_a_farm_that_is_accepted_waits_until_it_is_settled() -> None:
+    directory = ad(computer("IIS01", "HTTP/portal.test.com"), computer("IIS02"), user("svc", "HTTP/portal.test.com"))
+    accepted = planned(world(*differing(), ad=directory, farm=FARM), "farm-nodes-differ")
+    assert accepted.plan.steps == ()
+    assert {blocked.finding for blocked in accepted.plan.blocked} == {"spn-duplicate"}
+    assert fixes(accepted, "spn-duplicate") == {(SETTLE,)}
+
+
+def test_what_no_step_repairs_is_blocked_unless_it_is_accepted() -> None:
+    found = world(server(site(CUSTOM), pool=r".\local", creds=True), ad=ad(computer()))
+    assert [blocked.finding for blocked in planned(found).plan.blocked] == ["local-account-decrypts"]
+    assert planned(found, "local-account-decrypts").plan.blocked == ()
+
+
+def test_an_spn_that_an_application_without_an_account_needs_too_is_left_alone() -> None:
+    """While nobody or two hold it, the local user's application goes on with NTLM; with one holder it ends in 401."""
+    apps = [app("/", "A"), app("/old", "B")]
+    found = world(
+        server(site(CUSTOM, apps=apps), pools={"A": r"TEST\svc", "B": r".\local"}, creds=True),
+        ad=ad(computer(), user("svc", "HTTP/x.test.com"), user("stray", "HTTP/x.test.com")),
+    )
+    assert found.finding("spn-duplicate").fix == (SETTLE,)
+    assert found.report.plan.steps == ()
+    assert {blocked.finding for blocked in found.report.plan.blocked} == {"local-account-decrypts", "spn-duplicate"}
+
+
+def test_an_unused_holder_is_taken_away_where_the_plan_does_it() -> None:
+    old = user("old", "HTTP/x.test.com", userAccountControl=0x202)
+    found = world(server(site(CUSTOM), pool=r"TEST\svc", creds=True), ad=ad(computer(), user("svc"), old))
+    (line,) = found.finding("spn-stale").fix
+    assert "setspn -U -D HTTP/x.test.com TEST\\old" in line
+    both = [app("/", "A"), app("/b", "B")]
+    pools = {"A": r"TEST\svc", "B": r"TEST\other"}
+    ssrs = world(server(), ad=ad(computer(), user("ssrs", "HTTP/iis01.test.com")))
+    assert ssrs.report.plan.steps
+    assert ssrs.finding("foreign-http-owner").fix == ("Ask the owner of the account before anything is moved.",)
+    contested = world(
+        server(site(CUSTOM, apps=both), pools=pools, creds=True), ad=ad(computer(), user("svc"), user("other"), old)
+    )
+    assert {told.fix for told in contested.findings("spn-stale")} == {()}
+
+
+def test_a_farm_with_a_conflict_on_one_node_gets_no_setspn() -> None:
+    mixed = site(CUSTOM, apps=[app("/"), app("/b", creds=True)])
+    nodes = [
+        server(mixed, name="IIS01", pool=r"TEST\svc"),
+        server(site(CUSTOM), name="IIS02", pool=r"TEST\svc", creds=True),
+    ]
+    found = world(
+        *nodes,
+        ad=ad(computer("IIS01", "HTTP/x.test.com"), computer("IIS02"), user("svc")),
+        farm=[farm_name("x.test.com", "IIS01", "IIS02")],
+    )
+    assert {"spn-conflict", "farm-nodes-differ"} <= found.ids
+    assert found.report.plan.steps == found.report.plan.alternatives == ()
+    assert not [line for told in found.report.findings for line in told.fix if "setspn" in line]
 
 
 def test_a_wrong_spn_on_the_canonical_name_is_deleted_and_dns_left_alone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
 from agent.checks.actions import Action, delete
@@ -46,22 +47,13 @@ def plan(case: Case, findings: Iterable[Finding]) -> Planned:
     A finding's `fix` gets the sentences of its steps or, where the plan has none for it, the reason.
     """
     findings = tuple(findings)
-    draft = _Draft()
-    offers = _Offers(case, findings)
-    fixes: dict[int, tuple[str, ...]] = {}
+    draft = _Draft(_Offers(case, findings))
     # farms first: their settings decide who decrypts for the other names of the same applications
-    for position in sorted(range(len(findings)), key=lambda at: findings[at].id not in FARM_FINDINGS):
-        found = findings[position]
-        offered = offers.remedy(found)
-        if offered is None:
-            if found.id in UNREPAIRABLE and found.accepted is None:
-                draft.block(found, UNREPAIRABLE[found.id])
-        elif found.accepted is not None:
-            fixes[position] = offered.sentences
-        else:
-            fixes[position] = draft.take(found, offered, _places(case, found))
+    ranked = sorted(enumerate(findings), key=lambda each: each[1].id not in FARM_FINDINGS)
+    fixes = {position: draft.take(found) for position, found in ranked}
+    gone = draft.removals()
     mended = tuple(
-        replace(found, fix=(*found.fix, *fixes.get(position, draft.removal(found))))
+        replace(found, fix=(*found.fix, *fixes[position], *_removed(found, gone)))
         for position, found in enumerate(findings)
     )
     steps = draft.steps()
@@ -71,23 +63,35 @@ def plan(case: Case, findings: Iterable[Finding]) -> Planned:
     )
 
 
+def _removed(found: Finding, gone: Mapping[tuple[Spn | None, AccountName], str]) -> Iterator[str]:
+    """For an account that nobody uses: the step that takes its SPN away, where another finding needs it."""
+    if found.id == "spn-stale":
+        yield from (gone[found.spn, holder] for holder in found.holders if (found.spn, holder) in gone)
+
+
 class _Offers:
     """What would repair each finding, looked at alone."""
 
     def __init__(self, case: Case, findings: Iterable[Finding]) -> None:
         self.case = case
-        farms = (found.spn for found in findings if found.id in FARM_FINDINGS and found.spn is not None)
-        self.farms = {name: farm_remedy(case, name) for name in dict.fromkeys(farms)}
+        self.farms = {found.spn for found in findings if found.id in FARM_FINDINGS and found.accepted is None}
+        self.farm_remedy = cache(lambda name: farm_remedy(case, name))  # its duplicates ask again, one for each node
 
     def remedy(self, found: Finding) -> Remedy | None:
+        """None where no step could be about it."""
         if found.spn is None:
             return None
-        if found.id in FARM_FINDINGS | REQUIREMENT_FINDINGS and found.spn in self.farms:
-            return self.farms[found.spn]
+        if found.id in FARM_FINDINGS or (found.id in REQUIREMENT_FINDINGS and found.spn in self.farms):
+            return self.farm_remedy(found.spn)
         if found.id == "spn-malformed" and found.holders:
             return self._malformed(found.spn, found.holders[0])
         judged = self.case.judged_at.get((found.spn, found.account))
         return remedy(self.case, judged) if judged is not None and found.id in REQUIREMENT_FINDINGS else None
+
+    def places(self, found: Finding) -> frozenset[ApplicationRef]:
+        """The applications whose account today is what the repair of a finding relies on."""
+        judged = self.case.judged_at.get((found.spn, found.account)) if found.spn is not None else None
+        return frozenset(judged.requirement.applications) if judged is not None else frozenset()
 
     def _malformed(self, name: Spn, holder: AccountName) -> Remedy:
         if not name.text.isascii():
@@ -95,82 +99,61 @@ class _Offers:
         return Remedy((Way("the value never matches", (delete(self.case, name, holder),)),))
 
 
-def _places(case: Case, found: Finding) -> frozenset[ApplicationRef]:
-    """The applications whose account today is what the repair of a finding relies on."""
-    judged = case.judged_at.get((found.spn, found.account)) if found.spn is not None else None
-    return frozenset(judged.requirement.applications) if judged is not None else frozenset()
-
-
 class _Draft:
-    """Collects actions once each; two findings may need the same one, and none may undo another."""
+    """Collects actions once each: two findings may need the same one.
 
-    def __init__(self) -> None:
+    None undoes another. No way touches an SPN that several accounts need, so every step about one leads to one account;
+    and no way lets another account decrypt (`switched`) where one relies on the present one (`settled`).
+    """
+
+    def __init__(self, offers: _Offers) -> None:
+        self.offers = offers
         self.actions: dict[tuple[str | None, str], tuple[Action, str]] = {}
         self.alternatives: list[Alternative] = []
         self.blocked: list[Blocked] = []
-        self.undone: set[tuple[str | None, str]] = set()
-        self.deleted: dict[tuple[Spn, AccountName], Action] = {}
-        self.kept: dict[Spn, AccountName] = {}
         self.switched: set[ApplicationRef] = set()
         self.settled: set[ApplicationRef] = set()
 
-    def take(self, found: Finding, offered: Remedy, places: frozenset[ApplicationRef]) -> tuple[str, ...]:
-        """Take the recommended way; what the finding's fix is then, or the reason why the plan has no step for it."""
-        why = offered.blocked if not offered.ways else self._take(found, offered.ways, places)
-        if why:
-            self.block(found, why)
-            return (why,)
-        return offered.sentences
+    def take(self, found: Finding) -> tuple[str, ...]:
+        """Take the recommended way to repair a finding: its sentences, or the reason why the plan has no step for it.
 
-    def _take(self, found: Finding, ways: tuple[Way, ...], places: frozenset[ApplicationRef]) -> str:
+        An accepted one gets no step, and an unrepairable one says already what to do.
+        """
+        offered = self.offers.remedy(found)
+        if found.accepted is not None:
+            return offered.sentences if offered is not None else ()
+        if offered is None:
+            if found.id in UNREPAIRABLE:
+                self._block(found, UNREPAIRABLE[found.id])
+            return ()
+        why = self._take(found, offered.ways) if offered.ways else offered.blocked
+        if why:
+            self._block(found, why)
+        return (why,) if why else offered.sentences
+
+    def _take(self, found: Finding, ways: tuple[Way, ...]) -> str:
+        """Why it cannot be taken; empty where it was."""
         first, *others = ways
         switched = {action.at for action in first.actions if action.at is not None}
-        settled = places if not switched and any(a.step.changes_spn for a in first.actions) else frozenset()
-        if any(self._contradicts(action) for action in first.actions):
-            return "Its repair would undo that of another finding: settle the conflict by hand."
+        relies = not switched and any(action.step.changes_spn for action in first.actions)
+        settled = self.offers.places(found) if relies else frozenset()
         if switched & self.settled or settled & self.switched:
             return "Another step changes who decrypts here: do that first, then plan again."
         self.switched |= switched
         self.settled |= settled
         for action in first.actions:
-            self._note(action)
             self.actions.setdefault(_key(action.step), (action, found.id))
         for way in others:
             steps = tuple(_ordered((action, found.id) for action in way.actions))
             self.alternatives.append(Alternative(finding=found.id, why=way.why, steps=steps))
         return ""
 
-    def _contradicts(self, action: Action) -> bool:
-        """Whether it takes a value back that a step sets, or puts one SPN on a second account."""
-        step = action.step
-        if _key(step) in self.undone:
-            return True
-        if step.spn is None or step.account is None:
-            return False
-        keeps = self.kept.get(step.spn)
-        if step.kind == "spn-delete":
-            return keeps == step.account
-        return (keeps or step.account) != step.account or (step.spn, step.account) in self.deleted
+    def removals(self) -> dict[tuple[Spn | None, AccountName], str]:
+        """The sentences of the steps that take an SPN from an account."""
+        actions = (action for action, _ in self.actions.values() if action.step.kind == "spn-delete")
+        return {action.step.value: action.sentence for action in actions}
 
-    def _note(self, action: Action) -> None:
-        step = action.step
-        if step.rollback is not None:
-            self.undone.add((step.server, step.rollback))
-        if step.spn is None or step.account is None:
-            return
-        if step.kind == "spn-delete":
-            self.deleted[step.spn, step.account] = action
-        else:
-            self.kept[step.spn] = step.account
-
-    def removal(self, found: Finding) -> tuple[str, ...]:
-        """The step that takes an SPN from an account that nobody uses, where another finding needs it."""
-        if found.id != "spn-stale" or found.spn is None:
-            return ()
-        gone = (self.deleted.get((found.spn, holder)) for holder in found.holders)
-        return tuple(action.sentence for action in gone if action is not None)
-
-    def block(self, found: Finding, why: str) -> None:
+    def _block(self, found: Finding, why: str) -> None:
         self.blocked.append(Blocked(finding=found.id, why=f"{_about(found)}: {why}"))
 
     def steps(self) -> tuple[Step, ...]:

@@ -22,7 +22,7 @@ def farm_remedy(case: Case, name: Spn) -> Remedy:
     for current in names:
         applications = _behind(case, current)
         found = _farm_account(case, applications)
-        if found is None or account not in {None, found}:
+        if found is None:
             text = "The pools behind the name run as different accounts: choose one domain account or gMSA for all."
             return Remedy((), text)
         account = found
@@ -60,14 +60,14 @@ def _farm_account(case: Case, applications: Iterable[Application]) -> AccountNam
 
 def _moving_along(case: Case, application: Application, name: Spn, account: AccountName) -> list[Spn] | None:
     """The farm's other names of an application; None where something else breaks when the account decrypts for it."""
-    if application.decryption != "computer" or any(place.negotiates for place in application.places):
+    if any(place.negotiates for place in application.places):
         return None
     moving = []
     for judged in case.judged_for(application):
         other = judged.requirement
         if other.need == "optional" or other.spn == name or is_answered_by(case, other.spn, account):
             continue
-        if other.need == "port-variant" or not case.demand(other.spn).is_contested:
+        if not case.demand(other.spn).is_contested:
             return None
         moving.append(other.spn)
     return moving

@@ -224,9 +224,9 @@ class _Concerning:
     """Finds the one of our hosts that a malformed SPN was meant for."""
 
     def __init__(self, case: Case) -> None:
-        self.hosts = case.hosts
+        self.hosts = dict.fromkeys(sorted(case.hosts, key=lambda host: host.key))
         self.by_length: dict[int, list[HostName]] = {}
-        for host in case.hosts:
+        for host in self.hosts:
             self.by_length.setdefault(len(host.key), []).append(host)
         self.wildcards = [b.host for s in case.servers for r in s.reach.values() for b in r.wildcards if b.host]
 
