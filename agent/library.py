@@ -172,11 +172,9 @@ def _logon(options: Options, *, is_live: bool) -> LiveLogon:
     certificates = _paths("ca", options.get("ca"))
     if not is_live and (user or password is not None or certificates):
         raise UsageError("ad_user, ad_password and ca are for a live directory, such as ad='ldap://dc1.test.com'")
-    if len(certificates) > 1:
-        raise UsageError("ca: one file, which may hold many certificates")
     if (user is None) is not (password is None) or not (password is None or callable(password)):
         raise UsageError("ad_user and ad_password belong together; ad_password is a function that returns the password")
-    return user, password or str, certificates[0] if certificates else None
+    return LiveLogon(user, password or str, certificates)
 
 
 def _names(words: Sequence[str]) -> AskNames:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from agent.model import Step
-from agent.names import AccountName
+from agent.names import AccountName, Spn
 from agent.spn.directory import Directory
 from agent.spn.verdict import is_account
 
@@ -24,7 +25,13 @@ def applied(directory: Directory, steps: Iterable[Step]) -> Directory:
             held.append(name)
         else:
             held.remove(name)
-    return directory.with_spns({identity: tuple(held) for identity, held in spns.items()})
+    return with_spns(directory, {identity: tuple(held) for identity, held in spns.items()})
+
+
+def with_spns(directory: Directory, spns: Mapping[str, tuple[Spn, ...]]) -> Directory:
+    """The same directory with other SPNs, given by account identity."""
+    changed = tuple(replace(a, spns=spns[a.identity]) if a.identity in spns else a for a in directory.accounts)
+    return replace(directory, accounts=changed)
 
 
 def _identity(directory: Directory, name: AccountName) -> str:

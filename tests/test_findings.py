@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from replay import with_spns
 from worlds import (
     NOW,
     World,
@@ -1086,7 +1087,7 @@ def meant_for(text: str, *bindings: str) -> list[str]:
     case = found.analysis.case
     assert case.directory is not None
     holders = {account.identity: (spn(text),) for account in case.directory.named("contososvc")}
-    return [told.message for told in spns.malformed(replace(case, directory=case.directory.with_spns(holders)))]
+    return [told.message for told in spns.malformed(replace(case, directory=with_spns(case.directory, holders)))]
 
 
 @pytest.mark.parametrize(

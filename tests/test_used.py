@@ -25,8 +25,6 @@ ALLOWED = {
     ),
     "agent.model.Report.to_json": "for programs that import the package",
     "agent.model.Report.from_json": "for programs that import the package",
-    "agent.change.plan.applied": "",
-    "agent.change.plan.repaired_by": "",
 }
 """What the package itself does not call, and the reason: people's own programs do, or another package."""
 

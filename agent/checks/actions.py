@@ -118,12 +118,11 @@ def set_auth(
         rollback=appcmd(application.site, path, attribute, old, in_web_config=nearby),
         server=application.server,
     )
-    at = ApplicationRef(application.server, application.site, application.path)
     if step.command is not None:
-        return Action(step, f"Set {attribute}={new} {on}: {step.command}", at)
+        return Action(step, f"Set {attribute}={new} {on}: {step.command}", application.reference)
     where = printable(f"{application.site}{application.path}")
     sentence = f"In IIS Manager {on} set {attribute}={new} for {where} (it is {old} now)."
-    return Action(replace(step, note=sentence), sentence, at)
+    return Action(replace(step, note=sentence), sentence, application.reference)
 
 
 def _is_in_web_config(application: Application, attribute: str) -> bool:

@@ -34,7 +34,7 @@ def farm_remedy(case: Case, name: Spn) -> Remedy:
                 text = "Another name of these applications works with the computer account: separate them first."
                 return Remedy((), text)
             names += [other for other in moving if other not in names]
-            differing[ApplicationRef(application.server, application.site, application.path)] = application
+            differing[application.reference] = application
     if account is None:
         return Remedy(())
     if any(case.demand(each).conflicts for each in names):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Literal
@@ -245,11 +245,6 @@ class Directory:
     @cached_property
     def _group_with_sid(self) -> dict[str, str]:
         return {sid: dn for dn, sid in self.group_sids.items()}
-
-    def with_spns(self, spns: Mapping[str, tuple[Spn, ...]]) -> Directory:
-        """The same directory with other SPNs, given by account identity."""
-        changed = tuple(replace(a, spns=spns[a.identity]) if a.identity in spns else a for a in self.accounts)
-        return replace(self, accounts=changed)
 
     def covers(self, netbios_domain: str) -> bool:
         """Whether all of a domain was read, so that absence from it proves something."""
