@@ -28,7 +28,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agent.errors import IisSpnError, MalformedError, SourceError, UsageError
+    from agent.errors import IisSpnError, MalformedError, OutputError, SourceError, UsageError
     from agent.library import Options, explain, inspect, plan
     from agent.model import (
         SCHEMA,
@@ -96,6 +96,7 @@ __all__ = [
     "Origin",
     "Origins",
     "Outcome",
+    "OutputError",
     "Place",
     "Plan",
     "PrincipalKind",

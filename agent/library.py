@@ -18,7 +18,6 @@ from agent.inspection import Analysis, Sources, analyse, clients_named, demand_d
 from agent.model import Explanation, Report
 from agent.names import address_of, fold, host_fault, host_name, netbios_fault, printable
 from agent.sources import option_files
-from agent.sources.dns import zone
 from agent.sources.selected import DirectorySource, LiveLogon, directory_source, name_source
 from agent.sources.snapshots import targets as target_files
 from agent.spn.nameservice import AskNames
@@ -179,10 +178,10 @@ def _logon(options: Options, *, is_live: bool) -> LiveLogon:
 
 def _names(words: Sequence[str]) -> AskNames:
     """One source, or several zone files. What is no file has to be an address: a slip must not ask the network."""
-    if len(words) == 1 and (fold(words[0]) in {"off", "system"} or _is_endpoint(words[0])):
-        return name_source(words[0])
-    paths = _paths("dns", words)
-    return lambda _hosts, _addresses: zone.read_zones(paths)
+    for word in words:
+        if fold(word) not in {"off", "system"} and not _is_endpoint(word):
+            _file("dns", word)
+    return name_source(words)
 
 
 def _is_endpoint(word: str) -> bool:

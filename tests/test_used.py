@@ -14,15 +14,6 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 ALLOWED = {
     "agent.sources.security_context.NtlmPassword.supported_protocols": "spnego asks it",
-    **dict.fromkeys(
-        (
-            "agent.render.cmd.to_cmd",
-            "agent.render.ldif.to_ldif",
-            "agent.render.powershell.to_powershell",
-            "agent.render.ticket.to_ticket",
-        ),
-        "a format's module is loaded by the format's name",
-    ),
     "agent.model.Report.to_json": "for programs that import the package",
     "agent.model.Report.from_json": "for programs that import the package",
 }
