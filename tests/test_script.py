@@ -3,7 +3,7 @@
 import base64
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from worlds import ad, app, computer, entry, server, site, user, world
 from agent.change.plan import held_back
 from agent.checks.commands import appcmd, setspn
 from agent.library import inspect
-from agent.model import SCHEMA, Evidence, Finding, Plan, Report, Step, Tool
+from agent.model import SCHEMA, Alternative, Blocked, Evidence, Finding, Plan, Report, Step, Tool
 from agent.names import AccountName, spn
 from agent.render.cmd import to_cmd
 from agent.render.ldif import to_ldif
 from agent.render.powershell import literal, to_powershell
+from agent.render.steps import to_text
 from agent.render.ticket import to_ticket
 
 SAMPLES = Path(__file__).parents[1] / "sample_configs"
@@ -72,6 +73,172 @@ def moved(**said: object) -> Report:
     """One SPN from oldsvc to newsvc."""
     away = step("spn-delete", account="oldsvc", finding="spn-misplaced", **said)
     return report(away, step(account="newsvc", order=2, finding="spn-misplaced"))
+
+
+DNS = ("dnscmd /RecordDelete test.com x CNAME /f", "dnscmd /RecordAdd test.com x A 10.0.5.2")
+DNS_BACK = ("dnscmd /RecordDelete test.com x A /f", "dnscmd /RecordAdd test.com x CNAME iis01.test.com.")
+SET = r'%windir%\System32\inetsrv\appcmd.exe set config "Site" -section:x /useKernelMode:true /commit:apphost'
+SET_BACK = SET.replace(":true", ":false")
+AWAY, AWAY_BACK = r"setspn -U -D HTTP/x.test.com TEST\old", r"setspn -F -U -S HTTP/x.test.com TEST\old"
+HERE, HERE_BACK = r"setspn -F -U -S HTTP/x.test.com TEST\svc", r"setspn -U -D HTTP/x.test.com TEST\svc"
+BY_HAND = "Give Site on IIS01 a host header of its own."
+
+
+def every_kind() -> Report:
+    """A step of each kind, with a way back that is another line than the way there; the last has no command."""
+    setting = step("iis-setting", command=SET, rollback=SET_BACK, server="IIS01", order=2)
+    away = step("spn-delete", account="old", command=AWAY, rollback=AWAY_BACK, order=3)
+    return report(
+        step("dns", command=" && ".join(DNS), rollback=" && ".join(DNS_BACK)),
+        replace(setting, spn=None, account=None),
+        replace(away, confirm=True, note="ask the owner first"),
+        step(command=HERE, rollback=HERE_BACK, order=4),
+        Step(order=5, kind="manual", finding="spn-missing", note=BY_HAND),
+    )
+
+
+# -- the plan as text ----------------------------------------------------------------------------------------------
+
+
+def test_the_plan_as_text() -> None:
+    """Each step with its command, its way back and what must be known; then other ways, then what has no step."""
+    planned = every_kind()
+    other = Alternative(
+        finding="spn-missing", why="move it", steps=(step(command="setspn other"), planned.plan.steps[-1])
+    )
+    plan = replace(planned.plan, alternatives=(other,), blocked=(Blocked(finding="spn-conflict", why="a: no"),))
+    assert to_text(replace(planned, plan=plan), 120, color=False) == (
+        "5 steps; 1 finding no step can repair\n"
+        "\n"
+        "1. Change DNS, for spn-missing\n"
+        f"    {' && '.join(DNS)}\n"
+        f"    back: {' && '.join(DNS_BACK)}\n"
+        "\n"
+        "2. Change an IIS setting on IIS01, for spn-missing\n"
+        f"    {SET}\n"
+        f"    back: {SET_BACK}\n"
+        "\n"
+        "3. Remove an SPN, for spn-missing\n"
+        f"    {AWAY}\n"
+        f"    back: {AWAY_BACK}\n"
+        "    Ask the owner first.\n"
+        "\n"
+        "4. Register an SPN, for spn-missing\n"
+        f"    {HERE}\n"
+        f"    back: {HERE_BACK}\n"
+        "\n"
+        "5. By hand, for spn-missing\n"
+        f"    {BY_HAND}\n"
+        "\n"
+        "Other ways\n"
+        "  instead of the steps for spn-missing: move it\n"
+        "    setspn other\n"
+        f"    {BY_HAND}\n"
+        "\n"
+        "Not repaired by a step\n"
+        "  - spn-conflict: a: no\n"
+        "\n"
+        "Nothing was changed. As scripts: --format cmd, powershell, ldif; to hand over: ticket.\n"
+    )
+
+
+def test_a_step_whose_name_cannot_be_quoted_is_told_as_data() -> None:
+    """The step keeps its kind; whoever can write the name in another way can do it."""
+    found = world(server(site("*:80:x.test.com"), pool="TEST\\a&b", creds=True), ad=ad(computer(), user("a&b")))
+    (planned,) = found.report.plan.steps
+    assert (planned.kind, planned.command, planned.rollback) == ("spn-add", None, None)
+    assert planned.note == "the name cannot be quoted safely in a command"
+    shown = to_text(found.report, 120, color=False)
+    assert r"By hand: add HTTP/x.test.com to TEST\a&b" in shown
+    assert "The name cannot be quoted safely in a command." in shown
+    assert "back:" not in shown
+    assert "BY HAND: this name cannot be written into a batch file" in to_cmd(found.report)
+    assert changing(cmd_reader.read(to_cmd(found.report))) == []
+    assert changes_made(powershell(to_powershell(found.report))) == [("Add", "HTTP/x.test.com", "Set-ADUser")]
+    assert [change[1:] for change in ldif_changes(to_ldif(found.report))] == [("add", "HTTP/x.test.com")]
+    assert found.finding("spn-missing").fix[0] == (
+        r"By hand, as the name cannot be quoted safely: add HTTP/x.test.com to TEST\a&b."
+    )
+
+
+def test_a_setting_of_a_site_that_cannot_be_quoted_is_told_in_words() -> None:
+    found = world(
+        server(site("*:80:x.test.com", name="A&B"), pool=r"TEST\svc"), ad=ad(computer(), user("svc", "HTTP/x.test.com"))
+    )
+    (planned,) = found.report.plan.steps
+    words = "In IIS Manager on IIS01 set useAppPoolCredentials=true for A&B/ (it is false now)."
+    assert (planned.kind, planned.command, planned.rollback, planned.note) == ("iis-setting", None, None, words)
+    assert found.finding("spn-misplaced").fix == (words,)
+    shown = to_text(found.report, 120, color=False)
+    assert shown.count(words) == 1
+    for render in (to_cmd, to_powershell, to_ldif, to_ticket):
+        assert words.replace("&", r"\u0026" if render is to_cmd else "&") in flowing(render(found.report))
+
+
+def flowing(text: str) -> str:
+    """A text without the marks of comments and the breaks of lines."""
+    return " ".join(re.sub(r"^(#|rem) ", "", text, flags=re.MULTILINE).split())
+
+
+@pytest.mark.parametrize("render", [to_cmd, to_powershell, to_ldif, to_ticket])
+def test_a_step_that_waits_says_what_must_be_known(render: Callable[[Report], str]) -> None:
+    asked = flowing(render(report(step(confirm=True, note="nobody else inspected answers x.test.com"))))
+    assert "ASK FIRST: nobody else inspected answers x.test.com." in asked
+    assert "the removal" not in asked
+    away = step("spn-delete", account="old", confirm=True, note="its owner knows")
+    both = flowing(render(report(away, step(order=2))))
+    assert "ASK FIRST: its owner knows." in both
+    assert "waits for the removal that is asked about" in both or "ONLY when the removal above was agreed to" in both
+
+
+# -- the way back --------------------------------------------------------------------------------------------------
+
+BACK_BY_HAND = f"Take back by hand: {BY_HAND}"
+
+
+def test_the_way_back_of_a_batch_file() -> None:
+    remarks = [remark.strip() for remark in cmd_reader.read(to_cmd(every_kind())).remarks]
+    back = remarks[next(at for at, remark in enumerate(remarks) if remark.startswith("The way back")) + 1 : -1]
+    assert back == [BACK_BY_HAND, HERE_BACK, AWAY_BACK, "run on IIS01:", SET_BACK, *DNS_BACK]
+
+
+def test_the_way_back_of_a_powershell_script() -> None:
+    root = powershell(to_powershell(every_kind()))
+    (undo,) = [n for n in nodes(root) if n.type == "function_statement" and "function Undo-Plan" in words(n)]
+    values = re.findall(r"@\{(Add|Remove) = '([^']+)'\}", words(undo))
+    assert values == [("Remove", "HTTP/x.test.com"), ("Add", "HTTP/x.test.com")]
+    remarks = [line.strip().removeprefix("# ") for line in words(undo).splitlines() if line.strip().startswith("#")]
+    assert remarks == [
+        BACK_BY_HAND,
+        r"Back 2: remove HTTP/x.test.com from TEST\svc",
+        r"Back 3: add HTTP/x.test.com to TEST\old",
+        f"Run on IIS01: {SET_BACK}",
+        *DNS_BACK,
+    ]
+
+
+def test_the_way_back_of_an_ldif() -> None:
+    text = to_ldif(every_kind())
+    _, _, back = text[text.index("# The way back") :].partition("\n#\n")
+    back = f"# {back}".replace("\n# ", "\n").removeprefix("# # ").replace("\n#\n", "\n\n")
+    assert ldif_changes(back) == [
+        ("CN=svc,DC=test,DC=com", "delete", "HTTP/x.test.com"),
+        ("CN=old,DC=test,DC=com", "add", "HTTP/x.test.com"),
+    ]
+
+
+def test_the_way_back_of_a_ticket() -> None:
+    text = to_ticket(every_kind())
+    back = text[text.index("The way back, last step first\n") :].splitlines()[2:]
+    assert [line.strip() for line in back if line.strip()] == [
+        "Take back only what was done.",
+        BACK_BY_HAND,
+        HERE_BACK,
+        AWAY_BACK,
+        "On IIS01:",
+        SET_BACK,
+        *DNS_BACK,
+    ]
 
 
 # -- hostile names -------------------------------------------------------------------------------------------------
