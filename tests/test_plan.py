@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import test_truth_table
@@ -17,6 +18,7 @@ from worlds import World, ad, app, computer, entry, farm_name, providers, server
 
 from agent.change.plan import Planned, held_back, plan, rolled_back
 from agent.checks import spns
+from agent.checks.commands import setspn
 from agent.checks.every import check
 from agent.checks.farm import farm
 from agent.checks.remedies import SETTLE
@@ -24,12 +26,12 @@ from agent.iis.redirection import configuration_file
 from agent.iis.snapshot import Snapshot, SourceFile, file_key
 from agent.inspection import Analysis, Sources, analyse
 from agent.model import Finding, Report, Requirement, Step
-from agent.names import Spn, host_name, http_spn, path_key, printable, spn
+from agent.names import AccountName, Spn, host_name, http_spn, path_key, printable, spn
 from agent.sources import option_files
 from agent.sources.ad.exports import read_exports
 from agent.sources.dns import zone
 from agent.sources.snapshots import targets
-from agent.spn.directory import Directory
+from agent.spn.directory import Account, AccountKind, Directory
 from agent.spn.nameservice import NameService, Resolution
 
 SAMPLES = Path(__file__).parents[1] / "sample_configs"
@@ -910,3 +912,24 @@ def test_an_unused_account_is_told_of_at_the_first_server_that_needs_another() -
     found = world(*nodes, ad=ad(*gone, computer("IIS002")))
     told = [(f.server, str(f.account), *map(str, f.holders)) for f in found.findings("spn-stale")]
     assert told == [("IIS000", r"TEST\IIS000$", r"TEST\IIS001$"), ("IIS001", r"TEST\IIS001$", r"TEST\IIS000$")]
+
+
+# -- what kind of account ------------------------------------------------------------------------------------------
+
+SWITCHES = {"user": "-U ", "computer": "-C ", "managed": "", None: ""}
+KINDS = {
+    "user": "user",
+    "computer": "computer",
+    "gMSA": "managed",
+    "sMSA": "managed",
+    "dMSA": "managed",
+    "unknown": None,
+}
+
+
+@pytest.mark.parametrize("kind", get_args(AccountKind))
+def test_every_kind_of_account_has_its_word_and_its_switch(kind: AccountKind) -> None:
+    principal = Account(name=AccountName("TEST", "x"), dn="CN=x", kind=kind).principal
+    assert principal == KINDS[kind]
+    line = setspn("-S", spn("HTTP/x"), AccountName("TEST", "x"), principal)
+    assert line == f"setspn -F {SWITCHES[principal]}-S HTTP/x TEST\\x"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -33,7 +33,7 @@ def by_hand(text: str) -> Action:
 
 def add(case: Case, name: Spn, account: AccountName) -> Action:
     """Register an SPN."""
-    breaks = name in case.own_spns and not case.is_computer(account)
+    breaks = name in case.own_spns and case.principal(account) != "computer"
     note = "this breaks WinRM and every other http.sys service of the computer for this name" if breaks else None
     return _change("spn-add", name, _Object.of(case, account), note=note)
 
@@ -55,26 +55,12 @@ class _Object(NamedTuple):
 
     @classmethod
     def of(cls, case: Case, name: AccountName) -> _Object:
-        known = case.account(name)
-        if case.is_computer(name):
-            return cls(name, "computer", known)
-        if known is not None:
-            return cls(name, _KINDS.get(known.kind), known)
-        return cls(name, None if name.name.endswith("$") else "user", None)
+        return cls(name, case.principal(name), case.account(name))
 
     def stored(self, name: Spn) -> Spn:
         """The value as the directory has it: a rollback must restore its exact letters."""
         spns = self.known.spns if self.known is not None else ()
         return next((held for held in spns if held.key == name.key), name)  # an account may hold a thousand
-
-
-_KINDS: Mapping[str, PrincipalKind] = {
-    "user": "user",
-    "computer": "computer",
-    "gMSA": "managed",
-    "sMSA": "managed",
-    "dMSA": "managed",
-}
 
 
 def _change(kind: StepKind, name: Spn, of: _Object, *, note: str | None, confirm: bool = False) -> Action:

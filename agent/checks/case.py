@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 
 from agent.checks.demand import Demand
-from agent.model import Application, ApplicationRef, Evidence, Finding, Origin, Requirement, Severity
+from agent.model import Application, ApplicationRef, Evidence, Finding, Origin, PrincipalKind, Requirement, Severity
 from agent.names import AccountName, HostName, Spn, fold, http_spn
 from agent.spn.clients import Client
 from agent.spn.directory import Account, Directory
@@ -170,14 +170,14 @@ class Case:
             return None
         return in_domain(self.directory, name)
 
-    def is_computer(self, name: AccountName) -> bool | None:
-        """True for a computer, False for a user, None for a managed service account (neither -C nor -U names it)."""
+    def principal(self, name: AccountName) -> PrincipalKind | None:
+        """What kind of account it is, None where nothing that was read tells."""
+        if name in self.computer_accounts:
+            return "computer"
         known = self.account(name)
-        if name in self.computer_accounts or (known is not None and known.kind == "computer"):
-            return True
-        if known is not None and known.kind in {"gMSA", "sMSA", "dMSA"}:
-            return None
-        return None if name.name.endswith("$") else False
+        if known is not None:
+            return known.principal
+        return None if name.name.endswith("$") else "user"
 
 
 def finding(

@@ -153,7 +153,7 @@ def winrm(case: Case) -> Iterator[Finding]:
         foreign = [h for h in holders if case.directory and not is_account(h, server.machine.account, case.directory)]
         requirement = wanted.get(name)
         for holder in foreign:
-            if case.is_computer(holder.name) is not True:
+            if case.principal(holder.name) != "computer":
                 yield _collision(name, server.label, holder.name, "is")
             if not _is_pool_account(case, holder):
                 yield finding(

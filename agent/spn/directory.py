@@ -13,10 +13,19 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal
 
-from agent.model import Problem
+from agent.model import PrincipalKind, Problem
 from agent.names import AccountName, Spn, fold
 
 AccountKind = Literal["user", "computer", "gMSA", "sMSA", "dMSA", "unknown"]
+
+_PRINCIPALS: Mapping[AccountKind, PrincipalKind | None] = {
+    "user": "user",
+    "computer": "computer",
+    "gMSA": "managed",
+    "sMSA": "managed",
+    "dMSA": "managed",
+    "unknown": None,
+}
 
 # userAccountControl bits (MS-ADTS 2.2.16)
 ACCOUNTDISABLE = 0x2
@@ -75,6 +84,11 @@ class Account:
     @property
     def identity(self) -> str:
         return self.sid or fold(self.dn)
+
+    @property
+    def principal(self) -> PrincipalKind | None:
+        """What a command must know of the kind: `setspn` has -U and -C, PowerShell a cmdlet for each."""
+        return _PRINCIPALS[self.kind]
 
     @property
     def disabled(self) -> bool | None:
