@@ -56,7 +56,7 @@ ZONE = "iis01 AAAA FD00:0::52;portal AAAA fd00::52;portal AAAA fd00:0:0:0::53;ii
 def test_machine_zone_and_binding_may_spell_an_address_differently(first: str, tmp_path: Path) -> None:
     one = snapshot(tmp_path, "IIS01", first, "[fd00:0:0:0:0:0:0:52]:80:", "*:80:portal.test.com", "*:80:there.test.com")
     two = snapshot(tmp_path, "IIS02", "fd00::0053", "*:80:portal.test.com", "*:80:there.test.com")
-    found = world(*(targets.read(path, None, {}) for path in (one, two)), service=names(ZONE))
+    found = world(*(targets.read_target(path, None, {}) for path in (one, two)), service=names(ZONE))
 
     assert found.needs["http/iis01.test.com"] == "covered", "the binding to the server's own address"
     assert found.findings("farm-machine-identity", "HTTP/portal.test.com"), "both servers answer"

@@ -70,7 +70,8 @@ def test_a_failure_leaves_the_old_file_and_is_2(
         yield "half"
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("agent.render.document.json_pieces", full)
+    form = formats.known_by("inspect")["json"]
+    monkeypatch.setattr(f"{form.module}.{form.function}", full)
     assert main([*INSPECT, "--format", "json", "--output", str(out)]) == exits.INCOMPLETE
     assert capsys.readouterr().err == f"iis-spn: cannot write {out}: No space left on device\n"
     assert out.read_text() == "old"

@@ -6,17 +6,17 @@ import argparse
 from typing import Any
 
 
-class Once(argparse.Action):
+class Once(argparse._StoreAction):
     """A second value is refused: it would silently take the place of the first."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
     ) -> None:
-        given: set[str] = vars(namespace).setdefault("given", set())
+        given: frozenset[str] = getattr(namespace, "given", frozenset())
         if self.dest in given:
             parser.error(f"argument {option}: it is given twice")
-        given.add(self.dest)
-        setattr(namespace, self.dest, values)
+        namespace.given = given | {self.dest}
+        super().__call__(parser, namespace, values, option)
 
 
 def name(text: str) -> str:
