@@ -173,12 +173,13 @@ def demand_domains(netbios: Mapping[str, str], analysis: Analysis) -> None:
         called.setdefault(fold(domain), {})[fold(name)] = name
     for domain, name in netbios.items():
         others = [other for key, other in called.get(domain, {}).items() if key != fold(name)]
-        if others:
+        if domain and others:
             raise UsageError(f"the NetBIOS name of {domain} is {others[0]}, not {name}")
-        is_used = domain in called or (not domain and any(fold(name) in names for names in called.values()))
+        is_used = domain in called if domain else any(fold(name) in names for names in called.values())
         if not is_used and _all_domains_read(analysis):
             given = f"of {domain}, a domain that nobody has" if domain else "that no server takes"
-            raise UsageError(f"{name} is given as the NetBIOS name {given}; domains: {', '.join(called) or 'none'}")
+            there = ", ".join(filter(None, called)) or "none"
+            raise UsageError(f"{name} is given as the NetBIOS name {given}; domains: {there}")
 
 
 def _all_domains_read(analysis: Analysis) -> bool:
@@ -189,10 +190,10 @@ def _all_domains_read(analysis: Analysis) -> bool:
 
 
 def _domains(case: Case) -> Iterator[tuple[str, str]]:
-    """The domains of servers and directory, with their NetBIOS names."""
+    """The domains of servers and directory, "" where a server does not say which, with their NetBIOS names."""
     for server in case.servers:
-        if server.machine.domain and server.machine.netbios_domain:
-            yield server.machine.domain, server.machine.netbios_domain
+        if server.machine.netbios_domain:
+            yield server.machine.domain or "", server.machine.netbios_domain
     for found in case.directory.domains if case.directory is not None else ():
         if found.netbios:
             yield found.dns_name, found.netbios

@@ -40,7 +40,7 @@ class Options(TypedDict, total=False):
     ad: Words | None
     ad_user: str | None
     ad_password: Callable[[], str] | None
-    ca: Word | None
+    ca: Words | None
     dns: Words | None
     farm: Words | None
     accept: Words | None
@@ -157,12 +157,11 @@ def _kind(value: object) -> str:
 
 def _directory(options: Options, netbios: Mapping[str, str]) -> DirectorySource:
     words = _words("ad", options.get("ad"), ("off",))
-    files = [word for word in words if "://" not in word and fold(word) not in {"auto", "off"}]
-    if len(words) > 1 and len(files) < len(words):
-        raise UsageError(f"ad: one source, or several files, not {', '.join(map(printable, words))}")
-    for word in files:
-        _file("ad", word)
-    return directory_source(words, _logon(options, is_live=not files and fold(words[0]) != "off"), netbios)
+    live = [word for word in words if "://" in word or fold(word) == "auto"]
+    for word in words:
+        if word not in live and fold(word) != "off":
+            _file("ad", word)
+    return directory_source(words, _logon(options, is_live=bool(live)), netbios)
 
 
 def _logon(options: Options, *, is_live: bool) -> LiveLogon:
@@ -177,7 +176,7 @@ def _logon(options: Options, *, is_live: bool) -> LiveLogon:
 
 
 def _names(words: Sequence[str]) -> AskNames:
-    """One source, or several zone files. What is no file has to be an address: a slip must not ask the network."""
+    """What is no file has to be an address: a slip in its name must not ask the network."""
     for word in words:
         if fold(word) not in {"off", "system"} and not _is_endpoint(word):
             _file("dns", word)

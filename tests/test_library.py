@@ -91,11 +91,11 @@ def test_a_live_directory_asks_the_system_for_names(monkeypatch: pytest.MonkeyPa
     sources, servers = [], []
     monkeypatch.setattr("agent.sources.ad.ldap.LdapSource.ask", lambda self, _question: sources.append(self))
     monkeypatch.setattr("agent.sources.dns.live.ask", lambda *_, server, **__: servers.append(server))
-    inspect(IIS01, ad="ldap://dc1.test.com", ad_user=r"TEST\reader", ad_password=lambda: "x", ca=ZONE)
+    inspect(IIS01, ad="ldap://dc1.test.com", ad_user=r"TEST\reader", ad_password=lambda: "x", ca=[ZONE, FARM])
     inspect(IIS01, ad=["ldap://dc1.test.com"], dns="off")
     assert servers == [None]
     assert [(source.target, list(source.ca_files)) for source in sources] == [
-        ("ldap://dc1.test.com", [ZONE]),
+        ("ldap://dc1.test.com", [ZONE, FARM]),
         ("ldap://dc1.test.com", []),
     ]
     assert sources[0].logon.user == r"TEST\reader"
@@ -155,9 +155,9 @@ def test_a_file_that_is_not_there(option: str, form: Callable[[str], Any]) -> No
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"ad": ["off", DIRECTORY]}, "ad: one source, or several files"),
-        ({"ad": ["auto", "off"]}, "ad: one source, or several files"),
-        ({"ad": ["ldap://dc1.test.com", DIRECTORY]}, "ad: one source, or several files"),
+        ({"ad": ["off", DIRECTORY]}, "--ad takes any number of files, or one other source"),
+        ({"ad": ["auto", "off"]}, "--ad takes any number of files, or one other source"),
+        ({"ad": ["ldap://dc1.test.com", DIRECTORY]}, "--ad takes any number of files, or one other source"),
         ({"ad": "ldap://"}, "ldap:// is no directory"),
         ({"dns": [ZONE, "off"]}, "--dns takes any number of files, or one other source: not off too"),
         ({"dns": ["system", "10.0.0.1"]}, "--dns takes any number of files, or one other source: not system too"),
@@ -221,6 +221,17 @@ def accounts(tmp_path: Path, names: object, **options: Any) -> set[str]:
 @pytest.mark.parametrize("domain", ["corp.example", "Corp.Example", "CORP.EXAMPLE.", ""])
 def test_a_netbios_name_is_used_however_the_domain_is_written(domain: str, tmp_path: Path) -> None:
     assert accounts(tmp_path, {domain: "ACME"}) == {r"ACME\WEB01$"}
+
+
+def test_a_netbios_name_is_used_where_the_domain_is_not_known(tmp_path: Path) -> None:
+    bare = tmp_path / "applicationHost.config"
+    bare.write_bytes((IIS01 / "applicationHost.config").read_bytes())
+    report = inspect(bare, netbios_domains={"": "ACME"})
+    assert {one.account.domain for one in report.requirements if one.account and one.account.name.endswith("$")} == {
+        "ACME"
+    }
+    with pytest.raises(UsageError, match=r"of corp\.example, a domain that nobody has; domains: none"):
+        inspect(bare, netbios_domains={"corp.example": "ACME"})
 
 
 def test_a_netbios_name_is_used_for_the_directory(tmp_path: Path) -> None:
