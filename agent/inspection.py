@@ -23,12 +23,14 @@ from agent.iis.redirection import configuration_file
 from agent.iis.schema import APPLICATION_POOLS, SITES
 from agent.iis.snapshot import Machine, Snapshot
 from agent.model import SCHEMA, Evidence, Finding, Problem, Report, Requirement, Server, Severity, Status, Tool
-from agent.names import Address, HostName, fold
+from agent.names import Address, Guess, HostName, fold
 from agent.spn.clients import CLIENTS, DEFAULT_CLIENTS, Client
-from agent.spn.directory import AskDirectory, Directory
+from agent.spn.directory import Account, AskDirectory, Directory
+from agent.spn.domains import Domains, domains_of
+from agent.spn.identity import computer
 from agent.spn.nameservice import AskNames, NameService
 from agent.spn.reach import FarmName, names_of
-from agent.spn.require import ServerView, question, require, server_view
+from agent.spn.require import ServerView, Typed, question, require, server_view
 from agent.spn.verdict import judge
 
 
@@ -37,7 +39,8 @@ class Sources:
     """Where the analysis may look besides the servers' files; every default means "nobody looked".
 
     `directory` is asked once, with everything the run needs to know; `names` is given the host names and addresses
-    that occur. `now` is the time against which passwords and logons are old.
+    that occur. `typed` are names that somebody asks about besides those of the servers. `now` is the time against which
+    passwords and logons are old.
     """
 
     directory: AskDirectory = field(default=lambda _question: None)
@@ -45,6 +48,7 @@ class Sources:
     farm: Sequence[FarmName] = ()
     clients: Sequence[Client] = DEFAULT_CLIENTS
     accepted: Sequence[Acceptance] = ()
+    typed: Sequence[Typed] = ()
     now: datetime | None = None
 
 
@@ -94,16 +98,17 @@ def analyse(snapshots: Iterable[Snapshot], sources: Sources) -> Analysis:
     """Judge a run of servers. Snapshots may be a stream: only what is needed of each is kept."""
     started = datetime.now(UTC)
     reads = list(_unique(_read(snapshot) for snapshot in snapshots))
-    service = sources.names(*_names_question(reads, sources.farm))
-    views = _views(reads, sources.farm, service, None)
-    directory = sources.directory(question(views, sources.clients))
-    if any(_additional_names(read.machine, directory) for read in reads):
-        views = _views(reads, sources.farm, service, directory)
-    required = require(views, sources.clients, directory)
+    service = sources.names(*_names_question(reads, sources.farm, sources.typed))
+    views = _views(reads, sources.farm, service, Domains(), None)
+    directory = sources.directory(question(views, sources.clients, sources.typed))
+    domains = domains_of(directory, (read.machine for read in reads))
+    views = _views(reads, sources.farm, service, domains, directory)
+    required = require(views, sources.clients, domains, directory)
     case = Case(
         servers=views,
         applications=required.applications,
         judged=tuple([Judged(wanted, judge(wanted, directory)) for wanted in required.wanted]),
+        domains=domains,
         directory=directory,
         service=service,
         farm=sources.farm,
@@ -152,9 +157,10 @@ def _unique(reads: Iterable[Read]) -> Iterator[Read]:
             yield read  # it is called as it was asked; which machine would have answered is not known
             continue
         label = read.label
-        other = machines.setdefault((fold(label), fold(read.machine.dns_name or "")), read.source)
-        if fold(label) in labels and other is read.source and read.machine.dns_name:
-            label = read.machine.dns_name
+        dns_name = str(read.machine.dns_name or "")
+        other = machines.setdefault((fold(label), fold(dns_name)), read.source)
+        if fold(label) in labels and other is read.source and dns_name:
+            label = dns_name
         if labels.setdefault(fold(label), read.source) is not read.source:
             text = f"{labels[fold(label)]} is a server of the same name ({label}): this one is not analysed"
             problem = Problem(id="config-invalid", message=text, file=read.source)
@@ -169,8 +175,8 @@ def demand_domains(netbios: Mapping[str, str], analysis: Analysis) -> None:
     "" stands for every domain that says no name itself. Raises UsageError.
     """
     called: dict[str, dict[str, str]] = {}
-    for domain, name in _domains(analysis.case):
-        called.setdefault(fold(domain), {})[fold(name)] = name
+    for domain, label in _domains(analysis.case):
+        called.setdefault(fold(domain), {}).update({fold(label): label} if label else {})
     for domain, name in netbios.items():
         others = [other for key, other in called.get(domain, {}).items() if key != fold(name)]
         if domain and others:
@@ -189,23 +195,24 @@ def _all_domains_read(analysis: Analysis) -> bool:
     return is_whole and all(server.status != "failed" for server in analysis.report.servers)
 
 
-def _domains(case: Case) -> Iterator[tuple[str, str]]:
+def _domains(case: Case) -> Iterator[tuple[str, str | None]]:
     """The domains of servers and directory, "" where a server does not say which, with their NetBIOS names."""
     for server in case.servers:
-        if server.machine.netbios_domain:
+        if server.machine.domain or server.machine.netbios_domain:
             yield server.machine.domain or "", server.machine.netbios_domain
     for found in case.directory.domains if case.directory is not None else ():
-        if found.netbios:
-            yield found.dns_name, found.netbios
+        yield found.dns_name, found.netbios
 
 
-def _names_question(reads: Iterable[Read], names: Sequence[FarmName]) -> tuple[list[HostName], list[Address]]:
+def _names_question(
+    reads: Iterable[Read], names: Sequence[FarmName], typed: Iterable[Typed]
+) -> tuple[list[HostName], list[Address]]:
     """The host names and addresses that occur: live DNS is asked about these, never to list a zone."""
-    hosts: dict[HostName, None] = {name.host: None for name in names}
+    hosts: dict[HostName, None] = dict.fromkeys([*(name.host for name in names), *(one.host for one in typed)])
     addresses: dict[Address, None] = {}
     for read in reads:
         own = (read.machine.short_name, read.machine.full_name)
-        hosts.update((host, None) for host in own if host is not None and read.machine.name)
+        hosts.update((host, None) for host in own if host is not None)
         addresses.update(dict.fromkeys(read.machine.addresses))
         for site in read.configuration.sites if read.configuration is not None else ():
             for binding in site.bindings:
@@ -215,8 +222,13 @@ def _names_question(reads: Iterable[Read], names: Sequence[FarmName]) -> tuple[l
 
 
 def _views(
-    reads: Iterable[Read], farm_names: Sequence[FarmName], service: NameService | None, directory: Directory | None
+    reads: Iterable[Read],
+    farm_names: Sequence[FarmName],
+    service: NameService | None,
+    domains: Domains,
+    directory: Directory | None,
 ) -> list[ServerView]:
+    """The servers with the names that lead to them; without a directory, as far as they themselves can tell."""
     by_server: dict[str, list[int]] = {}
     for position, farm_name in enumerate(farm_names):
         for server in farm_name.servers:
@@ -224,20 +236,21 @@ def _views(
     views = []
     for read in reads:
         if read.configuration is not None:
-            additional = _additional_names(read.machine, directory)
-            own = {fold(name) for name in (read.machine.name, read.machine.dns_name) if name}
-            positions = sorted({position for key in own for position in by_server.get(key, ())})
-            names = names_of(read.machine, [farm_names[position] for position in positions], service, additional)
-            views.append(server_view(read.label, read.machine, read.configuration, names))
+            account = computer(read.machine, domains)
+            known = directory.account(account) if directory is not None and account is not None else None
+            machine = _named_by(known, read.machine)
+            positions = sorted({position for key in machine.said_names for position in by_server.get(key, ())})
+            declared = [farm_names[position] for position in positions]
+            names = names_of(machine, declared, service, known.additional_dns_host_names if known is not None else ())
+            views.append(server_view(read.label, machine, read.configuration, names, account))
     return views
 
 
-def _additional_names(machine: Machine, directory: Directory | None) -> tuple[str, ...]:
-    """msDS-AdditionalDnsHostName: names that netdom gave the computer, covered by its HOST/ SPNs."""
-    if directory is None:
-        return ()
-    found = [a for a in directory.named(machine.account.name) if fold(a.name.domain) == fold(machine.account.domain)]
-    return tuple(name for account in found for name in account.additional_dns_host_names)
+def _named_by(known: Account | None, machine: Machine) -> Machine:
+    """The machine with the dNSHostName of its account, where it did not say its full name itself (rule R2.6)."""
+    if isinstance(machine.dns_name, str) or known is None or not known.dns_host_name:
+        return machine
+    return replace(machine, dns_name=known.dns_host_name)
 
 
 # -- the report ----------------------------------------------------------------------------------------------------
@@ -246,7 +259,7 @@ _BREAKS = frozenset({"config-malformed", "content-unread"})
 
 
 def _report(case: Case, reads: Sequence[Read], sources: Sources, started: datetime) -> Report:
-    servers = tuple(_server(read) for read in reads)
+    servers = tuple(_server(read, case) for read in reads)
     today = case.now.date()
     findings = accept(_ordered(_findings(case, reads)), sources.accepted, today)
     planned = plan(case, findings)
@@ -283,8 +296,10 @@ def _time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _server(read: Read) -> Server:
+def _server(read: Read, case: Case) -> Server:
     problems = read.problems
+    view = case.by_label.get(read.label)
+    machine = view.machine if view is not None else read.machine
     status: Status = "ok"
     if read.configuration is None:
         status = "failed"
@@ -293,11 +308,27 @@ def _server(read: Read) -> Server:
         problems += broken
         if broken or any(problem.id in _BREAKS for problem in read.problems):
             status = "partial"
-    return Server(name=read.label, dns_name=read.machine.dns_name, source=read.source, status=status, problems=problems)
+    return Server(
+        name=read.label,
+        dns_name=None if machine.dns_name is None else str(machine.dns_name),
+        source=read.source,
+        status=status,
+        problems=problems,
+        guessed=_guessed(machine, case.domains),
+    )
+
+
+def _guessed(machine: Machine, domains: Domains) -> tuple[str, ...]:
+    """Which names of the server nobody said, as the report has them."""
+    is_label_guessed = machine.joined and machine.domain and isinstance(domains.label(machine.domain), Guess)
+    return (*machine.guessed, *(("netbios_domain",) if is_label_guessed else ()))
 
 
 def _content_problems(configuration: Configuration) -> Iterator[Problem]:
     seen: set[tuple[str, int | None]] = set()
+    for notice in configuration.notices:
+        if notice.id in _BREAKS:
+            yield Problem(id=notice.id, message=notice.message, file=notice.file, line=notice.line)
     for site in configuration.sites:
         for application in site.applications:
             for auth in (application.auth, *(auth for _, auth in application.places)):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -21,6 +22,7 @@ from agent.sources import option_files
 from agent.sources.selected import DirectorySource, LiveLogon, directory_source, name_source
 from agent.sources.snapshots import targets as target_files
 from agent.spn.nameservice import AskNames
+from agent.spn.require import Typed
 
 Word = str | os.PathLike[str]
 Words = Word | Iterable[Word]
@@ -67,7 +69,7 @@ def explain(url: str, targets: Words, **options: Unpack[Options]) -> Explanation
     """
     if not isinstance(url, str):
         raise UsageError(f"url: a text belongs here, not {_kind(url)}")
-    return story.explain(_analysis(targets, options), url)
+    return story.explain(_analysis(targets, options, [story.read_url(url).typed]), url)
 
 
 def plan(targets: Words, **options: Unpack[Options]) -> Report:
@@ -79,12 +81,12 @@ def plan(targets: Words, **options: Unpack[Options]) -> Report:
     return _analysis(targets, options).report
 
 
-def _analysis(targets: Words, options: Options) -> Analysis:
+def _analysis(targets: Words, options: Options, typed: Sequence[Typed] = ()) -> Analysis:
     _refuse_unknown(options)
     paths = target_files.expand(_words("targets", targets))
     computer = _computer(options.get("computer"), len(paths))
     netbios = _netbios_names(options.get("netbios_domains"))
-    sources = _sources(options, netbios)
+    sources = replace(_sources(options, netbios), typed=typed)
     analysis = analyse((target_files.read_target(path, computer, netbios) for path in paths), sources)
     demand_domains(netbios, analysis)
     return analysis

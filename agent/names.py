@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import lru_cache
 from typing import Literal, NewType
 
@@ -253,25 +254,56 @@ def _instance_fault(rest: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AccountName:
-    """`DOMAIN\\sAMAccountName`; a computer's and a managed service account's name ends in `$`."""
+class Guess:
+    """A name that nobody said: it may be shown, and is marked, but says nothing when it is compared."""
 
-    domain: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Likeness(Enum):
+    """Whether two names are of one account. UNKNOWN is neither: nothing follows from it."""
+
+    SAME = "same"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AccountName:
+    """`DOMAIN\\sAMAccountName`; a computer's and a managed service account's name ends in `$`.
+
+    `domain` is the NetBIOS name, a Guess where nobody said it; `dns` the folded DNS name of the domain, empty where
+    nobody knows which one it is. Two are equal when they are known to be one account; that they are two is known
+    only where `likeness` says OTHER.
+    """
+
+    domain: str | Guess
     name: str
+    dns: str = ""
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, AccountName) and self.key == other.key
+        return isinstance(other, AccountName) and self.likeness(other) is Likeness.SAME
 
     def __hash__(self) -> int:
-        return hash(self.key)
+        return hash(fold(self.name))
 
     def __str__(self) -> str:
         return f"{self.domain}\\{self.name}"
 
-    @property
-    def key(self) -> tuple[str, str]:
-        """What is compared: both parts, folded."""
-        return (fold(self.domain), fold(self.name))
+    def likeness(self, other: AccountName) -> Likeness:
+        """Whether the two are one account. Accounts of different names never are, whatever their domains."""
+        return self.domain_likeness(other) if fold(self.name) == fold(other.name) else Likeness.OTHER
+
+    def domain_likeness(self, other: AccountName) -> Likeness:
+        """Whether the two stand in one domain: by its DNS name, else by NetBIOS names that were both read."""
+        if self.dns and other.dns:
+            return Likeness.SAME if self.dns == other.dns else Likeness.OTHER
+        if isinstance(self.domain, Guess) or isinstance(other.domain, Guess):
+            return Likeness.UNKNOWN
+        return Likeness.SAME if fold(self.domain) == fold(other.domain) else Likeness.OTHER
 
 
 def account_name(text: str) -> AccountName:
@@ -294,9 +326,9 @@ def netbios_fault(domain: str) -> str | None:
     return None
 
 
-def computer_account(netbios_domain: str, computer: str) -> AccountName:
+def computer_account(netbios_domain: str | Guess, computer: str, dns: str = "") -> AccountName:
     """`TEST\\IIS01$` for the computer IIS01 (its short name or its FQDN) of the domain TEST."""
-    return AccountName(netbios_domain, netbios_name(computer).upper() + "$")
+    return AccountName(netbios_domain, netbios_name(computer).upper() + "$", fold(dns))
 
 
 UserForm = Literal["domain", "upn", "local", "bare", "well-known"]

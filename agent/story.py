@@ -14,7 +14,7 @@ from agent.model import Application, ClientOutcome, Explanation, Finding, Origin
 from agent.names import AccountName, Address, HostName, Spn, fold, host_name, http_spn, ip_address
 from agent.spn.clients import Client, asked_hosts, asked_port
 from agent.spn.identity import NO_POOL, Decision, decide
-from agent.spn.require import ServerView, Wanted, spn_hosts
+from agent.spn.require import ServerView, Typed, Wanted, spn_hosts
 from agent.spn.verdict import judge
 
 
@@ -26,6 +26,11 @@ class Url(NamedTuple):
     host: HostName
     port: int
     path: str
+
+    @property
+    def typed(self) -> Typed:
+        """What the name service and the directory are asked about it."""
+        return Typed(self.host, self.port)
 
 
 def read_url(text: str) -> Url:
@@ -298,7 +303,7 @@ def _place_told(found: Answering) -> str:
 def _decision(case: Case, found: Answering, settings: WindowsAuth, host: HostName) -> Decision:
     """Who decrypts for this very name: the table has another row where it is one of the computer's own."""
     identity = case.identity_of(found.application) or NO_POOL
-    return decide(settings, identity, found.server.machine, found.server.names.kind_of(host))
+    return decide(settings, identity, found.server.computer, found.server.names.kind_of(host))
 
 
 def _decryption_told(found: Answering, settings: WindowsAuth, decision: Decision) -> str:

@@ -141,7 +141,7 @@ def _compare(lab: Lab, rounds: int) -> None:
     }
     timings = interleaved(subjects, rounds, time.perf_counter)
     (found,) = answers
-    held = sum(bool(found.holders(name)) for name in lab.required)
+    held = sum(bool(found.seen(name)) for name in lab.required)
     print(f"{len(lab.required)} required SPNs, {held} held; {len(found.accounts)} accounts kept, ", end="")
     print(f"{len(found.problems)} problems; entries by ldapsearch: {counts['same']}, one by one {counts['single']}\n")
     rows: list[list[object]] = []

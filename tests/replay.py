@@ -8,7 +8,6 @@ from dataclasses import replace
 from agent.model import Step
 from agent.names import AccountName, Spn
 from agent.spn.directory import Directory
-from agent.spn.verdict import is_account
 
 
 def applied(directory: Directory, steps: Iterable[Step]) -> Directory:
@@ -35,7 +34,7 @@ def with_spns(directory: Directory, spns: Mapping[str, tuple[Spn, ...]]) -> Dire
 
 
 def _identity(directory: Directory, name: AccountName) -> str:
-    for account in directory.accounts:
-        if is_account(account, name, directory):
-            return account.identity
-    raise ValueError(f"{name} is not in the directory")
+    account = directory.account(name)
+    if account is None:
+        raise ValueError(f"{name} is not in the directory")
+    return account.identity

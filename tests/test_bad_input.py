@@ -326,13 +326,14 @@ def test_no_target_on_another_system(capsys: pytest.CaptureFixture[str]) -> None
 # -- the library ---------------------------------------------------------------------------------------------------
 
 
-def test_a_bare_file_without_computer_has_placeholders(tmp_path: Path) -> None:
+def test_a_bare_file_without_computer_names_no_account(tmp_path: Path) -> None:
     file = tmp_path / "applicationHost.config"
     file.write_text(GOOD)
     report = inspect([file])
     assert report.complete
     assert "machine-unknown" in {finding.id for finding in report.findings}
-    assert any("<COMPUTER>" in str(requirement.account) for requirement in report.requirements)
+    assert {requirement.account for requirement in report.requirements} == set()
+    assert {application.decrypts_as for application in report.applications} == {None}
 
 
 def test_the_library_reports_what_the_command_line_does(tmp_path: Path, run: Run) -> None:

@@ -50,7 +50,7 @@ def test_a_file_is_read_by_the_reader_of_its_kind(
     monkeypatch.setattr("agent.sources.ad.exports.READERS", told)
     directory = read_exports([path], Question(spns=frozenset({spn("HTTP/a.test.com")})))
     assert asked == [name]
-    assert [holder.name.name for holder in directory.holders(spn("HTTP/a.test.com"))] == ["svc"]
+    assert [holder.name.name for holder in directory.seen(spn("HTTP/a.test.com"))] == ["svc"]
 
 
 def noted(name: str, reader: object, asked: list[str]) -> object:

@@ -13,7 +13,8 @@ from agent.iis.schema import IDENTITY_TYPES
 from agent.iis.snapshot import Machine, Snapshot, SourceFile
 from agent.names import AccountName
 from agent.spn.directory import Account, Directory, Domain
-from agent.spn.identity import PoolIdentity, pool_identity
+from agent.spn.domains import domains_of
+from agent.spn.identity import PoolIdentity, Surroundings, pool_identity
 
 MACHINE = Machine(name="IIS01", dns_name="iis01.test.com", domain="test.com", netbios_domain="TEST")
 
@@ -221,7 +222,11 @@ def account(name: str, **more: object) -> Account:
 
 def identity(user: str, machine: Machine = MACHINE, directory: Directory | None = None) -> PoolIdentity:
     pool = pool_of(element("add", process(identityType="SpecificUser", userName=user), name="P"))
-    return pool_identity(pool, machine, directory)
+    return pool_identity(pool, around(machine, directory))
+
+
+def around(machine: Machine = MACHINE, directory: Directory | None = None) -> Surroundings:
+    return Surroundings(machine, domains_of(directory, [machine]), directory)
 
 
 @pytest.mark.parametrize(
@@ -237,11 +242,11 @@ def identity(user: str, machine: Machine = MACHINE, directory: Directory | None 
 )
 def test_identity_types_on_the_network(name: str, kind: str) -> None:
     pool = pool_of(element("add", process(identityType=name), name="P"))
-    assert pool_identity(pool, MACHINE, None).kind == kind
+    assert pool_identity(pool, around()).kind == kind
 
 
 def test_no_pool_has_no_identity() -> None:
-    assert pool_identity(None, MACHINE, None).kind == "unresolved"
+    assert pool_identity(None, around()).kind == "unresolved"
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ def test_a_deleted_account_holds_nothing() -> None:
     living = user("holder", "HTTP/contoso.test.com", "WWW/one", isDeleted=[b"FALSE"])
     delegating = user("iis01$", msDS_AllowedToDelegateTo=[b"WWW/two"])
     directory = collected((GONE, {**attributes, "servicePrincipalName": [b"WWW/two"]}), marked, living, delegating)
-    assert [account.name.name for account in directory.holders(spn("HTTP/contoso.test.com"))] == ["holder"]
+    assert [account.name.name for account in directory.seen(spn("HTTP/contoso.test.com"))] == ["holder"]
     assert directory.duplicates_elsewhere == 0
     assert directory.held_elsewhere == {}
 

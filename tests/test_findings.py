@@ -1137,10 +1137,11 @@ def test_a_server_without_web_configs_looked_at_says_so_and_is_complete(tmp_path
     assert str(report.applications[0].decrypts_as) == r"TEST\IIS01$"
 
 
-def test_a_bare_file_without_its_computer_has_placeholders(tmp_path: Path) -> None:
+def test_nothing_is_required_of_a_computer_that_nobody_named(tmp_path: Path) -> None:
     file = tmp_path / "applicationHost.config"
     file.write_text(config([site()], {"Pool": ""}, ROOT))
     report = inspect([file])
     (told,) = [found for found in report.findings if found.id == "machine-unknown"]
     assert told.severity == "warning"
-    assert report.requirements
+    assert [application.decrypts_as for application in report.applications] == [None]
+    assert not report.requirements

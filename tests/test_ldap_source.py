@@ -116,7 +116,7 @@ def small() -> Iterator[Shim]:
 def test_one_domain(small: Shim) -> None:
     directory = source(small).ask(QUESTION)
     assert directory.problems == ()
-    assert [str(a.name) for a in directory.holders(spn("http/WWW.test.com"))] == ["TEST\\svc"]
+    assert [str(a.name) for a in directory.seen(spn("http/WWW.test.com"))] == ["TEST\\svc"]
     assert [(d.dns_name, d.netbios, d.covered) for d in directory.domains] == [("test.com", "TEST", True)]
     assert directory.mapped_to_host == {"http", "cifs"}
     assert directory.ds_heuristics == "001"
@@ -132,7 +132,7 @@ def test_everything_after_the_bind_is_sealed(small: Shim) -> None:
 def test_pages_are_followed() -> None:
     many = [user(f"svc{n}", "HTTP/www.test.com") for n in range(23)]
     directory = asked(Shim(one_domain(*many), ROOT, page_limit=5))
-    assert len(directory.holders(spn("HTTP/www.test.com"))) == 23
+    assert len(directory.seen(spn("HTTP/www.test.com"))) == 23
     assert directory.problems == ()
 
 
@@ -141,7 +141,7 @@ def test_ranges_are_followed(count: int) -> None:
     names = [f"MSSQLSvc/db{n}.test.com" for n in range(count - 1)]
     directory = asked(Shim(one_domain(user("svc", *names, "HTTP/www.test.com")), ROOT))
     assert len(directory.accounts[0].spns) == count
-    assert directory.holders(spn("HTTP/www.test.com"))
+    assert directory.seen(spn("HTTP/www.test.com"))
     assert directory.problems == ()
 
 
@@ -151,7 +151,7 @@ def test_batches_are_bounded() -> None:
     with shim.serving():
         asker = source(shim)
         directory = asker.ask(Question(spns=names))
-    assert directory.holders(spn("HTTP/web99.test.com"))
+    assert directory.seen(spn("HTTP/web99.test.com"))
     assert max(len(getattr(s.filter, "filters", ())) for s in shim.searches) == filters.BATCH
     assert asker.round_trips < 25
 
@@ -265,7 +265,7 @@ def test_a_deleted_holder_holds_nothing(small: Shim) -> None:
     small.entries |= {gone: {"objectClass": [b"user"], "servicePrincipalName": [b"HTTP/www.test.com"]}}
     small.entries |= user("marked", "HTTP/www.test.com", isDeleted=[b"TRUE"])
     directory = source(small).ask(QUESTION)
-    assert [a.name.name for a in directory.holders(spn("HTTP/www.test.com"))] == ["svc"]
+    assert [a.name.name for a in directory.seen(spn("HTTP/www.test.com"))] == ["svc"]
 
 
 # -- forests -------------------------------------------------------------------------------------------------------

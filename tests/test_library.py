@@ -226,7 +226,7 @@ def test_a_netbios_name_is_used_however_the_domain_is_written(domain: str, tmp_p
 def test_a_netbios_name_is_used_where_the_domain_is_not_known(tmp_path: Path) -> None:
     bare = tmp_path / "applicationHost.config"
     bare.write_bytes((IIS01 / "applicationHost.config").read_bytes())
-    report = inspect(bare, netbios_domains={"": "ACME"})
+    report = inspect(bare, computer="WEB01", netbios_domains={"": "ACME"})
     assert {one.account.domain for one in report.requirements if one.account and one.account.name.endswith("$")} == {
         "ACME"
     }

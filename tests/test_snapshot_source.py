@@ -18,6 +18,7 @@ from agent.errors import UsageError
 from agent.iis.redirection import InForce, configuration_file
 from agent.iis.snapshot import Machine, Snapshot, SourceFile, WorkerProcess
 from agent.model import Problem
+from agent.names import Guess
 from agent.sources.snapshots.targets import expand, read_target
 
 ROOT = Path(__file__).parents[1]
@@ -373,7 +374,7 @@ def test_machine_json_that_says_nothing(tmp_path: Path, text: bytes, line: int |
     (problem,) = found.problems
     assert said in problem.message
     assert (problem.id, problem.file, problem.line) == ("config-malformed", f"{tmp_path / 'IIS07'}/machine.json", line)
-    assert found.machine == Machine(name="IIS07"), "the folder's name serves"
+    assert (found.machine.known_name, found.label) == (None, "IIS07"), "what the folder is called is a guess"
     assert configuration_file(found).file is not None, "the rest is still read"
 
 
@@ -415,7 +416,7 @@ def test_value_of_the_wrong_kind_is_told_and_the_rest_is_used(tmp_path: Path, ke
     assert problem.file == f"{tmp_path}/machine.json"
     kept = taken(server(tmp_path, {k: v for k, v in MACHINE.items() if k != key} | {"name": "IIS01"})).machine
     if key != "name":
-        assert found.machine == kept, "as if it had not been given"
+        assert repr(found.machine) == repr(kept), "as if it had not been given"
 
 
 def test_moment_without_a_zone_is_utc(tmp_path: Path) -> None:
@@ -427,17 +428,19 @@ def test_moment_without_a_zone_is_utc(tmp_path: Path) -> None:
 
 
 def names(machine: Machine) -> tuple[str | None, ...]:
-    return (machine.name, machine.dns_name, machine.domain, machine.netbios_domain)
+    """Guessed ones in brackets."""
+    said = (machine.name, machine.dns_name, machine.domain, machine.netbios_domain)
+    return tuple(f"({name})" if isinstance(name, Guess) else name for name in said)
 
 
 @pytest.mark.parametrize(
     ("computer", "netbios", "expected"),
     [
-        ("iis01.test.com", {}, ("IIS01", "iis01.test.com", "test.com", "TEST")),
+        ("iis01.test.com", {}, ("IIS01", "iis01.test.com", "test.com", None)),
         ("IIS01.test.com.", {"": "CORP"}, ("IIS01", "IIS01.test.com", "test.com", "CORP")),
         ("iis01.test.com", {"test.com": "OLD", "": "CORP"}, ("IIS01", "iis01.test.com", "test.com", "OLD")),
-        ("iis01.test.com", {"other.com": "OTHER"}, ("IIS01", "iis01.test.com", "test.com", "TEST")),
-        ("a-very-long-server.test.com", {}, ("A-VERY-LONG-SER", "a-very-long-server.test.com", "test.com", "TEST")),
+        ("iis01.test.com", {"other.com": "OTHER"}, ("IIS01", "iis01.test.com", "test.com", None)),
+        ("a-very-long-server.test.com", {}, ("A-VERY-LONG-SER", "a-very-long-server.test.com", "test.com", None)),
         ("iis01", {}, ("IIS01", None, None, None)),
         ("iis01", {"": "CORP"}, ("IIS01", None, None, "CORP")),
         (None, {}, (None, None, None, None)),
@@ -460,9 +463,9 @@ def test_name_from_elsewhere_that_names_no_computer(tmp_path: Path, computer: st
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        ({"domain": "Test.com"}, ("IIS01", "iis01.test.com", "Test.com", "TEST")),
-        ({"dns_name": "iis01.dmz.org", "domain": "test.com"}, ("IIS01", "iis01.dmz.org", "test.com", "TEST")),
-        ({"dns_name": "iis01.test.com"}, ("IIS01", "iis01.test.com", "test.com", "TEST")),
+        ({"domain": "Test.com"}, ("IIS01", "(iis01.test.com)", "Test.com", None)),
+        ({"dns_name": "iis01.dmz.org", "domain": "test.com"}, ("IIS01", "iis01.dmz.org", "test.com", None)),
+        ({"dns_name": "iis01.test.com"}, ("IIS01", "iis01.test.com", "test.com", None)),
         ({"dns_name": "iis01.test.com", "netbios_domain": "OLD"}, ("IIS01", "iis01.test.com", "test.com", "OLD")),
         ({"dns_name": "iis01.test.com", "membership": "workgroup"}, ("IIS01", "iis01.test.com", None, None)),
         ({"dns_name": "iis01.test.com", "membership": "entra"}, ("IIS01", "iis01.test.com", None, None)),
@@ -487,10 +490,10 @@ def test_name_of_another_computer_is_not_mixed_in(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "name"), [("WEB01", "WEB01"), ("web01.test.com", "web01"), ("2026", None), ("my server", None)]
+    ("folder", "name"), [("WEB01", "(WEB01)"), ("web01.test.com", "(web01)"), ("2026", None), ("my server", None)]
 )
 def test_folder_may_be_named_after_its_computer(tmp_path: Path, folder: str, name: str | None) -> None:
-    assert taken(server(tmp_path / folder)).machine == Machine(name=name)
+    assert names(taken(server(tmp_path / folder)).machine) == (name, None, None, None)
 
 
 # -- a snapshot file -----------------------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import base64
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,8 @@ from agent.sources.dns import zone
 from agent.spn.directory import Directory, Question
 from agent.spn.nameservice import NameService
 from agent.spn.reach import FarmName, Proxy
-from agent.story import explain
+from agent.spn.require import Typed
+from agent.story import explain, read_url
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 BUILT_IN = frozenset({"NetworkService", "LocalSystem", "LocalService", "ApplicationPoolIdentity"})
@@ -322,9 +323,10 @@ def farm_name(host: str, *servers: str, site: str | None = None, proxy: Proxy | 
 
 @dataclass(frozen=True)
 class World:
-    """What the program makes of it all."""
+    """What the program makes of it all; `typed` judges it again with a name that somebody asks about."""
 
     analysis: Analysis
+    typed: Callable[[Typed], Analysis]
 
     @property
     def report(self) -> Report:
@@ -370,7 +372,7 @@ class World:
         return found
 
     def explain(self, url: str) -> list[ClientOutcome]:
-        return list(explain(self.analysis, url).outcomes)
+        return list(explain(self.typed(read_url(url).typed), url).outcomes)
 
     def asked(self, url: str) -> dict[str, str]:
         """What each client kind asks for, by the client's name."""
@@ -400,4 +402,5 @@ def world(
         clients=clients_named(clients),
         now=NOW,
     )
-    return World(analyse(servers or [server()], sources))
+    asked = servers or (server(),)
+    return World(analyse(asked, sources), lambda typed: analyse(asked, replace(sources, typed=[typed])))

@@ -17,7 +17,6 @@ from agent.errors import IisSpnError, SourceError, UsageError
 from agent.model import Step
 from agent.names import AccountName, Spn, fold, printable
 from agent.spn.directory import Directory
-from agent.spn.verdict import is_account
 
 Outcome = Literal["done", "nothing", "declined", "stopped", "interrupted"]
 Confirm = Callable[[str], bool]
@@ -122,7 +121,8 @@ def _begin(draft: _Draft, writer: Writer, files: Files, journal: Journal, confir
 def _dn_in(directory: Directory | None, name: AccountName) -> str | None:
     if directory is None:
         return None
-    return next((account.dn for account in directory.accounts if is_account(account, name, directory)), None)
+    known = directory.account(name)
+    return known.dn if known is not None else None
 
 
 def _refuse_used(journal: Journal, files: Files, writer: Writer) -> None:

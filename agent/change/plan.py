@@ -12,8 +12,7 @@ from agent.checks.case import Case, finding
 from agent.checks.farm_remedy import farm_remedy
 from agent.checks.remedies import Remedy, Way, remedy
 from agent.model import Alternative, ApplicationRef, Blocked, Finding, Plan, Step, StepKind
-from agent.names import AccountName, Spn, printable
-from agent.spn.verdict import is_account
+from agent.names import AccountName, Likeness, Spn, printable
 
 REQUIREMENT_FINDINGS = frozenset(
     {"spn-missing", "spn-misplaced", "spn-shadowed-by-host", "spn-duplicate", "spn-port-only", "client-spn-variant"}
@@ -190,8 +189,8 @@ def _refused(case: Case, steps: Iterable[Step]) -> Iterator[Finding]:
         name, account = step.value
         if name.service not in directory.mapped_to_host:
             continue
-        mapped = directory.holders(name.with_service("HOST"))
-        others = [holder.name for holder in mapped if not is_account(holder, account, directory)]
+        mapped = directory.seen(name.with_service("HOST"))
+        others = [holder.name for holder in mapped if directory.likeness(holder, account) is Likeness.OTHER]
         if others:
             yield finding(
                 "plan-blocked-by-alias",

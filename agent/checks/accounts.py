@@ -53,11 +53,11 @@ def required(case: Case) -> Iterator[Finding]:
 
 def _absent(case: Case, name: AccountName, requirement: Requirement) -> Iterator[Finding]:
     directory = case.directory
-    if directory is None or not directory.is_complete or "<" in str(name):
+    if directory is None or not directory.is_complete:
         return
     if not directory.exports("sAMAccountName"):
         return  # setspn text: that it does not name the account says nothing
-    covered = directory.covers(name.domain)
+    covered = directory.covers(name)
     yield finding(
         "account-not-found",
         f"{name} is not in the directory"
@@ -66,8 +66,21 @@ def _absent(case: Case, name: AccountName, requirement: Requirement) -> Iterator
         at=requirement.applications[0],
         spn=requirement.spn,
         account=name,
-        fix=("Check the spelling in the pool's userName." if covered else f"Give an export of {name.domain} as well.",),
+        fix=(_placing(case, name, covered),),
     )
+
+
+def _placing(case: Case, name: AccountName, covered: bool) -> str:
+    """What settles where an account is that the directory does not show."""
+    if covered:
+        if name in case.computer_accounts:
+            return "Check the server's name (--computer, machine.json), or export the directory again."
+        return "Check the spelling in the pool's userName."
+    namesakes = case.directory.namesakes(name) if case.directory is not None else ()
+    if len(namesakes) == 1 and namesakes[0].name.dns:
+        dns = namesakes[0].name.dns
+        return f"Is {name.domain} the NetBIOS name of {dns}? Then give --netbios-domain {name.domain}={dns}."
+    return f"Give an export of {name.domain} as well."
 
 
 def superseded(case: Case) -> Iterator[Finding]:
@@ -103,7 +116,7 @@ _BUILTIN = "S-1-5-32"
 def managed(case: Case) -> Iterator[Finding]:
     """Servers that may not read the password of the gMSA their pool runs as."""
     for server in case.servers:
-        computer = case.account(server.machine.account)
+        computer = case.account(server.account)
         for name in sorted(case.pools_in_use.get(server.label, ())):
             identity = case.identities.get((server.label, name))
             account = identity.known if identity is not None else None
@@ -117,11 +130,11 @@ def _not_allowed(server: ServerView, account: Account) -> Finding:
     name = account.name.name.removesuffix("$")
     return finding(
         "gmsa-server-not-allowed",
-        f"{server.machine.account} may not read the password of {account.name}: the pool does not start here (503)",
+        f"{server.account} may not read the password of {account.name}: the pool does not start here (503)",
         server=server.label,
         account=account.name,
         fix=(
-            f"Add {server.machine.account} to the principals that may retrieve it "
+            f"Add {server.account} to the principals that may retrieve it "
             f"(Get-ADServiceAccount {name} -Properties PrincipalsAllowedToRetrieveManagedPassword), then run "
             f"Test-ADServiceAccount {name} on the server.",
         ),
@@ -259,6 +272,10 @@ def _undeliverable(directory: Directory, account: Account, requirement: Requirem
 
 def _domains_of_holders(directory: Directory, target: str) -> frozenset[str]:
     """The folded DNS names of the domains where somebody answers for an SPN."""
-    kept = (directory.domain_at(account.dn) for account in directory.answers(spn(target)))
+    name = spn(target)
+    holders = directory.seen(name) or (
+        directory.seen(name.with_service("HOST")) if name.service in directory.mapped_to_host else ()
+    )
+    kept = (directory.domain_at(account.dn) for account in holders)
     named = {fold(domain.dns_name) for domain in kept if domain is not None}
     return directory.held_elsewhere.get(spn(target), frozenset()) | named

@@ -9,10 +9,11 @@ from functools import cached_property
 
 from agent.checks.demand import Demand
 from agent.model import Application, ApplicationRef, Evidence, Finding, Origin, PrincipalKind, Requirement, Severity
-from agent.names import AccountName, HostName, Spn, fold, http_spn
+from agent.names import AccountName, HostName, Likeness, Spn, fold, http_spn
 from agent.spn.clients import Client
 from agent.spn.directory import Account, Directory
-from agent.spn.identity import PoolIdentity, in_domain, pool_identity
+from agent.spn.domains import Domains
+from agent.spn.identity import PoolIdentity, Surroundings, pool_identity
 from agent.spn.nameservice import NameService
 from agent.spn.reach import FarmName
 from agent.spn.require import ServerView, Wanted
@@ -35,6 +36,7 @@ class Case:
     servers: Sequence[ServerView]
     applications: Sequence[Application]
     judged: Sequence[Judged]
+    domains: Domains
     directory: Directory | None
     service: NameService | None
     farm: Sequence[FarmName]
@@ -126,7 +128,7 @@ class Case:
     def identities(self) -> dict[tuple[str, str], PoolIdentity]:
         """By server label and folded pool name."""
         return {
-            (server.label, name): pool_identity(pool, server.machine, self.directory)
+            (server.label, name): pool_identity(pool, Surroundings(server.machine, self.domains, self.directory))
             for server in self.servers
             for name, pool in server.configuration.pools.items()
         }
@@ -138,7 +140,7 @@ class Case:
 
     @cached_property
     def computer_accounts(self) -> frozenset[AccountName]:
-        return frozenset(server.machine.account for server in self.servers)
+        return frozenset(server.account for server in self.servers if server.account is not None)
 
     @cached_property
     def pool_objects(self) -> frozenset[str]:
@@ -168,7 +170,13 @@ class Case:
         """The account object, where a directory was read that holds it."""
         if name is None or self.directory is None:
             return None
-        return in_domain(self.directory, name)
+        return self.directory.account(name)
+
+    def may_be_pool_account(self, holder: Account) -> bool:
+        """Whether an inspected pool runs as the account, as far as that can be told."""
+        if self.directory is None or holder.identity in self.pool_objects:
+            return True
+        return any(self.directory.likeness(holder, name) is not Likeness.OTHER for name in self.pool_accounts)
 
     def principal(self, name: AccountName) -> PrincipalKind | None:
         """What kind of account it is, None where nothing that was read tells."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.model import PrincipalKind
-from agent.names import AccountName, Spn
+from agent.names import AccountName, Guess, Spn
 
 APPCMD = r"%windir%\System32\inetsrv\appcmd.exe"
 
@@ -46,8 +46,12 @@ def setspn_query(name: Spn) -> str | None:
 
 
 def _target(account: AccountName, kind: PrincipalKind | None) -> tuple[str, str] | None:
-    """The switch that says what kind of object is meant, and the account's name as `setspn` takes it."""
-    text = str(account).removesuffix("$") if kind == "computer" else str(account)
+    """The switch that says what kind of object is meant, and the account's name as `setspn` takes it.
+
+    Without a domain, which stays out where its NetBIOS name is a guess, setspn looks in the domain of the logon.
+    """
+    whole = account.name if isinstance(account.domain, Guess) else str(account)
+    text = whole.removesuffix("$") if kind == "computer" else whole
     if not is_safe(text):
         return None
     switch = "-C " if kind == "computer" else "-U " if kind == "user" and not account.name.endswith("$") else ""

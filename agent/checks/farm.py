@@ -94,7 +94,7 @@ def _across(case: Case, name: Spn, nodes: list[Serving]) -> Iterator[Finding]:
         if (suspected := _suspected(case, name, nodes)) is not None:
             yield suspected
         return
-    computers = [node for node in nodes if node.account == case.by_label[node.server].machine.account]
+    computers = [node for node in nodes if node.account == case.by_label[node.server].account]
     servers = [node.server for node in nodes]
     told = "; ".join(f"{node.server} decrypts as {node.account}" for node in nodes)
     applications = [case.application_at[node.applications[0]] for node in nodes]

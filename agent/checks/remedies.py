@@ -9,8 +9,9 @@ from agent.checks.actions import Action, add, address_record, by_hand, delete, s
 from agent.checks.case import Case, Judged
 from agent.checks.commands import is_safe
 from agent.model import Application, Requirement
-from agent.names import AccountName, HostName, Spn, fold, http_spn, printable
-from agent.spn.verdict import is_account
+from agent.names import AccountName, HostName, Likeness, Spn, fold, http_spn, printable
+from agent.spn.directory import Account
+from agent.spn.verdict import is_absent
 
 PURGE = "Afterwards run `klist purge` on the client; clients remember a missing SPN for 15 minutes."
 SETTLE = "First settle which account decrypts for this name everywhere: the SPN can be on one account only."
@@ -57,7 +58,7 @@ def _offered(case: Case, judged: Judged) -> Remedy:
     account = requirement.account
     if account is None:
         return Remedy((), "No account can hold the SPN: change the identity or the settings of the pool first.")
-    if _is_absent(case, account):
+    if case.directory is not None and is_absent(account, case.directory):
         return Remedy((), f"{account} is not in the directory: correct the pool's userName first.")
     if judged.wanted.variant_of and not _is_own_name_of(case, requirement.spn.host, account):
         return _variant(case, requirement, account, judged.wanted.variant_of)
@@ -70,42 +71,40 @@ def _offered(case: Case, judged: Judged) -> Remedy:
     return _unregistered(case, requirement, account)
 
 
-def _is_absent(case: Case, account: AccountName) -> bool:
-    directory = case.directory
-    return directory is not None and directory.covers(account.domain) and case.account(account) is None
-
-
 # -- who holds it now ----------------------------------------------------------------------------------------------
 
 
 def wrong_holders(case: Case, name: Spn, account: AccountName) -> list[AccountName]:
-    """The accounts that hold an SPN and are not this one."""
-    if case.directory is None:
-        return []
-    return [h.name for h in case.directory.holders(name) if not is_account(h, account, case.directory)]
+    """The accounts that hold an SPN and are known not to be this one."""
+    return [holder.name for holder, likeness in _seen(case, name, account) if likeness is Likeness.OTHER]
+
+
+def _seen(case: Case, name: Spn, account: AccountName) -> Iterator[tuple[Account, Likeness]]:
+    """Who was seen to hold an SPN, and whether that is the account."""
+    if case.directory is not None:
+        for holder in case.directory.seen(name):
+            yield holder, case.directory.likeness(holder, account)
 
 
 def is_held(case: Case, name: Spn, account: AccountName) -> bool:
     """Whether the account holds exactly this SPN."""
-    return case.directory is not None and any(
-        is_account(holder, account, case.directory) for holder in case.directory.holders(name)
-    )
+    return any(likeness is Likeness.SAME for _, likeness in _seen(case, name, account))
 
 
 def is_answered_by(case: Case, name: Spn, account: AccountName) -> bool:
     """Whether the KDC would pick this account and no other."""
     if case.directory is None:
         return False
-    answers = case.directory.answers(name)
-    return len(answers) == 1 and is_account(answers[0], account, case.directory)
+    answers = case.directory.answers(name, account) or ()
+    return len(answers) == 1 and case.directory.likeness(answers[0], account) is Likeness.SAME
 
 
 def _host_serves(case: Case, requirement: Requirement, account: AccountName) -> bool:
     """Whether the HOST/ SPN is on the computer alone."""
     if case.directory is None:
         return False
-    holders = case.directory.holders(requirement.spn.with_service("HOST"))
-    return len(holders) == 1 and is_account(holders[0], account, case.directory)
+    holders = case.directory.holders(requirement.spn.with_service("HOST"), account) or ()
+    return len(holders) == 1 and case.directory.likeness(holders[0], account) is Likeness.SAME
 
 
 # -- one SPN -------------------------------------------------------------------------------------------------------
@@ -224,7 +223,9 @@ def _let_computer(case: Case, requirement: Requirement) -> Way | None:
         return None
     if not all(_can_use_kernel_mode(application) for application in joined.applications):
         return None
-    computer = case.by_label[servers.pop()].machine.account
+    computer = case.by_label[servers.pop()].account
+    if computer is None:
+        return None
     actions = list(_to_computer(joined.applications))
     for other in joined.requirements:
         wrong = wrong_holders(case, other.spn, computer)
@@ -254,7 +255,7 @@ def _to_computer(applications: Iterable[Application]) -> Iterator[Action]:
 
 def _is_own_name_of(case: Case, host: HostName, account: AccountName) -> bool:
     owner = case.own_spns.get(http_spn(host))
-    return owner is not None and owner.machine.account == account
+    return owner is not None and owner.account == account
 
 
 def _variant(case: Case, requirement: Requirement, account: AccountName, typed: tuple[HostName, ...]) -> Remedy:

@@ -10,10 +10,8 @@ from functools import cache
 from agent.checks.case import Case, Judged, finding
 from agent.checks.farm import spoken_for
 from agent.model import Application, Finding, Requirement, Severity
-from agent.names import AccountName, HostName, Spn, fold, host_name, http_spn, printable, spn, spn_fault
+from agent.names import AccountName, HostName, Likeness, Spn, fold, host_name, http_spn, printable, spn, spn_fault
 from agent.spn.directory import Account
-from agent.spn.identity import in_domain
-from agent.spn.verdict import is_account
 
 LONG_UNUSED = timedelta(days=180)
 """lastLogonTimestamp older than this: nobody logs on with the account (it is replicated within 14 days)."""
@@ -88,7 +86,7 @@ def _port_only(case: Case, requirement: Requirement) -> Iterator[Finding]:
     ports = {port for a in case.applications_of(requirement) for port in _ports(case, a)}
     for port in sorted(ports):
         name = http_spn(requirement.spn.host, port)
-        if case.directory.holders(name):
+        if case.directory.seen(name):
             message = f"only {name} is registered: clients ask for {requirement.spn}, without the port"
             yield _about(requirement, "spn-port-only", message)
 
@@ -149,13 +147,12 @@ def winrm(case: Case) -> Iterator[Finding]:
     """`HTTP/<computer>` on another account: every http.sys service that decrypts as the computer breaks (rule R6.7)."""
     wanted = {j.requirement.spn: j.requirement for j in case.judged if not j.wanted.variant_of}
     for name, server in case.own_spns.items():
-        holders = case.directory.holders(name) if case.directory is not None else ()
-        foreign = [h for h in holders if case.directory and not is_account(h, server.machine.account, case.directory)]
+        foreign = _foreign(case, name, server.account)
         requirement = wanted.get(name)
         for holder in foreign:
             if case.principal(holder.name) != "computer":
                 yield _collision(name, server.label, holder.name, "is")
-            if not _is_pool_account(case, holder):
+            if not case.may_be_pool_account(holder):
                 yield finding(
                     "foreign-http-owner",
                     f"{name} is on {holder.name}, an account that no inspected pool uses: another http.sys service "
@@ -171,6 +168,19 @@ def winrm(case: Case) -> Iterator[Finding]:
                 yield _collision(name, server.label, account, "would have to be")
 
 
+def _foreign(case: Case, name: Spn, computer: AccountName | None) -> list[Account]:
+    """The holders of a computer's own name that are known to be another account."""
+    holders = case.directory.seen(name) if case.directory is not None else ()
+    return [holder for holder in holders if computer is not None and _is_other(case, holder, computer)]
+
+
+def _is_other(case: Case, holder: Account, account: AccountName | None) -> bool:
+    """Whether a holder is known not to be the account that decrypts; where nobody decrypts, every holder is."""
+    if account is None or case.directory is None:
+        return True
+    return case.directory.likeness(holder, account) is Likeness.OTHER
+
+
 def _planned_elsewhere(case: Case, requirement: Requirement) -> bool:
     """Whether the SPN would have to go to the pool's account: HOST/ cannot serve, as other names need that account."""
     if requirement.need != "explicit" or requirement.outcome == "kerberos" or requirement.account is None:
@@ -178,10 +188,6 @@ def _planned_elsewhere(case: Case, requirement: Requirement) -> bool:
     if requirement.account in case.computer_accounts:
         return False
     return requirement.outcome == "unchecked" or not case.only_own_names(case.applications_of(requirement))
-
-
-def _is_pool_account(case: Case, holder: Account) -> bool:
-    return holder.identity in case.pool_objects
 
 
 def _collision(name: Spn, server: str, holder: AccountName, verb: str) -> Finding:
@@ -261,11 +267,11 @@ def stale(case: Case) -> Iterator[Finding]:
         if requirement.need == "optional":
             continue
         if requirement.spn not in untold:
-            answers = case.directory.answers(requirement.spn)
+            answers = case.directory.answers(requirement.spn, requirement.account) or ()
             untold[requirement.spn] = [holder for holder in answers if _unused(case, holder) is not None]
         holders, untold[requirement.spn] = untold[requirement.spn], []
         for holder in holders:
-            if requirement.account is not None and is_account(holder, requirement.account, case.directory):
+            if not _is_other(case, holder, requirement.account):
                 untold[requirement.spn].append(holder)
                 continue
             yield finding(
@@ -298,7 +304,7 @@ def principal_names(case: Case) -> Iterator[Finding]:
         requirement = required.get(name) or required.get(spn(account.upn))
         if requirement is None:
             continue
-        if requirement.account is not None and is_account(account, requirement.account, case.directory):
+        if not _is_other(case, account, requirement.account):
             continue
         yield finding(
             "upn-shadows-spn",
@@ -343,4 +349,4 @@ def required_account(case: Case, requirement: Requirement) -> Account | None:
     """The account object a requirement names."""
     if requirement.account is None or case.directory is None:
         return None
-    return in_domain(case.directory, requirement.account)
+    return case.directory.account(requirement.account)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from agent.cli import output
 from agent.cli.looking import judged, live_logon
 from agent.cli.options import Explain
-from agent.story import explain
+from agent.story import explain, read_url
 
 
 def run(options: Explain) -> int:
     output.demand_place(options.output)
-    analysis = judged(options.targets, options.looking, live_logon(options.logon))
+    typed = read_url(options.url).typed
+    analysis = judged(options.targets, options.looking, live_logon(options.logon), [typed])
     return output.finish(options.output, explain(analysis, options.url))

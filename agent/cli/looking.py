@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 
@@ -12,13 +13,17 @@ from agent.inspection import Analysis, Sources, analyse, clients_named
 from agent.sources import option_files
 from agent.sources.selected import LiveLogon, directory_source, name_source
 from agent.sources.snapshots import targets as snapshots
+from agent.spn.require import Typed
 from agent.sweep.options import Logon
 from agent.sweep.passwords import Passwords
 
 
-def judged(targets: Sequence[str], looking: Looking, logon: LiveLogon) -> Analysis:
-    """What the given servers need, and whether it is so; this server where none is given. Raises UsageError."""
-    sources = sources_of(looking, logon)
+def judged(targets: Sequence[str], looking: Looking, logon: LiveLogon, typed: Sequence[Typed] = ()) -> Analysis:
+    """What the given servers need, and whether it is so; this server where none is given. Raises UsageError.
+
+    `typed` are names to ask about besides those of the servers.
+    """
+    sources = replace(sources_of(looking, logon), typed=typed)
     if not targets:
         from agent.sources import local
 

@@ -18,11 +18,16 @@ _SCHEMA_DEFAULTS = initial(WINDOWS_AUTHENTICATION_SCHEMA)
 
 
 class Auth(NamedTuple):
-    """Effective windowsAuthentication at one path, or the fault that makes IIS refuse it there."""
+    """Effective windowsAuthentication at one path, or the fault that makes IIS refuse it there.
+
+    `is_unlocked`: a web.config of that level may set it. `is_open`: it may, and nobody looked whether one does.
+    """
 
     settings: WindowsAuth | None
     origins: Origins
     fault: SectionFault | None
+    is_unlocked: bool = False
+    is_open: bool = False
 
 
 class AuthenticationPaths:
@@ -136,7 +141,11 @@ class AuthenticationPaths:
 
     def at(self, path: str, application: str | None = None) -> Auth:
         """The effective section at a folded path, seen from the application (folded path) that serves it."""
-        return _auth(self._state(path, self._owner(path) if application is None else application), path)
+        state = self._state(path, self._owner(path) if application is None else application)
+        is_unlocked = not state.is_locked(path.count("/") + 1, self._default_mode)
+        return _auth(state, path)._replace(
+            is_unlocked=is_unlocked, is_open=is_unlocked and not self._content.is_looked_at
+        )
 
     def places(self, application: str) -> tuple[tuple[str, Auth], ...]:
         """The paths below an application where something of its own is set, relative to the site's root."""

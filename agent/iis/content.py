@@ -18,10 +18,14 @@ from agent.names import fold, printable
 
 
 class Mount(NamedTuple):
-    """A virtual directory: its folder below `files/` (None: not resolvable), and whether sub-directories count."""
+    """A virtual directory: its folder below `files/`, and whether sub-directories count.
+
+    `folder` is None where nobody can tell which one `physical_path` means: what stands there is not known then.
+    """
 
     folder: str | None
     allow_sub_dir_config: bool
+    physical_path: str = ""
 
 
 class WebConfig(NamedTuple):
@@ -51,15 +55,37 @@ class Content:
         self._read: dict[str, WebConfig] = {}
         environment = snapshot.machine.environment
         self._unread = {file_key(path, environment): why for path, why in snapshot.machine.unread}
+        self._looked = snapshot.machine.content_looked
         known = (*snapshot.files, *(key for key in self._unread if key is not None))
         self._folders = frozenset(key.removesuffix("/web.config") for key in known if key.endswith("/web.config"))
 
     @property
+    def is_looked_at(self) -> bool:
+        """Whether anybody looked for web.config files: where nobody did, that there is none says nothing."""
+        return self._looked or bool(self._folders)
+
+    @property
     def is_empty(self) -> bool:
-        return not self._folders and not self._unread
+        """Whether it is known that no web.config takes part, or nobody looked for any."""
+        lost = self.is_looked_at and any(mount.folder is None for mount in self._mounts.values())
+        return not self._folders and not self._unread and not lost
+
+    @property
+    def unplaced(self) -> tuple[tuple[str, str], ...]:
+        """Files that could not be read, and why, of which nobody can tell whose folder they stand in."""
+        lost = tuple(fold(mount.physical_path) for mount in self._mounts.values() if mount.folder is None)
+        environment = self._snapshot.machine.environment
+        return tuple(
+            (path, why)
+            for path, why in self._snapshot.machine.unread
+            if file_key(path, environment) is None and not fold(path).startswith(tuple(filter(None, lost)))
+        )
 
     def at(self, path: str) -> WebConfig | None:
         """The web.config of one level (`site/app/dir`, folded), None where there is none."""
+        mount = self._mounts.get(path)
+        if mount is not None and mount.folder is None:
+            return self._lost(mount)
         folder = self._folder(path)
         if folder is None:
             return None
@@ -97,6 +123,13 @@ class Content:
                     yield f"{path}/{below}" if below else path
                 above, _, last = above.rpartition("/")
                 below = f"{last}/{below}" if below else last
+
+    def _lost(self, mount: Mount) -> WebConfig | None:
+        """What is known of a folder that cannot be found, where the others were looked at."""
+        if not self.is_looked_at:
+            return None
+        reason = "its folder cannot be told from the physicalPath (an unknown variable, or no full path)"
+        return _unreadable(mount.physical_path or "physicalPath", reason)
 
     # -- reading -----------------------------------------------------------------------------------------------
 

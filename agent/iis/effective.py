@@ -136,8 +136,16 @@ class Evaluation:
         pools = self._pools()
         self._check_ids(self._named_sites)
         built = tuple([self._site(site, pools, self.authentication) for site in self._named_sites])
-        looked = self.snapshot.machine.content_looked or not self._content.is_empty
+        self._tell_unplaced(built)
+        looked = self._content.is_looked_at
         return Configuration(self.file, built, pools, tuple(self.notices), self._module_installed(), looked)
+
+    def _tell_unplaced(self, sites: Iterable[Site]) -> None:
+        """A file nobody could read, and nobody can tell whose it is, may set what is unlocked anywhere."""
+        if any(application.auth.is_unlocked for site in sites for application in site.applications):
+            for path, why in self._content.unplaced:
+                message = f"could not be opened ({why}), and which application it belongs to cannot be told"
+                self.notices.append(Notice("content-unread", message, path, None))
 
     @cached_property
     def authentication(self) -> AuthenticationPaths:
@@ -317,9 +325,10 @@ class Evaluation:
             if node.name != "virtualDirectory":
                 continue
             allowed = _first("allowSubDirConfig", (node, *chain))
-            folder = file_key(node.attributes.get("physicalPath", ""), self.snapshot.machine.environment)
+            physical = node.attributes.get("physicalPath", "")
+            folder = file_key(physical, self.snapshot.machine.environment)
             below = path_key(node.attributes.get("path", "").strip("/"))
-            mount = Mount(folder, allowed is None or fold(allowed[0]) != "false")
+            mount = Mount(folder, allowed is None or fold(allowed[0]) != "false", physical)
             if below:
                 mounts.setdefault(f"{above}/{below}", mount)
             else:

@@ -9,12 +9,9 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from agent.model import Problem
-from agent.names import AccountName, Address, HostName, computer_account, fold, host_name, netbios_name
+from agent.names import Address, Guess, HostName, fold, host_name, netbios_name
 
 Membership = Literal["domain", "workgroup", "entra"]
-
-UNKNOWN_COMPUTER = "<COMPUTER>"
-UNKNOWN_DOMAIN = "<DOMAIN>"
 
 
 class SourceFile(NamedTuple):
@@ -35,13 +32,14 @@ class WorkerProcess(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """The facts of `machine.json`. None: not said there.
+    """The facts of `machine.json`. None: not said there; a Guess is what the others suggest.
 
-    `name` is the short computer name; `content_looked` False: web.config files were not looked for.
+    `name` is the short computer name, a Guess where only the folder is called so; `dns_name` its dNSHostName, a Guess
+    where it was put together from name and domain. `content_looked` False: web.config files were not looked for.
     """
 
-    name: str | None = None
-    dns_name: str | None = None
+    name: str | Guess | None = None
+    dns_name: str | Guess | None = None
     domain: str | None = None
     netbios_domain: str | None = None
     membership: Membership | None = None
@@ -62,24 +60,34 @@ class Machine:
 
     @property
     def is_known(self) -> bool:
-        """Whether its computer account can be named."""
-        return not self.joined or (self.name is not None and self.netbios_domain is not None)
+        """Whether its computer account can be named: somebody said its name and its domain."""
+        return not self.joined or (isinstance(self.name, str) and bool(self.domain or self.netbios_domain))
 
     @property
-    def account(self) -> AccountName:
-        """Its computer account, with placeholders for what is not known."""
-        domain = self.netbios_domain or UNKNOWN_DOMAIN
-        return computer_account(domain, self.name) if self.name else AccountName(domain, f"{UNKNOWN_COMPUTER}$")
+    def known_name(self) -> str | None:
+        """Its short name, where somebody said it."""
+        return self.name if isinstance(self.name, str) else None
 
     @property
-    def short_name(self) -> HostName:
+    def short_name(self) -> HostName | None:
         """The name HOST/ covers in its short form: 15 characters (rule R2.7)."""
-        return host_name(netbios_name(self.name) if self.name else UNKNOWN_COMPUTER)
+        return host_name(netbios_name(self.name)) if isinstance(self.name, str) else None
 
     @property
     def full_name(self) -> HostName | None:
         """Its dNSHostName, which need not end in the name of its domain (rule R2.6)."""
-        return host_name(self.dns_name) if self.dns_name else None
+        return host_name(self.dns_name) if isinstance(self.dns_name, str) else None
+
+    @property
+    def said_names(self) -> frozenset[str]:
+        """Its short and its full name, folded, as far as somebody said them: what a farm file may call it."""
+        return frozenset(fold(name) for name in (self.name, self.dns_name) if isinstance(name, str))
+
+    @property
+    def guessed(self) -> tuple[str, ...]:
+        """Which of the report's names of the server nobody said."""
+        named = {"name": self.name, "dns_name": self.dns_name}
+        return tuple(key for key, value in named.items() if isinstance(value, Guess))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,30 +102,34 @@ class Snapshot:
     @property
     def label(self) -> str:
         """What the server is called in the report."""
-        return self.machine.name or self.source
+        return str(self.machine.name or self.source)
 
 
 _VARIABLE = re.compile(r"%([^%]+)%")
+_EXTENDED = re.compile(r"\\\\\?\\(UNC\\)?", re.IGNORECASE)
+r"""`\\?\C:\x` and `\\?\UNC\srv\share` are the same places without the length limit of Win32 paths."""
+_ROOTED = re.compile(r"([A-Za-z]):(?:\\|\Z)")
 _DEFAULT_ENVIRONMENT = {"systemdrive": "C:", "windir": r"C:\Windows", "systemroot": r"C:\Windows"}
 
 
 def file_key(physical: str, environment: Mapping[str, str]) -> str | None:
     """Where a Windows path stands below `files/`: `C:\\x` as `files/c/x`, `\\\\srv\\share` as `files/unc/srv/share`.
 
-    None where a variable is not known or the path is relative.
+    None where it cannot be told which folder is meant: a variable is not known, the path is relative or empty, or one
+    of its parts is `..` or ends in a dot or a blank (which Windows drops from some paths and keeps in others).
     """
     known = {**_DEFAULT_ENVIRONMENT, **{fold(name): value for name, value in environment.items()}}
     missing = [name for name in _VARIABLE.findall(physical) if fold(name) not in known]
     if missing:
         return None
     path = _VARIABLE.sub(lambda match: known[fold(match[1])], physical).replace("/", "\\")
-    path = path.removeprefix("\\\\?\\")
+    path = _EXTENDED.sub(lambda match: "\\\\" if match[1] else "", path)
+    if path.startswith("\\\\.\\") or any(part != "." and part.endswith((".", " ")) for part in path.split("\\")):
+        return None
     if path.startswith("\\\\"):
         return "files/unc/" + _joined(path[2:])
-    drive, colon, rest = path.partition(":")
-    if not colon or len(drive) != 1:
-        return None
-    return f"files/{fold(drive)}/{_joined(rest)}".rstrip("/")
+    rooted = _ROOTED.match(path)
+    return None if rooted is None else f"files/{fold(rooted[1])}/{_joined(path[2:])}".rstrip("/")
 
 
 def _joined(path: str) -> str:

@@ -213,13 +213,18 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """One server that was looked at. "partial" and "failed" make the report incomplete."""
+    """One server that was looked at. "partial" and "failed" make the report incomplete.
+
+    `guessed` names what nobody said: "name" (the folder or file is called so), "dns_name" (name plus domain),
+    "netbios_domain" (the first label of the domain, as accounts are shown). Nothing is concluded from a guess.
+    """
 
     name: str
     dns_name: str | None
     source: str
     status: Status
     problems: tuple[Problem, ...] = ()
+    guessed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

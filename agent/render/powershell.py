@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from agent.change.plan import rolled_back
 from agent.model import PrincipalKind, Report, Step
+from agent.names import Guess
 from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Outline, ask_first, comment, heading, told
 
 _NOUNS: Mapping[PrincipalKind, str] = {"user": "ADUser", "computer": "ADComputer", "managed": "ADServiceAccount"}
@@ -152,7 +153,8 @@ def _code(step: Step) -> Iterator[str]:
         yield "Write-Warning " + literal(f"By hand: {step.title}")
         return
     name = literal(spn.text)
-    yield f"$controller = Get-Controller {literal(account.domain)}"
+    domain = account.dns if isinstance(account.domain, Guess) else account.domain
+    yield f"$controller = Get-Controller {literal(domain)}"
     found = f"Get-{_NOUNS[kind]} -Identity {literal(account.name)}"
     yield f"$object = {found} -Properties servicePrincipalName -Server $controller"
     yield f"if ($object.servicePrincipalName {'-contains' if step.is_add else '-notcontains'} {name}) {{"

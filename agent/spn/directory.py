@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Literal
 
 from agent.model import PrincipalKind, Problem
-from agent.names import AccountName, Spn, fold
+from agent.names import AccountName, Likeness, Spn, fold
 
 AccountKind = Literal["user", "computer", "gMSA", "sMSA", "dMSA", "unknown"]
 
@@ -91,6 +91,11 @@ class Account:
         return _PRINCIPALS[self.kind]
 
     @property
+    def is_named_by_cn(self) -> bool:
+        """Whether only its distinguished name is known, as setspn prints it: its name is the CN then."""
+        return self.kind == "unknown" and self.sid is None
+
+    @property
     def disabled(self) -> bool | None:
         return self._has(ACCOUNTDISABLE)
 
@@ -114,12 +119,17 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
-    """A domain as the source names it; `covered`: the source held all of it, so that absence proves something."""
+    """A domain as the source names it; `covered`: the source held all of it, so that absence proves something.
+
+    `netbios` is None where the source does not say it: what the DNS name suggests is a guess.
+    """
 
     dns_name: str
     netbios: str | None
     dn: str
     covered: bool
+    forest: str | None = None
+    """The folded DNS name of the forest's root, where the source says it (configuration naming context)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,9 +172,11 @@ class Directory:
 
     `exported` holds the folded names of the attributes that occurred in any entry: what never occurs was not
     exported and is not judged. `aes_since` is when the domain got AES keys: whenCreated of the group with RID 521.
+    `asked` are the names of the question: a holder of any other need not have been kept.
     """
 
     source: str
+    asked: frozenset[Spn] = frozenset()
     accounts: tuple[Account, ...] = ()
     domains: tuple[Domain, ...] = ()
     exported: frozenset[str] = frozenset()
@@ -197,16 +209,45 @@ class Directory:
             index.setdefault(fold(account.name.name), []).append(account)
         return {name: tuple(accounts) for name, accounts in index.items()}
 
-    def holders(self, name: Spn) -> tuple[Account, ...]:
-        """The accounts whose servicePrincipalName holds exactly this name, without case."""
+    def seen(self, name: Spn) -> tuple[Account, ...]:
+        """The accounts seen to hold exactly this name, without case; none may also mean that nobody looked."""
         return self._by_spn.get(name, ())
 
-    def answers(self, name: Spn) -> tuple[Account, ...]:
+    def holders(self, name: Spn, near: AccountName | None) -> tuple[Account, ...] | None:
+        """Who holds exactly this name, as far as an account `near` it is concerned; None where that is not known."""
+        return self.seen(name) or (() if self.proves_absence(name, near) else None)
+
+    def answers(self, name: Spn, near: AccountName | None) -> tuple[Account, ...] | None:
         """Whom the KDC would pick (MS-DRSR 4.1.4.2.14): the exact holders; only without one, those of `HOST/`."""
-        exact = self.holders(name)
-        if exact or name.service not in self.mapped_to_host:
+        exact = self.holders(name, near)
+        if exact or exact is None or name.service not in self.mapped_to_host:
             return exact
-        return self.holders(name.with_service("HOST"))
+        return self.holders(name.with_service("HOST"), near)
+
+    def proves_absence(self, name: Spn, near: AccountName | None) -> bool:
+        """Whether "nobody holds it" can be said: it was asked about, and the domain of the account was read whole."""
+        if not self.is_complete or name not in self.asked:
+            return False
+        return self.covers(near) if near is not None else any(domain.covered for domain in self.domains)
+
+    # -- accounts by name --------------------------------------------------------------------------------------
+
+    def account(self, name: AccountName) -> Account | None:
+        """The account of this name; a setspn text knows a computer by its CN, with or without `$`."""
+        for candidate in (*self.named(name.name), *self.named(name.name.removesuffix("$"))):
+            if candidate.name.domain_likeness(name) is Likeness.SAME and (
+                candidate.name == name or candidate.is_named_by_cn
+            ):
+                return candidate
+        return None
+
+    def likeness(self, holder: Account, name: AccountName) -> Likeness:
+        """Whether a holder is the account of this name: by SID or DN; by CN where a setspn text names only that."""
+        known = self.account(name)
+        if known is not None:
+            return Likeness.SAME if known.identity == holder.identity else Likeness.OTHER
+        names = {fold(name.name)} | ({fold(name.name.removesuffix("$"))} if holder.is_named_by_cn else set())
+        return holder.name.domain_likeness(name) if fold(holder.name.name) in names else Likeness.OTHER
 
     def named(self, sam_account_name: str) -> tuple[Account, ...]:
         """The accounts of this sAMAccountName in whatever domain."""
@@ -260,12 +301,17 @@ class Directory:
     def _group_with_sid(self) -> dict[str, str]:
         return {sid: dn for dn, sid in self.group_sids.items()}
 
-    def covers(self, netbios_domain: str) -> bool:
-        """Whether all of a domain was read, so that absence from it proves something."""
-        return any(
-            domain.covered and domain.netbios is not None and fold(domain.netbios) == fold(netbios_domain)
-            for domain in self.domains
-        )
+    def covers(self, name: AccountName) -> bool:
+        """Whether all of an account's domain was read, so that absence from it proves something."""
+        return any(domain.covered and self._is_of(name, domain) for domain in self.domains)
+
+    @staticmethod
+    def _is_of(name: AccountName, domain: Domain) -> bool:
+        return name.domain_likeness(AccountName(domain.netbios or "", "", fold(domain.dns_name))) is Likeness.SAME
+
+    def namesakes(self, name: AccountName) -> tuple[Account, ...]:
+        """The accounts of the same sAMAccountName of which it is not known whether they are this one."""
+        return tuple(one for one in self.named(name.name) if one.name.likeness(name) is Likeness.UNKNOWN)
 
     @property
     def is_complete(self) -> bool:

@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple
 from agent.iis.effective import Pool
 from agent.iis.snapshot import Machine
 from agent.model import Decryption, WhyNot, WindowsAuth
-from agent.names import AccountName, UserName, fold, user_name
+from agent.names import AccountName, UserName, computer_account, fold, user_name
 from agent.spn.directory import Account, Directory
+from agent.spn.domains import Domains
 from agent.spn.rules import Identity, NameKind, Rule, row
 
 IdentityKind = Literal["machine", "account", "standalone dMSA", "local user", "LocalService", "unresolved"]
@@ -21,7 +22,8 @@ _IN_THE_TABLE: Mapping[IdentityKind, Identity] = {"machine": "machine account", 
 class PoolIdentity(NamedTuple):
     """What a pool is on the network. `certain` is False where `account` is the likely answer, not a proven one.
 
-    `known` is the account object where a directory holds it; `doubt` says what is open and what would settle it.
+    `known` is the account object where a directory holds it; `doubt` says what is open and what would settle it;
+    `provided` what was taken for granted, such as "NORD is nord.example".
     """
 
     kind: IdentityKind
@@ -29,6 +31,7 @@ class PoolIdentity(NamedTuple):
     known: Account | None = None
     certain: bool = True
     doubt: str = ""
+    provided: str = ""
 
 
 MACHINE = PoolIdentity("machine")
@@ -39,17 +42,34 @@ _WELL_KNOWN = {
 }
 
 
-def netbios_domain(domain: str, machine: Machine, directory: Directory | None) -> str:
-    """The NetBIOS name of a domain given in either form: crossRef, else machine.json, else the first label."""
-    for known in directory.domains if directory is not None else ():
-        if known.netbios and fold(domain) in {fold(known.dns_name), fold(known.netbios)}:
-            return known.netbios
-    if machine.netbios_domain and fold(domain) in {fold(machine.domain or ""), fold(machine.netbios_domain)}:
-        return machine.netbios_domain
-    return domain.partition(".")[0].upper() if "." in domain else domain
+class Surroundings(NamedTuple):
+    """What a pool's identity is looked up in: the machine it runs on, the domains of the run, and its directory."""
+
+    machine: Machine
+    domains: Domains
+    directory: Directory | None
 
 
-def pool_identity(pool: Pool | None, machine: Machine, directory: Directory | None) -> PoolIdentity:
+class Computer(NamedTuple):
+    """The computer that decrypts: whether it is in a domain, and its account; None where nobody said its name."""
+
+    joined: bool
+    account: AccountName | None
+
+
+def computer(machine: Machine, domains: Domains) -> AccountName | None:
+    """The machine's computer account; None where its name or its domain is not known."""
+    name = machine.known_name
+    if name is None or not machine.joined:
+        return None
+    if machine.domain:
+        return computer_account(domains.label(machine.domain), name, machine.domain)
+    if machine.netbios_domain:
+        return computer_account(machine.netbios_domain, name, domains.placed(machine.netbios_domain).dns)
+    return None
+
+
+def pool_identity(pool: Pool | None, around: Surroundings) -> PoolIdentity:
     """Resolve a pool's identity type and user name (rules R1.4 to R1.10)."""
     if pool is None:
         return NO_POOL
@@ -61,53 +81,46 @@ def pool_identity(pool: Pool | None, machine: Machine, directory: Directory | No
         )
     if not pool.user_name:
         return PoolIdentity("unresolved", certain=False, doubt="SpecificUser without a userName")
-    user = user_name(pool.user_name, machine.name or "")
+    user = user_name(pool.user_name, around.machine.known_name or "")
     if user.form == "well-known":
         return _WELL_KNOWN.get(fold(user.name), MACHINE)
-    if user.form == "local" and not machine.domain_controller:
+    if user.form == "local" and not around.machine.domain_controller:
         return PoolIdentity("local user")
-    return _domain_user(user, machine, directory)
+    return _domain_user(user, around)
 
 
-def _domain_user(user: UserName, machine: Machine, directory: Directory | None) -> PoolIdentity:
-    found = _look_up(user, machine, directory)
-    if found is not None:
-        return _held(found, directory)
-    if user.form == "domain":
-        return PoolIdentity("account", AccountName(netbios_domain(user.domain, machine, directory), user.name))
+def _domain_user(user: UserName, around: Surroundings) -> PoolIdentity:
     if user.form == "upn":
-        likely = AccountName(netbios_domain(user.domain, machine, directory), user.name)
-        doubt = "a UPN need not hold the sAMAccountName: the directory settles it"
-        return PoolIdentity("account", likely, certain=False, doubt=doubt)
+        return _user_principal(user, around)
+    if user.form == "domain":
+        placed = around.domains.placed(user.domain, around.machine.domain or "")
+        label = around.domains.label(placed.dns) if "." in user.domain else user.domain
+        return _looked_up(AccountName(label, user.name, placed.dns), around, placed.provided)
+    home = computer(around.machine, around.domains)
+    if home is not None and around.directory is not None:
+        found = around.directory.account(AccountName(home.domain, user.name, home.dns))
+        if found is not None:
+            return _held(found, around.directory)
     doubt = "a bare or local name: write DOMAIN\\user in applicationHost.config, or give the directory"
     return PoolIdentity("unresolved", certain=False, doubt=doubt)
 
 
-def _look_up(user: UserName, machine: Machine, directory: Directory | None) -> Account | None:
-    if directory is None:
-        return None
-    if user.form == "upn":
-        return _by_upn(user, machine, directory)
-    domain = user.domain if user.form == "domain" else machine.netbios_domain or ""
-    return in_domain(directory, AccountName(netbios_domain(domain, machine, directory), user.name))
+def _looked_up(name: AccountName, around: Surroundings, provided: str) -> PoolIdentity:
+    found = around.directory.account(name) if around.directory is not None else None
+    identity = _held(found, around.directory) if found is not None else PoolIdentity("account", name)
+    return identity._replace(provided=provided)
 
 
-def in_domain(directory: Directory, name: AccountName) -> Account | None:
-    """The account of this name; a setspn text knows a computer by its CN, with or without `$`."""
-    for candidate in (*directory.named(name.name), *directory.named(name.name.removesuffix("$"))):
-        if fold(candidate.name.domain) == fold(name.domain) and _may_be(candidate, name):
-            return candidate
-    return None
-
-
-def _may_be(candidate: Account, name: AccountName) -> bool:
-    return candidate.name == name or (candidate.kind == "unknown" and candidate.sid is None)
-
-
-def _by_upn(user: UserName, machine: Machine, directory: Directory) -> Account | None:
+def _user_principal(user: UserName, around: Surroundings) -> PoolIdentity:
     # the implicit UPN sAMAccountName@dns-domain works without a userPrincipalName (MS-ADTS 5.1.1.1.1)
-    implicit = AccountName(netbios_domain(user.domain, machine, directory), user.name)
-    return directory.with_upn(f"{user.name}@{user.domain}") or in_domain(directory, implicit)
+    dns = around.domains.placed(user.domain).dns if "." not in user.domain else fold(user.domain)
+    likely = AccountName(around.domains.label(dns or user.domain), user.name, dns)
+    if around.directory is not None:
+        found = around.directory.with_upn(f"{user.name}@{user.domain}") or around.directory.account(likely)
+        if found is not None:
+            return _held(found, around.directory)
+    doubt = "a UPN need not hold the sAMAccountName: the directory settles it"
+    return PoolIdentity("account", likely, certain=False, doubt=doubt)
 
 
 def _held(account: Account, directory: Directory | None) -> PoolIdentity:
@@ -133,17 +146,25 @@ def superseding(account: Account, directory: Directory | None) -> Account | None
 class Decision(NamedTuple):
     """Whose key opens the ticket. `account` None: nobody's, or nobody can say whose; `rule` None: classified before.
 
-    `doubt` says why not, or what is open.
+    `doubt` says why not, or what is open; `provided` what the account's name takes for granted. A computer that nobody
+    named decrypts with an account that is None.
     """
 
     decryption: Decryption
     account: AccountName | None
     doubt: str = ""
     rule: Rule | None = None
+    provided: str = ""
 
     @property
     def rule_id(self) -> str | None:
         return self.rule.id if self.rule is not None else None
+
+    def doubted(self, doubt: str) -> Decision:
+        """The same, where something that was not looked at may change it."""
+        if self.decryption not in {"computer", "pool"}:
+            return self
+        return self._replace(decryption="uncertain", doubt=doubt)
 
 
 NOT_ASKED = Decision("none", None)
@@ -172,23 +193,27 @@ def why_not(settings: WindowsAuth | None, serves_http: bool) -> WhyNot | None:
     return None if serves_http else "not-http"
 
 
-def decide(settings: WindowsAuth, identity: PoolIdentity, machine: Machine, name: NameKind) -> Decision:
+UNKNOWN_COMPUTER = "the server's name or its domain is not known"
+
+
+def decide(settings: WindowsAuth, identity: PoolIdentity, host: Computer, name: NameKind) -> Decision:
     """Who decrypts, where clients are asked for a ticket: as the table's row says, or classified before it (1.1)."""
-    if not machine.joined:
+    if not host.joined:
         return Decision("impossible", None, "Kerberos needs a domain")
     rule = row(settings.kernel_mode, settings.pool_credentials, _IN_THE_TABLE.get(identity.kind), name)
     if rule is None:
-        return _before_the_table(settings, identity, machine)
+        return _before_the_table(settings, identity, host)
     if rule.decrypts == "computer":
-        return Decision("computer", machine.account, rule=rule)
-    return Decision("pool" if identity.certain else "uncertain", identity.account, identity.doubt, rule)
+        return Decision("computer", host.account, "" if host.account else UNKNOWN_COMPUTER, rule)
+    kind: Decryption = "pool" if identity.certain else "uncertain"
+    return Decision(kind, identity.account, identity.doubt, rule, identity.provided)
 
 
-def _before_the_table(settings: WindowsAuth, identity: PoolIdentity, machine: Machine) -> Decision:
+def _before_the_table(settings: WindowsAuth, identity: PoolIdentity, host: Computer) -> Decision:
     """The pool would decrypt, and its identity is no kind that the article knows."""
     if identity.kind == "local user":
         return Decision("impossible", None, "a local user has no key in the domain")
     if identity.kind == "LocalService":
         # user mode: the sources say the computer's SPN works; with useAppPoolCredentials none says anything (R1.5)
-        return Decision("uncertain", None if settings.kernel_mode else machine.account, identity.doubt)
+        return Decision("uncertain", None if settings.kernel_mode else host.account, identity.doubt)
     return Decision("uncertain", identity.account, identity.doubt)

@@ -29,8 +29,7 @@ class FarmName:
 
     def includes(self, machine: Machine) -> bool:
         """Whether the machine is one of the servers named, by its short or its full name."""
-        own = {fold(name) for name in (machine.name, machine.dns_name) if name}
-        return any(fold(server) in own for server in self.servers)
+        return any(fold(server) in machine.said_names for server in self.servers)
 
 
 class Name(NamedTuple):
@@ -68,7 +67,7 @@ class Names:
     def suffix(self) -> str | None:
         """The suffix of short names: the computer's own DNS suffix."""
         full = self.machine.full_name
-        return full.suffix or None if full is not None else self.machine.domain
+        return full.suffix or None if full is not None else None
 
     def kind_of(self, host: HostName) -> NameKind:
         """Whether the rule table has the host among the computer's own names."""
@@ -79,10 +78,9 @@ def names_of(
     machine: Machine, farm: Sequence[FarmName], service: NameService | None, additional: Iterable[str] = ()
 ) -> Names:
     """Gather a machine's names; `additional` are its msDS-AdditionalDnsHostName values (rule R4.16)."""
-    own = {machine.short_name, *(host_name(name) for name in additional)}
-    own |= {host_name(name).first_label for name in additional}
-    if machine.full_name is not None:
-        own.add(machine.full_name)
+    own = {host_name(name) for name in additional}
+    own |= {host.first_label for host in own}
+    own |= {host for host in (machine.short_name, machine.full_name) if host is not None}
     mine = tuple(name for name in farm if name.includes(machine))
     return Names(machine=machine, farm=mine, service=service, own=frozenset(own))
 

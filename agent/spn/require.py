@@ -11,27 +11,47 @@ from agent.iis.authentication import Auth
 from agent.iis.effective import Configuration, EffectiveApplication, Pool, Site
 from agent.iis.snapshot import Machine
 from agent.model import Application, ApplicationRef, Host, Need, Origins, Place, WhyNot
-from agent.names import AccountName, Address, HostName, Spn, fold, http_spn, spn, user_name
+from agent.names import AccountName, Address, HostName, Spn, computer_account, fold, http_spn, spn, user_name
 from agent.spn.clients import Canonicalisation, Client, asked_hosts, asked_port
 from agent.spn.directory import Directory, Question
-from agent.spn.identity import NOT_ASKED, Decision, PoolIdentity, decide, pool_identity, why_not
+from agent.spn.domains import Domains
+from agent.spn.identity import (
+    NOT_ASKED,
+    Computer,
+    Decision,
+    PoolIdentity,
+    Surroundings,
+    decide,
+    pool_identity,
+    why_not,
+)
 from agent.spn.reach import Names, Reach, reach
 from agent.spn.rules import NameKind
 
 
 class ServerView(NamedTuple):
-    """One server as the analysis needs it; the files it was read from are gone."""
+    """One server as the analysis needs it; the files it was read from are gone.
+
+    `account` is its computer account, None where its name or its domain is not known, or it is in no domain.
+    """
 
     label: str
     machine: Machine
     configuration: Configuration
     names: Names
     reach: Mapping[str, Reach]
+    account: AccountName | None
+
+    @property
+    def computer(self) -> Computer:
+        return Computer(self.machine.joined, self.account)
 
 
-def server_view(label: str, machine: Machine, configuration: Configuration, names: Names) -> ServerView:
+def server_view(
+    label: str, machine: Machine, configuration: Configuration, names: Names, account: AccountName | None
+) -> ServerView:
     """Join a configuration with the names that lead to it."""
-    return ServerView(label, machine, configuration, names, reach(configuration, names))
+    return ServerView(label, machine, configuration, names, reach(configuration, names), account)
 
 
 @dataclass(slots=True)
@@ -171,24 +191,29 @@ class Required(NamedTuple):
     wanted: tuple[Wanted, ...]
 
 
-def require(servers: Iterable[ServerView], clients: Sequence[Client], directory: Directory | None) -> Required:
+def require(
+    servers: Iterable[ServerView], clients: Sequence[Client], domains: Domains, directory: Directory | None
+) -> Required:
     """Decide for each application who decrypts, and collect one requirement for each (SPN, account)."""
     listed = list(servers)
     known = frozenset(address for server in listed for address in server.machine.addresses)
-    collector = _Requirements(clients, directory, known)
+    collector = _Requirements(clients, domains, directory, known)
     for server in listed:
         collector.server(server)
     return Required(tuple(collector.applications), tuple(collector.wanted))
 
 
 class _Requirements:
-    def __init__(self, clients: Sequence[Client], directory: Directory | None, known: frozenset[Address]) -> None:
+    def __init__(
+        self, clients: Sequence[Client], domains: Domains, directory: Directory | None, known: frozenset[Address]
+    ) -> None:
         self.clients = clients
+        self.domains = domains
         self.directory = directory
         self.known_addresses = known
         self.applications: list[Application] = []
         self.wanted: list[Wanted] = []
-        self.known: dict[AccountName | None, dict[Spn, Wanted]] = {}
+        self.known: dict[AccountName | str | None, dict[Spn, Wanted]] = {}
 
     def server(self, server: ServerView) -> None:
         identities: dict[str, PoolIdentity] = {}
@@ -217,11 +242,12 @@ class _Requirements:
         return bool(mine) and not addresses & mine and bool(addresses & self.known_addresses)
 
     def _identity(self, pool: Pool | None, machine: Machine, known: dict[str, PoolIdentity]) -> PoolIdentity:
+        around = Surroundings(machine, self.domains, self.directory)
         if pool is None:
-            return pool_identity(None, machine, self.directory)
+            return pool_identity(None, around)
         key = fold(pool.name)
         if key not in known:
-            known[key] = pool_identity(pool, machine, self.directory)
+            known[key] = pool_identity(pool, around)
         return known[key]
 
     def _want(
@@ -232,7 +258,9 @@ class _Requirements:
             decision = decisions[server.names.kind_of(need.host)]
             kind = _need(need, decision)
             name = http_spn(need.host, need.port)
-            of_account = self.known.setdefault(decision.account, {})
+            # computers that nobody named are not one computer
+            unknown = server.label if decision.account is None and decision.decryption != "impossible" else None
+            of_account = self.known.setdefault(decision.account or unknown, {})
             known = of_account.get(name)
             if known is None:
                 covered_by = spn(f"HOST/{need.host.spn_text}") if kind == "covered" else None
@@ -283,11 +311,17 @@ class _Decided(NamedTuple):
 _NEVER_ASKED: Decisions = dict.fromkeys(get_args(NameKind), NOT_ASKED)
 
 
-def _decide(auth: Auth, application: EffectiveApplication, identity: PoolIdentity, machine: Machine) -> _Decided:
+NOT_LOOKED_AT = "web.config files were not looked at, and may set what decides here"
+
+
+def _decide(auth: Auth, application: EffectiveApplication, identity: PoolIdentity, computer: Computer) -> _Decided:
     why = why_not(auth.settings, application.serves_http)
     if why is not None or auth.settings is None:
         return _Decided(why, _NEVER_ASKED)
-    return _Decided(None, {kind: decide(auth.settings, identity, machine, kind) for kind in get_args(NameKind)})
+    decisions = {kind: decide(auth.settings, identity, computer, kind) for kind in get_args(NameKind)}
+    if auth.is_open:
+        decisions = {kind: decision.doubted(NOT_LOOKED_AT) for kind, decision in decisions.items()}
+    return _Decided(None, decisions)
 
 
 class _Built(NamedTuple):
@@ -300,9 +334,9 @@ class _Built(NamedTuple):
 def _application(
     server: ServerView, site: Site, application: EffectiveApplication, identity: PoolIdentity, reached: Reach
 ) -> _Built:
-    own = _decide(application.auth, application, identity, server.machine)
+    own = _decide(application.auth, application, identity, server.computer)
     below = [
-        (path, auth, _decide(auth, application, identity, server.machine))
+        (path, auth, _decide(auth, application, identity, server.computer))
         for path, auth in application.places
         if auth.settings != application.auth.settings or auth.fault is not None
     ]
@@ -372,38 +406,62 @@ def _configured_account(pool: Pool | None, identity: PoolIdentity, machine: Mach
     """The account the configuration names, also where a dMSA has taken it over."""
     if pool is None or pool.identity_type != "SpecificUser" or not pool.user_name:
         return None
-    user = user_name(pool.user_name, machine.name or "")
-    if identity.known is not None and user.form == "domain" and fold(identity.known.name.name) != fold(user.name):
-        return AccountName(identity.known.name.domain, user.name)
+    user = user_name(pool.user_name, machine.known_name or "")
+    known = identity.known
+    if known is not None and user.form == "domain" and fold(known.name.name) != fold(user.name):
+        return AccountName(known.name.domain, user.name, known.name.dns)
     if identity.account is not None:
         return identity.account
-    return AccountName(machine.name or ".", user.name) if user.form == "local" else None
+    return AccountName(machine.known_name or ".", user.name) if user.form == "local" else None
 
 
 # -- what to ask the directory -------------------------------------------------------------------------------------
 
 
-def question(servers: Sequence[ServerView], clients: Sequence[Client]) -> Question:
+class Typed(NamedTuple):
+    """A name with the port that somebody types into a client, whether or not a binding has it."""
+
+    host: HostName
+    port: int
+
+
+def question(servers: Sequence[ServerView], clients: Sequence[Client], typed: Sequence[Typed] = ()) -> Question:
     """Everything the directory must be asked for these servers: HTTP/ and HOST/, short and full, and the accounts."""
     accounts: set[str] = set()
     domains: dict[str, str] = {}
     for server in servers:
         if server.machine.domain and server.machine.netbios_domain:
             domains.setdefault(fold(server.machine.domain), server.machine.netbios_domain)
-        accounts.add(fold(server.machine.account.name))
+        if server.machine.known_name is not None:
+            accounts.add(fold(computer_account("", server.machine.known_name).name))
         for pool in server.configuration.pools.values():
             accounts.update(_account_texts(pool, server.machine))
-    names = frozenset(name for server in servers for name in _asked_names(server, clients))
+    names = frozenset(
+        name
+        for server in servers
+        for name in (*_asked_names(server, clients), *_asked_for(typed, server.names, clients))
+    )
     return Question(spns=names, account_names=frozenset(accounts), netbios_domains=domains)
 
 
 def _asked_names(server: ServerView, clients: Sequence[Client]) -> Iterator[Spn]:
     yield from _both_services(server.names.own)
     for reached in server.reach.values():
-        yield from _both_services(need.host for need in spn_needs(reached, server.names, clients))
-        for name in reached.names:
-            for port in name.ports:
-                yield http_spn(name.host, port)
+        needs = spn_needs(reached, server.names, clients)
+        yield from _both_services(need.host for need in needs)
+        ports = {(name.host, port) for name in reached.names for port in name.ports}
+        for host, port in ports | {(need.host, need.port) for need in needs if need.port is not None}:
+            name = http_spn(host, port)
+            yield from (name, name.with_service("HOST"))
+
+
+def _asked_for(typed: Iterable[Typed], names: Names, clients: Sequence[Client]) -> Iterator[Spn]:
+    for host, port in typed:
+        asked = {one for client in clients for one in spn_hosts(client, host, names)}
+        yield from _both_services(asked | {host})
+        for one in asked | {host}:
+            name = http_spn(one, port)
+            yield from (name, name.with_service("HOST"))
 
 
 def _both_services(hosts: Iterable[HostName]) -> Iterator[Spn]:
@@ -415,7 +473,7 @@ def _both_services(hosts: Iterable[HostName]) -> Iterator[Spn]:
 
 def _account_texts(pool: Pool, machine: Machine) -> Iterator[str]:
     if pool.identity_type == "SpecificUser" and pool.user_name:
-        user = user_name(pool.user_name, machine.name or "")
+        user = user_name(pool.user_name, machine.known_name or "")
         if user.form not in {"well-known", "local"} or machine.domain_controller:
             yield fold(user.name)
             if user.form == "upn":

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from agent.model import Outcome, Requirement
-from agent.names import AccountName, Spn, fold
+from agent.names import AccountName, Likeness, Spn
 from agent.spn.directory import Account, Directory
-from agent.spn.identity import in_domain
+from agent.spn.identity import superseding
 from agent.spn.require import Wanted
 
 
@@ -13,9 +13,8 @@ def judge(wanted: Wanted, directory: Directory | None) -> Requirement:
     """Compare one requirement with the directory; "could not look" is `unchecked`, never "nobody"."""
     holders = answers = None
     if directory is not None:
-        exact = directory.holders(wanted.spn)
-        if exact or proves_absence(directory, wanted.account):
-            holders, answers = exact, directory.answers(wanted.spn)
+        holders = directory.holders(wanted.spn, wanted.account)
+        answers = directory.answers(wanted.spn, wanted.account)
     return Requirement(
         spn=wanted.spn,
         account=wanted.account,
@@ -35,7 +34,11 @@ def _outcome(wanted: Wanted, answers: tuple[Account, ...] | None, directory: Dir
         return "impossible"
     if wanted.decision.decryption == "uncertain" or wanted.account is None:
         return "uncertain"
-    if directory is None or answers is None:
+    if directory is None:
+        return "unchecked"
+    if (ended := _ended(wanted, wanted.account, directory)) is not None:
+        return ended
+    if answers is None:
         return _unseen(wanted.account, directory)
     if not answers:
         return "ntlm-fallback"
@@ -43,44 +46,48 @@ def _outcome(wanted: Wanted, answers: tuple[Account, ...] | None, directory: Dir
         return "duplicate"
     if is_split(wanted.spn, answers[0], directory):
         return "uncertain"
-    return "kerberos" if is_account(answers[0], wanted.account, directory) else "modified"
+    return _OF_ONE[directory.likeness(answers[0], wanted.account)]
+
+
+_OF_ONE: dict[Likeness, Outcome] = {
+    Likeness.SAME: "kerberos",
+    Likeness.OTHER: "modified",
+    Likeness.UNKNOWN: "uncertain",
+}
+
+
+def _ended(wanted: Wanted, account: AccountName, directory: Directory) -> Outcome | None:
+    """What follows where the account that decrypts is disabled or not there: the pool that runs as it answers 503.
+
+    A computer that the directory does not have is more likely called otherwise.
+    """
+    known = directory.account(account)
+    if known is None and is_absent(account, directory):
+        return "impossible" if wanted.decision.decryption == "pool" else "uncertain"
+    stopped = known is not None and known.disabled and superseding(known, directory) is None
+    return "impossible" if stopped and wanted.decision.decryption == "pool" else None
+
+
+def is_absent(account: AccountName, directory: Directory) -> bool:
+    """Whether the account is known not to be there: its domain was read whole, and shows account names."""
+    whole = directory.is_complete and directory.exports("sAMAccountName") and directory.covers(account)
+    return whole and directory.account(account) is None
 
 
 def is_split(name: Spn, holder: Account, directory: Directory) -> bool:
     """Whether the explicit SPN and the HOST/ SPN behind it are in two domains: which wins is not known (rule R4.7)."""
     if name.service not in directory.mapped_to_host:
         return False
-    mapped = directory.holders(name.with_service("HOST"))
-    elsewhere = any(fold(other.name.domain) != fold(holder.name.domain) for other in mapped)
+    mapped = directory.seen(name.with_service("HOST"))
+    elsewhere = any(other.name.domain_likeness(holder.name) is not Likeness.SAME for other in mapped)
     return elsewhere and name in holder.spns  # last: an account may hold a thousand
 
 
-def _unseen(account: AccountName, directory: Directory | None) -> Outcome:
+def _unseen(account: AccountName, directory: Directory) -> Outcome:
     """No holder seen in a source that proves no absence: open, and doubtful where not even the account is in it.
 
     A source without account names (setspn text) cannot tell whether the account is there.
     """
-    if directory is None or not directory.exports("sAMAccountName") or directory.covers(account.domain):
+    if not directory.exports("sAMAccountName") or directory.covers(account):
         return "unchecked"
-    return "unchecked" if in_domain(directory, account) is not None else "uncertain"
-
-
-def proves_absence(directory: Directory, account: AccountName | None) -> bool:
-    """Whether "nobody holds it" can be said: the account's domain was read whole."""
-    if not directory.is_complete:
-        return False
-    if account is None:
-        return any(domain.covered for domain in directory.domains)
-    return directory.covers(account.domain)
-
-
-def is_account(holder: Account, name: AccountName, directory: Directory) -> bool:
-    """Whether a holder is the account of this name: by SID or DN; by CN where a setspn text names only that."""
-    known = in_domain(directory, name)
-    if known is not None:
-        return known.identity == holder.identity
-    if holder.name == name:
-        return True
-    by_cn = holder.kind == "unknown" and holder.sid is None
-    same_domain = fold(holder.name.domain) == fold(name.domain)
-    return by_cn and same_domain and fold(holder.name.name) == fold(name.name.removesuffix("$"))
+    return "unchecked" if directory.account(account) is not None else "uncertain"

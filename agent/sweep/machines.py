@@ -24,11 +24,10 @@ class Fingerprint(NamedTuple):
 def fingerprint_of(found: Snapshot) -> Fingerprint | None:
     """Who a snapshot is of; None where that is not said."""
     machine, file = found.machine, found.files.get(APPLICATION_HOST)
-    if machine.name is None:
+    if machine.known_name is None:
         return None
-    return Fingerprint(
-        fold(machine.name), fold(machine.dns_name or ""), _digest(file.data if file is not None else b"")
-    )
+    digest = _digest(file.data if file is not None else b"")
+    return Fingerprint(fold(machine.known_name), fold(str(machine.dns_name or "")), digest)
 
 
 class Machines:

@@ -11,6 +11,7 @@ from agent.names import AccountName, fold, printable, spn
 from agent.sources.ad.attributes import allowed_sids, file_time, generalized_time, sid_text
 from agent.sources.ad.distinguished_names import common_name, dns_name_of
 from agent.spn.directory import Account, AccountKind
+from agent.spn.domains import guessed_label
 
 Complain = Callable[[str], None]
 _T = TypeVar("_T")
@@ -79,10 +80,16 @@ class Entry:
 _NAMING = frozenset({"samaccountname", "serviceprincipalname", "userprincipalname"})
 
 
+def placed_in(dn: str, name: str) -> AccountName:
+    """The name of an account that stands in the domain of its distinguished name."""
+    dns = dns_name_of(dn)
+    return AccountName(guessed_label(dns), name, fold(dns))
+
+
 def account_of(entry: Entry) -> Account | None:
     """The account that an entry describes, None where it is something else.
 
-    Its `name.domain` is the domain's DNS name; `Collector.directory` puts the NetBIOS name in its place.
+    Its domain is known by its DNS name; `Collector.directory` puts the NetBIOS name beside it where it was read.
     """
     kind = kind_of(entry.classes())
     if kind is None:
@@ -92,7 +99,7 @@ def account_of(entry: Entry) -> Account | None:
     targets = entry.texts("msds-allowedtodelegateto")
     name = entry.text("samaccountname") or entry.text("cn") or common_name(entry.dn)
     return Account(
-        name=AccountName(dns_name_of(entry.dn), name),
+        name=placed_in(entry.dn, name),
         dn=entry.dn,
         kind=kind,
         sid=entry.sid(),

@@ -13,6 +13,7 @@ ATTRIBUTES = frozenset(
         *("msds-supersededmanagedserviceaccountlink", "msds-supersededmanagedaccountlink"),
         *("msds-allowedtodelegateto", "msds-allowedtoactonbehalfofotheridentity"),
         *("ncname", "netbiosname", "spnmappings", "dsheuristics", "primarygroupid", "isdeleted"),
+        *("msds-principalname", "objectcategory"),
     }
 )
 """The folded names of the attributes that are read; a source need not decode any other."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from agent.model import Problem
-from agent.names import AccountName, Spn, fold, spn
+from agent.names import Spn, fold, spn
 from agent.sources.ad.accounts import Entry, account_of, joined
 from agent.sources.ad.census import Census, Groups, GroupValues, hashable
 from agent.sources.ad.concern import Concern
@@ -26,6 +26,7 @@ RODC_GROUP = "-521"
 
 _APPLICATION_PARTITIONS = frozenset({"domaindnszones", "forestdnszones"})
 _TRUE = b"TRUE"
+_NO_DOMAINS = frozenset({"builtin", "nt authority"})
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class _Forest:
 
     whole: dict[str, str] = field(default_factory=dict)
     netbios: dict[str, str] = field(default_factory=dict)
+    roots: dict[str, str] = field(default_factory=dict)
     mapped_to_host: frozenset[str] = DEFAULT_MAPPED_TO_HOST
     ds_heuristics: str | None = None
     aes_since: datetime | None = None
@@ -111,6 +113,7 @@ class Collector:
             return
         self.saw(values)
         entry = Entry(dn, values, self.note)
+        self._read_principal_name(entry)
         account = account_of(entry)
         if account is not None:
             self.add_account(account)
@@ -118,7 +121,7 @@ class Collector:
             self._read_other(entry)
 
     def add_account(self, account: Account) -> None:
-        """Count what the account holds and keep it if it concerns the question; `name.domain` is a DNS name."""
+        """Count what the account holds and keep it if it concerns the question."""
         key = fold(account.dn)
         if is_deleted(account.dn):
             return
@@ -149,11 +152,21 @@ class Collector:
         dns_name = dns_name_of(entry.dn)
         if fold(dns_name.partition(".")[0]) not in _APPLICATION_PARTITIONS:
             self._domains_here[fold(dns_name)] = entry.dn
+            category = entry.text("objectcategory")  # CN=Domain-DNS,CN=Schema,CN=Configuration,<the forest's root>
+            if category:
+                self._forest.roots[fold(dns_name)] = fold(dns_name_of(category))
+
+    def _read_principal_name(self, entry: Entry) -> None:
+        """msDS-PrincipalName, a constructed attribute: `TEST\\contososvc`, of the domain's own entry `TEST\\`."""
+        label, backslash, _ = (entry.text("msds-principalname") or "").partition("\\")
+        if backslash and label and fold(label) not in _NO_DOMAINS:
+            self._forest.netbios.setdefault(fold(dns_name_of(entry.dn)), label)
 
     def _read_cross_reference(self, entry: Entry) -> None:
         naming_context, netbios = entry.text("ncname"), entry.text("netbiosname")
         if naming_context and netbios:
             self._forest.netbios[fold(dns_name_of(naming_context))] = netbios
+            self._forest.roots[fold(dns_name_of(naming_context))] = fold(dns_name_of(entry.dn))
 
     def _read_directory_service(self, entry: Entry) -> None:
         for mapping in entry.texts("spnmappings"):
@@ -175,6 +188,7 @@ class Collector:
         group_sids, group_member_of = self._groups.around(accounts)
         return Directory(
             source=source,
+            asked=self.question.spns,
             accounts=accounts,
             domains=self._domains(accounts),
             exported=frozenset(self._exported),
@@ -196,13 +210,13 @@ class Collector:
             delegates = ()
         if acts is None and "msds-allowedtoactonbehalfofotheridentity" in exported:
             acts = False
-        name = AccountName(self._netbios(account.name.domain), account.name.name)
+        name = replace(account.name, domain=self._netbios(account.name.dns) or account.name.domain)
         return replace(account, name=name, delegates_to=delegates, resource_delegation=acts)
 
-    def _netbios(self, dns_name: str) -> str:
+    def _netbios(self, dns_name: str) -> str | None:
+        """The NetBIOS name of a domain, as far as an entry, the command line or a server says it."""
         key = fold(dns_name)
-        known = self._forest.netbios.get(key) or self._netbios_names.get(key)
-        return known or dns_name.partition(".")[0].upper()
+        return self._forest.netbios.get(key) or self._netbios_names.get(key)
 
     def _domains(self, accounts: Iterable[Account]) -> tuple[Domain, ...]:
         found = {fold(dns_name_of(account.dn)): domain_dn_of(account.dn) for account in accounts}
@@ -213,6 +227,7 @@ class Collector:
                 netbios=self._netbios(dns_name_of(dn)),
                 dn=dn,
                 covered=key in self._forest.whole,
+                forest=self._forest.roots.get(key),
             )
             for key, dn in sorted(found.items())
             if key

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.errors import MalformedError
-from agent.names import AccountName, spn
+from agent.names import spn
+from agent.sources.ad.accounts import placed_in
 from agent.sources.ad.collector import Collector
-from agent.sources.ad.distinguished_names import common_name, dns_name_of
+from agent.sources.ad.distinguished_names import common_name
 from agent.spn.directory import Account
 
 LARGEST_FILE = 64 << 20
@@ -90,10 +91,10 @@ def holdings(text: str, file: str) -> tuple[Holding, ...]:
 
 
 def accounts(text: str, file: str) -> Iterator[Account]:
-    """The holders as accounts: named by their CN (a computer's without `$`), `name.domain` the domain's DNS name."""
+    """The holders as accounts: named by their CN (a computer's without `$`), in the domain of their DN."""
     for holding in holdings(text, file):
         yield Account(
-            name=AccountName(dns_name_of(holding.dn), common_name(holding.dn)),
+            name=placed_in(holding.dn, common_name(holding.dn)),
             dn=holding.dn,
             spns=tuple(map(spn, holding.spns)),
         )

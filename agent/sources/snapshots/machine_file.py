@@ -18,6 +18,7 @@ from agent.iis.snapshot import Machine, Membership, SourceFile, WorkerProcess
 from agent.model import Problem
 from agent.names import (
     Address,
+    Guess,
     HostName,
     fold,
     host_fault,
@@ -263,13 +264,18 @@ def _moment(value: object) -> datetime:
 def complete(
     machine: Machine, computer: str | None, called: str | None, netbios: Mapping[str, str]
 ) -> tuple[Machine, tuple[Problem, ...]]:
-    """Fill in the names that follow from others, from `computer` (an FQDN) and from the target's own name."""
+    """Fill in the names that follow from others, from `computer` (an FQDN) and from the target's own name.
+
+    What does not follow is a Guess: that the folder is called after the computer, that its full name ends in the name
+    of its domain.
+    """
     given, doubt = _given(machine, computer)
     dns_name = machine.dns_name or (given.text if given is not None and given.suffix else None)
-    name = machine.name or _first_of(given.text if given is not None else dns_name) or called
-    domain = machine.domain or (_suffix(dns_name) if machine.joined else None)
+    said = given.text if given is not None else dns_name if isinstance(dns_name, str) else None
+    name = machine.name or _first_of(said) or (Guess(called) if called else None)
+    domain = machine.domain or (_suffix(dns_name) if machine.joined and isinstance(dns_name, str) else None)
     if dns_name is None and name is not None and domain is not None:
-        dns_name = fold(f"{name}.{domain}")
+        dns_name = Guess(fold(f"{name}.{domain}"))
     netbios_domain = machine.netbios_domain or (_netbios_of(domain, netbios) if machine.joined else None)
     whole = replace(machine, name=name, dns_name=dns_name, domain=domain, netbios_domain=netbios_domain)
     return whole, () if doubt is None else (Problem(id="machine-unknown", message=doubt),)
@@ -282,7 +288,7 @@ def _given(machine: Machine, computer: str | None) -> tuple[HostName | None, str
     host = host_name(computer)
     if host.is_address or host.is_wildcard or host_fault(host) is not None:
         return None, f"'{printable(computer)}' is not the name of a computer"
-    if machine.name is not None and fold(netbios_name(host.text)) != fold(netbios_name(machine.name)):
+    if isinstance(machine.name, str) and fold(netbios_name(host.text)) != fold(netbios_name(machine.name)):
         return None, f"it is {machine.name}, not {host.text}, which is ignored"
     return host, None
 
@@ -297,7 +303,4 @@ def _suffix(host: str | None) -> str | None:
 
 
 def _netbios_of(domain: str | None, netbios: Mapping[str, str]) -> str | None:
-    if domain is not None and fold(domain) in netbios:
-        return netbios[fold(domain)]
-    first = domain.partition(".")[0].upper()[:15] if domain else None
-    return netbios.get("") or first
+    return netbios.get(fold(domain or "")) or netbios.get("")
