@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.change import journal
-from agent.change.apply import Applied, RefusedError, apply, roll_back
+from agent.change.apply import Applied, apply, roll_back
 from agent.change.journal import Files
+from agent.change.writer import RefusedError
 from agent.errors import SourceError, UsageError
 from agent.model import Step, StepKind
 from agent.names import AccountName, Spn, fold, spn

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
-from agent.change.journal import BACK, FORTH, TO_UNDO, Change, Files, Journal, Record, Words
+from agent.change.journal import BACK, FORTH, TO_UNDO, Change, Files, Journal, Record
 from agent.change.plan import held_back
+from agent.change.writer import RefusedError, SurpriseError, Writer, attempt, demand_free, demand_held, spelt_alike
 from agent.errors import IisSpnError, SourceError, UsageError
 from agent.model import Step
 from agent.names import AccountName, Spn, fold, printable
@@ -23,30 +24,6 @@ Confirm = Callable[[str], bool]
 """Shows a text and asks: shall it be done?"""
 LookUp = Callable[[AccountName], str | None]
 """The distinguished name of an account, None where it is not known."""
-
-
-class RefusedError(SourceError):
-    """The directory answered no: nothing was changed. Any other SourceError of a change leaves open what happened."""
-
-
-class Writer(Protocol):
-    """One domain controller. Every method raises RefusedError where it says no, else SourceError."""
-
-    @property
-    def server(self) -> str:
-        """Its full host name: a change is finished, and taken back, where it was begun."""
-
-    def values(self, dn: str) -> tuple[str, ...]:
-        """The servicePrincipalName values of an account, spelt as stored."""
-
-    def holders(self, text: str) -> tuple[str, ...]:
-        """The DNs that hold a value, without case, as far as this controller knows."""
-
-    def add_value(self, dn: str, text: str) -> None:
-        """Fails where the account holds the value already."""
-
-    def delete_value(self, dn: str, text: str) -> None:
-        """Fails where the account does not hold the value."""
 
 
 class Applied(NamedTuple):
@@ -62,10 +39,6 @@ class Applied(NamedTuple):
     left: tuple[Change, ...] = ()
     failed: Change | None = None
     not_done: tuple[str, ...] = ()
-
-
-class _SurpriseError(IisSpnError):
-    """The directory is not as the plan says."""
 
 
 # -- apply ---------------------------------------------------------------------------------------------------------
@@ -96,7 +69,7 @@ def apply(
                 draft.take(step)
             else:
                 draft.not_done.append(_held_back(step, steps) if step.changes_spn else _by_others(step))
-    except (SourceError, _SurpriseError) as error:
+    except (SourceError, SurpriseError) as error:
         words = f"Nothing was changed: {error}. Plan anew from what is there now."
         return Applied("stopped", words, left=tuple(draft.changes), not_done=tuple(draft.not_done))
     return _begin(draft, writer, files, journal, confirm)
@@ -159,12 +132,12 @@ class _Draft:
         if change.kind == "spn-add":
             gone = {fold(c.dn) for c in self.changes if c.kind == "spn-delete" and fold(c.spn) == fold(change.spn)}
             others = [dn for dn in self._writer.holders(change.spn) if fold(dn) not in gone | {fold(change.dn)}]
-            _demand_free(change, held, others)
+            demand_free(change, held, others)
             held.append(change.spn)
             return change
-        same = _same(held, change.spn)
+        same = spelt_alike(held, change.spn)
         stored = change._replace(spn=change.spn if change.spn in same or not same else same[0])
-        _demand_held(stored, held)
+        demand_held(stored, held)
         held.remove(stored.spn)
         return stored
 
@@ -212,7 +185,7 @@ def _run(record: Record, writer: Writer, files: Files, journal: Journal) -> Appl
         state = journal.steps.get(change.number)
         if state == "done":
             continue
-        error = _attempt(change, writer, journal, FORTH, is_open=state == "intent")
+        error = attempt(change, writer, journal, FORTH, is_open=state == "intent")
         if error is not None:
             failure = _Failure(change, changes[:position], changes[position:], error, _command(files, writer))
             if failure.is_final:
@@ -224,66 +197,6 @@ def _run(record: Record, writer: Writer, files: Files, journal: Journal) -> Appl
     back = f"The way back: {_command(files, writer)}"
     words = _paragraphs("Done:", _listed(changes), record.not_done, back)
     return Applied("done", words, changes, not_done=record.not_done)
-
-
-def _attempt(change: Change, writer: Writer, journal: Journal, words: Words, *, is_open: bool) -> IisSpnError | None:
-    """Why it did not succeed; Ctrl-C is told like a lost connection."""
-    try:
-        _carry_out(change, writer, journal, words, is_open=is_open)
-    except (SourceError, _SurpriseError) as error:
-        return error
-    except KeyboardInterrupt:
-        return SourceError("interrupted from the keyboard")
-    return None
-
-
-def _carry_out(change: Change, writer: Writer, journal: Journal, words: Words, *, is_open: bool) -> None:
-    """One change; where it is open whether it was made already, the directory decides."""
-    values = writer.values(change.dn)
-    if not (is_open and _is_made(change, values)):
-        if change.kind == "spn-delete":
-            _demand_held(change, values)
-        else:
-            _demand_free(change, values, writer.holders(change.spn))
-        journal.note(words.before, change.number)
-        try:
-            _send(change, writer)
-        except RefusedError:
-            journal.note(words.refused, change.number)
-            raise
-    journal.note(words.after, change.number)
-
-
-def _send(change: Change, writer: Writer) -> None:
-    if change.kind == "spn-add":
-        writer.add_value(change.dn, change.spn)
-    else:
-        writer.delete_value(change.dn, change.spn)
-
-
-def _same(values: Iterable[str], text: str) -> list[str]:
-    return [value for value in values if fold(value) == fold(text)]
-
-
-def _is_made(change: Change, values: Sequence[str]) -> bool:
-    return change.spn in values if change.kind == "spn-add" else not _same(values, change.spn)
-
-
-def _demand_held(change: Change, values: Sequence[str]) -> None:
-    """Another spelling is a surprise too: it would not come back as it was."""
-    if change.spn not in values:
-        other = _same(values, change.spn)
-        now = f", but {printable(other[0])}" if other else ""
-        raise _SurpriseError(f"{printable(change.account)} does not hold {printable(change.spn)} any more{now}")
-
-
-def _demand_free(change: Change, values: Sequence[str], holders: Sequence[str]) -> None:
-    """Nobody holds it; not every directory refuses a duplicate by itself."""
-    here = _same(values, change.spn)
-    if here:
-        raise _SurpriseError(f"{printable(change.account)} holds {printable(here[0])} already")
-    if holders:
-        raise _SurpriseError(f"{printable(change.spn)} is on {', '.join(map(printable, holders))} now")
 
 
 # -- take back -----------------------------------------------------------------------------------------------------
@@ -314,7 +227,7 @@ def roll_back(rollback: Path, writer: Writer, confirm: Confirm) -> Applied:
 
 def _undo(changes: tuple[Change, ...], record: Record, writer: Writer, files: Files, journal: Journal) -> Applied:
     for position, change in enumerate(changes):
-        error = _attempt(change, writer, journal, BACK, is_open=True)
+        error = attempt(change, writer, journal, BACK, is_open=True)
         if error is not None:
             failure = _Failure(change, changes[:position], changes[position:], error, _command(files, writer))
             return failure.applied(failure.back())
@@ -380,7 +293,7 @@ class _Failure(NamedTuple):
     @property
     def is_final(self) -> bool:
         """The directory said no, or is not as it should be; else nobody knows whether the change was made."""
-        return isinstance(self.error, RefusedError | _SurpriseError)
+        return isinstance(self.error, RefusedError | SurpriseError)
 
     def applied(self, message: str, not_done: tuple[str, ...] = ()) -> Applied:
         outcome: Outcome = "stopped" if self.is_final else "interrupted"

@@ -231,10 +231,10 @@ class Server:
 class Step:
     """One step of a repair, with the step that takes it back and the finding it serves.
 
-    `order` and `finding` are given by the plan. `command` and `rollback` are whole lines to paste; None where there is
-    none, and `note` then says what to do by hand. Beside a command, `note` is what must be known before it is run.
-    `server` is where an iis-setting is made. `account_kind` and `dn` say which object the account is, where that is
-    known. `confirm`: somebody must be asked first.
+    `order` and `finding` are given by the plan. `command` and `rollback` are whole lines to paste; without one, `note`
+    says what to do by hand (an SPN step says it by itself). Beside a command, `note` is what must be known before it is
+    run. `server` is where an iis-setting is made. `account_kind` and `dn` say which object the account is, where that
+    is known. `confirm`: somebody must be asked first.
     """
 
     order: int = 0

@@ -22,8 +22,9 @@ pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
 
 from agent.change import journal
-from agent.change.apply import Applied, RefusedError, Writer, apply, roll_back
+from agent.change.apply import Applied, apply, roll_back
 from agent.change.journal import Files
+from agent.change.writer import RefusedError, Writer
 from agent.cli.program import main
 from agent.model import Report, Step
 from agent.names import AccountName, Spn, fold, spn

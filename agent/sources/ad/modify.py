@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from sansldap import FilterEquality, LDAPMessage, LDAPResult, PartialAttribute, SearchResultDone
 from sansldap.asn1 import ASN1Writer
 
-from agent.change.apply import RefusedError
+from agent.change.writer import RefusedError
 from agent.errors import UsageError
 from agent.names import printable
 from agent.sources.ad.connection import BASE, SUBTREE, LdapConnection
