@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 from agent.checks.case import Case
 from agent.checks.commands import appcmd, is_safe, setspn
-from agent.model import Application, ApplicationRef, PrincipalKind, Step, StepKind
+from agent.model import Application, ApplicationRef, Step, StepKind
 from agent.names import AccountName, HostName, Spn, fold, printable
-from agent.spn.directory import Account
 
 
 class Action(NamedTuple):
@@ -35,45 +34,37 @@ def add(case: Case, name: Spn, account: AccountName) -> Action:
     """Register an SPN."""
     breaks = name in case.own_spns and case.principal(account) != "computer"
     note = "this breaks WinRM and every other http.sys service of the computer for this name" if breaks else None
-    return _change("spn-add", name, _Object.of(case, account), note=note)
+    return _change(case, "spn-add", name, account, note=note)
 
 
 def delete(case: Case, name: Spn, account: AccountName) -> Action:
     """Take an SPN away; where nobody inspected what the account is used for, its owner must be asked."""
-    object_ = _Object.of(case, account)
     ask = not case.is_inspected(account)
     note = f"ask the owner of {account} first: no inspected pool uses it" if ask else None
-    return _change("spn-delete", object_.stored(name), object_, confirm=ask, note=note)
+    return _change(case, "spn-delete", _stored(case, name, account), account, confirm=ask, note=note)
 
 
-class _Object(NamedTuple):
-    """The account object that a step changes, as far as it is known."""
-
-    name: AccountName
-    kind: PrincipalKind | None
-    known: Account | None
-
-    @classmethod
-    def of(cls, case: Case, name: AccountName) -> _Object:
-        return cls(name, case.principal(name), case.account(name))
-
-    def stored(self, name: Spn) -> Spn:
-        """The value as the directory has it: a rollback must restore its exact letters."""
-        spns = self.known.spns if self.known is not None else ()
-        return next((held for held in spns if held.key == name.key), name)  # an account may hold a thousand
+def _stored(case: Case, name: Spn, account: AccountName) -> Spn:
+    """The value as the directory has it: a rollback must restore its exact letters."""
+    known = case.account(account)
+    spns = known.spns if known is not None else ()
+    return next((held for held in spns if held.key == name.key), name)  # an account may hold a thousand
 
 
-def _change(kind: StepKind, name: Spn, of: _Object, *, note: str | None, confirm: bool = False) -> Action:
+def _change(
+    case: Case, kind: StepKind, name: Spn, account: AccountName, *, note: str | None, confirm: bool = False
+) -> Action:
     """Where a name cannot be quoted there is no command: a person does it, or a script that quotes in its own way."""
     there, back = ("-S", "-D") if kind == "spn-add" else ("-D", "-S")
+    principal, known = case.principal(account), case.account(account)
     step = Step(
         kind=kind,
         spn=name,
-        account=of.name,
-        command=setspn(there, name, of.name, of.kind),
-        rollback=setspn(back, name, of.name, of.kind),
-        account_kind=of.kind,
-        dn=of.known.dn if of.known is not None else None,
+        account=account,
+        command=setspn(there, name, account, principal),
+        rollback=setspn(back, name, account, principal),
+        account_kind=principal,
+        dn=known.dn if known is not None else None,
         confirm=confirm,
         note=note,
     )
