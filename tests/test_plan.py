@@ -554,7 +554,9 @@ def test_a_duplicate_of_a_farms_name_ends_with_the_farms_repair() -> None:
     )
     assert [step.kind for step in found.report.plan.steps] == ["iis-setting", "spn-delete"]
     assert found.report.plan.blocked == ()
-    assert {len(told.fix) for told in found.findings("spn-duplicate")} == {3}, "setting, delete, purge"
+    assert {told.fix for told in found.findings("spn-duplicate")} == {
+        ("What mends farm-nodes-differ leaves it on one account.",)
+    }
 
 
 # -- what must be asked, what will be refused ----------------------------------------------------------------------
@@ -894,6 +896,21 @@ def test_planning_for_twins_grows_with_their_number() -> None:
         return calls(lambda: plan(found.analysis.case, found.report.findings))
 
     assert cost(160) < 2.3 * cost(80)
+
+
+def test_planning_for_a_farm_grows_with_its_nodes() -> None:
+    """Half of the nodes decrypt with their computer account, and the name is held twice: one finding for each of them."""
+
+    def cost(count: int) -> int:
+        names = [f"IIS{number:03}" for number in range(count)]
+        nodes = [server(site(CUSTOM), name=n, pool=r"TEST\svc", creds=at % 2 == 0) for at, n in enumerate(names)]
+        accounts = (user("svc", "HTTP/x.test.com"), user("old", "HTTP/x.test.com"))
+        found = world(*nodes, ad=ad(*map(computer, names), *accounts), farm=[farm_name("x.test.com", *names)])
+        assert len(found.findings("spn-duplicate")) > count / 2
+        assert len(found.report.plan.steps) == count / 2 + 1
+        return calls(lambda: plan(found.analysis.case, found.report.findings))
+
+    assert cost(80) < 2.3 * cost(40)
 
 
 def test_looking_for_stale_accounts_grows_with_their_number() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache
 from typing import NamedTuple
 
 from agent.checks.actions import Action, delete
@@ -46,7 +45,7 @@ def plan(case: Case, findings: Iterable[Finding]) -> Planned:
     A finding's `fix` gets the sentences of its steps or, where the plan has none for it, the reason.
     """
     findings = tuple(findings)
-    draft = _Draft(_Offers(case, findings))
+    draft = _Draft(case)
     # farms first: their settings decide who decrypts for the other names of the same applications
     ranked = sorted(enumerate(findings), key=lambda each: each[1].id not in FARM_FINDINGS)
     fixes = {position: draft.take(found) for position, found in ranked}
@@ -68,34 +67,28 @@ def _removed(found: Finding, gone: Mapping[tuple[Spn | None, AccountName], str])
         yield from (gone[found.spn, holder] for holder in found.holders if (found.spn, holder) in gone)
 
 
-class _Offers:
-    """What would repair each finding, looked at alone."""
+def _remedy(case: Case, found: Finding) -> Remedy | None:
+    """What would repair a finding, looked at alone; None where no step could be about it."""
+    if found.spn is None:
+        return None
+    if found.id in FARM_FINDINGS:
+        return farm_remedy(case, found.spn)
+    if found.id == "spn-malformed" and found.holders:
+        return _malformed(case, found.spn, found.holders[0])
+    judged = case.judged_at.get((found.spn, found.account))
+    return remedy(case, judged) if judged is not None and found.id in REQUIREMENT_FINDINGS else None
 
-    def __init__(self, case: Case, findings: Iterable[Finding]) -> None:
-        self.case = case
-        self.farms = {found.spn for found in findings if found.id in FARM_FINDINGS and found.accepted is None}
-        self.farm_remedy = cache(lambda name: farm_remedy(case, name))  # its duplicates ask again, one for each node
 
-    def remedy(self, found: Finding) -> Remedy | None:
-        """None where no step could be about it."""
-        if found.spn is None:
-            return None
-        if found.id in FARM_FINDINGS or (found.id in REQUIREMENT_FINDINGS and found.spn in self.farms):
-            return self.farm_remedy(found.spn)
-        if found.id == "spn-malformed" and found.holders:
-            return self._malformed(found.spn, found.holders[0])
-        judged = self.case.judged_at.get((found.spn, found.account))
-        return remedy(self.case, judged) if judged is not None and found.id in REQUIREMENT_FINDINGS else None
+def _malformed(case: Case, name: Spn, holder: AccountName) -> Remedy:
+    if not name.text.isascii():
+        return Remedy((), "Remove the value by its exact characters (PowerShell, ADSI Edit).")
+    return Remedy((Way("the value never matches", (delete(case, name, holder),)),))
 
-    def places(self, found: Finding) -> frozenset[ApplicationRef]:
-        """The applications whose account today is what the repair of a finding relies on."""
-        judged = self.case.judged_at.get((found.spn, found.account)) if found.spn is not None else None
-        return frozenset(judged.requirement.applications) if judged is not None else frozenset()
 
-    def _malformed(self, name: Spn, holder: AccountName) -> Remedy:
-        if not name.text.isascii():
-            return Remedy((), "Remove the value by its exact characters (PowerShell, ADSI Edit).")
-        return Remedy((Way("the value never matches", (delete(self.case, name, holder),)),))
+def _places(case: Case, found: Finding) -> frozenset[ApplicationRef]:
+    """The applications whose account today is what the repair of a finding relies on."""
+    judged = case.judged_at.get((found.spn, found.account)) if found.spn is not None else None
+    return frozenset(judged.requirement.applications) if judged is not None else frozenset()
 
 
 class _Draft:
@@ -105,20 +98,24 @@ class _Draft:
     and no way lets another account decrypt (`switched`) where one relies on the present one (`settled`).
     """
 
-    def __init__(self, offers: _Offers) -> None:
-        self.offers = offers
+    def __init__(self, case: Case) -> None:
+        self.case = case
         self.actions: dict[tuple[str | None, str], tuple[Action, str]] = {}
         self.alternatives: list[Alternative] = []
         self.blocked: list[Blocked] = []
         self.switched: set[ApplicationRef] = set()
         self.settled: set[ApplicationRef] = set()
+        self.farms: dict[Spn | None, str] = {}
+        """The finding of each farm that is repaired, by the name."""
 
     def take(self, found: Finding) -> tuple[str, ...]:
         """Take the recommended way to repair a finding: its sentences, or the reason why the plan has no step for it.
 
         An accepted one gets no step, and an unrepairable one says already what to do.
         """
-        offered = self.offers.remedy(found)
+        if found.id in REQUIREMENT_FINDINGS and found.spn in self.farms:
+            return (f"What mends {self.farms[found.spn]} leaves it on one account.",)
+        offered = _remedy(self.case, found)
         if found.accepted is not None:
             return offered.sentences if offered is not None else ()
         if offered is None:
@@ -128,14 +125,17 @@ class _Draft:
         why = self._take(found, offered.ways) if offered.ways else offered.blocked
         if why:
             self._block(found, why)
-        return (why,) if why else offered.sentences
+            return (why,)
+        if found.id in FARM_FINDINGS:
+            self.farms[found.spn] = found.id
+        return offered.sentences
 
     def _take(self, found: Finding, ways: tuple[Way, ...]) -> str:
         """Why it cannot be taken; empty where it was."""
         first, *others = ways
         switched = {action.at for action in first.actions if action.at is not None}
         relies = not switched and any(action.step.changes_spn for action in first.actions)
-        settled = self.offers.places(found) if relies else frozenset()
+        settled = _places(self.case, found) if relies else frozenset()
         if switched & self.settled or settled & self.switched:
             return "Another step changes who decrypts here: do that first, then plan again."
         self.switched |= switched
