@@ -899,7 +899,7 @@ def test_planning_for_twins_grows_with_their_number() -> None:
 
 
 def test_planning_for_a_farm_grows_with_its_nodes() -> None:
-    """Half of the nodes decrypt with their computer account, and the name is held twice: one finding for each of them."""
+    """Half of the nodes decrypt with their computer account, and the name is held twice: one finding for each."""
 
     def cost(count: int) -> int:
         names = [f"IIS{number:03}" for number in range(count)]
