@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import chain
 from typing import NamedTuple
 
 from agent import __version__
-from agent.change.plan import REQUIREMENT_FINDINGS, plan
+from agent.change.plan import REQUIREMENT_FINDINGS, joined, plan
 from agent.checks.accept import Acceptance, accept
 from agent.checks.case import Case, Judged, finding
 from agent.checks.every import check
@@ -22,11 +23,25 @@ from agent.iis.parse import parse
 from agent.iis.redirection import configuration_file
 from agent.iis.schema import APPLICATION_POOLS, SITES
 from agent.iis.snapshot import Machine, Snapshot
-from agent.model import SCHEMA, Evidence, Finding, Problem, Report, Requirement, Server, Severity, Status, Tool
+from agent.model import (
+    SCHEMA,
+    AccountUse,
+    Evidence,
+    Finding,
+    Plan,
+    Problem,
+    Report,
+    Requirement,
+    Server,
+    Severity,
+    Status,
+    Tool,
+)
 from agent.names import Address, Guess, HostName, fold
 from agent.spn.clients import CLIENTS, DEFAULT_CLIENTS, Client
 from agent.spn.directory import Account, AskDirectory, Directory
 from agent.spn.domains import Domains, domains_of
+from agent.spn.forests import by_forest
 from agent.spn.identity import computer
 from agent.spn.nameservice import AskNames, NameService
 from agent.spn.reach import FarmName, names_of
@@ -71,9 +86,9 @@ class Read(NamedTuple):
 
 
 class Analysis(NamedTuple):
-    """A finished case and its report; `explain` looks at both."""
+    """The finished cases, one for each forest, and the report of them all; `explain` looks at both."""
 
-    case: Case
+    cases: tuple[Case, ...]
     report: Report
 
 
@@ -103,8 +118,43 @@ def analyse(snapshots: Iterable[Snapshot], sources: Sources) -> Analysis:
     directory = sources.directory(question(views, sources.clients, sources.typed))
     domains = domains_of(directory, (read.machine for read in reads))
     views = _views(reads, sources.farm, service, domains, directory)
+    now = sources.now or started
+    forests = by_forest(directory) if directory is not None else ()
+    cases = tuple(_case(group, domains, own, service, sources, now) for group, own in _grouped(views, forests))
+    return Analysis(cases, _report(cases, forests, reads, sources, started))
+
+
+def _grouped(
+    views: Sequence[ServerView], forests: Sequence[Directory]
+) -> Iterator[tuple[Sequence[ServerView], Directory | None]]:
+    """The servers by forest, each with the directory of its own: a KDC answers for its forest alone.
+
+    Where several forests were read, a server of a domain that none of them names is answered by nobody.
+    """
+    if len(forests) < 2 or not views:
+        yield views, forests[0] if forests else None
+        return
+    left = list(views)
+    for own in forests:
+        names = {fold(domain.dns_name) for domain in own.domains}
+        group = [view for view in left if fold(view.machine.domain or "") in names]
+        left = [view for view in left if view not in group]
+        if group:
+            yield group, own
+    if left:
+        yield left, None
+
+
+def _case(
+    views: Sequence[ServerView],
+    domains: Domains,
+    directory: Directory | None,
+    service: NameService | None,
+    sources: Sources,
+    now: datetime,
+) -> Case:
     required = require(views, sources.clients, domains, directory)
-    case = Case(
+    return Case(
         servers=views,
         applications=required.applications,
         judged=tuple([Judged(wanted, judge(wanted, directory)) for wanted in required.wanted]),
@@ -113,9 +163,8 @@ def analyse(snapshots: Iterable[Snapshot], sources: Sources) -> Analysis:
         service=service,
         farm=sources.farm,
         clients=sources.clients,
-        now=sources.now or started,
+        now=now,
     )
-    return Analysis(case, _report(case, reads, sources, started))
 
 
 # -- servers -------------------------------------------------------------------------------------------------------
@@ -175,7 +224,7 @@ def demand_domains(netbios: Mapping[str, str], analysis: Analysis) -> None:
     "" stands for every domain that says no name itself. Raises UsageError.
     """
     called: dict[str, dict[str, str]] = {}
-    for domain, label in _domains(analysis.case):
+    for domain, label in chain.from_iterable(map(_domains, analysis.cases)):
         called.setdefault(fold(domain), {}).update({fold(label): label} if label else {})
     for domain, name in netbios.items():
         others = [other for key, other in called.get(domain, {}).items() if key != fold(name)]
@@ -190,8 +239,7 @@ def demand_domains(netbios: Mapping[str, str], analysis: Analysis) -> None:
 
 def _all_domains_read(analysis: Analysis) -> bool:
     """Whether no server and no directory is left that may be of another domain."""
-    directory = analysis.case.directory
-    is_whole = directory is None or directory.is_complete
+    is_whole = all(case.directory is None or case.directory.is_complete for case in analysis.cases)
     return is_whole and all(server.status != "failed" for server in analysis.report.servers)
 
 
@@ -258,16 +306,42 @@ def _named_by(known: Account | None, machine: Machine) -> Machine:
 _BREAKS = frozenset({"config-malformed", "content-unread"})
 
 
-def _report(case: Case, reads: Sequence[Read], sources: Sources, started: datetime) -> Report:
-    servers = tuple(_server(read, case) for read in reads)
+class _Concluded(NamedTuple):
+    """What one case comes to."""
+
+    requirements: tuple[Requirement, ...]
+    findings: tuple[Finding, ...]
+    plan: Plan
+    accounts: tuple[AccountUse, ...]
+
+
+def _concluded(case: Case, before: Iterable[Finding], after: Iterable[Finding], sources: Sources) -> _Concluded:
+    """Findings, then the plan that mends them; `before` and `after` are those that the case knows nothing of."""
     today = case.now.date()
-    findings = accept(_ordered(_findings(case, reads)), sources.accepted, today)
+    findings = accept(_ordered((*before, *check(case), *farm(case), *after)), sources.accepted, today)
     planned = plan(case, findings)
     findings = accept(_ordered(planned.findings), sources.accepted, today)
     told = {(found.spn, found.account): found for found in reversed(findings) if found.id in REQUIREMENT_FINDINGS}
-    looked = (case.directory is None or case.directory.is_complete) and (
-        case.service is None or not case.service.problems
+    requirements = tuple(
+        _advised(case, judged, told.get((judged.requirement.spn, judged.requirement.account))) for judged in case.judged
     )
+    return _Concluded(requirements, findings, planned.plan, tuple(account_uses(case)))
+
+
+def _report(
+    cases: Sequence[Case],
+    forests: Sequence[Directory],
+    reads: Sequence[Read],
+    sources: Sources,
+    started: datetime,
+) -> Report:
+    servers = tuple(_server(read, cases) for read in reads)
+    first, last = chain.from_iterable(map(_problem_findings, reads)), _source_findings(forests, cases[0].service)
+    concluded = [_concluded(case, first, last, sources) for case in cases]  # each is told once, with the first case
+    today = (sources.now or started).date()
+    abroad = accept(tuple(_abroad(cases, forests)), sources.accepted, today)
+    service = cases[0].service
+    looked = all(one.is_complete for one in forests) and (service is None or not service.problems)
     return Report(
         schema=SCHEMA,
         tool=Tool("iis-spn", __version__),
@@ -275,15 +349,33 @@ def _report(case: Case, reads: Sequence[Read], sources: Sources, started: dateti
         finished=_time(datetime.now(UTC)),
         complete=looked and bool(servers) and all(server.status == "ok" for server in servers),
         servers=servers,
-        applications=tuple(case.applications),
-        requirements=tuple(
-            _advised(case, judged, told.get((judged.requirement.spn, judged.requirement.account)))
-            for judged in case.judged
-        ),
-        findings=findings,
-        plan=planned.plan,
-        accounts=tuple(account_uses(case)),
+        applications=tuple(chain.from_iterable(case.applications for case in cases)),
+        requirements=tuple(chain.from_iterable(one.requirements for one in concluded)),
+        findings=_ordered((*chain.from_iterable(one.findings for one in concluded), *abroad)),
+        plan=joined(one.plan for one in concluded),
+        accounts=tuple(chain.from_iterable(one.accounts for one in concluded)),
     )
+
+
+def _abroad(cases: Sequence[Case], forests: Sequence[Directory]) -> Iterator[Finding]:
+    """Holders of a full name in another forest: no duplicate, for a KDC answers for its own forest (rule R15.3).
+
+    A short name is not routed to another forest.
+    """
+    for case in cases:
+        for judged in case.judged:
+            name, account = judged.requirement.spn, judged.requirement.account
+            holders = [holder.name for one in forests if one is not case.directory for holder in one.seen(name)]
+            if holders and not name.host.is_short and judged.requirement.need != "optional":
+                yield finding(
+                    "spn-duplicate-elsewhere",
+                    f"{name} is also on {', '.join(map(str, holders))} of another forest: each KDC answers for its own",
+                    at=judged.requirement.applications[0],
+                    spn=name,
+                    account=account,
+                    holders=holders,
+                    fix=("Nothing must be done, unless users of the other forest are meant to reach this server.",),
+                )
 
 
 def _advised(case: Case, judged: Judged, told: Finding | None) -> Requirement:
@@ -296,9 +388,9 @@ def _time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _server(read: Read, case: Case) -> Server:
+def _server(read: Read, cases: Sequence[Case]) -> Server:
     problems = read.problems
-    view = case.by_label.get(read.label)
+    view = next((case.by_label[read.label] for case in cases if read.label in case.by_label), None)
     machine = view.machine if view is not None else read.machine
     status: Status = "ok"
     if read.configuration is None:
@@ -314,7 +406,7 @@ def _server(read: Read, case: Case) -> Server:
         source=read.source,
         status=status,
         problems=problems,
-        guessed=_guessed(machine, case.domains),
+        guessed=_guessed(machine, cases[0].domains),
     )
 
 
@@ -338,12 +430,9 @@ def _content_problems(configuration: Configuration) -> Iterator[Problem]:
                     yield Problem(id=fault.id, message=fault.message, file=fault.file, line=fault.line)
 
 
-def _findings(case: Case, reads: Iterable[Read]) -> Iterator[Finding]:
-    for read in reads:
-        yield from _problem_findings(read)
-    yield from check(case)
-    yield from farm(case)
-    for source in (case.directory, case.service):
+def _source_findings(forests: Sequence[Directory], service: NameService | None) -> Iterator[Finding]:
+    """What is wrong with the directory and with DNS."""
+    for source in (*forests, service):
         for problem in source.problems if source is not None else ():
             lines = (Evidence(problem.file, problem.line, ""),) if problem.file else ()
             yield finding(problem.id, problem.message, server=None, evidence=lines)

@@ -66,11 +66,14 @@ class Answering(NamedTuple):
 def explain(analysis: Analysis, text: str) -> Explanation:
     """Tell for each client kind what happens with one URL."""
     url = read_url(text)
-    case = analysis.case
-    answering = list(_answering(case, url))
-    outcomes = [_outcome(case, url, client, found) for found in answering for client in case.clients]
+    answering: list[Answering] = []
+    outcomes: list[ClientOutcome] = []
+    for case in analysis.cases:
+        here = list(_answering(case, url))
+        answering += here
+        outcomes += [_outcome(case, url, client, found) for found in here for client in case.clients]
     if not answering:
-        outcomes = [_nobody(case, url, client) for client in case.clients]
+        outcomes = [_nobody(analysis.cases[0], url, client) for client in analysis.cases[0].clients]
     spns = {outcome.spn for outcome in outcomes if outcome.spn is not None}
     report = analysis.report
     return Explanation(

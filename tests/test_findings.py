@@ -1084,7 +1084,7 @@ def meant_for(text: str, *bindings: str) -> list[str]:
     found = world(
         server(site(HEADER, *bindings), site(name="Own"), pool=SERVICE, creds=True), ad=ad(computer(), user())
     )
-    case = found.analysis.case
+    case = found.analysis.cases[0]
     assert case.directory is not None
     holders = {account.identity: (spn(text),) for account in case.directory.named("contososvc")}
     return [told.message for told in spns.malformed(replace(case, directory=with_spns(case.directory, holders)))]

@@ -57,11 +57,11 @@ class Bench:
 
     @property
     def directory(self) -> Directory | None:
-        return self.analysis.case.directory
+        return self.analysis.cases[0].directory
 
     def after(self, steps: Sequence[Step]) -> "Bench":
         """The same world when the steps are done."""
-        case = self.analysis.case
+        case = self.analysis.cases[0]
         directory = applied(case.directory, steps) if case.directory is not None else None
         service = case.service
         snapshots = self.snapshots
@@ -243,7 +243,7 @@ def restores(before: Bench, after: Bench, steps: Sequence[Step]) -> None:
 
 def is_safe(of: Bench) -> None:
     """What no plan may do, whatever the world is like."""
-    report, case = of.report, of.analysis.case
+    report, case = of.report, of.analysis.cases[0]
     named = {account for found in report.findings for account in (*found.holders, found.account)}
     conflicts = {found.spn for found in report.findings if found.id == "spn-conflict"}
     used = {*case.pool_accounts, *case.computer_accounts}
@@ -618,7 +618,7 @@ def test_a_conflict_gets_no_setspn() -> None:
 
 def test_a_step_that_does_not_fit_the_state_is_refused() -> None:
     found = world(server(site(CUSTOM)), ad=ad(computer()))
-    directory = found.analysis.case.directory
+    directory = found.analysis.cases[0].directory
     assert directory is not None
     once = applied(directory, found.report.plan.steps)
     with pytest.raises(ValueError, match="step 1 does not fit"):
@@ -769,7 +769,7 @@ def test_pools_whose_account_is_only_likely_are_not_taken_for_one() -> None:
 
 def planned(found: World, *accepted: str) -> Planned:
     """The plan where the findings of these ids are accepted."""
-    case = found.analysis.case
+    case = found.analysis.cases[0]
     told = [replace(f, accepted="known") if f.id in accepted else f for f in (*check(case), *farm(case))]
     return plan(case, told)
 
@@ -893,7 +893,7 @@ def test_planning_for_twins_grows_with_their_number() -> None:
     def cost(count: int) -> int:
         found = twins(count, user("one", "HTTP/x.test.com"), user("two", "HTTP/x.test.com"))
         assert len(found.findings("spn-duplicate")) == count
-        return calls(lambda: plan(found.analysis.case, found.report.findings))
+        return calls(lambda: plan(found.analysis.cases[0], found.report.findings))
 
     assert cost(160) < 2.3 * cost(80)
 
@@ -908,7 +908,7 @@ def test_planning_for_a_farm_grows_with_its_nodes() -> None:
         found = world(*nodes, ad=ad(*map(computer, names), *accounts), farm=[farm_name("x.test.com", *names)])
         assert len(found.findings("spn-duplicate")) > count / 2
         assert len(found.report.plan.steps) == count / 2 + 1
-        return calls(lambda: plan(found.analysis.case, found.report.findings))
+        return calls(lambda: plan(found.analysis.cases[0], found.report.findings))
 
     assert cost(80) < 2.3 * cost(40)
 
@@ -918,7 +918,7 @@ def test_looking_for_stale_accounts_grows_with_their_number() -> None:
         disabled = [user(f"old{number}", "HTTP/x.test.com", userAccountControl=0x202) for number in range(count)]
         found = twins(count, *disabled)
         assert len(found.findings("spn-stale")) == count
-        return calls(lambda: list(spns.stale(found.analysis.case)))
+        return calls(lambda: list(spns.stale(found.analysis.cases[0])))
 
     assert cost(60) < 2.3 * cost(30)
 

@@ -61,6 +61,17 @@ def plan(case: Case, findings: Iterable[Finding]) -> Planned:
     )
 
 
+def joined(plans: Iterable[Plan]) -> Plan:
+    """The plans of several forests as one: each in its own order, the first step of all being number 1."""
+    every = tuple(plans)
+    steps = (step for one in every for step in one.steps)
+    return Plan(
+        steps=tuple(replace(step, order=order) for order, step in enumerate(steps, start=1)),
+        alternatives=tuple(other for one in every for other in one.alternatives),
+        blocked=tuple(dict.fromkeys(blocked for one in every for blocked in one.blocked)),
+    )
+
+
 def _removed(found: Finding, gone: Mapping[tuple[Spn | None, AccountName], str]) -> Iterator[str]:
     """For an account that nobody uses: the step that takes its SPN away, where another finding needs it."""
     if found.id == "spn-stale":

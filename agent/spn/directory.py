@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from agent.model import PrincipalKind, Problem
 from agent.names import AccountName, Likeness, Spn, fold
@@ -132,6 +132,13 @@ class Domain:
     """The folded DNS name of the forest's root, where the source says it (configuration naming context)."""
 
 
+class ForestSettings(NamedTuple):
+    """What the configuration of a forest says: service classes that lead to `HOST/`, and dSHeuristics."""
+
+    mapped_to_host: frozenset[str] = DEFAULT_MAPPED_TO_HOST
+    ds_heuristics: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memberships:
     """The groups of an account, those within groups and the primary one too, as far as the source tells.
@@ -184,6 +191,10 @@ class Directory:
     ds_heuristics: str | None = None
     aes_since: datetime | None = None
     duplicates_elsewhere: int = 0
+    settings: Mapping[str, ForestSettings] = field(default_factory=dict)
+    """By folded DNS name of the forest's root, where several forests were read."""
+    aes_by_domain: Mapping[str, datetime] = field(default_factory=dict)
+    duplicates_by_forest: Mapping[str, int] = field(default_factory=dict)
     held_elsewhere: Mapping[Spn, frozenset[str]] = field(default_factory=dict)
     """Of the SPNs that delegation entries point to: those that somebody answers for, with the folded DNS names of the
     domains of those accounts."""

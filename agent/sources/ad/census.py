@@ -9,7 +9,8 @@ import base64
 import contextlib
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from agent.names import Spn, fold
@@ -54,14 +55,22 @@ class Census:
         self._domains.extend([number_of.setdefault(_domain_part(owner), len(number_of)) for owner in owners])
         self._names.extend(map(hash, names))
 
-    def shared(self, apart_from: Iterable[Spn]) -> int:
-        """How many names two or more different accounts hold."""
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """The folded DNS names of the domains that entries stand in."""
+        return tuple(filter(None, map(_dns_name, self._domain_numbers)))
+
+    def shared(self, apart_from: Iterable[Spn], forests: Mapping[str, str]) -> dict[str, int]:
+        """How many names two or more accounts of one forest hold, by forest; `forests` has that of each domain."""
         repeated = self._repeated().difference(hash(hashable(name.key)) for name in apart_from)
-        owners: dict[int, set[int]] = {name: set() for name in repeated}
+        forest_of = [forests.get(_dns_name(part), "") for part in self._domain_numbers]
+        owners: dict[tuple[int, str], set[int]] = {}
         for place, name in enumerate(self._names if repeated else ()):
-            if name in owners:
-                owners[name].add(self._owners[bisect_right(self._ends, place)])
-        return sum(len(accounts) > 1 for accounts in owners.values())
+            if name in repeated:
+                at = bisect_right(self._ends, place)
+                owners.setdefault((name, forest_of[self._domains[at]]), set()).add(self._owners[at])
+        counts = Counter(forest for (_, forest), accounts in owners.items() if len(accounts) > 1)
+        return dict(counts)
 
     def _repeated(self) -> set[int]:
         """The hashes that occur more than once, found in parts of a million so that no big set is built."""

@@ -16,7 +16,8 @@ from agent.sources.ad.accounts import Entry, account_of, joined
 from agent.sources.ad.census import Census, Groups, GroupValues, hashable
 from agent.sources.ad.concern import Concern
 from agent.sources.ad.distinguished_names import dns_name_of, domain_dn_of, is_deleted
-from agent.spn.directory import DEFAULT_MAPPED_TO_HOST, Account, Directory, Domain, Question
+from agent.spn.directory import DEFAULT_MAPPED_TO_HOST, Account, Directory, Domain, ForestSettings, Question
+from agent.spn.forests import forests_of
 
 SPOKEN_PROBLEMS = 20
 """How many problems of a directory are told one by one; the rest is a count."""
@@ -36,9 +37,16 @@ class _Forest:
     whole: dict[str, str] = field(default_factory=dict)
     netbios: dict[str, str] = field(default_factory=dict)
     roots: dict[str, str] = field(default_factory=dict)
-    mapped_to_host: frozenset[str] = DEFAULT_MAPPED_TO_HOST
-    ds_heuristics: str | None = None
-    aes_since: datetime | None = None
+    settings: dict[str, ForestSettings] = field(default_factory=dict)
+    aes_since: dict[str, datetime] = field(default_factory=dict)
+
+    @property
+    def merged(self) -> ForestSettings:
+        """What is true of all forests together: with one forest, of that."""
+        found = list(self.settings.values())
+        mapped = [one.mapped_to_host for one in found if one.mapped_to_host is not DEFAULT_MAPPED_TO_HOST]
+        heuristics = [one.ds_heuristics for one in found if one.ds_heuristics]
+        return ForestSettings(mapped[-1] if mapped else DEFAULT_MAPPED_TO_HOST, heuristics[-1] if heuristics else None)
 
 
 class Collector:
@@ -169,16 +177,18 @@ class Collector:
             self._forest.roots[fold(dns_name_of(naming_context))] = fold(dns_name_of(entry.dn))
 
     def _read_directory_service(self, entry: Entry) -> None:
+        root = fold(dns_name_of(entry.dn))
+        known = self._forest.settings.get(root) or ForestSettings()
         for mapping in entry.texts("spnmappings"):
             service, _, aliases = mapping.partition("=")
             if fold(service.strip()) == "host":
-                self._forest.mapped_to_host = frozenset(fold(alias.strip()) for alias in aliases.split(","))
-        self._forest.ds_heuristics = entry.text("dsheuristics") or self._forest.ds_heuristics
+                known = known._replace(mapped_to_host=frozenset(fold(alias.strip()) for alias in aliases.split(",")))
+        self._forest.settings[root] = known._replace(ds_heuristics=entry.text("dsheuristics") or known.ds_heuristics)
 
     def _read_rodc_group(self, entry: Entry) -> None:
-        created = entry.created()
-        if created and (self._forest.aes_since is None or created < self._forest.aes_since):
-            self._forest.aes_since = created
+        created, domain = entry.created(), fold(dns_name_of(entry.dn))
+        if created:
+            self._forest.aes_since[domain] = min(created, self._forest.aes_since.get(domain, created))
 
     def directory(self, source: str) -> Directory:
         """Everything kept, names settled; `source` is how the report calls where it comes from."""
@@ -186,16 +196,22 @@ class Collector:
         # one order, whatever the source gave first: reports of the same directory must not differ
         accounts = tuple(self._settled(self._accounts[key]) for key in sorted(self._accounts))
         group_sids, group_member_of = self._groups.around(accounts)
+        domains, settings = self._domains(accounts), self._forest.merged
+        forests = forests_of({domain: self._forest.roots.get(domain) for domain in self._census.domains})
+        shared = self._census.shared(apart_from=self.question.spns, forests=forests)
         return Directory(
             source=source,
             asked=self.question.spns,
             accounts=accounts,
-            domains=self._domains(accounts),
+            domains=domains,
             exported=frozenset(self._exported),
-            mapped_to_host=self._forest.mapped_to_host,
-            ds_heuristics=self._forest.ds_heuristics,
-            aes_since=self._forest.aes_since,
-            duplicates_elsewhere=self._census.shared(apart_from=self.question.spns),
+            mapped_to_host=settings.mapped_to_host,
+            ds_heuristics=settings.ds_heuristics,
+            aes_since=min(self._forest.aes_since.values(), default=None),
+            duplicates_elsewhere=sum(shared.values()),
+            settings=self._forest.settings,
+            aes_by_domain=self._forest.aes_since,
+            duplicates_by_forest=shared,
             held_elsewhere=self._held_targets(accounts),
             group_sids=group_sids,
             group_member_of=group_member_of,
@@ -235,7 +251,7 @@ class Collector:
 
     def _held_targets(self, accounts: Iterable[Account]) -> dict[Spn, frozenset[str]]:
         targets = {spn(text) for account in accounts for text in account.delegates_to or ()}
-        by_host = {t: t.with_service("HOST") for t in targets if t.service in self._forest.mapped_to_host}
+        by_host = {t: t.with_service("HOST") for t in targets if t.service in self._forest.merged.mapped_to_host}
         held = self._census.held(targets | set(by_host.values()))
         answered = {t: held.get(t) or held.get(by_host.get(t, t)) for t in sorted(targets, key=lambda t: t.key)}
         return {target: domains for target, domains in answered.items() if domains}
