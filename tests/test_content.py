@@ -17,6 +17,8 @@ from configurations import (
     web_config,
     windows,
 )
+from worlds import ad, computer, server, user, world
+from worlds import site as worlds_site
 
 from agent import inspect
 from agent.cli.program import main
@@ -43,6 +45,20 @@ def fault(text: str, path: str, files: dict[str, bytes]) -> tuple[str, str, int 
 # -- physical paths ------------------------------------------------------------------------------------------------
 
 
+LOST = (
+    r"%NO_SUCH_VARIABLE%\x",
+    r"inetpub\wwwroot",
+    r"C:inetpub",
+    r"C:\web\..\other",
+    "C:\\web.\\x",
+    "C:\\web \\x",
+    "C:\\web.",
+    r"\\.\C:\web",
+    "",
+)
+"""Paths of which nobody can tell which folder is meant."""
+
+
 @pytest.mark.parametrize(
     ("written", "key"),
     [
@@ -55,9 +71,10 @@ def fault(text: str, path: str, files: dict[str, bytes]) -> tuple[str, str, int 
         (r"\\FileServer\Share\app", "files/unc/fileserver/share/app"),
         ("\\\\srv\\share\\app\\", "files/unc/srv/share/app"),
         (r"\\?\C:\long", "files/c/long"),
-        (r"%NO_SUCH_VARIABLE%\x", None),
-        (r"inetpub\wwwroot", None),
-        ("", None),
+        (r"\\?\UNC\srv\share\app", "files/unc/srv/share/app"),
+        (r"C:\.\web", "files/c/web"),
+        (r"C:\50% off", "files/c/50% off"),
+        *[(path, None) for path in LOST],
     ],
 )
 def test_where_a_physical_path_stands_in_a_snapshot(written: str, key: str | None) -> None:
@@ -357,6 +374,47 @@ def test_unread_content_of_a_snapshot(tmp_path: Path, path: str, mode: str, stat
         ["content-unread"] if status == "partial" else []
     )
     assert main(["inspect", str(target), "--ad", "off", "--format", "json", "--output", str(tmp_path / "out")]) == code
+
+
+@pytest.mark.parametrize("physical", LOST)
+@pytest.mark.parametrize(("mode", "status"), [("Allow", "partial"), ("Deny", "ok")])
+@pytest.mark.parametrize("looked", [True, False])
+def test_a_folder_that_cannot_be_told_is_not_an_empty_one(
+    tmp_path: Path, physical: str, mode: str, status: str, looked: bool
+) -> None:
+    target = folder(
+        tmp_path, configuration(sites=site("Site", application("/", physical)), mode=mode), r"C:\x\web.config"
+    )
+    facts = json.loads((target / "machine.json").read_text())
+    facts["content"] = {"looked": looked, "unread": []}
+    (target / "machine.json").write_text(json.dumps(facts))
+    report = inspect([target])
+    assert report.servers[0].status == (status if looked else "ok"), "where nobody looked, that is said once"
+    told = [found for found in report.findings if found.id == "content-unread"]
+    assert bool(told) == (looked and status == "partial")
+    assert all("environment in machine.json" in found.fix[0] for found in told)
+
+
+def test_an_unread_file_that_nobody_can_place_is_told_where_a_section_is_unlocked(tmp_path: Path) -> None:
+    unplaced = r"%APPS%\other\web.config"
+    report = inspect([folder(tmp_path, configuration(mode="Allow"), unplaced)])
+    assert report.servers[0].status == "partial"
+    (told,) = [found for found in report.findings if found.id == "content-unread"]
+    assert told.evidence[0].file == unplaced
+    assert inspect([folder(tmp_path, configuration(mode="Deny"), unplaced)]).complete
+
+
+@pytest.mark.parametrize(
+    ("mode", "looked", "outcome"),
+    [("Allow", False, "uncertain"), ("Allow", True, "modified"), ("Deny", False, "modified")],
+)
+def test_what_a_web_config_may_change_is_uncertain_where_nobody_looked(mode: str, looked: bool, outcome: str) -> None:
+    """The SPN is right where a web.config sets useAppPoolCredentials."""
+    built = server(worlds_site("*:80:contoso.test.com"), pool=r"TEST\svc", mode=mode, facts={"content_looked": looked})
+    found = world(built, ad=ad(computer(), user("svc", "HTTP/contoso.test.com")), dns="contoso A 10.0.5.2")
+    assert found.outcome("HTTP/contoso.test.com") == outcome
+    assert bool(found.errors) == (outcome == "modified")
+    assert bool(found.report.plan.steps) == (outcome == "modified")
 
 
 def test_content_not_looked_at_is_said_once_and_changes_no_code(tmp_path: Path) -> None:

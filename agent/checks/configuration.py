@@ -63,6 +63,8 @@ def _refused_fix(fault: SectionFault) -> tuple[str, ...]:
     place = fault.file if fault.line is None else f"{fault.file}, line {fault.line}"
     if fault.id == "section-locked":
         return (f"Take the section out of {place}, or unlock it for that path in applicationHost.config.",)
+    if fault.id == "content-unread" and fault.text:
+        return (f"Say what {printable(fault.text)} means (environment in machine.json), or correct it in IIS.",)
     if fault.id == "content-unread":
         return (f"Read {place} with an account that may, and inspect again.",)
     return (f"Correct {place}.",)
@@ -75,7 +77,8 @@ def machine(case: Case) -> Iterator[Finding]:
         if not server.machine.is_known:
             yield finding(
                 "machine-unknown",
-                "the server's name or domain is not known: <COMPUTER> and <DOMAIN> stand for them",
+                "the server's name or domain is not known: what its computer account decrypts is uncertain, and its "
+                "own names are not looked at",
                 server=server.label,
                 fix=("Give --computer with the server's FQDN, or a snapshot folder with machine.json.",),
             )

@@ -44,7 +44,7 @@ FINDINGS: dict[str, FindingKind] = {
     ),
     "machine-unknown": FindingKind(
         ("warning",),
-        "the server's name or domain is not known, so computer accounts are placeholders",
+        "the server's name or domain is not known, so its computer account cannot be named",
     ),
     "windows-auth-not-installed": FindingKind(
         ("error",),

@@ -129,7 +129,9 @@ class Content:
         if not self.is_looked_at:
             return None
         reason = "its folder cannot be told from the physicalPath (an unknown variable, or no full path)"
-        return _unreadable(mount.physical_path or "physicalPath", reason)
+        return _unreadable(
+            mount.physical_path or "physicalPath", reason, mount.physical_path or "an empty physicalPath"
+        )
 
     # -- reading -----------------------------------------------------------------------------------------------
 
@@ -204,5 +206,5 @@ def _is_registered(path: str, known: Iterable[str]) -> bool:
     return any(path == section or section.startswith(f"{path}/") or path.startswith(f"{section}/") for section in known)
 
 
-def _unreadable(name: str, why: str) -> WebConfig:
-    return WebConfig(None, SectionFault("content-unread", f"could not be opened: {why}", name, None, ""), unread=True)
+def _unreadable(name: str, why: str, text: str = "") -> WebConfig:
+    return WebConfig(None, SectionFault("content-unread", f"could not be opened: {why}", name, None, text), unread=True)
