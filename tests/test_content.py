@@ -48,12 +48,15 @@ def fault(text: str, path: str, files: dict[str, bytes]) -> tuple[str, str, int 
 LOST = (
     r"%NO_SUCH_VARIABLE%\x",
     r"inetpub\wwwroot",
+    r"\inetpub\wwwroot",
     r"C:inetpub",
     r"C:\web\..\other",
     "C:\\web.\\x",
     "C:\\web \\x",
     "C:\\web.",
+    r"\\srv\share.\app",
     r"\\.\C:\web",
+    r"\\?\Volume{0}\web",
     "",
 )
 """Paths of which nobody can tell which folder is meant."""
@@ -72,6 +75,7 @@ LOST = (
         ("\\\\srv\\share\\app\\", "files/unc/srv/share/app"),
         (r"\\?\C:\long", "files/c/long"),
         (r"\\?\UNC\srv\share\app", "files/unc/srv/share/app"),
+        (r"\\?\unc\srv\share", "files/unc/srv/share"),
         (r"C:\.\web", "files/c/web"),
         (r"C:\50% off", "files/c/50% off"),
         *[(path, None) for path in LOST],

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from agent.errors import UsageError
 from agent.iis.redirection import InForce, configuration_file
-from agent.iis.snapshot import Machine, Snapshot, SourceFile, WorkerProcess
+from agent.iis.snapshot import CertificateNames, Machine, Snapshot, SourceFile, WorkerProcess
 from agent.model import Problem
 from agent.names import Guess
 from agent.sources.snapshots.targets import expand, read_target
@@ -37,6 +37,8 @@ MACHINE = {
     "registry": {"BackConnectionHostNames": [], "DisableLoopbackCheck": 0, "MaxFieldLength": None},
     "services": {"W3SVC": "running"},
     "worker_processes": [{"pool": "ContosoPool", "pid": 4242, "account": "TEST\\contososvc"}],
+    "additional_kerberos_accounts": ["TEST\\EXASA$"],
+    "certificate_names": [{"site": "Contoso", "names": ["contoso.test.com", "*.test.com"]}],
     "content": {"looked": True, "unread": [{"path": "\\\\srv\\share\\web.config", "why": "second hop"}]},
     "collected_at": "2026-11-22T10:00:00Z",
 }
@@ -337,6 +339,8 @@ def test_every_fact_of_machine_json(tmp_path: Path) -> None:
         registry={"BackConnectionHostNames": [], "DisableLoopbackCheck": 0},
         services={"W3SVC": "running"},
         worker_processes=(WorkerProcess("ContosoPool", 4242, r"TEST\contososvc"),),
+        additional_kerberos_accounts=(r"TEST\EXASA$",),
+        certificate_names=(CertificateNames("Contoso", ("contoso.test.com", "*.test.com")),),
         content_looked=True,
         unread=((r"\\srv\share\web.config", "second hop"),),
         collected_at=datetime(2026, 11, 22, 10, tzinfo=UTC),
@@ -403,6 +407,12 @@ def test_machine_json_that_says_nothing(tmp_path: Path, text: bytes, line: int |
         ("services", {"W3SVC": 4}),
         ("worker_processes", [{"pool": "P"}]),
         ("worker_processes", [1]),
+        ("additional_kerberos_accounts", "TEST\\EXASA$"),
+        ("additional_kerberos_accounts", ["EXASA$"]),
+        ("additional_kerberos_accounts", ["TEST\\"]),
+        ("certificate_names", [{"site": "A"}]),
+        ("certificate_names", [{"names": ["a.test.com"]}]),
+        ("certificate_names", [{"site": "A", "names": "a.test.com"}]),
         ("content", {"looked": "yes"}),
         ("content", {"looked": True, "unread": ["C:\\x"]}),
         ("collected_at", "yesterday"),
@@ -417,6 +427,15 @@ def test_value_of_the_wrong_kind_is_told_and_the_rest_is_used(tmp_path: Path, ke
     kept = taken(server(tmp_path, {k: v for k, v in MACHINE.items() if k != key} | {"name": "IIS01"})).machine
     if key != "name":
         assert repr(found.machine) == repr(kept), "as if it had not been given"
+
+
+@pytest.mark.parametrize("key", ["additional_kerberos_accounts", "certificate_names"])
+def test_none_known_and_known_to_be_none_are_two_things(tmp_path: Path, key: str) -> None:
+    said = taken(server(tmp_path, {**MACHINE, key: []})).machine
+    assert getattr(said, key) == ()
+    for given in ({**MACHINE, key: None}, {name: MACHINE[name] for name in MACHINE if name != key}):
+        found = taken(server(tmp_path, given))
+        assert (getattr(found.machine, key), found.problems) == (None, ())
 
 
 def test_moment_without_a_zone_is_utc(tmp_path: Path) -> None:

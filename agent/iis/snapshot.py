@@ -30,12 +30,22 @@ class WorkerProcess(NamedTuple):
     account: str
 
 
+class CertificateNames(NamedTuple):
+    """The DNS names that the certificates of a site's https bindings are for: as written there, `*.` among them."""
+
+    site: str
+    names: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     """The facts of `machine.json`. None: not said there; a Guess is what the others suggest.
 
     `name` is the short computer name, a Guess where only the folder is called so; `dns_name` its dNSHostName, a Guess
     where it was put together from name and domain. `content_looked` False: web.config files were not looked for.
+    `additional_kerberos_accounts` (DOMAIN\\name) are those whose keys the server decrypts with besides its own, which no
+    file of IIS shows: Exchange's Alternate Service Account (KB 2688772). `certificate_names` are no names that clients
+    are known to use, only ones they may.
     """
 
     name: str | Guess | None = None
@@ -49,6 +59,8 @@ class Machine:
     registry: Mapping[str, object] | None = None
     services: Mapping[str, str] | None = None
     worker_processes: tuple[WorkerProcess, ...] | None = None
+    additional_kerberos_accounts: tuple[str, ...] | None = None
+    certificate_names: tuple[CertificateNames, ...] | None = None
     content_looked: bool = False
     unread: tuple[tuple[str, str], ...] = ()
     collected_at: datetime | None = None
@@ -106,30 +118,38 @@ class Snapshot:
 
 
 _VARIABLE = re.compile(r"%([^%]+)%")
-_EXTENDED = re.compile(r"\\\\\?\\(UNC\\)?", re.IGNORECASE)
+_EXTENDED = re.compile(r"\A\\\\\?\\(UNC\\)?", re.IGNORECASE)
 r"""`\\?\C:\x` and `\\?\UNC\srv\share` are the same places without the length limit of Win32 paths."""
-_ROOTED = re.compile(r"([A-Za-z]):(?:\\|\Z)")
+_FULL = re.compile(r"[A-Za-z]:(?:\\|\Z)|\\\\[^\\.?]")
 _DEFAULT_ENVIRONMENT = {"systemdrive": "C:", "windir": r"C:\Windows", "systemroot": r"C:\Windows"}
 
 
 def file_key(physical: str, environment: Mapping[str, str]) -> str | None:
     """Where a Windows path stands below `files/`: `C:\\x` as `files/c/x`, `\\\\srv\\share` as `files/unc/srv/share`.
 
-    None where it cannot be told which folder is meant: a variable is not known, the path is relative or empty, or one
-    of its parts is `..` or ends in a dot or a blank (which Windows drops from some paths and keeps in others).
+    None where it cannot be told which folder is meant (`full_path`).
     """
-    known = {**_DEFAULT_ENVIRONMENT, **{fold(name): value for name, value in environment.items()}}
-    missing = [name for name in _VARIABLE.findall(physical) if fold(name) not in known]
-    if missing:
-        return None
-    path = _VARIABLE.sub(lambda match: known[fold(match[1])], physical).replace("/", "\\")
-    path = _EXTENDED.sub(lambda match: "\\\\" if match[1] else "", path)
-    if path.startswith("\\\\.\\") or any(part != "." and part.endswith((".", " ")) for part in path.split("\\")):
+    path = full_path(physical, environment)
+    if path is None:
         return None
     if path.startswith("\\\\"):
         return "files/unc/" + _joined(path[2:])
-    rooted = _ROOTED.match(path)
-    return None if rooted is None else f"files/{fold(rooted[1])}/{_joined(path[2:])}".rstrip("/")
+    return f"files/{fold(path[0])}/{_joined(path[2:])}".rstrip("/")
+
+
+def full_path(physical: str, environment: Mapping[str, str]) -> str | None:
+    """The place that a path of the configuration means, with its variables filled in.
+
+    None where that cannot be told: a variable is not known, the path is relative or empty, or one of its parts is `..`
+    or ends in a dot or a blank (which Windows drops from some paths and keeps in others).
+    """
+    known = {**_DEFAULT_ENVIRONMENT, **{fold(name): value for name, value in environment.items()}}
+    if any(fold(name) not in known for name in _VARIABLE.findall(physical)):
+        return None
+    path = _VARIABLE.sub(lambda match: known[fold(match[1])], physical).replace("/", "\\")
+    path = _EXTENDED.sub(lambda match: "\\\\" if match[1] else "", path)
+    is_clear = not any(part != "." and part.endswith((".", " ")) for part in path.split("\\"))
+    return path if is_clear and _FULL.match(path) else None
 
 
 def _joined(path: str) -> str:

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TypeVar, cast, get_args
 
 from agent.errors import MalformedError
-from agent.iis.snapshot import Machine, Membership, SourceFile, WorkerProcess
+from agent.iis.snapshot import CertificateNames, Machine, Membership, SourceFile, WorkerProcess
 from agent.model import Problem
 from agent.names import (
     Address,
@@ -131,6 +131,8 @@ def machine_of(value: object, file: str) -> tuple[Machine, Sequence[Problem]]:
         registry=facts.take("registry", _registry, None),
         services=facts.take("services", _texts, None),
         worker_processes=facts.take("worker_processes", _worker_processes, None),
+        additional_kerberos_accounts=facts.take("additional_kerberos_accounts", _accounts, None),
+        certificate_names=facts.take("certificate_names", _certificate_names, None),
         content_looked=content is not None and content[0],
         unread=content[1] if content is not None else (),
         collected_at=facts.take("collected_at", _moment, None),
@@ -240,6 +242,25 @@ def _worker_processes(value: object) -> tuple[WorkerProcess, ...]:
     each = [_mapping(item) for item in _list(value)]
     return tuple(
         WorkerProcess(_text(item.get("pool")), _number(item.get("pid")), _text(item.get("account"))) for item in each
+    )
+
+
+def _accounts(value: object) -> tuple[str, ...]:
+    return tuple(_account(_text(item)) for item in _list(value))
+
+
+def _account(text: str) -> str:
+    domain, backslash, name = text.partition("\\")
+    if not (domain and backslash and name):
+        raise WrongError(f"'{text[:80]}' is not an account such as DOMAIN\\name")
+    return text
+
+
+def _certificate_names(value: object) -> tuple[CertificateNames, ...]:
+    each = [_mapping(item) for item in _list(value)]
+    return tuple(
+        CertificateNames(_text(item.get("site")), tuple(_text(name) for name in _list(item.get("names"))))
+        for item in each
     )
 
 
