@@ -20,7 +20,6 @@ CONFIG = r"""<configuration>
       <virtualDirectory path="/deep" physicalPath="C:\inetpub\wwwroot\deep\" />
       <virtualDirectory path="/gone" physicalPath="C:\gone" />
       <virtualDirectory path="/far" physicalPath="\\srv\share\app" />
-      <virtualDirectory path="/nobody" physicalPath="%Nobody%\x" />
     </application></site>
   </sites></system.applicationHost>
 </configuration>"""
@@ -34,9 +33,13 @@ class FakeWindows:
 
     root: Path
     variables: Mapping[str, str]
+    bound: Mapping[str, bytes] | None = None
 
     def environment(self) -> Mapping[str, str]:
         return self.variables
+
+    def certificates(self) -> Mapping[str, bytes] | None:
+        return self.bound
 
     def machine(self) -> Machine:
         return Machine(name="IIS01", dns_name="iis01.test.com", membership="domain")
@@ -106,6 +109,48 @@ def test_configuration_and_content_of_every_virtual_directory(tmp_path: Path) ->
     assert found.machine.unread == (), "a local folder that is gone has no web.config"
     assert (found.label, found.machine.dns_name) == ("IIS01", "iis01.test.com")
     assert found.machine.collected_at is not None
+
+
+def with_path(physical: str) -> str:
+    return CONFIG.replace(r"\\srv\share\app", physical)
+
+
+@pytest.mark.parametrize(
+    "physical",
+    [
+        *(r"%Nobody%\x", r"inetpub\x", r"\inetpub", "C:x", r"C:\web\..\x", r"C:\web.\x", "C:\\web "),
+        *(r"\\.\C:\web", r"\\?\x"),
+    ],
+)
+def test_path_of_which_no_folder_can_be_told_is_unread_as_it_is_written(tmp_path: Path, physical: str) -> None:
+    put(tmp_path / "c/inetpub/wwwroot/web.config")
+    found = looked(tmp_path, with_path(physical))
+    ((path, why),) = found.machine.unread
+    assert path == physical
+    assert "an unknown variable, no full path, .. or a dot or blank" in why
+    assert contents(found) == ["files/c/inetpub/wwwroot/web.config"], "the others are looked at"
+
+
+@pytest.mark.parametrize(
+    ("physical", "place"),
+    [(r"\\?\UNC\srv\share\app", "unc/srv/share/app"), (r"\\?\C:\app", "c/app"), (r"%Data%/app/", "d/app")],
+)
+def test_path_that_can_be_told_is_looked_into(tmp_path: Path, physical: str, place: str) -> None:
+    put(tmp_path / place / "web.config")
+    found = looked(tmp_path, with_path(physical))
+    assert contents(found) == [f"files/{place}/web.config"]
+    assert found.machine.unread == ()
+
+
+def test_long_form_of_a_local_folder_that_is_gone_has_no_web_config(tmp_path: Path) -> None:
+    assert looked(tmp_path, with_path(r"\\?\C:\gone\too")).machine.unread == ()
+
+
+def test_variable_of_a_pool_is_none_of_the_server(tmp_path: Path) -> None:
+    pool = '<add name="P"><environmentVariables><add name="POOLDIR" value="C:\\" /></environmentVariables></add>'
+    pools = f"<applicationPools>{pool}</applicationPools><sites>"
+    found = looked(tmp_path, with_path(r"%POOLDIR%\x").replace("<sites>", pools))
+    assert [path for path, _ in found.machine.unread] == [r"%POOLDIR%\x"]
 
 
 def test_only_variables_that_paths_use_are_kept(tmp_path: Path) -> None:
@@ -206,6 +251,14 @@ def test_shared_configuration_is_fetched_and_its_content_searched(tmp_path: Path
     ]
 
 
+def test_names_of_certificates_come_along_where_windows_says_them(tmp_path: Path) -> None:
+    put(tmp_path / SYSTEM / "applicationHost.config", CONFIG)
+    assert local.read_this_server(FakeWindows(tmp_path, VARIABLES)).machine.certificate_names is None
+    assert local.read_this_server(FakeWindows(tmp_path, VARIABLES, {})).machine.certificate_names == ()
+    put(tmp_path / SYSTEM / "applicationHost.config", "<nonsense")
+    assert local.read_this_server(FakeWindows(tmp_path, VARIABLES, {})).machine.certificate_names is None
+
+
 @pytest.mark.parametrize("path", [r"\\srv\gone", "relative"])
 def test_shared_configuration_out_of_reach(tmp_path: Path, path: str) -> None:
     put(tmp_path / SYSTEM / "redirection.config", REDIRECTED.format(path))
@@ -247,3 +300,4 @@ def test_this_windows() -> None:
     assert machine.name
     assert machine.membership in {"domain", "workgroup", "entra"}
     assert machine.services is not None
+    assert machine.certificate_names is not None

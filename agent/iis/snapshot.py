@@ -43,9 +43,9 @@ class Machine:
 
     `name` is the short computer name, a Guess where only the folder is called so; `dns_name` its dNSHostName, a Guess
     where it was put together from name and domain. `content_looked` False: web.config files were not looked for.
-    `additional_kerberos_accounts` (DOMAIN\\name) are those whose keys the server decrypts with besides its own, which no
-    file of IIS shows: Exchange's Alternate Service Account (KB 2688772). `certificate_names` are no names that clients
-    are known to use, only ones they may.
+    `additional_kerberos_accounts` (DOMAIN\\name): whose keys it decrypts with besides its own, told by no file of IIS
+    (Exchange's Alternate Service Account, KB 2688772). `certificate_names`: names that clients may use, not ones they
+    are known to use.
     """
 
     name: str | Guess | None = None

@@ -20,12 +20,15 @@ from agent.errors import MalformedError, SourceError, UsageError
 from agent.iis.parse import Node, parse
 from agent.iis.redirection import REDIRECTION_FILE, configuration_file, redirection
 from agent.iis.schema import READ_SECTIONS, SITES
-from agent.iis.snapshot import Machine, Membership, Snapshot, SourceFile, file_key
+from agent.iis.snapshot import Machine, Membership, Snapshot, SourceFile, file_key, full_path
 from agent.names import Address, fold, ip_address, printable
+from agent.sources import certificates
 from agent.sources.snapshots.disk import is_folder, is_link, load
 
 MAXIMUM_DIRECTORIES = 100_000
 MAXIMUM_SECONDS = 60.0
+
+_NO_FOLDER = "no folder can be told from it: an unknown variable, no full path, .. or a dot or blank at an end"
 
 _ENVIRONMENT = ("SystemDrive", "SystemRoot", "windir")
 
@@ -41,6 +44,9 @@ class Windows(Protocol):
 
     def real(self, physical: str) -> Path:
         """What to open for a Windows path."""
+
+    def certificates(self) -> Mapping[str, bytes] | None:
+        """The certificates of http.sys (DER) by endpoint (`agent.sources.certificates`); None where it does not say."""
 
 
 def read_this_server(windows: Windows | None = None) -> Snapshot:
@@ -65,7 +71,6 @@ def configuration_folder(environment: Mapping[str, str]) -> str:
     return rf"{windir}\{system}\inetsrv\config"
 
 
-_VARIABLE = re.compile("%([^%]+)%")
 _VARIABLE_BYTES = re.compile(rb"%([A-Za-z_][A-Za-z0-9_().]{0,80})%")
 
 
@@ -75,14 +80,6 @@ def _used(found: Snapshot) -> dict[str, str]:
     named = {fold(name.decode("ascii")) for text in texts for name in _VARIABLE_BYTES.findall(text)}
     wanted = named | {fold(name) for name in _ENVIRONMENT}
     return {name: value for name, value in found.machine.environment.items() if fold(name) in wanted}
-
-
-def _expanded(path: str, environment: Mapping[str, str]) -> str | None:
-    """The path with its variables filled in; None where one is not known."""
-    known = {fold(name): value for name, value in environment.items()}
-    if any(fold(name) not in known for name in _VARIABLE.findall(path)):
-        return None
-    return _VARIABLE.sub(lambda match: known[fold(match[1])], path)
 
 
 _ABSENT, _DENIED = "no such file", "access denied"  # as agent.sources.snapshots.disk.load says it
@@ -106,28 +103,38 @@ def _with_shared(windows: Windows, found: Snapshot) -> Snapshot:
         return found  # told by configuration_file
     if shared is None or shared.key is None:
         return found
-    folder = _expanded(shared.path, found.machine.environment) or shared.path
+    folder = full_path(shared.path, found.machine.environment)
     return replace(found, files={**found.files, shared.key: _load(windows, rf"{folder}\applicationHost.config")})
 
 
 def _with_content(windows: Windows, found: Snapshot) -> Snapshot:
     """The web.config files below the virtual directories added, and what could not be looked at."""
     source = configuration_file(found).file
-    roots = list(_physical_paths(source)) if source is not None else []
+    sites = _sites(source) if source is not None else None
+    roots = list(_physical_paths(sites)) if sites is not None else []
     search = _Search(windows, found.machine.environment, time.monotonic() + MAXIMUM_SECONDS)
     for root in roots:
         search.below(root)
-    machine = replace(found.machine, content_looked=source is not None, unread=tuple(search.unread))
+    bound = windows.certificates() if sites is not None else None
+    machine = replace(
+        found.machine,
+        content_looked=source is not None,
+        unread=tuple(search.unread),
+        certificate_names=certificates.names_by_site(sites, bound) if sites is not None and bound is not None else None,
+    )
     return replace(found, machine=machine, files={**search.files, **found.files})
 
 
-def _physical_paths(source: SourceFile) -> Iterator[str]:
+def _sites(source: SourceFile) -> Node | None:
     try:
-        sites = parse(source.data, source.name).section(SITES)
+        return parse(source.data, source.name).section(SITES)
     except MalformedError:
-        return
+        return None
+
+
+def _physical_paths(sites: Node) -> Iterator[str]:
     seen: set[str] = set()
-    for node in _nodes(sites) if sites is not None else ():
+    for node in _nodes(sites):
         path = node.attributes.get("physicalPath", "")
         if node.name == "virtualDirectory" and path and fold(path) not in seen:
             seen.add(fold(path))
@@ -166,12 +173,18 @@ class _Search:
 
     def below(self, root: str) -> None:
         """Look into a physical path, as the configuration writes it, and everything below."""
-        physical = _expanded(root, self.environment)
-        open_places = [_Place(physical.rstrip("\\/"), is_root=True)] if physical is not None else []
+        physical = full_path(root, self.environment)
+        if physical is None:
+            self.unread.append((root, _NO_FOLDER))
+            return
+        open_places = [_Place(physical.rstrip("\\"), is_root=True)]
         while open_places:
             place = open_places.pop()
             key = file_key(place.physical + "\\", self.environment)
-            if key is None or key in self._seen:
+            if key is None:
+                self._leave_out(place, _NO_FOLDER)
+                continue
+            if key in self._seen:
                 continue
             if (limit := self._limit()) is not None:
                 self._leave_out(place, limit)
@@ -290,6 +303,9 @@ if sys.platform == "win32":
 
         def real(self, physical: str) -> Path:
             return Path(physical)
+
+        def certificates(self) -> Mapping[str, bytes] | None:
+            return certificates.bound()
 
         def machine(self) -> Machine:
             role, netbios, domain = _domain()
