@@ -14,14 +14,16 @@ from typing import Any
 import pytest
 import tree_sitter
 import tree_sitter_powershell
-from hypothesis import given
+from hypothesis import example, given
+from hypothesis import strategies as st
+from lxml import etree
 from secrets_in_xml import FIRING, SILENT, elements, xml
 
 from agent.errors import MalformedError
 from agent.iis.parse import parse
 from agent.iis.redirection import configuration_file
 from agent.iis.schema import READ_SECTIONS
-from agent.iis.snapshot import Snapshot
+from agent.iis.snapshot import Snapshot, file_key, full_path
 from agent.sources import local
 from agent.sources.snapshots import blanking
 from agent.sources.snapshots.blanking import blanked
@@ -78,6 +80,8 @@ CMDLETS = {
 }
 """All of them only read, or set what holds for the script alone; Invoke-CimMethod asks a process for its owner,
 New-Object is for Full Language."""
+OF_EXCHANGE = {"Get-ClientAccessService"}
+"""Reads, too; Exchange's own shell has it as a function."""
 FULL_LANGUAGE_ONLY = {"Read-Exactly", "Get-ShortDomain", "Compress-Text"}
 
 
@@ -89,7 +93,7 @@ def test_it_is_ascii_of_readable_lines() -> None:
 def test_it_runs_cmdlets_that_read_and_nothing_else(script: tree_sitter.Node) -> None:
     functions = {words(node) for node in nodes(script) if node.type == "function_name"}
     commands = {words(node) for node in nodes(script) if node.type == "command_name"}
-    assert commands - functions <= CMDLETS
+    assert commands - functions <= CMDLETS | OF_EXCHANGE
     assert functions <= commands, "none is left over"
     lines = [words(node) for node in nodes(script) if node.type == "command"]
     methods = [line.partition(" -")[2] for line in lines if line.startswith("Invoke-CimMethod")]
@@ -99,6 +103,13 @@ def test_it_runs_cmdlets_that_read_and_nothing_else(script: tree_sitter.Node) ->
         TEXT,
     )
     assert not [node for node in nodes(script) if node.type in {"redirection", "command_invokation_operator"}]
+
+
+def test_what_only_exchange_has_is_looked_for_first(script: tree_sitter.Node) -> None:
+    for node in nodes(script):
+        if node.type == "command_name" and words(node) in OF_EXCHANGE:
+            conditions = [words(outer) for outer in above(node, "if_statement")]
+            assert any(text.startswith(f"if (Test-Path -LiteralPath 'function:{words(node)}')") for text in conditions)
 
 
 def test_dotnet_is_called_in_full_language_only(script: tree_sitter.Node) -> None:
@@ -290,6 +301,88 @@ def test_lines_hold_200_characters() -> None:
     assert [len(piece) for piece in re.split("(.{1,200})", "x" * 450) if piece] == [200, 200, 50]
 
 
+# -- which folder a physical path means: the same answer as Python's --------------------------------------------------
+
+
+def path_on_the_server(written: str, variables: dict[str, str]) -> str | None:
+    """Expand-PhysicalPath of the script: its patterns, read out of it and run by Python's engine."""
+    body = TEXT[TEXT.index("function Expand-PhysicalPath") : TEXT.index("function Select-Value")]
+    if any(name.lower() not in variables for name in re.findall("%([^%]+)%", written)):
+        return None
+    path = re.sub("%([^%]+)%", lambda match: variables[match[1].lower()], written)
+    replacements = re.findall(r"-replace '([^']+)'(?:, '([^']+)')?", body)
+    assert len(replacements) == 4
+    for pattern, replacement in replacements:
+        path = re.sub(pattern, lambda _match, new=replacement: new, path, flags=re.IGNORECASE)  # type: ignore[misc]
+    refusals = re.findall(r"-(match|notmatch) '([^']+)'\) \{ throw '", body)
+    assert len(refusals) == 3
+    refused = [bool(re.search(pattern, path, re.IGNORECASE)) is (operator == "match") for operator, pattern in refusals]
+    return None if any(refused) else path
+
+
+PATHS = st.lists(
+    st.sampled_from(
+        [*"\\\\\\/:.? cCdx", "..", "C:", "UNC", "\\\\", "\\\\?\\", "\\\\.\\", "%Root%", "%nobody%", "srv", "web"]
+    ),
+    max_size=9,
+).map("".join)
+
+
+@given(PATHS)
+@example(r"\\?\UNC\srv\share\app")
+@example("C:\\web \\")
+@example("%ROOT%/web/.")
+def test_physical_path_leads_where_python_says(written: str) -> None:
+    variables = {"root": r"D:\Root"}
+    found = path_on_the_server(written, variables)
+    expected = full_path(written, variables)
+    assert (found is None) is (expected is None)
+    if found is not None:
+        assert file_key(found, {}) == (file_key(written, variables) or "").rstrip("/")
+
+
+def test_path_of_which_no_folder_can_be_told_is_unread_as_it_is_written(script: tree_sitter.Node) -> None:
+    (root,) = [words(n) for n in nodes(script) if n.type == "function_statement" and "function Get-Root" in words(n)]
+    assert "try { $path = Expand-PhysicalPath $physical } catch { $unread[$physical] = Get-Reason $_; return }" in root
+
+
+# -- names in certificates, accounts of Exchange --------------------------------------------------------------------
+
+
+def test_https_bindings_follow_the_name_of_their_site() -> None:
+    xpath, https = (re.findall(rf"\${name} = '(.+)'\n", TEXT)[0] for name in ("xpath", "https"))
+    binding = '<binding protocol="{}" bindingInformation="{}" />'
+    text = "<configuration><system.applicationHost><sites><siteDefaults name='no' />"
+    for site, protocols in (("A", ("http", "https", "https")), ("B", ("net.tcp",)), ("C", ("https",))):
+        each = "".join(binding.format(protocol, f"*:{port}:") for port, protocol in enumerate(protocols))
+        text += f'<site id="1" name="{site}"><application path="/" /><bindings>{each}</bindings></site>'
+    tree = etree.fromstring(f"{text}</sites></system.applicationHost></configuration>")
+    assert tree.xpath(f"{xpath}/@name | {xpath}{https}") == ["A", "*:1:", "*:2:", "B", "C", "*:0:"]
+
+
+@pytest.mark.parametrize(
+    ("information", "parts"),
+    [
+        ("*:443:", ("*", "443", "")),
+        (":443:www.test.com", ("", "443", "www.test.com")),
+        ("10.0.0.5:8443:", ("10.0.0.5", "8443", "")),
+        ("[fe80::5]:443:a", ("[fe80::5]", "443", "a")),
+        ("nonsense", None),
+    ],
+)
+def test_binding_is_taken_apart(information: str, parts: tuple[str, ...] | None) -> None:
+    (pattern,) = re.findall(r'elseif \("\$\(\$found\.Node\.Value\)" -match \'(.+)\'\) \{', TEXT)
+    match = re.search(pattern, information)
+    assert (match and match.groups()) == parts
+
+
+def test_accounts_of_exchange_in_what_its_cmdlet_says() -> None:
+    (pattern,) = re.findall(r"-InputObject \$told -Pattern '(.+)' -AllMatches", TEXT)
+    said = "Latest: 1/12/2026 10:37:59 AM, tailspin\\EXASA$\r\nPrevious: 12.01.2026 10:19:22, TEST\\Alt-1$\r\n    ..."
+    assert re.findall(pattern, said) == [r"tailspin\EXASA$", r"TEST\Alt-1$"]
+    assert re.findall(pattern, "Latest: <Not set>\r\nPrevious: <Not set>") == []
+
+
 # -- which web.config files come along -----------------------------------------------------------------------------
 
 WEB_CONFIGS = sorted(CORPUS.glob("**/*web*.config"))
@@ -435,6 +528,7 @@ def test_files_of_the_server(found: Snapshot) -> None:
     ]
     assert found.files["applicationhost.config"].data == HOST.replace("geheim", "").encode()
     assert sorted(found.machine.unread) == [
+        (r"%Nobody%\x", "the variable %Nobody% is not known"),
         (r"D:\sites\folder\web.config", "a folder, not a file"),
         (r"\\srv\share\app\web.config", "not found"),
     ]

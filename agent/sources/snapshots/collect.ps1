@@ -127,11 +127,11 @@ function Add-File([string]$name, [string]$path, [switch]$optional) {
 
 # C:\inetpub as files/C/inetpub, \\server\share as files/UNC/server/share.
 function Get-StoredName([string]$path) {
-    'files/' + ($path -replace '^\\\\\?\\' -replace '^\\\\', 'UNC\' -replace '^([A-Za-z]):', '$1' -replace '\\+', '/')
+    'files/' + ($path -replace '^\\\\', 'UNC\' -replace '^([A-Za-z]):', '$1' -replace '\\+', '/')
 }
 
-# A physical path as the configuration writes it: variables filled in, no backslash at its end. $null where a variable
-# is not known or the path is not absolute.
+# A physical path as the configuration writes it: variables filled in, no backslash at its end. Throws where nobody can
+# tell which folder is meant: from some paths Windows drops a dot or a blank at the end of a name, in others it stays.
 function Expand-PhysicalPath([string]$path) {
     $parts = $path -split '%([^%]+)%'       # text, variable, text, ...
     $whole = ''
@@ -139,12 +139,15 @@ function Expand-PhysicalPath([string]$path) {
         $part = $parts[$i]
         if ($i % 2) {
             $part = (Get-Item -LiteralPath "env:$part" -ErrorAction SilentlyContinue).Value
-            if (-not $part) { return }
+            if (-not $part) { throw "the variable %$($parts[$i])% is not known" }
         }
         $whole += $part
     }
-    $whole = $whole -replace '/', '\' -replace '\\+$'
-    if ($whole -match '^([A-Za-z]:|\\\\[^\\])') { $whole }
+    $whole = $whole -replace '/', '\' -replace '^\\\\\?\\UNC\\', '\\' -replace '^\\\\\?\\' -replace '\\+$'
+    if ($whole -notmatch '^([A-Za-z]:(\\|$)|\\\\[^\\.?])') { throw 'it is no full path' }
+    if ($whole -match '\\\.\.(\\|$)') { throw 'the path leads upwards' }
+    if ($whole -match '\\(?!\.(\\|$))[^\\]*[. ](\\|$)') { throw 'a name in it ends in a dot or a blank' }
+    $whole
 }
 
 function Select-Value([string]$text, [string]$xpath) {
@@ -224,9 +227,8 @@ function Search-Directory($place) {
 
 # A virtual directory's folder, with the folders above it.
 function Get-Root([string]$physical) {
-    $path = Expand-PhysicalPath $physical
-    if (-not $path) { return }
-    if ($path -match '\\\.\.(\\|$)') { $unread["$path\web.config"] = 'the path leads upwards'; return }
+    if (-not $physical) { return }
+    try { $path = Expand-PhysicalPath $physical } catch { $unread[$physical] = Get-Reason $_; return }
     $above = @($path)
     while ($above[-1] -match '^(.*[^\\])\\[^\\]+$') { $above += $matches[1] }
     @{ path = $path; real = $path; above = $above; isRoot = $true }
@@ -252,11 +254,9 @@ if ($redirection) {
             $configuration = $null
             $shared = "$(Select-Value $redirection '//*[local-name()="configurationRedirection"]/@path')"
             $shared = Expand-PhysicalPath ($shared -replace '^\s+|\s+$')
-            if ($shared) {
-                $shared = "$shared\applicationHost.config"
-                $configuration = Add-File (Get-StoredName $shared) $shared
-                $texts += "$configuration"
-            }
+            $shared = "$shared\applicationHost.config"
+            $configuration = Add-File (Get-StoredName $shared) $shared
+            $texts += "$configuration"
         }
     } catch { $configuration = $null }      # it is not known which file counts: the reader tells
 } elseif ($unread["$folder\redirection.config"]) { $configuration = $null }
@@ -341,6 +341,82 @@ try {
         if ($owner.User) { @{ pool = $pool; pid = [int]$worker.ProcessId; account = $account } }
     })
 } catch { }
+
+# The DNS names among a certificate's subject alternative names, out of their DER: as text Windows says them in its own
+# language. A length over 127 is preceded by how many bytes say it.
+function Get-DnsName($certificate) {
+    $der = @(($certificate.Extensions | Where-Object { $_.Oid.Value -eq '2.5.29.17' }).RawData)
+    $i = 0
+    while ($i + 1 -lt $der.Count) {
+        $tag = $der[$i]
+        $length = $der[$i + 1]
+        $i += 2
+        if ($length -gt 127) {
+            $end = $i + $length - 128
+            $length = 0
+            for (; $i -lt $end; $i++) { $length = $length * 256 + $der[$i] }
+        }
+        if ($tag -eq 0x30) { continue }     # the list of names: go into it
+        if ($tag -eq 0x82 -and $length -ge 1 -and $length -le 255) {   # a DNS name
+            $name = -join @($der[$i..($i + $length - 1)] | ForEach-Object { [char]$_ })
+            if ($name -cmatch '^[A-Za-z0-9*_.-]+$') { $name }
+        }
+        $i += $length
+    }
+}
+
+# The names in the certificate of each endpoint of http.sys: address and port, or with SNI host name and port. Only the
+# certificate is read, no private key.
+function Get-BoundName {
+    $bound = @{}
+    foreach ($table in 'SslBindingInfo', 'SslSniBindingInfo') {
+        foreach ($key in Get-ChildItem -LiteralPath "$services\HTTP\Parameters\$table" -ErrorAction SilentlyContinue) {
+            $entry = Get-ItemProperty -LiteralPath $key.PSPath
+            $endpoint = "$($entry.HostnamePort)"
+            if (-not $endpoint) { $endpoint = "$($key.PSChildName)" }
+            $store = "$($entry.SslCertStoreName)"
+            if (-not $store) { $store = 'MY' }
+            $hash = -join @($entry.SslCertHash | ForEach-Object { '{0:X2}' -f $_ })
+            $certificate = Get-Item -LiteralPath "Cert:\LocalMachine\$store\$hash" -ErrorAction SilentlyContinue
+            $bound[$endpoint] = @(Get-DnsName $certificate)
+        }
+    }
+    $bound
+}
+
+if ($configuration -and (Test-Path -LiteralPath 'Cert:\LocalMachine')) {
+    try {
+        $bound = Get-BoundName
+        $xpath = '//*[local-name()="sites"]/*[local-name()="site"]'
+        $https = '/*[local-name()="bindings"]/*[local-name()="binding"][@protocol="https"]/@bindingInformation'
+        $text = $configuration -replace '^\ufeff'
+        $sites = @(foreach ($found in Select-Xml -Content $text -XPath "$xpath/@name | $xpath$https") {
+            if ($found.Node.LocalName -eq 'name') {
+                $site = @{ site = "$($found.Node.Value)"; names = @() }
+                $site
+            } elseif ("$($found.Node.Value)" -match '^(\[[^\]]*\]|[^:]*):(\d+):(.*)$') {
+                $address = $matches[1] -replace '^\*?$', '0.0.0.0'
+                $names = $bound["$($matches[3]):$($matches[2])"]
+                if ($null -eq $names) { $names = $bound["${address}:$($matches[2])"] }
+                $site['names'] += @($names | Where-Object { $_ -and $site['names'] -notcontains $_ })
+            }
+        })
+        $machine['certificate_names'] = @($sites | Where-Object { $_['names'] })
+    } catch { }
+}
+
+# Accounts whose keys an Exchange server decrypts with, too: only where its own shell runs this, which has the cmdlet.
+if (Test-Path -LiteralPath 'function:Get-ClientAccessService') {
+    try {
+        $told = Get-ClientAccessService -Identity $env:COMPUTERNAME -IncludeAlternateServiceAccountCredentialStatus
+        $told = "$($told.AlternateServiceAccountConfiguration)"      # Latest: 1/12/2026 10:37:59 AM, TEST\EXASA$
+        if ($told) {
+            $accounts = Select-String -InputObject $told -Pattern '[^\s,\\]+\\[^\s,\\]+' -AllMatches
+            $accounts = @($accounts.Matches | ForEach-Object { "$($_.Value)" } | Where-Object { $_ })
+            $machine['additional_kerberos_accounts'] = $accounts
+        }
+    } catch { }
+}
 
 # Only the variables that paths of the configuration use: the others are nobody's business.
 $environment = @{}
