@@ -83,11 +83,13 @@ def plan(targets: Words, **options: Unpack[Options]) -> Report:
 
 def _analysis(targets: Words, options: Options, typed: Sequence[Typed] = ()) -> Analysis:
     _refuse_unknown(options)
-    paths = target_files.expand(_words("targets", targets))
+    words = _words("targets", targets)
+    paths = target_files.expand(words)
     computer = _computer(options.get("computer"), len(paths))
     netbios = _netbios_names(options.get("netbios_domains"))
     sources = replace(_sources(options, netbios), typed=typed)
-    analysis = analyse((target_files.read_target(path, computer, netbios) for path in paths), sources)
+    swept = target_files.sweep_folders(words)
+    analysis = analyse(target_files.read_targets(paths, computer, netbios, swept=swept), sources)
     demand_domains(netbios, analysis)
     return analysis
 

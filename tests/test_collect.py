@@ -21,6 +21,7 @@ import pytest
 from agent import exits
 from agent.cli import arguments, options
 from agent.cli.program import main
+from agent.sources.snapshots import sweep_file
 from agent.sweep import remote
 from agent.sweep.passwords import Passwords
 from tests.winrm import farm
@@ -98,7 +99,7 @@ def test_collected_snapshots_say_the_same(lab: farm.Farm, run: Any, capsys: Any,
     assert code == exits.CLEAN
     assert f"asked {len(folders)} servers: {len(folders)} answered, 0 failed" in said
     written = sorted(path.name for path in tmp_path.iterdir())
-    assert written == [f"{name}.snapshot.json.gz" for name in names]
+    assert written == ["sweep.json", *(f"{name}.snapshot.json.gz" for name in names)]
     assert main(["inspect", *map(str, folders), *WITH]) == exits.FINDINGS
     inspected = comparable(capsys.readouterr().out)
     assert main(["inspect", str(tmp_path), *WITH]) == exits.FINDINGS
@@ -230,7 +231,7 @@ def test_resume_asks_only_what_is_missing(lab: farm.Farm, run: Any, tmp_path: Pa
     assert code == exits.CLEAN
     assert out.rstrip().endswith("asked 1 server: 1 answered, 0 failed; 2 kept from an earlier run")
     assert lab.stats()["shells"] == 1
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.glob("*.gz"))) == 3
 
 
 def test_resume_asks_again_what_is_stale(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
@@ -258,7 +259,8 @@ def test_resume_knows_a_kept_machine_by_its_other_name(lab: farm.Farm, run: Any,
     code, out, _ = run("collect", lab.name(1), lab.name(2), "--to", str(tmp_path), "--resume")
     assert code == exits.CLEAN
     assert f"{lab.name(2)} is the same machine as {lab.name(1)}, and was kept once." in out
-    assert [path.name for path in tmp_path.iterdir()] == [f"{lab.name(1)}.snapshot.json.gz"]
+    assert [path.name for path in tmp_path.glob("*.gz")] == [f"{lab.name(1)}.snapshot.json.gz"]
+    assert record(tmp_path)["answered"] == [lab.name(1), lab.name(2)]
 
 
 def test_resume_asks_again_where_the_snapshot_cannot_be_read(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
@@ -307,6 +309,98 @@ def test_resume_keeps_a_server_on_whose_unread_files_nothing_depends(lab: farm.F
         assert counted in out
 
 
+# -- the record ------------------------------------------------------------------------------------------------------
+
+
+def record(folder: Path) -> Any:
+    return json.loads((folder / "sweep.json").read_text())
+
+
+def unreachable(folder: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """The servers that `inspect` of a folder misses."""
+    capsys.readouterr()
+    main(["inspect", str(folder), "--ad", "off", "--format", "json"])
+    report = json.loads(capsys.readouterr().out)
+    failed = [server["name"] for server in report["servers"] if server["status"] == "failed"]
+    assert failed == [found["server"] for found in report["findings"] if found["id"] == "server-unreachable"]
+    return failed
+
+
+def test_who_failed_is_told_by_inspect_until_the_snapshot_comes(
+    lab: farm.Farm, run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab.set("web000[23]*", fault="404", on="auth")
+    run("collect", "web[0001:0003].farm.test", "--to", str(tmp_path))
+    first = record(tmp_path)
+    assert (first["schema"], first["answered"]) == ("iis-spn/sweep/1", [lab.name(1)])
+    assert first["asked"] == [lab.name(n) for n in (1, 2, 3)]
+    assert [failed.keys() for failed in first["failed"]] == 2 * [{"host", "stage", "reason", "fix"}]
+    assert first["failed"][0]["stage"] == "logon"
+    assert first["failed"][0]["reason"].startswith("HTTP 404")
+    assert main(["inspect", str(tmp_path), "--ad", "off"]) == exits.INCOMPLETE
+    assert first["failed"][0]["fix"] in " ".join(capsys.readouterr().out.split())
+    assert unreachable(tmp_path, capsys) == [lab.name(2), lab.name(3)]
+    lab.calm()
+    run("collect", lab.name(2), lab.name(4), "--to", str(tmp_path))
+    assert unreachable(tmp_path, capsys) == [lab.name(3)], "another run does not forget it"
+    assert record(tmp_path)["asked"] == [lab.name(n) for n in (1, 2, 3, 4)]
+    assert main(["collect", "--forget", lab.name(3), "--to", str(tmp_path)]) == exits.CLEAN
+    assert unreachable(tmp_path, capsys) == []
+    assert record(tmp_path)["asked"] == [lab.name(n) for n in (1, 2, 4)]
+
+
+def test_sweep_keeps_the_record_too_where_it_keeps_snapshots(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
+    lab.set("web0002*", fault="404", on="auth")
+    run("sweep", lab.name(1), lab.name(2), "--ad", "off", "--to", str(tmp_path))
+    assert [failed["host"] for failed in record(tmp_path)["failed"]] == [lab.name(2)]
+
+
+def test_damaged_record_is_told_before_anyone_is_asked(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
+    (tmp_path / "sweep.json").write_text('{\n "schema": "iis-spn/sweep/1",\n "failed": [}')
+    code, _, said = run("collect", lab.name(1), "--to", str(tmp_path))
+    assert code == exits.USAGE
+    assert "sweep.json:3: not JSON" in said
+    assert "mend it, or move it away" in said
+    assert lab.stats()["connections"] == 0
+
+
+def test_run_that_cannot_be_recorded_is_not_complete(
+    lab: farm.Farm, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = sweep_file.add_run
+    calls = []
+
+    def full(folder: Path, kept: sweep_file.Sweep) -> None:
+        calls.append(kept)
+        if kept.finished is not None:
+            raise OSError(28, "No space left on device")
+        written(folder, kept)
+
+    monkeypatch.setattr(sweep_file, "add_run", full)
+    for command in ("collect", "sweep"):
+        code, out, said = run(command, lab.name(1), "--to", str(tmp_path))
+        assert code == exits.INCOMPLETE
+        assert out, "the outcomes are told all the same"
+        assert "sweep.json does not say what became of this run" in said
+        assert "No space left on device" in said
+    assert len(calls) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--forget", "web09"), "knows no server 'web09'"),
+        (("--forget", "web01", "web02"), "--forget asks nobody"),
+    ],
+)
+def test_only_who_was_asked_can_be_forgotten(
+    arguments: tuple[str, ...], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["collect", *arguments, "--to", str(tmp_path)]) == exits.USAGE
+    assert words in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 # -- as a process: killed, interrupted, watched --------------------------------------------------------------------
 
 
@@ -344,6 +438,20 @@ def test_ctrl_c_keeps_and_reports_what_is_there(lab: farm.Farm, tmp_path: Path) 
     assert "asked 6 servers: 2 answered, 4 failed" in out
     assert "Traceback" not in err
     assert lab.shells_left() == 0
+    kept = record(tmp_path)
+    assert (kept["asked"], kept["answered"]) == (addresses(lab, 6), addresses(lab, 2))
+    assert [failed["host"] for failed in kept["failed"]] == addresses(lab, 6)[2:]
+
+
+def test_ctrl_c_records_who_was_not_asked(lab: farm.Farm, tmp_path: Path) -> None:
+    lab.set("web000[1-9]*", runs=60.0)
+    process = start(lab, "collect", *addresses(lab, 4), "--to", str(tmp_path), "--parallel", "2")
+    wait_for(lambda: lab.stats()["op.Receive"] >= 1)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    stages = {failed["host"]: (failed["stage"], failed["reason"]) for failed in record(tmp_path)["failed"]}
+    assert list(stages) == addresses(lab, 4)
+    assert {stages[host] for host in addresses(lab, 4)[2:]} == {("not asked", "the sweep was interrupted")}
 
 
 def test_a_second_ctrl_c_still_reports(lab: farm.Farm, tmp_path: Path) -> None:
@@ -380,20 +488,27 @@ def test_nobody_looking_on_ends_no_sweep(lab: farm.Farm, tmp_path: Path) -> None
     out, _ = process.communicate(timeout=30)
     assert process.returncode == exits.CLEAN
     assert f"asked {SERVERS} servers: {SERVERS} answered, 0 failed" in out
-    assert len(list(tmp_path.iterdir())) == SERVERS
+    assert len(list(tmp_path.glob("*.gz"))) == SERVERS
     assert lab.shells_left() == 0
 
 
-def test_a_killed_run_loses_nothing_that_was_answered(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
+def test_a_killed_run_loses_nothing_that_was_answered(
+    lab: farm.Farm, run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lab.set("web000[3-9]*", runs=60.0)
     process = start(lab, "collect", *addresses(lab, 6), "--to", str(tmp_path))
     wait_for(lambda: len(list(tmp_path.glob("*.gz"))) == 2)
     process.kill()
     process.communicate(timeout=20)
+    kept = record(tmp_path)
+    assert (kept["finished"], kept["answered"]) == (None, [])
+    assert {failed["reason"] for failed in kept["failed"]} == {"the sweep was broken off before it was heard"}
+    assert unreachable(tmp_path, capsys) == addresses(lab, 6)[2:], "whose snapshot is there is inspected"
     lab.calm()
     code, out, _ = run("collect", *addresses(lab, 6), "--to", str(tmp_path), "--resume")
     assert code == exits.CLEAN
     assert "asked 4 servers: 4 answered, 0 failed; 2 kept" in out
+    assert (record(tmp_path)["answered"], record(tmp_path)["failed"]) == (addresses(lab, 6), [])
 
 
 def test_no_secret_is_printed_written_or_in_the_process_list(lab: farm.Farm, tmp_path: Path) -> None:
@@ -405,7 +520,8 @@ def test_no_secret_is_printed_written_or_in_the_process_list(lab: farm.Farm, tmp
     watched = psutil.Process(process.pid)
     exposed = " ".join(watched.cmdline()) + repr(watched.environ())
     out, err = process.communicate(timeout=30)
-    files = b"".join(gzip.decompress(path.read_bytes()) for path in tmp_path.iterdir())
+    files = b"".join(gzip.decompress(path.read_bytes()) for path in tmp_path.glob("*.gz"))
+    files += (tmp_path / "sweep.json").read_bytes()
     assert b"applicationPools" in files
     for secret in (lab.password, farm.SECRET):
         assert secret not in exposed + out + err

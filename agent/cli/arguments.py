@@ -119,6 +119,13 @@ def _collect_parser(commands: _Commands[_Parser]) -> None:
         description="Collect from every server over WinRM and write one snapshot for each. Reads only.",
     )
     add_asking(command, SNAPSHOTS)
+    command.add_argument(
+        "--forget",
+        action="append",
+        default=[],
+        metavar="HOST",
+        help="ask nobody, but take this server out of the record in DIR of who failed; may be given more than once",
+    )
     where = command.add_argument_group("where to look (for --from-ad)")
     where.add_argument(
         "--ad", action="append", default=[], metavar="SOURCE", help="auto (default), ldap://DC[:PORT], ldaps://DC"
@@ -129,7 +136,9 @@ def _collect_parser(commands: _Commands[_Parser]) -> None:
 
 
 def _collect(given: argparse.Namespace) -> options.Collect:
-    return options.Collect(asking=asking_of(given), ad=tuple(given.ad), netbios=netbios_of(given))
+    return options.Collect(
+        asking=asking_of(given), ad=tuple(given.ad), netbios=netbios_of(given), forget=tuple(given.forget)
+    )
 
 
 def _explain_parser(commands: _Commands[_Parser]) -> None:

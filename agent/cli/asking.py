@@ -24,7 +24,10 @@ def ask(asking: Asking, ad: Sequence[str], netbios: Mapping[str, str], passwords
     whom = remote.whom(asking, passwords, lambda: _computers(asking, ad, netbios, passwords))
     for note in whom.notes:
         console.note(note)
-    return remote.run(asking, whom.endpoints, remote.orders(asking, passwords, netbios))
+    finished = remote.run(asking, whom.endpoints, remote.orders(asking, passwords, netbios))
+    if finished.unrecorded is not None:
+        console.note(finished.unrecorded)
+    return finished
 
 
 def _computers(asking: Asking, ad: Sequence[str], netbios: Mapping[str, str], passwords: Passwords) -> Computers:

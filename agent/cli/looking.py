@@ -28,10 +28,10 @@ def judged(targets: Sequence[str], looking: Looking, logon: LiveLogon, typed: Se
         from agent.sources import local
 
         return analyse([local.read_this_server()], sources)
-    paths = snapshots.expand(targets)
+    paths, swept = snapshots.expand(targets), snapshots.sweep_folders(targets)
     if looking.computer and len(paths) > 1:
         raise UsageError("--computer names one server, but several targets are given")
-    return analyse((snapshots.read_target(path, looking.computer, looking.netbios) for path in paths), sources)
+    return analyse(snapshots.read_targets(paths, looking.computer, looking.netbios, swept=swept), sources)
 
 
 def sources_of(looking: Looking, logon: LiveLogon) -> Sources:

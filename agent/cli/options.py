@@ -56,11 +56,12 @@ class Sweep:
 
 @dataclass(frozen=True, kw_only=True)
 class Collect:
-    """`iis-spn collect`; the directory is asked for `--from-ad` only."""
+    """`iis-spn collect`; the directory is asked for `--from-ad` only. With `forget` nobody is asked."""
 
     asking: Asking
     ad: tuple[str, ...]
     netbios: Mapping[str, str]
+    forget: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

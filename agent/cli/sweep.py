@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent import exits
 from agent.cli import console, output
 from agent.cli.asking import ask, passwords_of
 from agent.cli.looking import live_logon, sources_of
@@ -21,4 +22,5 @@ def run(options: Sweep) -> int:
     sources = sources_of(looking, live_logon(asking.logon, passwords))
     finished = ask(asking, looking.ad, looking.netbios, passwords)
     console.note(asked.counted(finished.asked))
-    return output.finish(options.output, remote.survey(analyse(finished.snapshots(), sources).report, finished))
+    code = output.finish(options.output, remote.survey(analyse(finished.snapshots(), sources).report, finished))
+    return code if finished.unrecorded is None else exits.INCOMPLETE

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent.errors import MalformedError, UsageError
-from agent.iis.snapshot import Machine, Snapshot
-from agent.model import Alias, Asked, Problem
-from agent.names import fold, printable
+from agent.iis.snapshot import Snapshot
+from agent.model import Alias, Asked
+from agent.names import fold
 from agent.sources.endpoint import Endpoint
 from agent.sources.snapshots import store, targets
 from agent.sources.snapshots.framed import unframe
 from agent.sources.snapshots.packed import document_in
 from agent.sources.snapshots.standing import Standing, assess
+from agent.sources.snapshots.sweep_file import Failed, unanswered
 from agent.sources.winrm import client
 from agent.sources.winrm.errors import UnreachableError, short
 from agent.sources.winrm.tls import Tls
@@ -76,12 +77,16 @@ class Orders(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A finished run: an outcome for every server asked, and the snapshots of an earlier run that were still fresh."""
+    """A finished run: an outcome for every server asked, and the snapshots of an earlier run that were still fresh.
+
+    `unrecorded` is why the record beside the snapshots does not tell of it, if so.
+    """
 
     outcomes: Sequence[Result]
     kept: Sequence[Path]
     netbios: Mapping[str, str]
     folder: Path | None
+    unrecorded: str | None = None
 
     @property
     def asked(self) -> Asked:
@@ -103,9 +108,11 @@ class Run(NamedTuple):
 
     @property
     def is_complete(self) -> bool:
-        """Whether every server answered with everything."""
+        """Whether every server answered with everything, and the record says so."""
         answers = [outcome.answer for outcome in self.outcomes]
-        return all(answer is not None and answer.standing.status == "ok" for answer in answers)
+        return self.unrecorded is None and all(
+            answer is not None and answer.standing.status == "ok" for answer in answers
+        )
 
     def snapshots(self) -> Iterator[Snapshot]:
         """Each machine once, one at a time; a server that gave no answer is a snapshot that says why."""
@@ -125,12 +132,7 @@ class Run(NamedTuple):
 
 def unreachable(endpoint: Endpoint, failure: run.Failure) -> Snapshot:
     """A server that gave no answer, as the report takes it."""
-    problem = Problem(
-        id="server-unreachable",
-        message=printable(f"no answer over WinRM ({failure.stage}): {failure.reason}"),
-        fix=(printable(failure.advice),),
-    )
-    return Snapshot(source=endpoint.name, machine=Machine(), files={}, problems=(problem,))
+    return unanswered(Failed(endpoint.name, *failure))
 
 
 def collect(

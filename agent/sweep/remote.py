@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from agent.errors import UsageError
+from agent.errors import MalformedError, UsageError
 from agent.model import Report, Survey
 from agent.render.asked import Trouble
 from agent.render.progress import SweepProgress
@@ -17,6 +17,8 @@ from agent.sources.endpoint import Defaults, Endpoint, account_of, secret_of
 from agent.sources.extras import demand
 from agent.sources.inventory import servers
 from agent.sources.inventory.servers import Inventory
+from agent.sources.snapshots import sweep_file
+from agent.sources.snapshots.sweep_file import NOT_ASKED, Failed, Sweep
 from agent.sources.winrm import client
 from agent.sweep import collect
 from agent.sweep.collect import Collected, Kept, Orders, Result, Run
@@ -121,17 +123,63 @@ def _folder(keeping: Keeping) -> Path | None:
 
 
 def run(asking: Asking, endpoints: Sequence[Endpoint], given: Orders) -> Run:
-    """Ask the servers, showing how far it is on stderr."""
-    kept: Sequence[Kept] = ()
-    if asking.keeping.resume and given.folder is not None:
-        stale_after = timedelta(hours=asking.keeping.stale_after)
-        endpoints, kept = collect.fresh(endpoints, given.folder, stale_after, collect.now())
+    """Ask the servers, showing how far it is on stderr, and keep a record beside their snapshots."""
+    if given.folder is None:
+        return _asked(asking, endpoints, given, ())
+    waiting, kept, started = endpoints, list[Kept](), collect.now()
+    if asking.keeping.resume:
+        waiting, kept = collect.fresh(endpoints, given.folder, timedelta(hours=asking.keeping.stale_after), started)
+    _begin_record(given.folder, started, endpoints, waiting)
+    finished = _asked(asking, waiting, given, kept)
+    return finished._replace(unrecorded=_end_record(given.folder, started, endpoints, finished))
+
+
+def _asked(asking: Asking, endpoints: Sequence[Endpoint], given: Orders, kept: Sequence[Kept]) -> Run:
     with SweepProgress(sys.stderr, len(endpoints), verbose=asking.winrm.verbose) as progress:
 
         def told(outcome: Result) -> None:
             progress.told(outcome.endpoint.name, _in_short(outcome), outcome.seconds, failed=outcome.answer is None)
 
         return collect.collect(endpoints, given, kept=kept, told=told)
+
+
+_BROKEN_OFF = ("the sweep was broken off before it was heard", "Run it again; with --resume it goes on here.")
+
+
+def _begin_record(folder: Path, started: datetime, every: Sequence[Endpoint], waiting: Sequence[Endpoint]) -> None:
+    """Until it is heard each server has given no answer: a run that is killed leaves that behind.
+
+    Raises UsageError where the record cannot be kept, before anybody is asked.
+    """
+    silent = tuple(Failed(endpoint.name, NOT_ASKED, *_BROKEN_OFF) for endpoint in waiting)
+    try:
+        sweep_file.add_run(folder, _record(started, None, every, silent))
+    except MalformedError as error:
+        raise UsageError(f"{error}. It says which servers failed before: mend it, or move it away") from None
+    except OSError as error:
+        raise UsageError(f"--to {folder}: {error.strerror}") from None
+
+
+def _end_record(folder: Path, started: datetime, every: Sequence[Endpoint], finished: Run) -> str | None:
+    """Put what became of each server into the record. Answers why that could not be done."""
+    failures = [(outcome.endpoint.name, outcome.failure) for outcome in finished.outcomes if outcome.failure]
+    failed = tuple(Failed(name, *failure) for name, failure in failures)
+    try:
+        sweep_file.add_run(folder, _record(started, collect.now(), every, failed))
+    except (MalformedError, OSError) as error:
+        return f"{folder / sweep_file.SWEEP} does not say what became of this run: {error}"
+    return None
+
+
+def _record(
+    started: datetime, finished: datetime | None, every: Sequence[Endpoint], failed: tuple[Failed, ...]
+) -> Sweep:
+    return Sweep(
+        started=f"{started:%Y-%m-%dT%H:%M:%SZ}",
+        finished=f"{finished:%Y-%m-%dT%H:%M:%SZ}" if finished is not None else None,
+        asked=tuple(endpoint.name for endpoint in every),
+        failed=failed,
+    )
 
 
 def survey(report: Report, finished: Run) -> Survey:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 from agent.sources.endpoint import Endpoint, secret_of
+from agent.sources.snapshots.sweep_file import NOT_ASKED
 from agent.sources.winrm.errors import RefusedError, UnreachableError
 
 PARALLEL = 64
@@ -26,9 +27,6 @@ RETRY_SECONDS = 1.0
 REFUSALS_IN_A_ROW = 3
 """So many servers in a row that refuse credentials others accepted end the sweep: Windows locks accounts at five or
 ten wrong passwords as a rule."""
-
-NOT_ASKED = "not asked"
-"""The stage of a server whose turn did not come."""
 
 T = TypeVar("T")
 Gate = Callable[[Endpoint], AbstractAsyncContextManager[None]]

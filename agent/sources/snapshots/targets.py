@@ -9,18 +9,21 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from agent.errors import MalformedError, UsageError
 from agent.iis.redirection import APPLICATION_HOST
 from agent.iis.snapshot import Machine, Snapshot
+from agent.model import Problem
 from agent.names import fold, host_fault, host_name, printable
 from agent.sources.snapshots.disk import is_folder, load, shown
 from agent.sources.snapshots.folder import read_folder
 from agent.sources.snapshots.framed import unframe
 from agent.sources.snapshots.machine_file import complete, problem
 from agent.sources.snapshots.packed import MAXIMUM_PACKED, TOP, Opened, opened
+from agent.sources.snapshots.sweep_file import SWEEP, key_of, read_sweep, unanswered
 
 FRAMED = ".snapshot"
 PACKED = (".snapshot.json.gz", ".snapshot.json")
@@ -92,6 +95,76 @@ def _is_snapshot(names: Sequence[str]) -> bool:
     return any(fold(name) in TOP for name in names)
 
 
+def sweep_folders(patterns: Sequence[str]) -> list[Path]:
+    """The folders among TARGETs that have the record of a sweep; a single snapshot of one does not bring it along."""
+    folders = dict.fromkeys(path for pattern in patterns for path in _matches(pattern))
+    return [path for path in folders if SWEEP in (names := _names(path) or ()) and not _is_snapshot(names)]
+
+
+# -- all targets ---------------------------------------------------------------------------------------------------
+
+
+class Due(NamedTuple):
+    """A server that should be among the targets, and where that is said."""
+
+    host: str
+    place: str
+
+
+def read_targets(
+    paths: Sequence[Path],
+    computer: str | None,
+    netbios: Mapping[str, str],
+    *,
+    swept: Sequence[Path] = (),
+    due: Sequence[Due] = (),
+) -> Iterator[Snapshot]:
+    """Read each target of `expand`, one at a time; then tell of each server that should be there and is not.
+
+    Those are the servers that gave no answer when one of `swept` (`sweep_folders`) was filled, and those of `due`.
+    Never raises for what stands in any of them.
+    """
+    present: set[str] = set()
+    for path in (path for path in paths if path not in swept):
+        found = read_target(path, computer, netbios)
+        present |= _names_of(path, found.machine)
+        yield found
+    for folder in swept:
+        failures = list(_unanswered(folder, present))
+        yield from failures or ([read_target(folder, None, netbios)] if folder in paths else ())
+    for one in due:
+        if key_of(one.host) not in present:
+            present.add(key_of(one.host))
+            yield Snapshot(source=one.host, machine=Machine(), files={}, problems=(_missing(one),))
+
+
+def _unanswered(folder: Path, present: set[str]) -> Iterator[Snapshot]:
+    try:
+        record = read_sweep(folder)
+    except MalformedError as error:
+        damaged = problem(error.reason, error.file, error.line)
+        yield Snapshot(source=error.file, machine=Machine(), files={}, problems=(damaged,))
+        return
+    for failed in record.failed if record is not None else ():
+        if key_of(failed.host) not in present:
+            present.add(key_of(failed.host))
+            yield unanswered(failed)
+
+
+def _missing(one: Due) -> Problem:
+    fix = f"Collect it: iis-spn collect {one.host} --to FOLDER; or run collect.ps1 on it and keep what it prints there."
+    return Problem(
+        id="server-unreachable",
+        message=printable(f"no snapshot of it is there; it is named in {one.place}"),
+        fix=(fix,),
+    )
+
+
+def _names_of(path: Path, machine: Machine) -> set[str]:
+    """What a server may have been asked as: what its file is called, and what it calls itself."""
+    return {fold(name) for name in (_stem(path), machine.name, machine.dns_name) if name}
+
+
 # -- one target ----------------------------------------------------------------------------------------------------
 
 
@@ -134,10 +207,15 @@ def _computer_in(name: str) -> str | None:
 
 def _called(path: Path) -> str | None:
     """What the target's own name says about the computer's; a bare configuration file is called like any other."""
+    name = _stem(path)
+    return _computer_in(name) if name is not None else None
+
+
+def _stem(path: Path) -> str | None:
     if is_folder(path):
-        return _computer_in(Path(os.path.abspath(path)).name)  # noqa: PTH100
+        return Path(os.path.abspath(path)).name  # noqa: PTH100
     suffix = _suffix(path)
-    return _computer_in(path.name[: -len(suffix)]) if suffix is not None else None
+    return path.name[: -len(suffix)] if suffix is not None else None
 
 
 def _suffix(path: Path) -> str | None:
