@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ from agent.library import inspect
 from agent.model import Problem
 from agent.names import spn
 from agent.sources.endpoint import Endpoint
+from agent.sources.snapshots.targets import StaleAfter, dated
 from agent.spn.nameservice import NameService
 from agent.sweep.collect import unreachable
 from agent.sweep.run import Failure
@@ -128,6 +130,10 @@ PAIRS: dict[str, tuple[Make, Make]] = {
     "content-unread": (
         lambda: bare(mode="Allow", facts={"unread": ((r"C:\web\web.config", "access denied"),)}),
         lambda: bare(mode="Deny", facts={"unread": ((r"C:\web\web.config", "access denied"),)}),
+    ),
+    "snapshot-stale": (
+        lambda: world(dated(server(facts={"collected_at": NOW - timedelta(days=2)}), StaleAfter(24, NOW))),
+        lambda: world(dated(server(facts={"collected_at": NOW - timedelta(days=1)}), StaleAfter(24, NOW))),
     ),
     "server-unreachable": (
         lambda: world(server(), unreachable(Endpoint(name="web02", host="web02"), Failure("connect", "no", "Ask."))),

@@ -433,8 +433,8 @@ def test_value_of_the_wrong_kind_is_told_and_the_rest_is_used(tmp_path: Path, ke
 def test_none_known_and_known_to_be_none_are_two_things(tmp_path: Path, key: str) -> None:
     said = taken(server(tmp_path, {**MACHINE, key: []})).machine
     assert getattr(said, key) == ()
-    for given in ({**MACHINE, key: None}, {name: MACHINE[name] for name in MACHINE if name != key}):
-        found = taken(server(tmp_path, given))
+    for facts in ({**MACHINE, key: None}, {name: MACHINE[name] for name in MACHINE if name != key}):
+        found = taken(server(tmp_path, facts))
         assert (getattr(found.machine, key), found.problems) == (None, ())
 
 

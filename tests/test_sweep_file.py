@@ -278,3 +278,76 @@ def test_reports_and_the_record_are_no_snapshots(tmp_path: Path) -> None:
     assert expand([str(tmp_path / "*")]) == [snapshot]
     assert expand([str(path) for path in sorted(tmp_path.iterdir())]) == [snapshot]
     assert inspected(tmp_path).complete
+
+
+# -- what should be there --------------------------------------------------------------------------------------------
+
+
+def looked(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any, str]:
+    code = main(["inspect", *words, "--ad", "off", "--format", "json"])
+    out, err = capsys.readouterr()
+    return code, json.loads(out) if out else None, err
+
+
+def test_server_of_the_inventory_without_a_snapshot_is_told_with_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, inventory = tmp_path / "to", tmp_path / "farm.txt"
+    keep(folder, "web01", name="WEB01")
+    keep(folder, "by-hand", name="WEB02", dns_name="web02.test.com")
+    inventory.write_text("web01 web02.test.com\nweb[03:04]\n")
+    add_run(folder, run("web03", failed("web03")))
+    code, report, _ = looked(capsys, str(folder), "--inventory", str(inventory))
+    assert code == exits.INCOMPLETE
+    missing = {found["server"]: found for found in report["findings"] if found["id"] == "server-unreachable"}
+    assert list(missing) == ["web03", "web04"], "each once, with what is known of it"
+    assert missing["web03"]["message"].startswith("no answer over WinRM (connect)")
+    assert missing["web04"]["message"] == f"no snapshot of it is there; it is named in {inventory}:2"
+    assert "iis-spn collect web04" in missing["web04"]["fix"][0]
+
+
+def test_inventory_whose_servers_are_all_there_is_silent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    keep(tmp_path, "web01", name="WEB01")
+    (tmp_path / "farm.txt").write_text("WEB01\n")
+    code, report, _ = looked(capsys, str(tmp_path), "--inventory", str(tmp_path / "farm.txt"))
+    assert (code, len(report["servers"])) == (exits.CLEAN, 1)
+
+
+@pytest.mark.parametrize(
+    ("collected", "said"),
+    [
+        ("2000-01-02T03:04:05+01:00", "it was collected at 2000-01-02 02:04 UTC, more than 1.5 hours ago"),
+        (None, "it does not say when it was collected: it may be older than 1.5 hours"),
+        ("2999-01-01T00:00:00Z", None),
+    ],
+)
+def test_old_snapshot_is_named_and_judged_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], collected: str | None, said: str | None
+) -> None:
+    keep(tmp_path, "web01", name="WEB01", collected_at=collected)
+    code, report, _ = looked(capsys, str(tmp_path), "--stale-after", "1.5")
+    stale = [found for found in report["findings"] if found["id"] == "snapshot-stale"]
+    assert [found["message"] for found in stale] == ([said] if said else [])
+    assert {(found["severity"], found["server"]) for found in stale} == ({("warning", "WEB01")} if said else set())
+    assert [server["status"] for server in report["servers"]] == ["ok"]
+    assert code == exits.CLEAN
+    assert report["applications"]
+
+
+def test_age_is_no_question_where_it_is_not_asked(tmp_path: Path) -> None:
+    keep(tmp_path, "web01", name="WEB01", collected_at="2000-01-02T03:04:05Z")
+    assert "snapshot-stale" not in {found.id for found in inspected(tmp_path).findings}
+
+
+def test_damaged_snapshot_is_not_called_old_besides(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "web01.snapshot.json.gz").write_bytes(b"nonsense")
+    code, report, _ = looked(capsys, str(tmp_path), "--stale-after", "1")
+    assert code == exits.INCOMPLETE
+    assert {found["id"] for found in report["findings"]} == {"config-malformed"}
+
+
+@pytest.mark.parametrize("words", [("--inventory", "farm.txt"), ("--stale-after", "24")])
+def test_what_is_about_snapshots_needs_some(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    code, report, said = looked(capsys, *words)
+    assert (code, report) == (exits.USAGE, None)
+    assert "--inventory and --stale-after are about snapshots" in said

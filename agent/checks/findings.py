@@ -176,6 +176,7 @@ FINDINGS: dict[str, FindingKind] = {
         "the DC will refuse the planned SPN from anyone but a full domain administrator (KB5008382)",
     ),
     "dns-incomplete": FindingKind(("warning",), "names could not be looked up: what DNS says of them is not known"),
+    "snapshot-stale": FindingKind(("warning",), "a snapshot is older than `--stale-after`"),
     "server-unreachable": FindingKind(("error",), "a server of the sweep gave no answer; with the reason"),
     "directory-incomplete": FindingKind(("error",), "the directory could not be read whole"),
 }

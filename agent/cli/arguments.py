@@ -10,6 +10,7 @@ from typing import NamedTuple
 from agent.cli import options
 from agent.cli.groups import (
     add_asking,
+    add_expected,
     add_logon,
     add_looking,
     add_netbios_domain,
@@ -82,6 +83,7 @@ def _inspect_parser(commands: _Commands[_Parser]) -> None:
         "is so. Reads only.",
     )
     add_targets(command)
+    add_expected(command)
     add_looking(command)
     add_output(command, "inspect")
     command.set_defaults(make=_inspect)
@@ -90,6 +92,7 @@ def _inspect_parser(commands: _Commands[_Parser]) -> None:
 def _inspect(given: argparse.Namespace) -> options.Inspect:
     return options.Inspect(
         targets=tuple(given.targets),
+        expected=options.Expected(inventory=tuple(given.inventory), stale_after=given.stale_after),
         looking=looking_of(given),
         logon=logon_of(given),
         output=output_of(given, "inspect"),

@@ -11,5 +11,5 @@ from agent.story import explain, read_url
 def run(options: Explain) -> int:
     output.demand_place(options.output)
     typed = read_url(options.url).typed
-    analysis = judged(options.targets, options.looking, live_logon(options.logon), [typed])
+    analysis = judged(options.targets, options.looking, live_logon(options.logon), typed=[typed])
     return output.finish(options.output, explain(analysis, options.url))

@@ -31,6 +31,19 @@ def add_targets(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_expected(command: argparse.ArgumentParser) -> None:
+    what = command.add_argument_group("what the snapshots should be")
+    what.add_argument(
+        "--inventory",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="names in a text file, or an Ansible inventory (INI, YAML, JSON): a server in it without a snapshot is "
+        "told; - is stdin; may be given more than once",
+    )
+    what.add_argument("--stale-after", type=hours, metavar="HOURS", help="a snapshot that is older is told")
+
+
 def add_looking(command: argparse.ArgumentParser) -> None:
     where = command.add_argument_group("where to look")
     where.add_argument(

@@ -9,4 +9,5 @@ from agent.cli.options import Inspect
 
 def run(options: Inspect) -> int:
     output.demand_place(options.output)
-    return output.finish(options.output, judged(options.targets, options.looking, live_logon(options.logon)).report)
+    analysis = judged(options.targets, options.looking, live_logon(options.logon), expected=options.expected)
+    return output.finish(options.output, analysis.report)

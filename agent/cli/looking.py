@@ -7,31 +7,61 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 
-from agent.cli.options import Looking
+from agent.cli import console
+from agent.cli.options import Expected, Looking
 from agent.errors import UsageError
 from agent.inspection import Analysis, Sources, analyse, clients_named
 from agent.sources import option_files
+from agent.sources.endpoint import Defaults
 from agent.sources.selected import LiveLogon, directory_source, name_source
 from agent.sources.snapshots import targets as snapshots
+from agent.sources.snapshots.targets import Due, StaleAfter
 from agent.spn.require import Typed
 from agent.sweep.options import Logon
 from agent.sweep.passwords import Passwords
 
+ANY = Expected()
 
-def judged(targets: Sequence[str], looking: Looking, logon: LiveLogon, typed: Sequence[Typed] = ()) -> Analysis:
+
+def judged(
+    targets: Sequence[str],
+    looking: Looking,
+    logon: LiveLogon,
+    *,
+    typed: Sequence[Typed] = (),
+    expected: Expected = ANY,
+) -> Analysis:
     """What the given servers need, and whether it is so; this server where none is given. Raises UsageError.
 
     `typed` are names to ask about besides those of the servers.
     """
     sources = replace(sources_of(looking, logon), typed=typed)
     if not targets:
+        if expected != ANY:
+            raise UsageError("--inventory and --stale-after are about snapshots: name them, or their folder")
         from agent.sources import local
 
         return analyse([local.read_this_server()], sources)
     paths, swept = snapshots.expand(targets), snapshots.sweep_folders(targets)
     if looking.computer and len(paths) > 1:
         raise UsageError("--computer names one server, but several targets are given")
-    return analyse(snapshots.read_targets(paths, looking.computer, looking.netbios, swept=swept), sources)
+    due, stale_after = _due(expected.inventory), expected.stale_after
+    limit = StaleAfter(stale_after, datetime.now(UTC)) if stale_after is not None else None
+    found = snapshots.read_targets(paths, looking.computer, looking.netbios, swept=swept, due=due, stale_after=limit)
+    return analyse(found, sources)
+
+
+def _due(inventory: Sequence[str]) -> Sequence[Due]:
+    """The servers of `--inventory`, which somebody meant to be there."""
+    if not inventory:
+        return ()
+    from agent.sources.inventory import servers
+
+    whole = servers.combined([servers.read_inventory(path, Defaults()) for path in inventory])
+    for note in whole.notes:
+        console.note(note)
+    named = zip(whole.endpoints, whole.places, strict=True)
+    return [Due(endpoint.name, place) for endpoint, place in named]
 
 
 def sources_of(looking: Looking, logon: LiveLogon) -> Sources:

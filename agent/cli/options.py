@@ -36,10 +36,19 @@ class Output:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a folder of snapshots should hold: the servers of `inventory`, none older than `stale_after` hours."""
+
+    inventory: tuple[str, ...] = ()
+    stale_after: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Inspect:
     """`iis-spn inspect`"""
 
     targets: tuple[str, ...]
+    expected: Expected
     looking: Looking
     logon: Logon
     output: Output

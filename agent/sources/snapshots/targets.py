@@ -10,6 +10,8 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,6 +113,13 @@ class Due(NamedTuple):
     place: str
 
 
+class StaleAfter(NamedTuple):
+    """How many hours old a snapshot may be at a moment."""
+
+    hours: float
+    now: datetime
+
+
 def read_targets(
     paths: Sequence[Path],
     computer: str | None,
@@ -118,6 +127,7 @@ def read_targets(
     *,
     swept: Sequence[Path] = (),
     due: Sequence[Due] = (),
+    stale_after: StaleAfter | None = None,
 ) -> Iterator[Snapshot]:
     """Read each target of `expand`, one at a time; then tell of each server that should be there and is not.
 
@@ -128,7 +138,7 @@ def read_targets(
     for path in (path for path in paths if path not in swept):
         found = read_target(path, computer, netbios)
         present |= _names_of(path, found.machine)
-        yield found
+        yield found if stale_after is None else dated(found, stale_after)
     for folder in swept:
         failures = list(_unanswered(folder, present))
         yield from failures or ([read_target(folder, None, netbios)] if folder in paths else ())
@@ -136,6 +146,19 @@ def read_targets(
         if key_of(one.host) not in present:
             present.add(key_of(one.host))
             yield Snapshot(source=one.host, machine=Machine(), files={}, problems=(_missing(one),))
+
+
+def dated(found: Snapshot, stale_after: StaleAfter) -> Snapshot:
+    """The snapshot with a problem where it is older than that, or does not say how old it is."""
+    collected, limit = found.machine.collected_at, f"{stale_after.hours:g} hours"
+    if not found.files or (collected is not None and stale_after.now - collected <= timedelta(hours=stale_after.hours)):
+        return found
+    if collected is None:
+        message = f"it does not say when it was collected: it may be older than {limit}"
+    else:
+        message = f"it was collected at {collected.astimezone(UTC):%Y-%m-%d %H:%M} UTC, more than {limit} ago"
+    problem = Problem(id="snapshot-stale", message=message, fix=("Collect it again: what changed since is not seen.",))
+    return replace(found, problems=(*found.problems, problem))
 
 
 def _unanswered(folder: Path, present: set[str]) -> Iterator[Snapshot]:
@@ -162,7 +185,7 @@ def _missing(one: Due) -> Problem:
 
 def _names_of(path: Path, machine: Machine) -> set[str]:
     """What a server may have been asked as: what its file is called, and what it calls itself."""
-    return {fold(name) for name in (_stem(path), machine.name, machine.dns_name) if name}
+    return {*machine.said_names, fold(_stem(path) or "")}
 
 
 # -- one target ----------------------------------------------------------------------------------------------------
