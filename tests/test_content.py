@@ -1,6 +1,7 @@
 """Which web.config files take part, and what becomes of those that cannot be read."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -342,6 +343,39 @@ def test_unread_content_matters_only_where_the_section_is_unlocked(below: str) -
     assert (found.id, "access denied" in found.message) == ("content-unread", True)
     one = configuration(body=location("Site", "<x/>" + windows(), overrideMode="Allow"))
     assert auth_at(one, path, machine=machine).fault is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "unread_path", "matters"),
+    [
+        ("Site", r"C:\web", True),
+        ("Site", "C:\\", True),
+        ("Site/sub", r"C:\web\sub", True),
+        ("Site/sub/x", r"C:\web\sub", True),
+        ("Site", r"C:\web\sub", False),
+        ("Site", r"C:\we", False),
+        ("Site", r"D:\web", False),
+    ],
+)
+def test_what_stands_in_an_unread_folder_is_not_known(path: str, unread_path: str, matters: bool) -> None:
+    fault = auth_at(OPEN, path, machine=unread(unread_path)).fault
+    assert (fault is not None) is matters
+    assert auth_at(configuration(), path, machine=unread(unread_path)).fault is None
+
+
+def test_why_no_folder_can_be_told_is_said_as_it_was_told() -> None:
+    text = configuration(sites=site("Site", application("/", r"%Nobody%\x")), mode="Allow")
+    told = Machine(name="X", content_looked=True, unread=((r"%nobody%\X", "the variable %Nobody% is not known"),))
+    for machine, said in ((told, "the variable %Nobody% is not known"), (replace(told, unread=()), "no full path")):
+        fault = auth_at(text, "Site", machine=machine).fault
+        assert fault is not None
+        assert fault.message.endswith(said)
+
+
+def test_file_that_was_read_in_an_unread_folder_is_known(tmp_path: Path) -> None:
+    assert enabled(OPEN, "Site", {r"C:\web\web.config": ON}, unread("C:\\"))
+    target = folder(tmp_path, OPEN, r"C:\web\sub")
+    assert [server.status for server in inspect([target]).servers] == ["partial"], "a place of its own"
 
 
 def test_an_unread_config_source_is_not_called_malformed() -> None:

@@ -438,6 +438,11 @@ def test_none_known_and_known_to_be_none_are_two_things(tmp_path: Path, key: str
         assert (getattr(found.machine, key), found.problems) == (None, ())
 
 
+def test_blank_at_the_end_of_an_unread_path_is_kept_for_it_names_another_folder(tmp_path: Path) -> None:
+    content = {"looked": True, "unread": [{"path": "C:\\web ", "why": "a name in it ends in a blank"}]}
+    assert [path for path, _ in taken(server(tmp_path, {**MACHINE, "content": content})).machine.unread] == ["C:\\web "]
+
+
 def test_moment_without_a_zone_is_utc(tmp_path: Path) -> None:
     found = taken(server(tmp_path, {**MACHINE, "collected_at": "2026-11-22T10:00:00"}))
     assert found.machine.collected_at == datetime(2026, 11, 22, 10, tzinfo=UTC)

@@ -56,8 +56,10 @@ class Content:
         environment = snapshot.machine.environment
         self._unread = {file_key(path, environment): why for path, why in snapshot.machine.unread}
         self._looked = snapshot.machine.content_looked
+        self._unlisted = {key: why for key, why in self._unread.items() if key and not key.endswith(".config")}
         known = (*snapshot.files, *(key for key in self._unread if key is not None))
-        self._folders = frozenset(key.removesuffix("/web.config") for key in known if key.endswith("/web.config"))
+        web_configs = (key.removesuffix("/web.config") for key in known if key.endswith("/web.config"))
+        self._folders = frozenset((*web_configs, *self._unlisted))
 
     @property
     def is_looked_at(self) -> bool:
@@ -94,7 +96,14 @@ class Content:
             if key not in self._read:
                 self._read[key] = self._open(key)
             return self._read[key]
-        return None
+        return self._below_unlisted(folder)
+
+    def _below_unlisted(self, folder: str) -> WebConfig | None:
+        """What is known of a folder where it, or one above it, is said to be unread: who read nothing saw no file."""
+        above = folder if self._unlisted else ""
+        while above and above not in self._unlisted:
+            above = above.rpartition("/")[0]
+        return _unreadable(f"{folder.removeprefix('files/')}/web.config", self._unlisted[above]) if above else None
 
     def _folder(self, path: str) -> str | None:
         above = path
@@ -128,7 +137,9 @@ class Content:
         """What is known of a folder that cannot be found, where the others were looked at."""
         if not self.is_looked_at:
             return None
-        reason = "its folder cannot be told from the physicalPath (an unknown variable, or no full path)"
+        told = {fold(path): why for path, why in self._snapshot.machine.unread}
+        why = told.get(fold(mount.physical_path), "an unknown variable, or no full path")
+        reason = f"its folder cannot be told from the physicalPath: {why}"
         return _unreadable(
             mount.physical_path or "physicalPath", reason, mount.physical_path or "an empty physicalPath"
         )

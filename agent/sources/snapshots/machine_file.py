@@ -143,11 +143,15 @@ def machine_of(value: object, file: str) -> tuple[Machine, Sequence[Problem]]:
 
 
 def _text(value: object) -> str:
+    return _as_written(value).strip()
+
+
+def _as_written(value: object) -> str:
     if not isinstance(value, str):
         raise WrongError("it must be a text")
     if printable(value) != value:
         raise WrongError("it holds a control or invisible character")
-    return value.strip()
+    return value
 
 
 def _short_name(value: object) -> str:
@@ -267,7 +271,7 @@ def _certificate_names(value: object) -> tuple[CertificateNames, ...]:
 def _looked(value: object) -> tuple[bool, tuple[tuple[str, str], ...]]:
     content = _mapping(value)
     each = [_mapping(item) for item in _list(content.get("unread", []))]
-    unread = tuple((_text(item.get("path")), _text(item.get("why", "not said"))) for item in each)
+    unread = tuple((_as_written(item.get("path")), _text(item.get("why", "not said"))) for item in each)
     return _boolean(content.get("looked", False)), unread
 
 
