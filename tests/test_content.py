@@ -442,6 +442,14 @@ def test_an_unread_file_that_nobody_can_place_is_told_where_a_section_is_unlocke
     assert inspect([folder(tmp_path, configuration(mode="Deny"), unplaced)]).complete
 
 
+def test_a_list_of_unread_files_alone_is_no_look(tmp_path: Path) -> None:
+    target = folder(tmp_path, OPEN, r"C:\other\web.config")
+    facts = json.loads((target / "machine.json").read_text())
+    facts["content"]["looked"] = False
+    (target / "machine.json").write_text(json.dumps(facts))
+    assert "content-not-collected" in [problem.id for problem in inspect([target]).servers[0].problems]
+
+
 @pytest.mark.parametrize(
     ("mode", "looked", "outcome"),
     [("Allow", False, "uncertain"), ("Allow", True, "modified"), ("Deny", False, "modified")],

@@ -7,6 +7,7 @@ below it unless `allowSubDirConfig` is false (iis-docs, virtualDirectory).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import NamedTuple
 
 from agent.errors import MalformedError
@@ -61,10 +62,10 @@ class Content:
         web_configs = (key.removesuffix("/web.config") for key in known if key.endswith("/web.config"))
         self._folders = frozenset((*web_configs, *self._unlisted))
 
-    @property
+    @cached_property
     def is_looked_at(self) -> bool:
         """Whether anybody looked for web.config files: where nobody did, that there is none says nothing."""
-        return self._looked or bool(self._folders)
+        return self._looked or any(key.endswith("/web.config") for key in self._snapshot.files)
 
     @property
     def is_empty(self) -> bool:
