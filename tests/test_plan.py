@@ -518,6 +518,20 @@ def test_a_canonical_name_that_two_accounts_need_is_registered_on_neither() -> N
     assert found.report.plan.alternatives == ()
 
 
+def test_an_alias_stays_one_while_its_own_name_is_on_another_account() -> None:
+    """With an A record clients ask for the name as typed, with the port; nobody needs that SPN today."""
+    found = world(
+        server(site("*:8080:app.test.com"), pool=r"TEST\svc", creds=True),
+        ad=ad(computer(), user("svc", "HTTP/app.test.com"), user("other", "HTTP/app.test.com:8080")),
+        dns="iis01 A 10.0.5.2; app CNAME iis01",
+        clients=["edge-port"],
+    )
+    told = found.finding("client-spn-variant", "HTTP/iis01.test.com:8080")
+    assert told.fix == (
+        r"With an A record clients ask for HTTP/app.test.com:8080, which is on TEST\other: settle that first.",
+    )
+
+
 def test_an_alias_of_a_farm_stays_one_while_several_accounts_decrypt_behind_it() -> None:
     """The canonical name is one node's own, which its HOST/ serves; as a name of its own the alias has two accounts."""
     found = world(

@@ -29,7 +29,7 @@ def farm_remedy(case: Case, name: Spn) -> Remedy:
         for application in applications:
             if application.decrypts_as == account:
                 continue
-            moving = _moving_along(case, application, current, account)
+            moving = _moving_along(case, application, account)
             if moving is None:
                 text = "Another name of these applications works with the computer account: separate them first."
                 return Remedy((), text)
@@ -58,14 +58,14 @@ def _farm_account(case: Case, applications: Iterable[Application]) -> AccountNam
     return accounts.pop() if len(accounts) == 1 else None
 
 
-def _moving_along(case: Case, application: Application, name: Spn, account: AccountName) -> list[Spn] | None:
-    """The farm's other names of an application; None where something else breaks when the account decrypts for it."""
+def _moving_along(case: Case, application: Application, account: AccountName) -> list[Spn] | None:
+    """The farm's names of an application; None where something else breaks when the account decrypts for it."""
     if any(place.negotiates for place in application.places):
         return None
     moving = []
     for judged in case.judged_for(application):
         other = judged.requirement
-        if other.need == "optional" or other.spn == name or is_answered_by(case, other.spn, account):
+        if other.need == "optional" or is_answered_by(case, other.spn, account):
             continue
         if not case.demand(other.spn).is_contested:
             return None
