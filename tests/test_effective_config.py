@@ -9,7 +9,7 @@ from configurations import auth_at
 
 from agent.iis.authentication import Auth
 
-EXAMPLES = Path(__file__).parents[1].parent / "shared" / "reference" / "effective-config"
+EXAMPLES = Path(__file__).parent / "reference" / "effective-config"
 PHYSICAL = {"root": r"C:\inetpub\wwwroot", "app": r"C:\app", "vd": r"C:\vd", "intranet": r"C:\intranet"}
 FAULTS = {"locked": "section-locked", "Lock violation": "section-locked", "not well-formed": "config-malformed"}
 
@@ -17,9 +17,6 @@ FAULTS = {"locked": "section-locked", "Lock violation": "section-locked", "not w
 def rows(listed: str, named: str) -> list[Any]:
     """One parameter set for each path of each row whose expectation is verified."""
     file = EXAMPLES / listed
-    if not file.exists():
-        absent = pytest.mark.skip(reason="../shared/reference/effective-config is not there")
-        return [pytest.param(None, "", None, marks=absent, id="absent")]
     return [
         pytest.param(file.parent / row[named], path, expected, id=f"{row['name']}: {path}")
         for row in json.loads(file.read_text(encoding="utf-8"))
@@ -63,7 +60,6 @@ def test_web_config_files(folder: Path, path: str, expected: object) -> None:
     check(auth_at(text, path, contents), expected)
 
 
-@pytest.mark.skipif(not EXAMPLES.exists(), reason="../shared/reference/effective-config is not there")
 def test_every_example_has_a_row() -> None:
     single = {row["file"] for row in json.loads((EXAMPLES / "cases.json").read_text(encoding="utf-8"))}
     assert single == {file.name for file in EXAMPLES.glob("*.config")}
