@@ -11,7 +11,6 @@ import re
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -253,9 +252,11 @@ def huge(session: Session, _: sansldap.SearchRequest) -> bool:
     return True
 
 
-def hang(_session: Session, _: sansldap.SearchRequest) -> bool:
-    time.sleep(6)
-    return True
+def hang(session: Session, _: sansldap.SearchRequest) -> bool:
+    """Silent until the client goes."""
+    while session.socket.recv(65536):
+        pass
+    raise OSError("gone")
 
 
 def cut(session: Session, request: sansldap.SearchRequest) -> bool:

@@ -10,19 +10,20 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from waiting import PATIENCE, until
 
 from agent import exits
 from agent.cli import arguments, options
 from agent.cli.program import main
 from agent.sources.snapshots import sweep_file
-from agent.sweep import remote
+from agent.sweep import collect, remote
 from agent.sweep.passwords import Passwords
 from tests.winrm import farm
 
@@ -234,14 +235,20 @@ def test_resume_asks_only_what_is_missing(lab: farm.Farm, run: Any, tmp_path: Pa
     assert len(list(tmp_path.glob("*.gz"))) == 3
 
 
-def test_resume_asks_again_what_is_stale(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
+def test_resume_asks_again_what_is_stale(
+    lab: farm.Farm, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run("collect", lab.name(1), lab.name(2), "--to", str(tmp_path))
-    long_ago = time.time() - 25 * 3600
-    os.utime(tmp_path / f"{lab.name(1)}.snapshot.json.gz", (long_ago, long_ago))
-    _, out, _ = run("collect", lab.name(1), lab.name(2), "--to", str(tmp_path), "--resume")
-    assert "asked 1 server: 1 answered, 0 failed; 1 kept" in out
-    _, out, _ = run("collect", lab.name(1), lab.name(2), "--to", str(tmp_path), "--resume", "--stale-after", "0.000001")
-    assert "asked 2 servers: 2 answered" in out
+    lab.reset()
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    monkeypatch.setattr(collect, "now", lambda: now)
+    for hours, answered in ((), 1), (("--stale-after", "26"), 0), (("--stale-after", "0.5"), 2):
+        for number, age in (1, timedelta(hours=25)), (2, timedelta(hours=1)):
+            written = (now - age).timestamp()
+            os.utime(tmp_path / f"{lab.name(number)}.snapshot.json.gz", (written, written))
+        run("collect", lab.name(1), lab.name(2), "--to", str(tmp_path), "--resume", *hours)
+        assert lab.stats()["shells"] == answered
+        lab.reset()
 
 
 def test_a_resumed_sweep_reports_every_server(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
@@ -421,19 +428,12 @@ def addresses(lab: farm.Farm, count: int) -> list[str]:
     return [lab.address(number) for number in range(1, count + 1)]
 
 
-def wait_for(condition: Any, seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to that"
-        time.sleep(0.02)
-
-
 def test_ctrl_c_keeps_and_reports_what_is_there(lab: farm.Farm, tmp_path: Path) -> None:
     lab.set("web000[3-9]*", runs=60.0)
     process = start(lab, "collect", *addresses(lab, 6), "--to", str(tmp_path))
-    wait_for(lambda: len(list(tmp_path.glob("*.gz"))) == 2 and lab.stats()["op.Receive"] >= 4)
+    until(lambda: len(list(tmp_path.glob("*.gz"))) == 2 and lab.stats()["op.Receive"] >= 4)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == exits.INCOMPLETE
     assert "asked 6 servers: 2 answered, 4 failed" in out
     assert "Traceback" not in err
@@ -446,9 +446,9 @@ def test_ctrl_c_keeps_and_reports_what_is_there(lab: farm.Farm, tmp_path: Path) 
 def test_ctrl_c_records_who_was_not_asked(lab: farm.Farm, tmp_path: Path) -> None:
     lab.set("web000[1-9]*", runs=60.0)
     process = start(lab, "collect", *addresses(lab, 4), "--to", str(tmp_path), "--parallel", "2")
-    wait_for(lambda: lab.stats()["op.Receive"] >= 1)
+    until(lambda: lab.stats()["op.Receive"] >= 1)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE)
     stages = {failed["host"]: (failed["stage"], failed["reason"]) for failed in record(tmp_path)["failed"]}
     assert list(stages) == addresses(lab, 4)
     assert {stages[host] for host in addresses(lab, 4)[2:]} == {("not asked", "the sweep was interrupted")}
@@ -457,11 +457,11 @@ def test_ctrl_c_records_who_was_not_asked(lab: farm.Farm, tmp_path: Path) -> Non
 def test_a_second_ctrl_c_still_reports(lab: farm.Farm, tmp_path: Path) -> None:
     lab.set("web000[2-9]*", runs=60.0, fault="hang", on="Delete")
     process = start(lab, "collect", *addresses(lab, 4), "--to", str(tmp_path))
-    wait_for(lambda: len(list(tmp_path.glob("*.gz"))) == 1 and lab.stats()["op.Receive"] >= 5)
+    until(lambda: len(list(tmp_path.glob("*.gz"))) == 1 and lab.stats()["op.Receive"] >= 5)
     process.send_signal(signal.SIGINT)
-    wait_for(lambda: lab.stats()["injected.hang"] >= 3)
+    until(lambda: lab.stats()["injected.hang"] >= 3)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == exits.INCOMPLETE
     assert "asked 4 servers: 1 answered, 3 failed" in out
     assert "Traceback" not in err
@@ -475,7 +475,7 @@ def test_a_reader_who_goes_away_changes_nothing_about_the_exit_code(lab: farm.Fa
     assert process.stdout is not None
     process.stdout.close()
     process.stdout = None
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == exits.INCOMPLETE
     assert "asked 3 servers: 2 answered, 1 failed" in err
 
@@ -485,7 +485,7 @@ def test_nobody_looking_on_ends_no_sweep(lab: farm.Farm, tmp_path: Path) -> None
     assert process.stderr is not None
     process.stderr.close()
     process.stderr = None
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == exits.CLEAN
     assert f"asked {SERVERS} servers: {SERVERS} answered, 0 failed" in out
     assert len(list(tmp_path.glob("*.gz"))) == SERVERS
@@ -497,9 +497,9 @@ def test_a_killed_run_loses_nothing_that_was_answered(
 ) -> None:
     lab.set("web000[3-9]*", runs=60.0)
     process = start(lab, "collect", *addresses(lab, 6), "--to", str(tmp_path))
-    wait_for(lambda: len(list(tmp_path.glob("*.gz"))) == 2)
+    until(lambda: len(list(tmp_path.glob("*.gz"))) == 2)
     process.kill()
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE)
     kept = record(tmp_path)
     assert (kept["finished"], kept["answered"]) == (None, [])
     assert {failed["reason"] for failed in kept["failed"]} == {"the sweep was broken off before it was heard"}
@@ -514,12 +514,13 @@ def test_a_killed_run_loses_nothing_that_was_answered(
 def test_no_secret_is_printed_written_or_in_the_process_list(lab: farm.Farm, tmp_path: Path) -> None:
     lab.set("web0001*", blanked=False)
     lab.set("web0002*", fault="401", on="auth")
-    lab.set("web0003*", runs=2.0)
+    lab.set("web0003*", runs=3600.0)
     process = start(lab, "collect", *addresses(lab, 5), "--to", str(tmp_path), "-v")
-    wait_for(lambda: lab.stats()["op.Receive"] >= 1)
+    until(lambda: len(list(tmp_path.glob("*.gz"))) == 3)
     watched = psutil.Process(process.pid)
     exposed = " ".join(watched.cmdline()) + repr(watched.environ())
-    out, err = process.communicate(timeout=30)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
     files = b"".join(gzip.decompress(path.read_bytes()) for path in tmp_path.glob("*.gz"))
     files += (tmp_path / "sweep.json").read_bytes()
     assert b"applicationPools" in files

@@ -3,7 +3,6 @@
 import socket
 import struct
 import threading
-import time
 from collections.abc import Iterator
 
 import dns.flags
@@ -13,6 +12,7 @@ import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
 import pytest
+from waiting import PATIENCE
 
 from agent.errors import UsageError
 from agent.names import HostName, host_name
@@ -84,6 +84,7 @@ class NameServer:
     def __init__(self) -> None:
         self.udp, self.tcp = one_port()
         self.port = self.udp.getsockname()[1]
+        self.asked: list[bytes] = []
         self.over_tcp: list[bytes] = []
         self.threads = [threading.Thread(target=run, daemon=True) for run in (self.run_udp, self.run_tcp)]
         for thread in self.threads:
@@ -94,6 +95,7 @@ class NameServer:
             wire, peer = self.udp.recvfrom(65535)
             if not wire:
                 return
+            self.asked.append(wire)
             reply = reply_to(wire)
             if reply and len(reply) > 512:
                 cut = dns.message.make_response(dns.message.from_wire(wire))
@@ -191,7 +193,7 @@ def test_a_circle_does_not_exist_and_is_told(server: NameServer) -> None:
     ],
 )
 def test_what_could_not_be_asked_is_counted_with_its_reason(server: NameServer, name: str, reason: str) -> None:
-    service = ask(server, name, "iis01", deadline=1)
+    service = ask(server, name, "iis01", deadline=2)
     assert service.resolve(host_name(name)) is None
     assert service.resolve(host_name("iis01")).exists
     (problem,) = service.problems
@@ -213,11 +215,11 @@ def test_a_cut_answer_is_asked_for_again_over_tcp(server: NameServer) -> None:
 
 
 def test_the_deadline_holds_for_many_silent_names(server: NameServer) -> None:
-    start = time.monotonic()
+    """Those that wait are given up, the others are not even asked for."""
     service = ask(server, *(f"silent{i}" for i in range(200)), deadline=0.5)
-    assert time.monotonic() - start < 2
     assert service.answers == {}
     assert "200 of 200 names" in service.problems[0].message
+    assert len(server.asked) < 200
 
 
 def test_a_closed_port_is_a_problem() -> None:
@@ -262,10 +264,13 @@ def test_what_is_no_endpoint(text: str) -> None:
 # -- the system's resolver, which is replaced: nothing here may ask the network ---------------------------------------
 
 
-def system(monkeypatch: pytest.MonkeyPatch, known: dict[str, tuple[str, str]]) -> None:
+def system(monkeypatch: pytest.MonkeyPatch, known: dict[str, tuple[str, str]]) -> threading.Event:
+    """What it knows; a name that hangs does so until the event is set."""
+    released = threading.Event()
+
     def getaddrinfo(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
         if host.startswith("hang"):
-            time.sleep(3)
+            assert released.wait(PATIENCE)
         if host.startswith("again"):
             raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
         if host not in known:
@@ -281,6 +286,7 @@ def system(monkeypatch: pytest.MonkeyPatch, known: dict[str, tuple[str, str]]) -
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     monkeypatch.setattr(socket, "getnameinfo", getnameinfo)
+    return released
 
 
 def ask_system(*names: str, suffixes: tuple[str, ...] = ("test.com",), deadline: float = 5) -> NameService:
@@ -301,10 +307,9 @@ def test_the_system_tells_both_ends_of_a_chain(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_system_that_hangs_or_fails_costs_its_names_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    system(monkeypatch, {"iis01.test.com": ("iis01.test.com", "10.0.5.2")})
-    start = time.monotonic()
-    service = ask_system("hang", "again", "iis01", deadline=0.5)
-    assert time.monotonic() - start < 2
+    released = system(monkeypatch, {"iis01.test.com": ("iis01.test.com", "10.0.5.2")})
+    service = ask_system("hang", "again", "iis01", deadline=2)
+    released.set()
     assert set(service.answers) == {host_name("iis01.test.com")}
     assert "2 of 3 names" in service.problems[0].message
     assert "Temporary failure" in service.problems[0].message
@@ -333,12 +338,14 @@ def test_a_bug_in_a_thread_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_no_more_threads_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     running: set[int] = set()
+    all_there = threading.Barrier(live._THREADS, timeout=PATIENCE)
 
     def slow(_: object, host: HostName, __: float) -> Resolution:
         running.add(threading.get_ident())
-        time.sleep(0.005)
+        all_there.wait()
         return Resolution(chain=(host,), addresses=())
 
     monkeypatch.setattr(live._System, "name", slow)
-    assert len(ask_system(*(f"h{i}" for i in range(300))).answers) == 300
-    assert 1 < len(running) <= 32
+    count = 10 * live._THREADS
+    assert len(ask_system(*(f"h{i}" for i in range(count)), deadline=PATIENCE).answers) == count
+    assert len(running) == live._THREADS == 32

@@ -229,12 +229,14 @@ def test_a_certificate_opens_no_door_for_a_password() -> None:
 
 
 def test_interrupted_it_gives_what_is_there_and_lets_the_others_clean_up() -> None:
+    asked: list[int] = []
     cleaned: list[int] = []
 
     async def ask(endpoint: Endpoint, _gate: Gate) -> str:
         if number(endpoint) <= 4:
             return "fine"
         try:
+            asked.append(number(endpoint))
             await asyncio.sleep(3600)
         finally:
             await asyncio.sleep(0)
@@ -243,7 +245,8 @@ def test_interrupted_it_gives_what_is_there_and_lets_the_others_clean_up() -> No
 
     async def scenario() -> list[Result[str]]:
         task = asyncio.create_task(sweep(endpoints(20), ask, parallel=3))
-        await asyncio.sleep(0.05)
+        while len(asked) < 3:
+            await asyncio.sleep(0)
         task.cancel()
         return await task
 

@@ -11,7 +11,6 @@ import re
 import socket
 import ssl
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 from xml.etree.ElementTree import ParseError
 
 import pytest
+from waiting import until
 
 pytest.importorskip("psrpcore", reason="the extra `dev` is not installed")
 pytest.importorskip("cryptography", reason="the extra `dev` is not installed")
@@ -274,11 +274,10 @@ def test_the_quota_of_shells(lab: farm.Farm) -> None:
 def test_an_idle_shell_ends_by_itself(lab: farm.Farm) -> None:
     client = protocol(lab)
     shell = client.open_shell(idle_timeout="PT0.2S")
-    assert lab.shells_left() == 1
-    time.sleep(0.4)
+    until(lambda: not lab.shells_left())
     with pytest.raises(WSManFaultError, match=shell.upper()):
         client.close_shell(shell)
-    assert (lab.shells_left(), lab.stats()["shells.idled_out"]) == (0, 1)
+    assert (lab.stats()["shells"], lab.stats()["shells.idled_out"]) == (1, 1)
 
 
 def test_the_client_may_choose_the_shells_name_once(lab: farm.Farm) -> None:
@@ -308,9 +307,10 @@ class Basic:
 
 
 def test_a_long_poll_ends_with_the_operation_timeout(lab: farm.Farm) -> None:
-    lab.set(runs=1.3)
-    answer = ask(lab, operation_timeout_sec=1, read_timeout_sec=3)
-    assert (answer.status_code, lab.host("web0001")["fault.2150858793"]) == (0, 1)
+    lab.set(runs=2.0)
+    answer = ask(lab, operation_timeout_sec=1, read_timeout_sec=60)
+    assert answer.status_code == 0
+    assert lab.host("web0001")["fault.2150858793"] >= 1
 
 
 def test_output_comes_in_pieces(lab: farm.Farm) -> None:
@@ -511,14 +511,21 @@ def test_what_makes_no_sense_is_refused(lab: farm.Farm) -> None:
 # -- the rest ------------------------------------------------------------------------------------------------------
 
 
-def test_latency_and_peaks(lab: farm.Farm) -> None:
-    lab.set("web0001", latency=0.05)
-    begun = time.monotonic()
+def test_peaks(lab: farm.Farm) -> None:
     ask(lab)
-    assert time.monotonic() - begun >= 9 * 0.05
     seen = lab.stats()
     assert (seen.requests_peak, seen["connections"], seen["requests"]) == (1, 1, 9)
-    assert 0 < seen.cpu_seconds < 5
+    assert seen.cpu_seconds > 0
+
+
+def test_latency_comes_before_each_answer(tmp_path: Path) -> None:
+    with farm.running(tmp_path, servers=1, latency=3600.0) as slow, farm.resolving():
+        client = Basic(slow)
+        client.connection.timeout = 0.3
+        with pytest.raises(TimeoutError):
+            client.post("Create", "<rsp:Shell/>")
+        client.connection.close()
+        assert (slow.stats()["requests"], slow.stats()["shells"]) == (1, 0)
 
 
 def test_two_farms_stand_side_by_side(lab: farm.Farm, tmp_path: Path) -> None:

@@ -47,6 +47,11 @@ class Stats:
     requests_peak: int
     cpu_seconds: float
 
+    @property
+    def injected(self) -> int:
+        """How often a fault struck."""
+        return sum(count for what, count in self.counters.items() if what.startswith("injected."))
+
     def __getitem__(self, what: str) -> int:
         """`requests`, `connections`, `tls`, `shells`, `401`, `auth.ntlm`, `op.Create`, `fault.5`, `injected.drop`..."""
         return self.counters.get(what, 0)
