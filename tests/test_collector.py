@@ -4,7 +4,6 @@ import functools
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import tree_sitter_powershell
 from hypothesis import example, given
 from hypothesis import strategies as st
 from lxml import etree
+from parts import MAY_LIST_ALL, PWSH, corpus, needs_powershell
 from secrets_in_xml import FIRING, SILENT, elements, xml
 from work import Counted, Tally
 
@@ -32,7 +32,7 @@ from agent.sources.snapshots.targets import from_document, read_target
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "agent" / "sources" / "snapshots" / "collect.ps1"
-CORPUS = ROOT.parent / "shared" / "corpus"
+SAMPLES = sorted(ROOT.glob("sample_configs/**/*.config"))
 TEXT = SCRIPT.read_bytes().decode("ascii")
 PARSER = tree_sitter.Parser(tree_sitter.Language(tree_sitter_powershell.language()))
 
@@ -281,13 +281,7 @@ def test_server_keeps_what_python_keeps(hide_secret: Rule, text: str) -> None:
     assert hide_secret(text) == text
 
 
-@pytest.mark.parametrize(
-    "file",
-    sorted(
-        [*ROOT.glob("sample_configs/**/*.config"), *CORPUS.glob("*E19_Configured*.config"), *CORPUS.glob("*ff76c00*")]
-    ),
-    ids=lambda path: path.name,
-)
+@pytest.mark.parametrize("file", [*SAMPLES, *corpus("*E19_Configured*.config", "*ff76c00*")])
 def test_real_files_are_blanked_alike_on_both_sides(hide_secret: Rule, file: Path) -> None:
     data = file.read_bytes()
     assert hide_secret(data.decode("latin-1")).encode("latin-1") == blanked(data)
@@ -392,10 +386,8 @@ def test_accounts_of_exchange_in_what_its_cmdlet_says() -> None:
 
 # -- which web.config files come along -----------------------------------------------------------------------------
 
-WEB_CONFIGS = sorted(CORPUS.glob("**/*web*.config"))
 
-
-@pytest.mark.parametrize("file", WEB_CONFIGS, ids=lambda path: path.name)
+@pytest.mark.parametrize("file", corpus("**/*web*.config"))
 def test_web_config_that_is_left_out_says_nothing(file: Path) -> None:
     wanted = re.findall(r"if \(\$text -match '([^']+)'\) \{ return \$true \}", TEXT)
     assert len(wanted) == 2
@@ -413,9 +405,6 @@ def test_web_config_that_is_left_out_says_nothing(file: Path) -> None:
 
 
 # -- run for real --------------------------------------------------------------------------------------------------
-
-PWSH = shutil.which("pwsh")
-runs = pytest.mark.skipif(PWSH is None, reason="no pwsh on PATH: collect.ps1 is read and parsed here, not run")
 
 WINDOWS = r"""
 foreach ($drive in 'C', 'D') {
@@ -512,7 +501,7 @@ def found(answer: bytes) -> Snapshot:
     return from_document(unframe(answer, "WEB01"), "WEB01", None, {})
 
 
-@runs
+@needs_powershell
 def test_answer_is_ascii_in_a_frame_and_holds_no_secret(answer: bytes) -> None:
     assert re.fullmatch(rb"[\r\n -~]+", answer)
     document = unframe(answer, "x")
@@ -520,7 +509,7 @@ def test_answer_is_ascii_in_a_frame_and_holds_no_secret(answer: bytes) -> None:
     assert json.loads(document).keys() == {"schema", "machine", "files"}
 
 
-@runs
+@needs_powershell
 def test_files_of_the_server(found: Snapshot) -> None:
     assert found.problems == ()
     assert configuration_file(found).file is not None
@@ -541,14 +530,14 @@ def test_files_of_the_server(found: Snapshot) -> None:
     ]
 
 
-@runs
+@needs_powershell
 def test_full_language_keeps_every_byte(tmp_path: Path) -> None:
     found = from_document(unframe(printed(server(tmp_path), "FullLanguage"), "WEB01"), "WEB01", None, {})
     for name in ("sites/web.config", "sites/latin/web.config"):
         assert found.files[f"files/d/{name}"].data == (tmp_path / "D" / name).read_bytes()
 
 
-@runs
+@needs_powershell
 def test_facts_of_the_server(found: Snapshot) -> None:
     machine = found.machine
     assert (machine.name, machine.dns_name, machine.domain) == ("WEB01", "web01.test.com", "test.com")
@@ -562,7 +551,7 @@ def test_facts_of_the_server(found: Snapshot) -> None:
     assert machine.collected_at is not None
 
 
-@runs
+@needs_powershell
 def test_server_without_iis_is_an_answer_too(tmp_path: Path) -> None:
     (tmp_path / "C").mkdir()
     (tmp_path / "D").mkdir()
@@ -571,7 +560,7 @@ def test_server_without_iis_is_an_answer_too(tmp_path: Path) -> None:
     assert not found.machine.content_looked
 
 
-@runs
+@needs_powershell
 @pytest.mark.parametrize("mode", ["FullLanguage", "ConstrainedLanguage"])
 def test_shared_configuration_is_followed(tmp_path: Path, mode: str) -> None:
     put(server(tmp_path) / "D/iis/applicationHost.config", HOST)
@@ -586,20 +575,20 @@ def test_shared_configuration_is_followed(tmp_path: Path, mode: str) -> None:
     assert found.machine.unread == ((r"\\srv\gone\applicationHost.config", "not found"),)
 
 
-@runs
+@needs_powershell
 def test_folder_that_may_not_be_listed_is_unread(tmp_path: Path) -> None:
     closed = server(tmp_path) / "C/inetpub/wwwroot/a"
     closed.chmod(0)
     try:
         if os.access(closed, os.R_OK):
-            pytest.skip("the super-user may list every folder")
+            pytest.skip(MAY_LIST_ALL)
         found = from_document(unframe(printed(tmp_path, "ConstrainedLanguage"), "WEB01"), "WEB01", None, {})
     finally:
         closed.chmod(0o700)
     assert (r"C:\inetpub\wwwroot\a\web.config", "access denied") in found.machine.unread
 
 
-@runs
+@needs_powershell
 def test_links_that_go_in_circles_end(tmp_path: Path) -> None:
     site = server(tmp_path) / "C/inetpub/wwwroot"
     (site / "up").symlink_to(site)
@@ -608,7 +597,7 @@ def test_links_that_go_in_circles_end(tmp_path: Path) -> None:
     assert len(found.files) < 30
 
 
-@runs
+@needs_powershell
 def test_output_written_to_a_file_is_inspected(tmp_path: Path, answer: bytes) -> None:
     path = tmp_path / "WEB01.snapshot"
     path.write_bytes(answer.decode().encode("utf-16"))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from configurations import snapshot
 from lxml import etree
+from parts import CORPUS, corpus, needs_corpus
 
 from agent import inspect
 from agent.errors import MalformedError
@@ -19,21 +20,10 @@ from agent.iis.schema import APPLICATION_POOLS
 from agent.iis.snapshot import Machine, Snapshot, SourceFile
 from agent.names import path_key
 
-CORPUS = Path(__file__).parents[1].parent / "shared" / "corpus"
-ABSENT = "../shared/corpus is not there"
-
-
-def files(pattern: str, *without: str) -> list[Any]:
-    found = sorted(path for path in CORPUS.glob(pattern) if not any(word in path.name for word in without))
-    if not found:
-        return [pytest.param(None, id="absent", marks=pytest.mark.skip(reason=ABSENT))]
-    return [pytest.param(path, id=path.name.rpartition("__")[2]) for path in found]
-
-
 # -- all of it is read ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("file", files("*.config", "redirection"))
+@pytest.mark.parametrize("file", corpus("*.config", without="redirection"))
 def test_every_file_is_read(file: Path) -> None:
     report = inspect([file], computer="iis01.test.com")
     (server,) = report.servers
@@ -53,7 +43,7 @@ FAULTY = {
 }
 
 
-@pytest.mark.parametrize("file", files("*.config", "redirection"))
+@pytest.mark.parametrize("file", corpus("*.config", without="redirection"))
 def test_files_of_working_servers_have_no_fault_and_broken_ones_their_own(file: Path) -> None:
     found = effective(parse(file.read_bytes(), file.name), snapshot())
     expected = next((words for name, words in FAULTY.items() if f"__{name}@" in file.name), set())
@@ -62,7 +52,7 @@ def test_files_of_working_servers_have_no_fault_and_broken_ones_their_own(file: 
     assert refused == []
 
 
-@pytest.mark.parametrize("file", files("*redirection*"))
+@pytest.mark.parametrize("file", corpus("*redirection*"))
 def test_redirection_files_are_read(file: Path) -> None:
     own = SourceFile("applicationHost.config", b"<configuration/>")
     both = {"applicationhost.config": own, "redirection.config": SourceFile(file.name, file.read_bytes())}
@@ -79,7 +69,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("file", files("broken/*"))
+@pytest.mark.parametrize("file", corpus("broken/*"))
 def test_broken_files_are_told_with_their_line(file: Path) -> None:
     report = inspect([file, CORPUS / "c1982__IIS-SharedGitConfig__applicationHost@ff76c00.config"])
     ((line, words),) = [expected for name, expected in BROKEN.items() if name in file.name]
@@ -92,7 +82,7 @@ def test_broken_files_are_told_with_their_line(file: Path) -> None:
     assert not report.complete
 
 
-@pytest.mark.parametrize("file", files("webconfig/*"))
+@pytest.mark.parametrize("file", corpus("webconfig/*"))
 def test_every_web_config_is_read(file: Path) -> None:
     document = parse(file.read_bytes(), file.name)
     assert document.faults == ()
@@ -103,7 +93,7 @@ def test_every_web_config_is_read(file: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("file", files("*.config"))
+@pytest.mark.parametrize("file", corpus("*.config"))
 def test_no_encrypted_text_comes_through(file: Path) -> None:
     data = file.read_bytes()
     shown = repr(parse(data, file.name))
@@ -113,7 +103,7 @@ def test_no_encrypted_text_comes_through(file: Path) -> None:
 
 # -- Exchange, read a second way -----------------------------------------------------------------------------------
 
-EXCHANGE = files("microsoft__CSS-Exchange__*")
+EXCHANGE = corpus("microsoft__CSS-Exchange__*")
 SECTION = "system.webServer/security/authentication/windowsAuthentication"
 DEFAULTS = {"enabled": "false", "useKernelMode": "true", "useAppPoolCredentials": "false"}
 
@@ -212,7 +202,7 @@ def token_checking(name: str) -> dict[str, str]:
 FACT_66 = {"EWS", "Microsoft-Server-ActiveSync", "Microsoft-Server-ActiveSync/Proxy", "OAB"}
 
 
-@pytest.mark.skipif(not CORPUS.exists(), reason=ABSENT)
+@needs_corpus
 @pytest.mark.parametrize("name", ["E16_Configured", "E19_Configured", "E15_Configured_Both"])
 def test_fact_66_extended_protection_of_configured_servers(name: str) -> None:
     found = token_checking(f"__{name}_ApplicationHost")
@@ -223,7 +213,7 @@ def test_fact_66_extended_protection_of_configured_servers(name: str) -> None:
     assert sum(value == "Require" for value in found.values()) >= 18
 
 
-@pytest.mark.skipif(not CORPUS.exists(), reason=ABSENT)
+@needs_corpus
 def test_fact_67_extended_protection_of_a_server_not_configured() -> None:
     assert set(token_checking("E15_NotConfigured_Cas").values()) == {"None"}
 
@@ -231,7 +221,6 @@ def test_fact_67_extended_protection_of_a_server_not_configured() -> None:
 # -- facts 1 to 65: what is asserted against Microsoft.Web.Administration ------------------------------------------
 
 BASE = CORPUS / "jexuswebserver__JexusManager__Tests__original2@4cd55a0.config"
-FACTS = pytest.mark.skipif(not BASE.exists(), reason=ABSENT)
 WINDOWS = "<windowsAuthentication>"
 WEBSITE1 = r"C:\tests\WebSite1\web.config"
 MACHINE = Machine(name="X", environment={"JEXUS_TEST_HOME": r"C:\tests"}, content_looked=True)
@@ -267,7 +256,7 @@ def says(found: Configuration, words: str) -> bool:
     return any(words in notice.message for notice in found.notices)
 
 
-@FACTS
+@needs_corpus
 def test_facts_1_to_4_pools_sites_defaults() -> None:
     found = read()
     assert len(found.pools) == 5
@@ -282,7 +271,7 @@ def test_facts_1_to_4_pools_sites_defaults() -> None:
     assert root.auth.settings.enabled is False
 
 
-@FACTS
+@needs_corpus
 def test_fact_6_a_location_of_the_same_file_is_not_locked() -> None:
     tag = f'<location path="WebSite1">{ENABLED.format(chr(101) + "nabled=" + chr(34) + "true" + chr(34))}</location>'
     settings = read(("</configuration>", tag + "</configuration>")).sites[0].applications[0].auth.settings
@@ -290,7 +279,7 @@ def test_fact_6_a_location_of_the_same_file_is_not_locked() -> None:
     assert settings.enabled
 
 
-@FACTS
+@needs_corpus
 def test_facts_7_and_26_a_locked_section_in_a_web_config() -> None:
     found = read(web=ON).sites
     fault = found[0].applications[0].auth.fault
@@ -299,13 +288,13 @@ def test_facts_7_and_26_a_locked_section_in_a_web_config() -> None:
     assert found[1].applications[0].auth.fault is None
 
 
-@FACTS
+@needs_corpus
 def test_fact_9_a_location_of_a_site_that_is_gone_is_harmless() -> None:
     assert "Default Web Site" not in {s.name for s in read().sites}
     assert read().notices == ()
 
 
-@FACTS
+@needs_corpus
 def test_fact_12_a_location_without_path_unlocks() -> None:
     opened = f'<location path="" overrideMode="Allow">{ENABLED.format("")}</location></configuration>'
     document = edited(("</configuration>", opened))
@@ -317,7 +306,7 @@ def test_fact_12_a_location_without_path_unlocks() -> None:
     assert settings.settings.enabled
 
 
-@FACTS
+@needs_corpus
 @pytest.mark.parametrize("value", ["true", "false"])
 def test_facts_14_and_16_web_config_wins_where_the_section_is_unlocked(value: str) -> None:
     other = {"true": "false", "false": "true"}[value]
@@ -328,7 +317,7 @@ def test_facts_14_and_16_web_config_wins_where_the_section_is_unlocked(value: st
     assert settings.enabled == (value == "true")
 
 
-@FACTS
+@needs_corpus
 @pytest.mark.parametrize(
     "body",
     [
@@ -341,7 +330,7 @@ def test_facts_17_and_47_foreign_or_empty_web_config(body: str) -> None:
     assert read(web="<configuration/>").sites[0].applications[0].auth.fault is None
 
 
-@FACTS
+@needs_corpus
 @pytest.mark.parametrize("path", ["WebSite1/iisstart.htm", "WebSite1/not/there", "NotExist"])
 def test_facts_22_to_24_locations_of_files(path: str) -> None:
     tag = f'<location path="{path}">{ENABLED.format("enabled=" + repr("true"))}</location></configuration>'
@@ -352,7 +341,7 @@ def test_facts_22_to_24_locations_of_files(path: str) -> None:
     assert effective(document, snapshot()).notices == ()
 
 
-@FACTS
+@needs_corpus
 @pytest.mark.parametrize(
     ("lock", "below", "fault"),
     [
@@ -368,7 +357,7 @@ def test_facts_27_to_29_locked_attributes(lock: str, below: str, fault: str | No
     assert (found and found.id) == fault
 
 
-@FACTS
+@needs_corpus
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -397,7 +386,7 @@ def test_facts_35_to_54_what_ii_s_refuses(change: tuple[str, str], words: str) -
     assert len(found.sites) >= 11
 
 
-@FACTS
+@needs_corpus
 @pytest.mark.parametrize("attribute", ["testAuto", "configSource"])
 def test_facts_37_and_51_unknown_attributes(attribute: str) -> None:
     fault = read((WINDOWS, f'<windowsAuthentication {attribute}="x">')).sites[0].applications[0].auth.fault
@@ -405,7 +394,7 @@ def test_facts_37_and_51_unknown_attributes(attribute: str) -> None:
     assert f"unrecognized attribute '{attribute}'" in fault.message
 
 
-@FACTS
+@needs_corpus
 def test_fact_41_no_pools() -> None:
     text = edited()
     start, end = text.index("<applicationPools>"), text.index("</applicationPools>") + len("</applicationPools>")
@@ -417,7 +406,7 @@ def test_fact_41_no_pools() -> None:
 AGAIN = '<configSections><sectionGroup name="system.webServer"><section name="asp" /></sectionGroup></configSections>'
 
 
-@FACTS
+@needs_corpus
 @pytest.mark.parametrize(
     ("body", "fault"),
     [
@@ -435,13 +424,13 @@ def test_facts_46_to_53_web_config_files_that_are_refused(body: str, fault: str)
     assert found.line in {1, 2}
 
 
-@FACTS
+@needs_corpus
 def test_fact_34_a_missing_closing_tag() -> None:
     with pytest.raises(MalformedError, match="not well-formed"):
         parse(edited(("</sites>", "")).encode(), "x")
 
 
-@FACTS
+@needs_corpus
 def test_facts_56_to_65_bindings() -> None:
     first, second = read().sites[0].bindings, read().sites[1].bindings
     web_bindings = [b for b in first if b.is_http]
@@ -456,7 +445,7 @@ def test_facts_56_to_65_bindings() -> None:
     assert [b.ssl_flags for b in second] == [0, 1]
 
 
-@FACTS
+@needs_corpus
 @pytest.mark.parametrize(
     ("information", "address"),
     [

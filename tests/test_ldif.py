@@ -304,7 +304,7 @@ def ldif_line(name: str, text: str, encode: bool, width: int) -> str:
     return "\n ".join(line[at : at + width] for at in range(0, len(line), width))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     entries=st.lists(st.tuples(st.lists(VALUES, max_size=4), st.lists(VALUES, max_size=3)), min_size=1, max_size=5),
     encode=st.booleans(),

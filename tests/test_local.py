@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from parts import needs_windows
 
 from agent.errors import UsageError
 from agent.iis.redirection import configuration_file
@@ -294,7 +295,7 @@ def test_access_denied_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.Mo
     assert "Run as administrator" in problem.message
 
 
-@pytest.mark.skipif(sys.platform != "win32", reason="asks Windows itself")
+@needs_windows
 def test_this_windows() -> None:
     machine = local.read_this_server().machine
     assert machine.name

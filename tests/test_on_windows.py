@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from parts import needs_windows
 
 from agent import exits
 from agent.cli.program import main
@@ -25,7 +26,6 @@ from agent.sources.winrm.errors import UnreachableError
 from agent.sweep import collect
 from agent.sweep.passwords import Passwords
 
-ONLY_WINDOWS = pytest.mark.skipif(sys.platform != "win32", reason="Windows' own behaviour")
 ALONE: dict[str, Any] = (
     {"creationflags": subprocess.DETACHED_PROCESS} if sys.platform == "win32" else {"start_new_session": True}
 )
@@ -103,7 +103,7 @@ def test_why_a_connection_fails_is_said_in_the_systems_words() -> None:
     assert not {"Unknown", "Invalid"} & set(caught.value.reason.split())
 
 
-@ONLY_WINDOWS
+@needs_windows
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
@@ -136,7 +136,7 @@ def test_asyncio_does_not_complain_of_lost_connections(caplog: pytest.LogCapture
 DOCUMENT = b'{"schema": "iis-spn/snapshot/1", "machine": {"name": "WEB01"}, "files": {}}'
 
 
-@ONLY_WINDOWS
+@needs_windows
 def test_a_snapshot_waits_for_the_virus_scanner(tmp_path: Path) -> None:
     path = store.write(tmp_path, "web01", DOCUMENT)
     scanner = path.open("rb")
@@ -145,7 +145,7 @@ def test_a_snapshot_waits_for_the_virus_scanner(tmp_path: Path) -> None:
     assert scanner.closed
 
 
-@ONLY_WINDOWS
+@needs_windows
 def test_a_snapshot_that_stays_open_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = store.write(tmp_path, "web01", DOCUMENT)
     before, pauses = path.read_bytes(), list[float]()

@@ -668,7 +668,7 @@ _ENTRY = st.dictionaries(st.sampled_from(["text", "base64"]), _JSON, max_size=2)
 _PATH = st.sampled_from(["applicationHost.config", "redirection.config", "files/c/web.config"]) | st.text(max_size=20)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     machine=st.dictionaries(st.sampled_from(sorted(MACHINE)), _JSON, max_size=6) | _JSON,
     files=st.dictionaries(_PATH, _ENTRY, max_size=4) | _JSON,

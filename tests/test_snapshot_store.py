@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
+from parts import corpus
 from secrets_in_xml import FIRING, SILENT, elements, xml
 from work import CountedBytes, counted
 
@@ -28,9 +29,7 @@ from agent.sources.snapshots.blanking import blanked
 from agent.sources.snapshots.store import SUFFIX, pack, present, stem, write
 from agent.sources.snapshots.targets import expand, from_document, read_target
 
-ROOT = Path(__file__).parents[1]
-CORPUS = ROOT.parent / "shared" / "corpus"
-CONFIGURATIONS = sorted([*ROOT.glob("sample_configs/**/*.config"), *CORPUS.glob("**/*.config")])
+SAMPLES = sorted(Path(__file__).parents[1].glob("sample_configs/**/*.config"))
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-be", "latin-1")
 
@@ -102,7 +101,7 @@ def test_hostile_text_costs_what_its_length_costs(piece: bytes, monkeypatch: pyt
     assert tally.growth(lambda size: blanked(CountedBytes.of(b"<x " + piece * size, tally)), 200) < 2.05
 
 
-@pytest.mark.parametrize("file", CONFIGURATIONS, ids=lambda path: path.name)
+@pytest.mark.parametrize("file", [*SAMPLES, *corpus("**/*.config")])
 def test_blanking_does_not_change_what_is_judged(file: Path) -> None:
     data = file.read_bytes()
     shown = blanked(data)

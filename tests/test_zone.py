@@ -293,7 +293,7 @@ _STRANGE = [*'ab.@*$;()"\\ \t\n\r09{},-/\x00\u200fü', " A ", " CNAME ", "\n$GEN
 _ZONES = st.lists(st.tuples(_LABELS, _LABELS | st.just("10.0.0.1")), max_size=12)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(records=_ZONES, asked=_LABELS)
 def test_chains_end_at_addresses_or_a_missing_name(
     tmp_path_factory: pytest.TempPathFactory, records: list[tuple[str, str]], asked: str
@@ -317,7 +317,7 @@ def _owns_addresses(service: NameService, host: HostName) -> bool:
     return found.chain == (host,) and found.addresses != ()
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(text=st.lists(st.sampled_from(_STRANGE)).map("".join))
 def test_no_text_is_too_strange(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     service = read(tmp_path_factory.mktemp("z"), text)

@@ -4,7 +4,7 @@ As root the tests just run. Anyone else can be root in a network of his own:
 
     unshare -Urn sh -c 'ip link set lo up; exec .venv/bin/pytest tests/live'
 
-IIS_SPN_REQUIRE_LIVE=1   fail where a part is missing, instead of skipping
+IIS_SPN_REQUIRE_LIVE=1   fail where a part is missing, instead of skipping (tests/conftest.py)
 IIS_SPN_LAB_CACHE=DIR    keep the new domain there: the next session starts in less than a second
 """
 
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def domain_controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[samba.DomainController]:
     """A running controller of TEST.COM; accounts that a test makes stay until the end of the session."""
-    _require(samba.obstacle())
+    if obstacle := samba.obstacle():
+        pytest.skip(f"no Active Directory: {obstacle}")
     cache = os.environ.get("IIS_SPN_LAB_CACHE")
     dc = samba.DomainController(tmp_path_factory.mktemp("dc"))
     with samba.running(dc, Path(cache) if cache else None), pytest.MonkeyPatch.context() as patch:
@@ -44,10 +45,3 @@ def observe(domain_controller: samba.DomainController) -> Observe:
     from . import kdc
 
     return functools.partial(kdc.observe, domain_controller)
-
-
-def _require(obstacle: str | None) -> None:
-    if obstacle and os.environ.get("IIS_SPN_REQUIRE_LIVE") == "1":
-        pytest.fail(f"IIS_SPN_REQUIRE_LIVE=1, but {obstacle}", pytrace=False)
-    if obstacle:
-        pytest.skip(f"no Active Directory: {obstacle}")
