@@ -13,6 +13,7 @@ import traceback
 import uuid
 import xml.etree.ElementTree as ElementTree
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -541,11 +542,14 @@ class Case(NamedTuple):
     @property
     def limits(self) -> Limits:
         """Short only for the stage that would never end."""
+        patient = Limits(farewell=60)
         if self.fault not in ("blackhole", "hang", "hangmid", "drip", "flood", "timedout"):
-            return Limits()
+            return patient
         if self.on in ("connect", "tls"):
-            return Limits(connect=1, tls=1, logon=1)
-        return {"auth": Limits(logon=1, shell=1), "Create": Limits(shell=1)}.get(self.on, Limits(whole=6, farewell=2))
+            return replace(patient, connect=1, tls=1, logon=1)
+        if self.on == "auth":
+            return replace(patient, logon=1, shell=1)
+        return replace(patient, shell=1) if self.on == "Create" else replace(patient, whole=8)
 
 
 _STAGES = {"Create": "shell", "Command": "script", "Send": "script", "Receive": "script"}
