@@ -50,7 +50,7 @@ def _names_as_they_are_read() -> None:
         st.register_type_strategy(kind, strategy)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.data(), st.sampled_from([Report, Explanation, Survey]))
 def test_any_report(data: st.DataObject, kind: type[Report]) -> None:
     comes_back(data.draw(st.from_type(kind).map(of_today)))
@@ -128,7 +128,7 @@ def worlds(draw: st.DrawFn) -> World:
     return world(*servers, ad=asked, dns=dns)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(worlds())
 def test_random_worlds(found: World) -> None:
     for report in all_of(found):
