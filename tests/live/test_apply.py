@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -422,13 +422,17 @@ class Deadly:
         self._live, self._left = live, at
         self.server = live.server
         self.values, self.holders = live.values, live.holders
-        real = journal._write_down
+        journal.append = self._first(journal.append)
+        journal.write_whole = self._first(journal.write_whole)
 
-        def write_down(path: Path, mode: Any, text: str) -> None:
+    def _first(self, real: Callable[..., None]) -> Callable[..., None]:
+        """The writing of a file, which may be the moment that never comes."""
+
+        def write(*given: Any, **more: Any) -> None:
             self._moment()
-            real(path, mode, text)
+            real(*given, **more)
 
-        journal._write_down = write_down
+        return write
 
     def _moment(self) -> None:
         if self._left == 0:

@@ -235,7 +235,7 @@ def test_no_password_in_messages_and_logs(
     )
     found = analysis(rows()[:2], live.ask, tmp_path, datetime.now(UTC))
     assert found.report.complete == (password == password_of(READER) and address is None)
-    said = [found.report.to_json(), repr(live), repr(found.case.directory), caplog.text, *capfd.readouterr()]
+    said = [found.report.to_json(), repr(live), repr(found.cases[0].directory), caplog.text, *capfd.readouterr()]
     _assert_no_secret("\n".join(said), ticket)
 
 

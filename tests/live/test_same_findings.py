@@ -143,8 +143,8 @@ def test_the_global_catalog_says_the_same(dc: DomainController, from_file: Ask, 
 
 def test_the_settings_are_the_same(dc: DomainController, exported: Path, tmp_path: Path) -> None:
     """What no scenario changes: the forest's own map, dSHeuristics, the age of AES, NetBIOS names."""
-    one = analysis(rows(), _source(dc).ask, tmp_path, NOW).case.directory
-    other = analysis(rows(), _reader(exported), tmp_path, NOW).case.directory
+    one = analysis(rows(), _source(dc).ask, tmp_path, NOW).cases[0].directory
+    other = analysis(rows(), _reader(exported), tmp_path, NOW).cases[0].directory
     assert one
     assert other
     for name in ("domains", "mapped_to_host", "ds_heuristics", "aes_since", "held_elsewhere", "problems"):
