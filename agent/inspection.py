@@ -14,6 +14,7 @@ from agent import __version__
 from agent.change.plan import REQUIREMENT_FINDINGS, joined, plan
 from agent.checks.accept import Acceptance, accept
 from agent.checks.case import Case, Judged, finding
+from agent.checks.causes import causes
 from agent.checks.every import check
 from agent.checks.farm import account_uses, farm
 from agent.checks.remedies import advice
@@ -33,8 +34,13 @@ from agent.model import (
     Report,
     Requirement,
     Server,
+    ServerCounts,
     Severity,
+    SourceKind,
+    SourceRead,
+    SpnCounts,
     Status,
+    Summary,
     Tool,
 )
 from agent.names import Address, Guess, HostName, fold
@@ -55,7 +61,7 @@ class Sources:
 
     `directory` is asked once, with everything the run needs to know; `names` is given the host names and addresses
     that occur. `typed` are names that somebody asks about besides those of the servers. `now` is the time against which
-    passwords and logons are old.
+    passwords and logons are old. `read` are files of options, for the report to name.
     """
 
     directory: AskDirectory = field(default=lambda _question: None)
@@ -65,6 +71,7 @@ class Sources:
     accepted: Sequence[Acceptance] = ()
     typed: Sequence[Typed] = ()
     now: datetime | None = None
+    read: Sequence[SourceRead] = ()
 
 
 def clients_named(names: Sequence[str]) -> tuple[Client, ...]:
@@ -83,6 +90,7 @@ class Read(NamedTuple):
     machine: Machine
     configuration: Configuration | None
     problems: tuple[Problem, ...]
+    written: str | None = None
 
 
 class Analysis(NamedTuple):
@@ -157,7 +165,7 @@ def _case(
     return Case(
         servers=views,
         applications=required.applications,
-        judged=tuple([Judged(wanted, judge(wanted, directory)) for wanted in required.wanted]),
+        judged=tuple([Judged(wanted, judge(wanted, directory, service)) for wanted in required.wanted]),
         domains=domains,
         directory=directory,
         service=service,
@@ -184,7 +192,9 @@ def _read(snapshot: Snapshot) -> Read:
         if not configuration.content_looked:
             text = "web.config files were not looked at: what they set (where the section is unlocked) is not known"
             problems.append(Problem(id="content-not-collected", message=text))
-    return Read(snapshot.label, snapshot.source, snapshot.machine, configuration, tuple(problems))
+    return Read(
+        snapshot.label, snapshot.source, snapshot.machine, configuration, tuple(problems), snapshot.written
+    )
 
 
 def _configuration(snapshot: Snapshot, data: bytes, name: str, error: str | None) -> Configuration:
@@ -341,6 +351,9 @@ def _report(
     today = (sources.now or started).date()
     abroad = accept(tuple(_abroad(cases, forests)), sources.accepted, today)
     service = cases[0].service
+    requirements = tuple(chain.from_iterable(one.requirements for one in concluded))
+    findings = _ordered((*chain.from_iterable(one.findings for one in concluded), *abroad))
+    applications = tuple(chain.from_iterable(case.applications for case in cases))
     looked = all(one.is_complete for one in forests) and (service is None or not service.problems)
     return Report(
         schema=SCHEMA,
@@ -349,11 +362,22 @@ def _report(
         finished=_time(datetime.now(UTC)),
         complete=looked and bool(servers) and all(server.status == "ok" for server in servers),
         servers=servers,
-        applications=tuple(chain.from_iterable(case.applications for case in cases)),
-        requirements=tuple(chain.from_iterable(one.requirements for one in concluded)),
-        findings=_ordered((*chain.from_iterable(one.findings for one in concluded), *abroad)),
+        applications=applications,
+        requirements=requirements,
+        findings=findings,
         plan=joined(one.plan for one in concluded),
         accounts=tuple(chain.from_iterable(one.accounts for one in concluded)),
+        summary=Summary(
+            servers=ServerCounts.of(servers),
+            spns=SpnCounts.of(requirements, applications),
+            read=(
+                *map(_configuration_read, reads),
+                *_sources_read("directory", forests, NOT_ASKED, started),
+                *_sources_read("dns", [] if service is None else [service], NO_NAMES_ASKED, started),
+                *sources.read,
+            ),
+        ),
+        causes=causes(findings),
     )
 
 
@@ -376,6 +400,27 @@ def _abroad(cases: Sequence[Case], forests: Sequence[Directory]) -> Iterator[Fin
                     holders=holders,
                     fix=("Nothing must be done, unless users of the other forest are meant to reach this server.",),
                 )
+
+
+NOT_ASKED = "who holds the SPNs was not looked up: give the directory with --ad"
+NO_NAMES_ASKED = "DNS was not asked, no alias was followed: one among these names would change the answer (--dns)"
+
+
+def _configuration_read(read: Read) -> SourceRead:
+    collected = read.machine.collected_at
+    date = read.written if collected is None else _time(collected.astimezone(UTC))
+    notes = [problem.message for problem in read.problems]
+    return SourceRead(kind="config", source=read.source, date=date, covers=(read.label,), note=next(iter(notes), None))
+
+
+def _sources_read(
+    kind: SourceKind, asked: Sequence[Directory | NameService], note: str, started: datetime
+) -> Iterator[SourceRead]:
+    """What was read or asked; a server was asked during the run."""
+    if not asked:
+        yield SourceRead(kind=kind, source=None, asked=False, note=note)
+    for read in dict.fromkeys(chain.from_iterable(one.read for one in asked)):
+        yield read if read.date is not None else replace(read, date=_time(started))
 
 
 def _advised(case: Case, judged: Judged, told: Finding | None) -> Requirement:

@@ -111,6 +111,7 @@ def _sources(options: Options, netbios: Mapping[str, str]) -> Sources:
         accepted=[acceptance for path in accept for acceptance in option_files.accept_file(path)],
         clients=clients_named(_words("clients", options.get("clients"), ())),
         now=_moment(options.get("now")),
+        read=option_files.told_of(farm=farm, accept=accept),
     )
 
 

@@ -233,7 +233,7 @@ def _outcome(case: Case, url: Url, client: Client, found: Answering) -> ClientOu
         return _without_ticket(client, name, "ntlm-fallback", story)
     decision = _decision(case, found, settings, hosts[0])
     wanted = Wanted(name, decision.account, "explicit", None, decision, (), (client.name,))
-    requirement = judge(wanted, case.directory)
+    requirement = judge(wanted, case.directory, case.service)
     story.append(f"{client.name} asks the KDC for {name}.")
     story.append(_holders_told(name, requirement.holders, requirement.answers))
     story.append(_place_told(found))
@@ -247,6 +247,7 @@ def _outcome(case: Case, url: Url, client: Client, found: Answering) -> ClientOu
         decrypts_as=decision.account,
         outcome=requirement.outcome,
         because=tuple(story),
+        provided=requirement.provided,
     )
 
 

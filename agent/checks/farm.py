@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from agent.checks.case import Case, finding
 from agent.checks.demand import Demand, Serving
@@ -206,9 +207,20 @@ def account_uses(case: Case) -> Iterator[AccountUse]:
         account = judged.requirement.account
         if account is not None:
             by_account.setdefault(account, []).append(judged.requirement)
+    open_ended = frozenset(_open_ended(case))
     for name, requirements in by_account.items():
-        if any(requirement.need != "optional" for requirement in requirements):
-            yield _account_use(case, name, requirements)
+        if any(requirement.matters for requirement in requirements):
+            use = _account_use(case, name, requirements)
+            yield replace(use, elsewhere=None) if name in open_ended else use
+
+
+def _open_ended(case: Case) -> Iterator[AccountName]:
+    """The accounts that decrypt, or may, for names that nobody said."""
+    for application in case.applications:
+        if application.is_unnamed:
+            deciders = (application, *application.places)
+            accounts = (application.pool_account, *(decider.decrypts_as for decider in deciders))
+            yield from (account for account in accounts if account is not None)
 
 
 def _account_use(case: Case, name: AccountName, requirements: list[Requirement]) -> AccountUse:
@@ -226,5 +238,11 @@ def _account_use(case: Case, name: AccountName, requirements: list[Requirement])
         covered=tuple(covered),
         holds=holds,
         lacks=None if holds is None else tuple([spn for spn in needs if spn not in held]),
-        unused=None if holds is None else tuple([spn for spn in holds if spn not in wanted]),
+        elsewhere=None if holds is None else _elsewhere(case, holds, wanted),
     )
+
+
+def _elsewhere(case: Case, holds: tuple[Spn, ...], wanted: set[Spn]) -> tuple[Spn, ...]:
+    """What the account also holds; an SPN that it may yet turn out to be needed for is left out."""
+    others = (spn for spn in holds if spn not in wanted)
+    return tuple([spn for spn in others if all(r.outcome != "uncertain" for r in case.demand(spn).requirements)])

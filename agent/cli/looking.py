@@ -74,6 +74,7 @@ def sources_of(looking: Looking, logon: LiveLogon) -> Sources:
         clients=clients_named(looking.clients),
         accepted=tuple(chain.from_iterable(map(option_files.accept_file, looking.accept))),
         now=datetime.now(UTC),
+        read=option_files.told_of(farm=looking.farm, accept=looking.accept),
     )
 
 

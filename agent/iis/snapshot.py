@@ -104,12 +104,16 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """One server. `files` has folded relative paths with forward slashes: `files/c/inetpub/wwwroot/web.config`."""
+    """One server. `files` has folded relative paths with forward slashes: `files/c/inetpub/wwwroot/web.config`.
+
+    `written` is when its configuration was kept as a file (ISO 8601, UTC), None where it comes from the server itself.
+    """
 
     source: str
     machine: Machine
     files: Mapping[str, SourceFile]
     problems: tuple[Problem, ...] = ()
+    written: str | None = None
 
     @property
     def label(self) -> str:

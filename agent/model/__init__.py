@@ -6,6 +6,8 @@ stands what follows from them: how their JSON document is written and read, and 
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self, cast, get_args
 
@@ -21,7 +23,9 @@ Need = Literal["explicit", "covered", "port-variant", "optional"]
 Outcome = Literal["kerberos", "ntlm-fallback", "modified", "duplicate", "impossible", "uncertain", "unchecked"]
 Decryption = Literal["computer", "pool", "impossible", "uncertain", "none"]
 WhyNot = Literal["refused", "disabled", "no-provider", "no-negotiate", "pku2u-only", "not-http"]
-HostSource = Literal["binding", "machine", "dns", "farm"]
+HostSource = Literal["binding", "machine", "dns", "farm", "log", "want"]
+SourceKind = Literal["config", "directory", "dns", "farm", "names", "accept"]
+Scheme = Literal["http", "https"]
 Why = Literal["explicit", "inherited", "default"]
 StepKind = Literal["spn-delete", "spn-add", "iis-setting", "dns", "manual"]
 PrincipalKind = Literal["user", "computer", "managed"]
@@ -71,6 +75,15 @@ class Host:
     source: HostSource
 
 
+class Url(NamedTuple):
+    """What people type to reach an application."""
+
+    scheme: Scheme
+    host: HostName
+    port: int
+    path: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """A directory or file below an application whose windowsAuthentication differs from the application's own.
@@ -93,7 +106,8 @@ class Application:
     """One application of one site: does it negotiate, and which account decrypts the tickets sent to it?
 
     `why_not` says why clients are never asked for a ticket, None where it negotiates. `rule` is the row of the table
-    for its first name, None for what is classified before the table.
+    for its first name, None for what is classified before the table. `names_known` False: clients may use a name that
+    nobody said (the computer's own, a short name's suffix, what a wildcard stands for), so not all SPNs are known.
     """
 
     server: str
@@ -110,12 +124,19 @@ class Application:
     decrypts_as: AccountName | None
     rule: str | None
     hosts: tuple[Host, ...]
+    names_known: bool | None = None
+    urls: tuple[Url, ...] | None = None
     places: tuple[Place, ...] = ()
 
     @property
     def reference(self) -> ApplicationRef:
         """How requirements, accounts and findings name it."""
         return ApplicationRef(self.server, self.site, self.path)
+
+    @property
+    def is_unnamed(self) -> bool:
+        """Whether clients are asked for a ticket here by a name that nobody said."""
+        return self.names_known is False and (self.negotiates or any(place.negotiates for place in self.places))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +155,7 @@ class Requirement:
 
     `account` is None where no account can serve. `holders` and `answers` are None when nobody looked.
     `asked_by` names the client kinds asked about that send exactly this SPN; `advice` says what must be done.
+    `provided` is what the outcome takes for granted, to be read after "if": "no name is an alias".
     """
 
     spn: Spn
@@ -147,14 +169,21 @@ class Requirement:
     asked_by: tuple[str, ...]
     applications: tuple[ApplicationRef, ...]
     advice: tuple[str, ...] = ()
+    provided: tuple[str, ...] | None = None
+
+    @property
+    def matters(self) -> bool:
+        """Whether people fail, or notice NTLM, without it: it is counted."""
+        return self.need != "optional"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountUse:
-    """One account over the whole farm: what it serves, and which HTTP/ SPNs it needs, holds, lacks and need not hold.
+    """One account over the whole farm: what it serves, and which HTTP/ SPNs it needs, holds, lacks and also holds.
 
     `needs` are the SPNs that must be registered on it, `covered` those its HOST/ SPNs serve. `holds`, `lacks` and
-    `unused` are None when nobody looked; `unused` are held and wanted by no application inspected.
+    `elsewhere` are None when nobody looked; `elsewhere` are held too, and no inspected server needs them: whether
+    another one does is not known. It is None also where a name that the account serves is not known.
     """
 
     account: AccountName
@@ -164,7 +193,7 @@ class AccountUse:
     covered: tuple[Spn, ...]
     holds: tuple[Spn, ...] | None
     lacks: tuple[Spn, ...] | None
-    unused: tuple[Spn, ...] | None
+    elsewhere: tuple[Spn, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +203,16 @@ class Evidence:
     file: str | None
     line: int | None
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """Why a finding may stay, the last day of that (ISO 8601, None: for good), and where it is said."""
+
+    reason: str
+    until: str | None = None
+    file: str | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,12 +231,18 @@ class Finding:
     message: str
     evidence: tuple[Evidence, ...] = ()
     fix: tuple[str, ...] = ()
-    accepted: str | None = None
+    accepted: Accepted | None = None
 
     @property
     def rank(self) -> int:
         """For sorting: the worst first."""
         return SEVERITIES.index(self.severity)
+
+    @property
+    def all_servers(self) -> tuple[str, ...]:
+        """Every server that it names, each once."""
+        first = () if self.server is None else (self.server,)
+        return tuple(dict.fromkeys((*first, *self.servers)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,8 +354,109 @@ class Tool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServerCounts:
+    """How many servers were asked; asked = answered + failed, `partial` are among those that answered."""
+
+    asked: int
+    answered: int
+    failed: int
+    partial: int
+
+    @classmethod
+    def of(cls, servers: Sequence[Server]) -> Self:
+        """The counts of these servers."""
+        status = Counter(server.status for server in servers)
+        return cls(
+            asked=len(servers),
+            answered=len(servers) - status["failed"],
+            failed=status["failed"],
+            partial=status["partial"],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpnCounts:
+    """What people have, by SPNs that matter. `broken`: modified, duplicate or impossible.
+
+    An application that negotiates and whose names are not all known counts one in `uncertain`.
+    """
+
+    broken: int
+    ntlm: int
+    not_checked: int
+    uncertain: int
+    ok: int
+
+    @classmethod
+    def of(cls, requirements: Iterable[Requirement], applications: Iterable[Application]) -> Self:
+        """The counts of these requirements, and of what these applications need by names that nobody said."""
+        ends = Counter(requirement.outcome for requirement in requirements if requirement.matters)
+        return cls(
+            broken=ends["modified"] + ends["duplicate"] + ends["impossible"],
+            ntlm=ends["ntlm-fallback"],
+            not_checked=ends["unchecked"],
+            uncertain=ends["uncertain"] + sum(application.is_unnamed for application in applications),
+            ok=ends["kerberos"],
+        )
+
+    @property
+    def unknown(self) -> int:
+        """Those of which nobody can say whether they are right."""
+        return self.not_checked + self.uncertain
+
+    @property
+    def total(self) -> int:
+        """All that matter."""
+        return self.broken + self.ntlm + self.unknown + self.ok
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether something matters and nothing is known of any of it: no step and no all-clear follows."""
+        return self.total > 0 and self.unknown == self.total
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRead:
+    """One file that was read, or one server that was asked.
+
+    `asked` False: nobody was, and `note` says what that leaves open. `date` is when it was asked or the file written
+    (UTC, ISO 8601), `covers` are the domains, zones, servers or names of which it says all.
+    """
+
+    kind: SourceKind
+    source: str | None
+    asked: bool = True
+    date: str | None = None
+    covers: tuple[str, ...] = ()
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The report in numbers, and what it rests on."""
+
+    servers: ServerCounts
+    spns: SpnCounts
+    read: tuple[SourceRead, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Findings that say the same of several places. `finding` is their id, `fix` what all of them say is to be done."""
+
+    finding: str
+    text: str
+    spns: tuple[Spn, ...]
+    servers: tuple[str, ...]
+    fix: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Everything one run saw and judged. `started` and `finished` are UTC, ISO 8601."""
+    """Everything one run saw and judged. `started` and `finished` are UTC, ISO 8601.
+
+    `summary` and `causes` are None where the report is of a release that did not write them.
+    """
 
     schema: str
     tool: Tool
@@ -323,6 +469,13 @@ class Report:
     findings: tuple[Finding, ...]
     plan: Plan = Plan()
     accounts: tuple[AccountUse, ...] = ()
+    summary: Summary | None = None
+    causes: tuple[Cause, ...] | None = None
+
+    @property
+    def spns(self) -> SpnCounts:
+        """What people have."""
+        return self.summary.spns if self.summary is not None else SpnCounts.of(self.requirements, self.applications)
 
     def to_json(self) -> str:
         """The document of docs/report.schema.json; what `explain` or `sweep` adds to a report stands at its end.
@@ -381,6 +534,7 @@ class ClientOutcome:
     decrypts_as: AccountName | None
     outcome: Outcome
     because: tuple[str, ...]
+    provided: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -391,4 +545,4 @@ class Explanation(Report):
     outcomes: tuple[ClientOutcome, ...]
 
 
-SCHEMA = "iis-spn/report/1"
+SCHEMA = "iis-spn/report/2"

@@ -27,7 +27,29 @@ class Upgrade(NamedTuple):
     change: Callable[[_Object], _Object]
 
 
-UPGRADES: Mapping[str, Upgrade] = {}
+def _second(document: _Object) -> _Object:
+    """An acceptance was its reason alone, and what no inspected server needs was called unused."""
+    return {
+        **document,
+        "accounts": _each(document.get("accounts", []), lambda use: _renamed(use, "unused", "elsewhere")),
+        "findings": _each(document.get("findings", []), _accepted),
+    }
+
+
+def _each(items: object, change: Callable[[_Object], _Object]) -> object:
+    return [change(item) if isinstance(item, dict) else item for item in items] if isinstance(items, list) else items
+
+
+def _renamed(members: _Object, old: str, new: str) -> _Object:
+    return {new if name == old else name: value for name, value in members.items()}
+
+
+def _accepted(finding: _Object) -> _Object:
+    reason = finding.get("accepted")
+    return {**finding, "accepted": {"reason": reason}} if isinstance(reason, str) else finding
+
+
+UPGRADES: Mapping[str, Upgrade] = {"iis-spn/report/1": Upgrade("iis-spn/report/2", _second)}
 """By the schema that is left. Only what is called otherwise or has another form needs a change: a field that a later
 schema adds has a default, or may be null, and so has an older document."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from agent.model import Finding, Report, Server, Severity
 from agent.render.layout import SEVERITY_LOOKS, UNITS, Page, Part
-from agent.render.wording import at_line, first_few, pieces, servers_told, subject
+from agent.render.wording import at_line, first_few, pieces, reason_told, servers_told, subject
 
 SEVERITY_WORDS: Mapping[Severity, str] = {"error": "ERROR", "warning": "WARNING", "info": "NOTE"}
 
@@ -28,7 +28,8 @@ def write_findings(page: Page, findings: Iterable[Finding], server: Server | Non
     groups: dict[object, list[Finding]] = {}
     for finding in findings:
         remedy = "above" if finding.fix and said.issuperset(finding.fix) else finding.fix
-        groups.setdefault((finding.severity, finding.id, remedy, finding.accepted), []).append(finding)
+        accepted = None if finding.accepted is None else reason_told(finding.accepted)
+        groups.setdefault((finding.severity, finding.id, remedy, accepted), []).append(finding)
     for same in groups.values():
         _finding_group(page, same, server, said)
 
@@ -43,8 +44,8 @@ def _finding_group(page: Page, findings: list[Finding], server: Server | None, s
     for finding in findings:
         page.prose(["*", *UNITS.findall(finding.message)] if len(findings) > 1 else finding.message, 11)
         _evidence(page, finding, server)
-    if accepted:
-        page.prose(f"{first.accepted}", 11, first=("  because", "dim"))
+    if first.accepted is not None:
+        page.prose(reason_told(first.accepted), 11, first=("  because", "dim"))
     elif first.fix and said.issuperset(first.fix):
         page.prose("as said above", 11, first=("  do", "bold"), look="dim")
     else:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from agent.model import Application, Finding, Report, Server
 from agent.names import printable
+from agent.render.verdict import first_line, if_told, not_looked_at
 from agent.render.wording import (
     WORDS,
     Needed,
@@ -19,6 +20,7 @@ from agent.render.wording import (
     pieces,
     place_told,
     plural,
+    reason_told,
     servers_told,
     settings_told,
     subject,
@@ -66,12 +68,11 @@ def _cell(text: str) -> str:
 
 def _lines(overview: Overview) -> Iterator[str]:
     report = overview.report
-    numbers = (
-        plural(len(report.servers), "server"),
-        plural(len(report.applications), "application"),
-        plural(len(report.requirements), "SPN"),
-    )
-    yield from ("# Service principal names of IIS", "", f"{', '.join(numbers)}: **{counted(report)}**", "")
+    yield from ("# Service principal names of IIS", "", f"**{words(first_line(report))}**", "")
+    for sentence in not_looked_at(report):
+        yield from (words(sentence), "")
+    numbers = (plural(len(report.servers), "server"), plural(len(report.applications), "application"))
+    yield from (f"{', '.join(numbers)}: {counted(report)}", "")
     if not report.complete:
         yield from ("**INCOMPLETE: not everything could be read. What is not shown is not known to be right.**", "")
     for server in report.servers:
@@ -129,7 +130,7 @@ def _requirement(needed: Needed, application: Application, server: Server) -> Se
         _cell(str(requirement.spn)),
         _cell(str(requirement.account or "")),
         requirement.need,
-        f"**{WORDS[requirement.outcome]}**",
+        ", ".join(part for part in (f"**{WORDS[requirement.outcome]}**", words(if_told(requirement.provided))) if part),
         words(held_by(requirement)),
         words(", ".join(why)),
     )
@@ -145,7 +146,7 @@ def _findings(findings: Iterable[Finding], server: Server | None) -> Iterator[st
             place = at_line(line.file, line.line, server)
             yield f"  - {f'{code(place)} ' if place else ''}{words(line.text)}"
         if finding.accepted is not None:
-            yield f"  - Accepted: {words(finding.accepted)}"
+            yield f"  - Accepted: {words(reason_told(finding.accepted))}"
         for sentence in finding.fix:
             yield f"  - Fix: {' '.join(code(p.text) if p.command else words(p.text) for p in pieces(sentence))}"
     yield ""

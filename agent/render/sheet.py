@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from agent.model import Application, Finding, Report, Requirement
 from agent.names import AccountName, printable
-from agent.render.wording import Overview, decider, servers_of
+from agent.render.wording import Overview, decider
 
 ENCODING = "utf-8-sig"
 """For files: without the mark Excel reads UTF-8 as the code page of the day."""
@@ -83,7 +83,7 @@ def _requirement(
 
 
 def _finding(finding: Finding) -> list[str]:
-    place = [_joined(servers_of(finding)), finding.site or "", finding.path or "", ""]
+    place = [_joined(finding.all_servers), finding.site or "", finding.path or "", ""]
     return [*place, *[""] * (COLUMNS.index("findings") - len(place)), *_told([finding])]
 
 

@@ -12,10 +12,12 @@ from agent.model import Application, Finding, Report, Requirement, Server, Sever
 from agent.names import printable
 from agent.render.findings import SEVERITY_WORDS, write_findings, write_incomplete, write_sentence
 from agent.render.layout import LOOKS, SEVERITY_LOOKS, UNITS, Page, with_commas
+from agent.render.verdict import first_line, if_told, last_line, look, not_looked_at
 from agent.render.wording import (
     MEANINGS,
     WORDS,
     Overview,
+    also_held,
     at_line,
     by_severity,
     counted,
@@ -26,7 +28,6 @@ from agent.render.wording import (
     plural,
     pool_told,
     rule_told,
-    servers_of,
     settings_told,
     why_not,
 )
@@ -40,11 +41,8 @@ def to_text(report: Report, width: int, color: bool) -> str:
     """The whole report: what is broken and how to repair it, then server by server, then what concerns several."""
     page = Page(width)
     overview = Overview(report)
-    _summary(page, overview)
+    _summary(page, report)
     _digest(page, report)
-    if report.requirements and overview.nobody_looked:
-        page.blank()
-        page.prose("Who holds the SPNs was not looked up: give the directory with --ad.", look="bold")
     for server in report.servers:
         _Block(page, overview, server).write()
     if overview.elsewhere:
@@ -52,11 +50,13 @@ def to_text(report: Report, width: int, color: bool) -> str:
         write_findings(page, overview.elsewhere, None, frozenset())
     _accounts(page, report)
     _legend(page, report)
+    page.blank()
+    page.line((last_line(report), look(report)))
     return page.text(color)
 
 
 def _accounts(page: Page, report: Report) -> None:
-    """The farm from the account's side: what each one serves, needs, lacks and need not hold."""
+    """The farm from the account's side: what each one serves, needs, lacks and also holds."""
     if not report.accounts:
         return
     page.heading("Accounts", "")
@@ -68,7 +68,7 @@ def _accounts(page: Page, report: Report) -> None:
             f"needs {plural(len(use.needs), 'HTTP/ SPN')}",
             *([f"{plural(len(use.covered), 'name')} covered by HOST/"] if use.covered else []),
             *([f"lacks {', '.join(map(str, use.lacks))}"] if use.lacks else []),
-            *([f"holds unused {', '.join(map(str, use.unused))}"] if use.unused else []),
+            *([also_held(use.elsewhere)] if use.elsewhere else []),
         ]
         page.prose(with_commas([part for fact in facts for part in fact.split(", ")]), 4)
 
@@ -81,19 +81,13 @@ def wants_color(is_terminal: bool, environment: Mapping[str, str]) -> bool:
 # -- the first screen ----------------------------------------------------------------------------------------------
 
 
-def _summary(page: Page, overview: Overview) -> None:
-    report = overview.report
-    parts = (
-        plural(len(report.servers), "server"),
-        plural(len(report.applications), "application"),
-        plural(len(report.requirements), "SPN"),
-    )
-    found = [f for f in report.findings if f.accepted is None]
-    worst = min(found, key=lambda finding: finding.rank, default=None)
-    clean = "bold green" if report.complete and not overview.nobody_looked else "bold"
-    look = clean if worst is None else SEVERITY_LOOKS[worst.severity]
-    page.prose(f"{', '.join(parts)}: {counted(report)}", look=look)
+def _summary(page: Page, report: Report) -> None:
+    page.prose(first_line(report), look=look(report))
     write_incomplete(page, report)
+    for sentence in not_looked_at(report):
+        page.prose(sentence)
+    parts = (plural(len(report.servers), "server"), plural(len(report.applications), "application"))
+    page.prose(f"{', '.join(parts)}: {counted(report)}")
 
 
 def _digest(page: Page, report: Report) -> None:
@@ -115,7 +109,7 @@ def _alike(findings: Iterable[Finding]) -> Iterator[list[Finding]]:
     """Findings of one kind at one place, together; servers that gave no answer for one reason too, and those last."""
     found: dict[object, list[Finding]] = {}
     for finding in sorted(findings, key=lambda finding: finding.id == UNREACHABLE):
-        place = finding.message if finding.id == UNREACHABLE else servers_of(finding)
+        place = finding.message if finding.id == UNREACHABLE else finding.all_servers
         found.setdefault((finding.id, place, finding.site, finding.path), []).append(finding)
     yield from found.values()
 
@@ -123,7 +117,7 @@ def _alike(findings: Iterable[Finding]) -> Iterator[list[Finding]]:
 def _digested(page: Page, findings: list[Finding]) -> None:
     first = findings[0]
     spns = dict.fromkeys(str(finding.spn) for finding in findings if finding.spn is not None)
-    servers = list(dict.fromkeys(server for finding in findings for server in servers_of(finding)))
+    servers = list(dict.fromkeys(server for finding in findings for server in finding.all_servers))
     where = ", ".join(part for part in (first_few(servers), first.site) if part) or "everywhere"
     page.prose(with_commas([where]) if not spns else [f"{where}:", *with_commas(list(spns))], 2, look="bold")
     page.prose(f"{first.id}: {_effect(first)}", 4)
@@ -220,6 +214,7 @@ class _Block:
             self.page.prose(title, look="bold")
             self.page.prose(names, 13, first="  reached as")
         self._spns(group, widths)
+        self._if(group)
         self._why(group)
         for application in group.applications:
             for place in application.places:
@@ -258,6 +253,12 @@ class _Block:
         self.page.line(f"{'':13}{need}: must be on {account}")
         if holders:
             self.page.prose(with_commas(holders.split(", ")), 19, first=f"{'':13}is on")
+
+    def _if(self, group: _Group) -> None:
+        """What the outcomes above take for granted."""
+        given = dict.fromkeys(c for r in group.requirements if _is_shown(r) for c in r.provided or ())
+        if given:
+            self.page.prose(if_told(list(given)), 9, first="  today")
 
     def _why(self, group: _Group) -> None:
         first = group.applications[0]

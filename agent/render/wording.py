@@ -8,6 +8,7 @@ from typing import NamedTuple, assert_never
 
 from agent.model import (
     SEVERITIES,
+    Accepted,
     Application,
     ApplicationRef,
     Finding,
@@ -41,17 +42,11 @@ MEANINGS: Mapping[Outcome, str] = {
     "duplicate": "more than one account answers: NTLM, or now and then KRB_AP_ERR_MODIFIED",
     "impossible": "no account of the domain can decrypt here: no Kerberos",
     "uncertain": "what was read does not settle it",
-    "unchecked": "nobody looked who holds the SPN (--ad)",
+    "unchecked": "nobody looked who holds the SPN, or what was read does not tell",
 }
 
 
 # -- what belongs to what ------------------------------------------------------------------------------------------
-
-
-def servers_of(finding: Finding) -> tuple[str, ...]:
-    """Every server a finding names, each once."""
-    first = () if finding.server is None else (finding.server,)
-    return tuple(dict.fromkeys((*first, *finding.servers)))
 
 
 class Needed(NamedTuple):
@@ -80,7 +75,7 @@ class Overview:
             self._sort_in(finding)
 
     def _sort_in(self, finding: Finding) -> None:
-        servers = servers_of(finding)
+        servers = finding.all_servers
         of_one = servers[0] if len(servers) == 1 else None
         self.findings.get(of_one or "", self.elsewhere).append(finding)
         if finding.spn is not None:
@@ -93,15 +88,10 @@ class Overview:
     def about(self, requirement: Requirement, server: str) -> Iterator[Finding]:
         """The findings that speak of this SPN (and account) on this server, errors first."""
         for finding in self._by_spn.get(requirement.spn, ()):
-            servers = servers_of(finding)
+            servers = finding.all_servers
             of_account = finding.account is None or finding.account == requirement.account
             if of_account and (not servers or server in servers):
                 yield finding
-
-    @property
-    def nobody_looked(self) -> bool:
-        """Whether no holder of any SPN is known."""
-        return all(requirement.holders is None for requirement in self.report.requirements)
 
 
 def by_severity(findings: Iterable[Finding]) -> list[Finding]:
@@ -140,6 +130,17 @@ def first_few(names: Sequence[str]) -> str:
 def listed(accounts: Iterable[AccountName]) -> str:
     """Accounts side by side."""
     return ", ".join(printable(str(account)) for account in accounts)
+
+
+def also_held(names: Iterable[Spn]) -> str:
+    """What an account holds besides; servers that were not inspected may live on it."""
+    return f"also holds {', '.join(map(str, names))} (no inspected server needs them)"
+
+
+def reason_told(accepted: Accepted) -> str:
+    """Why a finding may stay, and until when."""
+    until = "" if accepted.until is None else f" (until {accepted.until})"
+    return f"{accepted.reason}{until}"
 
 
 def held_by(requirement: Requirement) -> str:
@@ -250,7 +251,7 @@ def subject(finding: Finding) -> str:
 
 def servers_told(finding: Finding, server: Server | None) -> str:
     """The servers a finding is about, where the page does not stand at one."""
-    return "" if server is not None else printable(", ".join(servers_of(finding)))
+    return "" if server is not None else printable(", ".join(finding.all_servers))
 
 
 # -- sentences with a command in them ------------------------------------------------------------------------------

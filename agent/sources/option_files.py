@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TypeVar, cast, get_args
@@ -15,6 +16,7 @@ from typing import TypeVar, cast, get_args
 from agent.checks.accept import Acceptance
 from agent.checks.findings import FINDINGS
 from agent.errors import UsageError
+from agent.model import SourceKind, SourceRead
 from agent.names import HostName, host_fault, host_name, printable
 from agent.sources import text_file
 from agent.spn.reach import FarmName, Proxy
@@ -25,12 +27,21 @@ _Entry = Mapping[str, object]
 
 def farm_file(path: Path) -> tuple[FarmName, ...]:
     """The `[[name]]` entries of a farm file. Raises UsageError with file, line where known, and what is wrong."""
-    return _entries(path, "name", ("host", "servers", "site", "proxy"), _farm_name)
+    return tuple([name for name, _ in _entries(path, "name", ("host", "servers", "site", "proxy"), _farm_name)])
 
 
 def accept_file(path: Path) -> tuple[Acceptance, ...]:
     """The `[[accept]]` entries of a file. Raises UsageError with file, line where known, and what is wrong."""
-    return _entries(path, "accept", ("id", "subject", "reason", "until"), _acceptance)
+    entries = _entries(path, "accept", ("id", "subject", "reason", "until"), _acceptance)
+    return tuple([replace(acceptance, file=str(path), line=line) for acceptance, line in entries])
+
+
+def told_of(farm: Iterable[Path], accept: Iterable[Path]) -> tuple[SourceRead, ...]:
+    """That these files were read, for the report."""
+    kinds: Iterable[tuple[SourceKind, Iterable[Path]]] = (("farm", farm), ("accept", accept))
+    return tuple(
+        [SourceRead(kind=kind, source=str(path), date=text_file.written(path)) for kind, paths in kinds for path in paths]
+    )
 
 
 # -- entries -------------------------------------------------------------------------------------------------------
@@ -94,7 +105,8 @@ def _text(entry: _Entry, key: str) -> str:
 # -- TOML ----------------------------------------------------------------------------------------------------------
 
 
-def _entries(path: Path, table: str, keys: Iterable[str], make: Callable[[_Entry], T]) -> tuple[T, ...]:
+def _entries(path: Path, table: str, keys: Iterable[str], make: Callable[[_Entry], T]) -> list[tuple[T, int | None]]:
+    """What is made of each entry, with its line where that is known."""
     text = text_file.read_text(path)
     entries = _tables(_parsed(path, text), path, table)
     heads = [match.start() for match in re.finditer(rf"(?m)^[ \t]*\[\[[ \t]*{table}[ \t]*\]\]", text)]
@@ -103,11 +115,11 @@ def _entries(path: Path, table: str, keys: Iterable[str], make: Callable[[_Entry
     for number, entry in enumerate(entries):
         try:
             _refuse_unknown(entry, keys)
-            made.append(make(entry))
+            made.append((make(entry), lines[number] if lines else None))
         except ValueError as error:
             place = f"{path}:{lines[number]}" if lines else f"{path}, entry {number + 1}"
             raise UsageError(f"{place}: [[{table}]]: {error}") from None
-    return tuple(made)
+    return made
 
 
 def _tables(document: _Entry, path: Path, table: str) -> list[_Entry]:

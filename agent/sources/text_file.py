@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import sys
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 
 from agent.errors import UsageError
@@ -27,6 +28,14 @@ def read_text(path: Path | None, limit: int = MAXIMUM_SIZE) -> str:
     if len(data) > limit:
         raise UsageError(f"{place}: larger than {limit // 1024 // 1024} MB")
     return _decoded(data, place)
+
+
+def written(path: Path) -> str | None:
+    """When a file was last written, ISO 8601 in UTC; None where nobody may know."""
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OSError, ValueError, OverflowError):
+        return None
 
 
 def place_of(path: Path | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from agent.names import HostName, fold, host_name
@@ -95,6 +95,11 @@ def asked_hosts(client: Client, typed: HostName, names: NameService | None, suff
     if names is None or resolution is None or not resolution.addresses:
         return client.host.unresolved(typed, suffix)
     return (client.host.resolved(typed, resolution, names),)
+
+
+def canonicalises(clients: Iterable[str]) -> bool:
+    """Whether one of these kinds asks for another name where DNS has an alias."""
+    return any(CLIENTS[name].host is not TYPED for name in clients)
 
 
 def asked_port(client: Client, port: int) -> int | None:

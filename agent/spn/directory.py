@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from agent.model import PrincipalKind, Problem
+from agent.model import PrincipalKind, Problem, SourceRead
 from agent.names import AccountName, Likeness, Spn, fold
 
 AccountKind = Literal["user", "computer", "gMSA", "sMSA", "dMSA", "unknown"]
@@ -204,6 +204,8 @@ class Directory:
     group_member_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The DNs of the groups that a group of `group_sids` stands in, by its folded DN."""
     problems: tuple[Problem, ...] = ()
+    read: tuple[SourceRead, ...] = ()
+    """Each file and each server behind it."""
 
     @cached_property
     def _by_spn(self) -> dict[Spn, tuple[Account, ...]]:

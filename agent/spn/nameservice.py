@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from agent.names import Address, HostName
 
 if TYPE_CHECKING:
-    from agent.model import Problem
+    from agent.model import Problem, SourceRead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,7 @@ class NameService:
     names_by_address: Mapping[Address, tuple[HostName, ...]] = field(default_factory=dict)
     pointers: Mapping[Address, HostName] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    read: tuple[SourceRead, ...] = ()
 
     def resolve(self, host: HostName, suffix: str | None = None) -> Resolution | None:
         """What a client gets for this name; a short one under `suffix`, then the search list. None: nobody looked."""

@@ -42,11 +42,16 @@ class Name(NamedTuple):
 
 
 class Reach(NamedTuple):
-    """All names of one site, and what kept a binding from giving one."""
+    """All names of one site, and what kept a binding from giving one.
+
+    `unnamed` are the bindings that clients reach by a name which nobody said: the computer's own, the full form of a
+    short one, what a wildcard stands for.
+    """
 
     names: tuple[Name, ...]
     wildcards: tuple[Binding, ...]
     address_only: tuple[Binding, ...]
+    unnamed: tuple[Binding, ...]
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -130,13 +135,14 @@ class _SiteReach:
         self.found: dict[HostName, Name] = {}
         self.wildcards: list[Binding] = []
         self.address_only: list[Binding] = []
+        self.unnamed: list[Binding] = []
 
     def reach(self) -> Reach:
         for binding in self.site.bindings:
             if binding.serves:
                 self._binding(binding)
         self._declared_for_site()
-        return Reach(tuple(self.found.values()), tuple(self.wildcards), tuple(self.address_only))
+        return Reach(tuple(self.found.values()), tuple(self.wildcards), tuple(self.address_only), tuple(self.unnamed))
 
     def _binding(self, binding: Binding) -> None:
         if binding.host is None:
@@ -163,6 +169,8 @@ class _SiteReach:
             self._add(host.first_label, "binding", binding, optional=True)
         elif (full := self._full_form(host)) is not None:
             self._add(full, "binding", binding)
+        elif self.names.machine.joined:
+            self.unnamed.append(binding)
 
     def _full_form(self, short: HostName) -> HostName | None:
         """A short name under the suffix that DNS, else the machine's dns_name, gives."""
@@ -174,9 +182,17 @@ class _SiteReach:
 
     def _wildcard(self, binding: Binding, pattern: HostName) -> None:
         self.wildcards.append(binding)
-        for host, source in self._leading_here(binding):
-            if host.matches_wildcard(pattern) and self.claims.free(host, binding, self.site.name):
+        leading = [(h, s) for h, s in self._leading_here(binding) if h.matches_wildcard(pattern)]
+        for host, source in leading:
+            if self.claims.free(host, binding, self.site.name):
                 self._add(host, source, binding)
+        if not leading and not self._matches_no_name(pattern):
+            self.unnamed.append(binding)
+
+    def _matches_no_name(self, pattern: HostName) -> bool:
+        """Whether a zone that was read whole has no record of its own for the wildcard: all its names are known."""
+        found = self.names.service.resolve(pattern) if self.names.service is not None else None
+        return found is not None and not found.exists
 
     # -- bindings without a host header ------------------------------------------------------------------------
 
@@ -209,6 +225,8 @@ class _SiteReach:
 
     def _own_names(self, binding: Binding) -> None:
         machine = self.names.machine
+        if machine.joined and (machine.short_name is None or machine.full_name is None):
+            self.unnamed.append(binding)
         # behind a declared farm name the node's own name may fail without harm (rule R6.4)
         optional = any(name.site is None or fold(name.site) == fold(self.site.name) for name in self.names.farm)
         for host in (machine.short_name, machine.full_name):

@@ -10,7 +10,7 @@ from typing import NamedTuple, get_args
 from agent.iis.authentication import Auth
 from agent.iis.effective import Configuration, EffectiveApplication, Pool, Site
 from agent.iis.snapshot import Machine
-from agent.model import Application, ApplicationRef, Host, Need, Origins, Place, WhyNot
+from agent.model import Application, ApplicationRef, Host, Need, Origins, Place, Scheme, Url, WhyNot
 from agent.names import AccountName, Address, HostName, Spn, computer_account, fold, http_spn, spn, user_name
 from agent.spn.clients import Canonicalisation, Client, asked_hosts, asked_port
 from agent.spn.directory import Directory, Question
@@ -357,6 +357,8 @@ def _application(
         decrypts_as=decision.account,
         rule=decision.rule_id,
         hosts=_hosts(server, reached) if application.serves_http else (),
+        names_known=not (application.serves_http and reached.unnamed),
+        urls=tuple(_urls(server, site, reached, application.path)) if application.serves_http else (),
         places=tuple(_place(path, auth, decided, kind) for path, auth, decided in below),
     )
     every = [(application.auth, own), *((auth, decided) for _, auth, decided in below)]
@@ -388,6 +390,20 @@ def _hosts(server: ServerView, reached: Reach) -> tuple[Host, ...]:
         if resolution is not None and resolution.is_alias and resolution.addresses:
             hosts.setdefault(resolution.canonical, Host(resolution.canonical, "dns"))
     return tuple(hosts.values())
+
+
+def _urls(server: ServerView, site: Site, reached: Reach, path: str) -> Iterator[Url]:
+    """The names of the site as people type them; a proxy that terminates TLS is reached by https."""
+    schemes: dict[int, dict[Scheme, None]] = {}
+    for binding in site.bindings:
+        if binding.serves:
+            schemes.setdefault(binding.port, {})["https" if binding.protocol == "https" else "http"] = None
+    behind = {name.host for name in server.names.farm if name.proxy == "terminates-tls"}
+    for name in reached.names:
+        if name.host in behind:
+            yield Url("https", name.host, 443, path)
+        elif not name.optional:
+            yield from (Url(scheme, name.host, port, path) for port in name.ports for scheme in schemes[port])
 
 
 def _origins(origins: Origins, pool: Pool | None) -> Origins:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from agent.model import Outcome, Requirement
 from agent.names import AccountName, Likeness, Spn
+from agent.spn.clients import canonicalises
 from agent.spn.directory import Account, Directory
 from agent.spn.identity import superseding
+from agent.spn.nameservice import NameService
 from agent.spn.require import Wanted
 
 
-def judge(wanted: Wanted, directory: Directory | None) -> Requirement:
-    """Compare one requirement with the directory; "could not look" is `unchecked`, never "nobody"."""
+NO_ALIAS = "no name is an alias"
+
+
+def judge(wanted: Wanted, directory: Directory | None, service: NameService | None) -> Requirement:
+    """Compare one requirement with the directory; "could not look" is `unchecked`, never "nobody".
+
+    Where the name service was not asked about its host, the outcome stands on the host being no alias.
+    """
     holders = answers = None
     if directory is not None:
         holders = directory.holders(wanted.spn, wanted.account)
         answers = directory.answers(wanted.spn, wanted.account)
+    outcome = _outcome(wanted, answers, directory)
     return Requirement(
         spn=wanted.spn,
         account=wanted.account,
@@ -22,11 +33,24 @@ def judge(wanted: Wanted, directory: Directory | None) -> Requirement:
         covered_by=wanted.covered_by,
         holders=None if holders is None else tuple(account.name for account in holders),
         answers=None if answers is None else tuple(account.name for account in answers),
-        outcome=_outcome(wanted, answers, directory),
+        outcome=outcome,
         rule=wanted.decision.rule_id,
         asked_by=wanted.asked_by,
         applications=tuple(wanted.applications),
+        provided=tuple(_provided(wanted, outcome, service)),
     )
+
+
+def _provided(wanted: Wanted, outcome: Outcome, service: NameService | None) -> Iterator[str]:
+    if outcome in {"uncertain", "unchecked"}:
+        return
+    if wanted.decision.provided:
+        yield wanted.decision.provided
+    host = wanted.spn.host
+    if outcome == "impossible" or host.is_short or not canonicalises(wanted.asked_by):
+        return
+    if service is None or service.resolve(host) is None:
+        yield NO_ALIAS
 
 
 def _outcome(wanted: Wanted, answers: tuple[Account, ...] | None, directory: Directory | None) -> Outcome:

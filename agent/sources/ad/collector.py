@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from agent.model import Problem
+from agent.model import Problem, SourceRead
 from agent.names import Spn, fold, spn
 from agent.sources.ad.accounts import Entry, account_of, joined
 from agent.sources.ad.census import Census, Groups, GroupValues, hashable
@@ -78,6 +78,11 @@ class Collector:
         if self._whole:
             self._forest.whole.update(self._domains_here)
         self._domains_here, self._whole, self._file = {}, True, file
+
+    @property
+    def covered_here(self) -> tuple[str, ...]:
+        """The folded DNS names of the domains of which the present source holds all, as far as it was read."""
+        return tuple(sorted(self._domains_here)) if self._whole else ()
 
     def note(self, message: str, line: int | None = None) -> None:
         """Something of the source could not be read."""
@@ -190,8 +195,8 @@ class Collector:
         if created:
             self._forest.aes_since[domain] = min(created, self._forest.aes_since.get(domain, created))
 
-    def directory(self, source: str) -> Directory:
-        """Everything kept, names settled; `source` is how the report calls where it comes from."""
+    def directory(self, source: str, read: Iterable[SourceRead] = ()) -> Directory:
+        """Everything kept, names settled; `source` is how the report calls where it comes from, `read` its parts."""
         self.next_source()
         # one order, whatever the source gave first: reports of the same directory must not differ
         accounts = tuple(self._settled(self._accounts[key]) for key in sorted(self._accounts))
@@ -216,6 +221,7 @@ class Collector:
             group_sids=group_sids,
             group_member_of=group_member_of,
             problems=self._told_problems(),
+            read=tuple(read),
         )
 
     def _settled(self, account: Account) -> Account:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent.errors import MalformedError
+from agent.model import SourceRead
 from agent.sources.ad.collector import Collector
 from agent.sources.ad.ldif import read_ldif
 from agent.sources.ad.setspn_text import read_setspn
+from agent.sources.text_file import written
 from agent.spn.directory import Directory, Question
 
 _HEAD = 1 << 20
@@ -27,9 +29,13 @@ def read_exports(
     """
     collector = Collector(question, netbios_names)
     rows = [(row, path) for path in paths if (row := _row(path, collector)) is not None]
+    read = {path: SourceRead(kind="directory", source=str(path), note="it could not be read") for path in paths}
     for row, path in sorted(rows, key=lambda found: -found[0]):
         _read_one(path, READERS[row], collector)
-    return collector.directory(", ".join(map(str, paths)))
+        covers = collector.covered_here
+        note = None if covers else "it shows holders, but cannot prove that nobody holds an SPN"
+        read[path] = SourceRead(kind="directory", source=str(path), date=written(path), covers=covers, note=note)
+    return collector.directory(", ".join(map(str, paths)), read.values())
 
 
 class Reader(NamedTuple):

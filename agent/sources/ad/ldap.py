@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from agent.model import SourceRead
 from agent.sources.ad.collector import Collector
 from agent.sources.ad.connection import LdapConnection
 from agent.sources.ad.controllers import Controllers, read_root
@@ -51,7 +52,11 @@ class LdapSource:
         except LdapError as error:
             collector.incomplete(str(error))
         self.round_trips = controllers.round_trips
-        return replace(collector.directory(self.target), duplicates_elsewhere=0)
+        found = collector.directory(self.target)
+        covers = tuple([domain.dns_name for domain in found.domains if domain.covered])
+        note = None if found.is_complete else "it was not read whole"
+        read = (SourceRead(kind="directory", source=self.target, covers=covers, note=note),)
+        return replace(found, duplicates_elsewhere=0, read=read)
 
     @contextlib.contextmanager
     def session(self) -> Iterator[tuple[LdapConnection, str]]:

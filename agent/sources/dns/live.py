@@ -27,7 +27,7 @@ import dns.resolver
 import dns.reversename
 
 from agent.errors import SourceError, UsageError
-from agent.model import Problem
+from agent.model import Problem, SourceRead
 from agent.names import Address, HostName, address_of, host_fault, host_name, ip_address, printable
 from agent.spn.nameservice import NameService, Resolution
 
@@ -62,11 +62,12 @@ def ask(
     search = suffixes or search_list()
     names = _full_names(hosts, search)
     source = f"name server {server}" if where else "system resolver"
+    read = (SourceRead(kind="dns", source=source),)
     try:
         asker: _System | _Server = _server(where, names_end) if where else _System()
     except SourceError as error:
         failed: dict[HostName, Resolution | SourceError] = dict.fromkeys(names, error)
-        return NameService(source=source, suffixes=search, problems=_problems(source, "names", failed))
+        return NameService(source=source, suffixes=search, problems=_problems(source, "names", failed), read=read)
     found = {host: _impossible(host) for host in names if host_fault(host)}
     asked = _all([host for host in names if host not in found], asker.name, names_end)
     answers = found | {host: answer for host, result in asked.items() if (answer := _answer(result))}
@@ -79,6 +80,7 @@ def ask(
         names_by_address=_names_by_address(answers),
         pointers={address: name for address, name in pointed.items() if isinstance(name, HostName)},
         problems=(*_problems(source, "names", asked), *_problems(source, "addresses", pointed)),
+        read=read,
     )
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from agent.model import Problem
+from agent.model import Problem, SourceRead
 from agent.names import Address, HostName, host_name, printable
 from agent.sources.dns.zone_records import MOST_TOLD, Book, Owner, enter_file, is_reverse, problem
+from agent.sources.text_file import written
 from agent.spn.nameservice import NameService, Resolution
 
 LONGEST_CHAIN = 16
@@ -18,8 +19,7 @@ LONGEST_CHAIN = 16
 def read_zones(paths: Sequence[Path]) -> NameService:
     """Every name, alias, address and PTR record of these zone files; what cannot be read is a problem each."""
     book = Book()
-    for path in paths:
-        enter_file(path, book)
+    read = [_read(path, enter_file(path, book)) for path in paths]
     zones = _Zones(
         origins=frozenset(book.complete) - book.redirected,
         cuts=frozenset(book.cuts),
@@ -34,7 +34,12 @@ def read_zones(paths: Sequence[Path]) -> NameService:
         names_by_address=_names_by_address(listed),
         pointers=book.pointers,
         problems=(*book.problems, *islice(_circles(zones, listed), MOST_TOLD)),
+        read=tuple(read),
     )
+
+
+def _read(path: Path, whole: Iterable[HostName]) -> SourceRead:
+    return SourceRead(kind="dns", source=str(path), date=written(path), covers=tuple([zone.text for zone in whole]))
 
 
 class ZoneAnswers(Mapping[HostName, Resolution]):

@@ -72,21 +72,22 @@ def problem(file: str, line: int | None, reason: str) -> Problem:
     return Problem(id="config-malformed", message=reason, file=file, line=line)
 
 
-def enter_file(path: Path, book: Book) -> None:
-    """Add what a zone file says to the book. Never raises for what stands in it."""
+def enter_file(path: Path, book: Book) -> tuple[HostName, ...]:
+    """Add what a zone file says to the book; the zones that it holds whole. Never raises for what stands in it."""
     try:
         text = _text(path)
     except OSError as error:
         book.problems.append(problem(str(path), None, f"cannot be read: {error.strerror or error}"))
-        return
+        return ()
     except MalformedError as error:
         book.problems.append(problem(str(path), error.line, error.reason))
-        return
+        return ()
     reader = _Reader(str(path), text)
     origins = _enter_all(reader, book)
     book.zones.update(origins)
-    book.complete.update(origins if not reader.faults else {})
+    book.complete.update(whole := origins if not reader.faults else {})
     book.problems.extend(reader.problems())
+    return tuple(whole)
 
 
 def _enter_all(reader: _Reader, book: Book) -> dict[HostName, None]:

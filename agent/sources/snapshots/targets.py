@@ -26,6 +26,7 @@ from agent.sources.snapshots.framed import unframe
 from agent.sources.snapshots.machine_file import complete, problem
 from agent.sources.snapshots.packed import MAXIMUM_PACKED, TOP, Opened, opened
 from agent.sources.snapshots.sweep_file import SWEEP, key_of, read_sweep, unanswered
+from agent.sources.text_file import written
 
 FRAMED = ".snapshot"
 PACKED = (".snapshot.json.gz", ".snapshot.json")
@@ -199,7 +200,14 @@ def read_target(path: Path, computer: str | None, netbios: Mapping[str, str]) ->
     """
     files, machine, problems = read_folder(path) if is_folder(path) else _read_file(path)
     whole, doubts = complete(machine, computer, _called(path), netbios)
-    return Snapshot(source=shown(path), machine=whole, files=files, problems=(*problems, *doubts))
+    stamp = written(_configuration_in(path))
+    return Snapshot(source=shown(path), machine=whole, files=files, problems=(*problems, *doubts), written=stamp)
+
+
+def _configuration_in(path: Path) -> Path:
+    """The file whose age is the target's."""
+    names = _names(path) or ()
+    return next((path / name for name in names if fold(name) == APPLICATION_HOST), path)
 
 
 def from_document(

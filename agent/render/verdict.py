@@ -1,0 +1,109 @@
+"""The first and the last line: what people have, worst first, and beside it what nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from agent.model import Report
+from agent.render.wording import plural
+
+NO_STEP = "No step and no all-clear follows from what nobody knows."
+
+
+def first_line(report: Report) -> str:
+    """`BROKEN: 1 of 4 SPNs (three prompts, then 401). OK: 3, if no name is an alias.`"""
+    spns = report.spns
+    if not spns.total:
+        return _nothing(report)
+    parts = _counts(report, detailed=True)
+    if not spns.broken and not spns.ntlm and spns.unknown:
+        told = f"{plural(spns.total, 'SPN')} matter{'s' if spns.total == 1 else ''}, {spns.ok} known"
+        parts = [f"NOT CHECKED: {_reason(report)}", told, *parts[1:]]
+    return ". ".join(parts) + "."
+
+
+def last_line(report: Report) -> str:
+    """The same counts again, for those who see the end of a long page only."""
+    parts = _counts(report, detailed=False) or [_nothing(report).rstrip(".")]
+    failed = sum(server.status != "ok" for server in report.servers)
+    if not report.complete:
+        parts.append(f"INCOMPLETE: {plural(failed, 'server')}" if failed else "INCOMPLETE")
+    return ", ".join(parts)
+
+
+def look(report: Report) -> str:
+    """The colour of the verdict; green is only what is whole and known to be right."""
+    spns = report.spns
+    if spns.broken:
+        return "bold red"
+    if spns.ntlm:
+        return "bold yellow"
+    return "bold" if spns.unknown or not report.complete else "bold green"
+
+
+def not_looked_at(report: Report) -> Iterator[str]:
+    """What nobody looked at, a sentence each."""
+    for read in report.summary.read if report.summary is not None else ():
+        if not read.asked and read.note is not None:
+            yield f"{read.note[:1].upper()}{read.note[1:]}."
+
+
+def nothing_to_plan(report: Report) -> str | None:
+    """Why a plan says nothing about what is right: nobody knows, or nothing asks for a ticket. None where it does."""
+    if report.spns.is_blind:
+        return f"{first_line(report)} {NO_STEP}"
+    return None if report.spns.total else first_line(report)
+
+
+def if_told(conditions: Sequence[str] | None) -> str:
+    """`if no name is an alias`; empty for what stands without a condition."""
+    return f"if {' and '.join(conditions)}" if conditions else ""
+
+
+def _nothing(report: Report) -> str:
+    if not report.complete and not any(application.negotiates for application in report.applications):
+        return "NOT CHECKED: what was read does not show whether an SPN is needed."
+    if any(application.negotiates for application in report.applications):
+        return "OK: no SPN matters, for clients reach no application by a name."
+    return "OK: no SPN matters, for no application asks clients for a Kerberos ticket."
+
+
+def _counts(report: Report, *, detailed: bool) -> list[str]:
+    spns = report.spns
+    broken = {r.outcome for r in report.requirements if r.matters} & {"modified", "duplicate", "impossible"}
+    effect = " (three prompts, then 401)" if broken == {"modified"} and detailed else ""
+    reason = f", {_reason(report)}" if detailed and spns.unknown else ""
+    condition = if_told(_conditions(report)) if detailed else ""
+    counted = (
+        ("BROKEN", spns.broken, effect),
+        ("NTLM", spns.ntlm, ""),
+        ("NOT CHECKED", spns.unknown, reason),
+        ("OK", spns.ok, f", {condition}" if condition else ""),
+    )
+    told = [(word, number, more) for word, number, more in counted if number]
+    first = f" of {plural(spns.total, 'SPN')}"
+    return [f"{word}: {number}{'' if at else first}{more}" for at, (word, number, more) in enumerate(told)]
+
+
+def _conditions(report: Report) -> tuple[str, ...]:
+    good = (r.provided or () for r in report.requirements if r.matters and r.outcome == "kerberos")
+    return tuple(dict.fromkeys(condition for conditions in good for condition in conditions))
+
+
+def _reason(report: Report) -> str:
+    """Why not all is known: what is to be given first."""
+    unnamed = sum(found.id == "machine-unknown" for found in report.findings)
+    if unnamed and report.spns.uncertain:
+        if len(report.servers) == 1:
+            return "the server's name is not known: give --computer"
+        return f"the names of {plural(unnamed, 'server')} are not known: give a machine.json for each"
+    if report.spns.not_checked and not _was_asked(report):
+        return "nobody looked who holds the SPNs"
+    if report.spns.not_checked:
+        return "what was read does not tell who holds the SPNs"
+    return "what was read does not settle it"
+
+
+def _was_asked(report: Report) -> bool:
+    reads = report.summary.read if report.summary is not None else ()
+    return any(read.kind == "directory" and read.asked for read in reads)
