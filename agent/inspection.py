@@ -192,9 +192,7 @@ def _read(snapshot: Snapshot) -> Read:
         if not configuration.content_looked:
             text = "web.config files were not looked at: what they set (where the section is unlocked) is not known"
             problems.append(Problem(id="content-not-collected", message=text))
-    return Read(
-        snapshot.label, snapshot.source, snapshot.machine, configuration, tuple(problems), snapshot.written
-    )
+    return Read(snapshot.label, snapshot.source, snapshot.machine, configuration, tuple(problems), snapshot.written)
 
 
 def _configuration(snapshot: Snapshot, data: bytes, name: str, error: str | None) -> Configuration:

@@ -215,8 +215,9 @@ _ENDS = {
     "duplicate": "More than one account answers: mostly NTLM, sometimes KRB_AP_ERR_MODIFIED.",
     "impossible": "No account in the domain can decrypt: NTLM, or KRB_AP_ERR_MODIFIED where a HOST/ SPN answers.",
     "uncertain": "It cannot be said for certain from what was read.",
-    "unchecked": "Nobody looked who holds the SPN: give the directory with --ad.",
+    "unchecked": "Who holds the SPN is not known from what was read.",
 }
+_NOBODY_LOOKED = "Nobody looked who holds the SPN: give the directory with --ad."
 
 
 def _outcome(case: Case, url: Url, client: Client, found: Answering) -> ClientOutcome:
@@ -238,7 +239,8 @@ def _outcome(case: Case, url: Url, client: Client, found: Answering) -> ClientOu
     story.append(_holders_told(name, requirement.holders, requirement.answers))
     story.append(_place_told(found))
     story.append(_decryption_told(found, settings, decision))
-    story.append(_ENDS[requirement.outcome])
+    unasked = requirement.outcome == "unchecked" and case.directory is None
+    story.append(_NOBODY_LOOKED if unasked else _ENDS[requirement.outcome])
     return ClientOutcome(
         client=client.name,
         spn=name,

@@ -44,7 +44,7 @@ def value(action: argparse.Action, number: int = 0) -> list[str]:
         others = [choice for choice in action.choices if choice != action.default]
         return [others[number % len(others)]]
     if action.metavar == "LEVEL":
-        return [("warning", "info")[number]]
+        return [("warning", "unchecked")[number]]
     return [f"{7 + number}={number}" if "=" in str(action.metavar) else str(7 + number)]
 
 

@@ -66,7 +66,7 @@ def test_the_document_is_the_report_with_the_url_and_the_outcomes() -> None:
     assert said["requirements"] == report["requirements"]
     assert [outcome["client"] for outcome in said["outcomes"]] == ["edge", "chrome", "firefox", "dotnet"]
     first = said["outcomes"][0]
-    assert set(first) == {"client", "spn", "holders", "answers", "decrypts_as", "outcome", "because"}
+    assert set(first) == {"client", "spn", "holders", "answers", "decrypts_as", "outcome", "because", "provided"}
     assert first["spn"] == "HTTP/contoso.test.com"
     assert first["holders"] == first["answers"] == [r"TEST\contososvc"]
     assert first["decrypts_as"] == r"TEST\contososvc"

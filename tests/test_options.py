@@ -8,7 +8,7 @@ import pytest
 
 from agent.checks.accept import Acceptance, accept
 from agent.errors import UsageError
-from agent.model import Finding
+from agent.model import Accepted, Finding
 from agent.names import AccountName, host_name, spn
 from agent.sources.option_files import accept_file, farm_file
 from agent.spn.reach import FarmName
@@ -109,8 +109,15 @@ def test_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
 
 
 def test_accept_file(tmp_path: Path) -> None:
-    assert accept_file(written(tmp_path, ACCEPT)) == (
-        Acceptance(id="spn-missing", subject="HTTP/old.test.com", reason="retired in spring", until=date(2027, 1, 31)),
+    path = written(tmp_path, ACCEPT)
+    (found,) = accept_file(path)
+    assert found == Acceptance(
+        id="spn-missing",
+        subject="HTTP/old.test.com",
+        reason="retired in spring",
+        until=date(2027, 1, 31),
+        file=str(path),
+        line=1,
     )
 
 
@@ -147,7 +154,7 @@ FOUND = Finding(
 
 def accepted(
     subject: str, finding: Finding = FOUND, until: date | None = None, kind: str = "spn-misplaced"
-) -> str | None:
+) -> Accepted | None:
     acceptance = Acceptance(id=kind, subject=subject, reason="known", until=until)
     (result,) = accept([finding], [acceptance], TODAY)
     return result.accepted
@@ -167,7 +174,7 @@ def accepted(
     ],
 )
 def test_subject_that_is_meant(subject: str) -> None:
-    assert accepted(subject) == "known"
+    assert accepted(subject) == Accepted(reason="known")
 
 
 @pytest.mark.parametrize("subject", ["IIS0", "IIS03", "IIS01/Intra", "HTTP/intranet?test.com", "HTTP/*.test.org", ""])
@@ -180,7 +187,7 @@ def test_other_finding_stays_open() -> None:
 
 
 def test_last_day_counts_and_the_day_after_does_not() -> None:
-    assert accepted("*", until=TODAY) == "known"
+    assert accepted("*", until=TODAY) == Accepted(reason="known", until="2026-11-22")
     assert accepted("*", until=date(2026, 11, 21)) is None
 
 
@@ -190,4 +197,7 @@ def test_first_acceptance_that_counts_gives_the_reason_and_the_order_stays() -> 
     counts = Acceptance(id="spn-misplaced", subject="IIS01", reason="first")
     later = Acceptance(id="spn-misplaced", subject="*", reason="second")
     results = accept([other, FOUND], [expired, counts, later], TODAY)
-    assert [(result.id, result.accepted) for result in results] == [("spn-missing", None), ("spn-misplaced", "first")]
+    assert [(result.id, result.accepted) for result in results] == [
+        ("spn-missing", None),
+        ("spn-misplaced", Accepted(reason="first")),
+    ]

@@ -25,7 +25,7 @@ from agent.checks.remedies import SETTLE
 from agent.iis.redirection import configuration_file
 from agent.iis.snapshot import Snapshot, SourceFile, file_key
 from agent.inspection import Analysis, Sources, analyse
-from agent.model import Finding, Report, Requirement, Step
+from agent.model import Accepted, Finding, Report, Requirement, Step
 from agent.names import AccountName, Spn, host_name, http_spn, path_key, printable, spn
 from agent.sources import option_files
 from agent.sources.ad.exports import read_exports
@@ -782,7 +782,9 @@ def test_pools_whose_account_is_only_likely_are_not_taken_for_one() -> None:
 def planned(found: World, *accepted: str) -> Planned:
     """The plan where the findings of these ids are accepted."""
     case = found.analysis.cases[0]
-    told = [replace(f, accepted="known") if f.id in accepted else f for f in (*check(case), *farm(case))]
+    told = [
+        replace(f, accepted=Accepted(reason="known")) if f.id in accepted else f for f in (*check(case), *farm(case))
+    ]
     return plan(case, told)
 
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from agent import inspect
 from agent.model import (
     SCHEMA,
+    Accepted,
     AccountUse,
     Application,
     ApplicationRef,
@@ -275,7 +276,14 @@ def of_size(count: int) -> Report:
     """Everything a farm makes more of: lists of the report, and lists within one of their items."""
     references = tuple(ApplicationRef("IIS05", f"Site{number}", "/") for number in range(count))
     use = AccountUse(
-        account=SALES, kind="user", applications=references, needs=(), covered=(), holds=None, lacks=None, unused=None
+        account=SALES,
+        kind="user",
+        applications=references,
+        needs=(),
+        covered=(),
+        holds=None,
+        lacks=None,
+        elsewhere=None,
     )
     step = Step(order=1, kind="spn-add", spn=spn("HTTP/x"), account=SALES, command="c", rollback="r", finding="f")
     return report(
@@ -369,7 +377,7 @@ def test_reports_follow_the_schema() -> None:
 @pytest.mark.parametrize(
     ("path", "wrong"),
     [
-        (("schema",), "iis-spn/report/2"),
+        (("schema",), "iis-spn/report/1"),
         (("complete",), "yes"),
         (("servers", 0, "status"), "fine"),
         (("applications", 0, "origins", "enabled", "line"), "12"),
@@ -481,7 +489,7 @@ def long_report() -> Report:
         servers=(server,),
         applications=(replace(many, hosts=reached), *base.applications),
         requirements=(required, *base.requirements),
-        findings=(found, replace(found, id="spn-stale", accepted=words), *base.findings),
+        findings=(found, replace(found, id="spn-stale", accepted=Accepted(reason=words)), *base.findings),
     )
 
 
@@ -504,7 +512,10 @@ def test_commands_and_names_stand_whole_on_a_line(width: int) -> None:
 
 def test_the_first_screen_says_what_is_broken_and_the_command() -> None:
     lines = terminal.to_text(report(), 80, color=False).splitlines()
-    assert lines[0] == "1 server, 3 applications, 3 SPNs: 1 error, 1 note"
+    assert lines[0] == "BROKEN: 1 of 2 SPNs (three prompts, then 401). OK: 1."
+    assert lines[1] == "1 server, 3 applications: 1 error, 1 note"
+    assert lines[-1] == "BROKEN: 1 of 2 SPNs, OK: 1"
+    lines = lines[1:]
     assert lines[2] == "ERRORS, and what to do"
     assert lines[3].strip() == "IIS05, Sales: HTTP/sales.test.com"
     assert lines[4].strip().startswith("spn-misplaced: is on TEST\\salessvc")
@@ -585,18 +596,18 @@ def test_an_incomplete_report_says_so_loudly() -> None:
 
 
 def test_an_accepted_finding_is_listed_with_its_reason_and_not_counted() -> None:
-    accepted = replace(report().findings[0], accepted="known until spring")
+    accepted = replace(report().findings[0], accepted=Accepted(reason="known until spring", until="2027-03-20"))
     text = terminal.to_text(report(findings=(accepted,)), 80, color=False)
-    assert text.startswith("1 server, 3 applications, 3 SPNs: no findings, 1 accepted\n")
+    assert "\n1 server, 3 applications: no findings, 1 accepted\n" in text
     assert "ACCEPTED spn-misplaced" in text
-    assert "known until spring" in text
+    assert "known until spring (until 2027-03-20)" in text
     assert APPCMD not in text
 
 
 def test_without_a_directory_it_says_that_nobody_looked() -> None:
     required = requirement("HTTP/sales.test.com", "Sales", holders=None, answers=None, outcome="unchecked")
     text = terminal.to_text(report(requirements=(required,), findings=()), 80, color=False)
-    assert "Who holds the SPNs was not looked up" in text
+    assert text.startswith("NOT CHECKED: nobody looked who holds the SPNs. 1 SPN matters, 0 known.\n")
     assert re.search(r"  \?  +explicit  HTTP/sales.test.com", text)
 
 
@@ -651,7 +662,7 @@ def test_everything_of_ours_can_be_said_in_cp1252() -> None:
 def test_an_empty_report_renders() -> None:
     empty = report(servers=(), applications=(), requirements=(), findings=(), complete=False)
     assert terminal.to_text(empty, 80, color=False).startswith(
-        "0 servers, 0 applications, 0 SPNs: no findings\nINCOMPLETE"
+        "NOT CHECKED: what was read does not show whether an SPN is needed.\nINCOMPLETE"
     )
     assert rows(empty) == []
     assert markdown.to_markdown(empty)

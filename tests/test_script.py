@@ -108,6 +108,7 @@ def test_the_plan_as_text() -> None:
     )
     plan = replace(planned.plan, alternatives=(other,), blocked=(Blocked(finding="spn-conflict", why="a: no"),))
     assert to_text(replace(planned, plan=plan), 120, color=False) == (
+        "OK: no SPN matters, for no application asks clients for a Kerberos ticket.\n"
         "5 steps; 1 finding no step can repair\n"
         "\n"
         "1. Change DNS, for spn-missing\n"

@@ -68,7 +68,9 @@ def test_accept_files_are_read_together(files: Any, capsys: pytest.CaptureFixtur
     assert len(errors) > 1
     accepted = {name: f'[[accept]]\nid = "{name}"\nsubject = "*"\nreason = "{name}"\n' for name in errors}
     found = report(capsys, *words, *each("--accept", files(**accepted)))["findings"]
-    assert {f["id"]: f["accepted"] for f in found if f["severity"] == "error"} == {name: name for name in errors}
+    assert {f["id"]: f["accepted"]["reason"] for f in found if f["severity"] == "error"} == {
+        name: name for name in errors
+    }
 
 
 def test_inventories_are_read_together(files: Any, capsys: pytest.CaptureFixture[str]) -> None:

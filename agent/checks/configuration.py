@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from agent.checks.case import Case, evidence, finding
 from agent.iis.authentication import Auth
 from agent.iis.effective import EffectiveApplication, Site
 from agent.iis.merge import SectionFault
 from agent.model import Application, ApplicationRef, Evidence, Finding, WindowsAuth
-from agent.names import fold, printable
+from agent.names import HostName, fold, printable
+from agent.spn.directory import Account
 from agent.spn.identity import negotiate_place
 from agent.spn.require import ServerView
 
@@ -80,7 +81,10 @@ def machine(case: Case) -> Iterator[Finding]:
                 "the server's name or domain is not known: what its computer account decrypts is uncertain, and its "
                 "own names are not looked at",
                 server=server.label,
-                fix=("Give --computer with the server's FQDN, or a snapshot folder with machine.json.",),
+                fix=(
+                    *_suggested(case, server),
+                    "Give --computer with the server's FQDN, or a snapshot folder with machine.json.",
+                ),
             )
         elif not server.machine.joined and server.label in negotiating:
             kind = "in a workgroup" if server.machine.membership == "workgroup" else "joined to Entra ID only"
@@ -90,6 +94,33 @@ def machine(case: Case) -> Iterator[Finding]:
                 server=server.label,
                 fix=("Join the server to an Active Directory domain, or plan without Kerberos.",),
             )
+
+
+_NUMBERS = ("no", "one name", "two names", "three names", "four names", "five names", "six names")
+
+
+def _suggested(case: Case, server: ServerView) -> Iterator[str]:
+    """The computer of the directory that holds most of the names which the file's bindings claim, if one does."""
+    claimed = {
+        host.host
+        for application in case.applications
+        if application.server == server.label and application.negotiates
+        for host in application.hosts
+        if host.source == "binding" and not host.host.is_short
+    }
+    ranked = sorted(_computers_with(case, claimed), key=lambda each: -each[0])
+    best = [(number, account) for number, account in ranked if number == ranked[0][0]]
+    if len(best) == 1:
+        number, account = best[0]
+        told = _NUMBERS[number] if number < len(_NUMBERS) else f"{number} names"
+        yield f"{account.name} holds {told} of this file: --computer {printable(account.dns_host_name or '')}?"
+
+
+def _computers_with(case: Case, hosts: Collection[HostName]) -> Iterator[tuple[int, Account]]:
+    for account in case.directory.accounts if case.directory is not None else ():
+        held = {spn.host for spn in account.spns if spn.service in {"http", "host"}} & set(hosts)
+        if held and account.kind == "computer" and account.dns_host_name:
+            yield len(held), account
 
 
 # -- providers -----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from agent.checks.case import Case, finding
 from agent.checks.demand import Demand, Serving
-from agent.model import AccountUse, Application, ApplicationRef, Evidence, Finding, Origin, Requirement
+from agent.model import AccountUse, Application, ApplicationRef, Evidence, Finding, Origin, Place, Requirement
 from agent.names import AccountName, HostName, Spn, fold
 
 
@@ -218,7 +218,7 @@ def _open_ended(case: Case) -> Iterator[AccountName]:
     """The accounts that decrypt, or may, for names that nobody said."""
     for application in case.applications:
         if application.is_unnamed:
-            deciders = (application, *application.places)
+            deciders: tuple[Application | Place, ...] = (application, *application.places)
             accounts = (application.pool_account, *(decider.decrypts_as for decider in deciders))
             yield from (account for account in accounts if account is not None)
 

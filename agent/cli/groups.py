@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -146,10 +146,12 @@ def add_output(command: argparse.ArgumentParser, name: formats.Command) -> None:
     out.add_argument("--output", type=Path, metavar="FILE", help="write there instead of stdout, atomically")
     out.add_argument(
         "--fail-on",
+        action="append",
         type=level,
-        default="error",
+        default=[],
         metavar="LEVEL",
-        help="exit with 1 from this severity on: error (default), warning, info, never",
+        help="exit with 1 from this severity on: error (default), warning, info, never; and with unchecked, which may "
+        "be given besides, where an SPN that matters was not checked or is uncertain",
     )
     out.add_argument(
         "--accept",
@@ -163,7 +165,18 @@ def add_output(command: argparse.ArgumentParser, name: formats.Command) -> None:
 
 def output_of(given: argparse.Namespace, command: formats.Command) -> options.Output:
     form = formats.known_by(command)[given.format]
-    return options.Output(format=form, file=given.output, fail_on=given.fail_on)
+    return options.Output(format=form, file=given.output, fail_on=_fail_on_of(given.fail_on))
+
+
+def _fail_on_of(levels: Sequence[str]) -> options.FailOn:
+    """Of several severities the lowest counts. Raises UsageError for one beside `never`."""
+    from agent.model import SEVERITIES  # `--help` loads no model
+
+    named = {level for level in levels if level != "unchecked"} or {"error"}
+    if "never" in named and len(named) > 1:
+        raise UsageError(f"--fail-on {min(named - {'never'})} contradicts --fail-on never")
+    lowest = max((SEVERITIES.index(severity) for severity in SEVERITIES if severity in named), default=-1)
+    return options.FailOn(severities=frozenset(SEVERITIES[: lowest + 1]), unchecked="unchecked" in levels)
 
 
 # -- which servers, and how they are asked -------------------------------------------------------------------------

@@ -27,12 +27,20 @@ class Looking:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FailOn:
+    """What the exit code tells of: findings of these severities; `unchecked`: SPNs that were not checked."""
+
+    severities: frozenset[str]
+    unchecked: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Output:
-    """How a report is written, where (None: stdout), and from which severity on the exit code tells of it."""
+    """How a report is written, where (None: stdout), and what of it the exit code tells."""
 
     format: Format
     file: Path | None
-    fail_on: str
+    fail_on: FailOn
 
 
 @dataclass(frozen=True, kw_only=True)

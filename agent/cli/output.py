@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from agent import exits
 from agent.cli import console
 from agent.errors import OutputError, UsageError
-from agent.model import SEVERITIES
+from agent.model import Explanation
 from agent.writing import write_whole
 
 if TYPE_CHECKING:
-    from agent.cli.options import Output
+    from agent.cli.options import FailOn, Output
     from agent.model import Report
 
 
@@ -48,11 +48,15 @@ def _write(output: Output, report: Report) -> None:
         raise OutputError(f"cannot write {output.file}: {error.strerror}") from None
 
 
-def _exit_code(report: Report, fail_on: str) -> int:
+def _exit_code(report: Report, fail_on: FailOn) -> int:
     if not report.complete:
         return exits.INCOMPLETE
-    if fail_on == "never":
-        return exits.CLEAN
-    counted = SEVERITIES[: SEVERITIES.index(fail_on) + 1]
-    found = any(finding.severity in counted and finding.accepted is None for finding in report.findings)
-    return exits.FINDINGS if found else exits.CLEAN
+    found = any(finding.severity in fail_on.severities and finding.accepted is None for finding in report.findings)
+    return exits.FINDINGS if found or (fail_on.unchecked and _is_open(report)) else exits.CLEAN
+
+
+def _is_open(report: Report) -> bool:
+    """Whether an SPN that matters was not checked or is uncertain; for one URL, what a client asked about gets."""
+    if isinstance(report, Explanation):
+        return any(outcome.outcome in {"unchecked", "uncertain"} for outcome in report.outcomes)
+    return report.spns.unknown > 0

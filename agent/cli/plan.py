@@ -30,10 +30,12 @@ def run(options: Plan) -> int:
     output.demand_place(options.output)
     report = judged(options.targets, options.looking, logon).report
     if not options.change.apply:
-        return output.finish(options.output, report)
-    if not report.complete:
+        code = output.finish(options.output, report)
+        return exits.INCOMPLETE if report.spns.is_blind else code
+    if not report.complete or report.spns.is_blind:
         output.finish(options.output, report)
-        console.note("not everything could be read, so nothing is applied")
+        what = "not everything could be read" if not report.complete else "nobody knows what is right"
+        console.note(f"{what}, so nothing is applied")
         return exits.INCOMPLETE
     return _changed(options, logon, lambda writer: _apply(options, report, writer))
 

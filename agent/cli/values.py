@@ -56,10 +56,10 @@ def _positive(text: str, most: int) -> float:
 
 
 def level(text: str) -> str:
-    """From which severity on the exit code tells of findings."""
+    """From which severity on the exit code tells of findings, or that it tells of what was not checked."""
     from agent.model import SEVERITIES  # `--help` loads no model
 
-    known = (*SEVERITIES, "never")
+    known = (*SEVERITIES, "unchecked", "never")
     if text not in known:
         raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(known)}")
     return text

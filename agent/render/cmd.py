@@ -38,7 +38,7 @@ def to_cmd(report: Report, server: str | None = None) -> str:
     ]
     for step in outline.changes:
         lines += ["", *_step(outline, step)]
-    lines += ["", *_ends(), "", *_rollback(outline)]
+    lines += ["", *_ends(outline), "", *_rollback(outline)]
     return "".join(f"{line}\r\n" for line in lines)
 
 
@@ -47,8 +47,11 @@ def to_cmd(report: Report, server: str | None = None) -> str:
 
 def _rem(text: str = "") -> str:
     """A remark that cannot become anything else: cmd.exe expands % in remarks, and may act on the others."""
-    shown = _SPECIAL.sub(lambda found: f"\\u{ord(found[0]):04x}", comment(text))
-    return f"rem {shown}".rstrip()
+    return f"rem {_shown_text(text)}".rstrip()
+
+
+def _shown_text(text: str) -> str:
+    return _SPECIAL.sub(lambda found: f"\\u{ord(found[0]):04x}", comment(text))
 
 
 def _shown(step: Step) -> Iterator[str]:
@@ -155,8 +158,12 @@ def _wait(order: int, search: str) -> Iterator[str]:
     yield f":gone{order}"
 
 
-def _ends() -> Iterator[str]:
-    """How the script ends: well, or at the first step that did not do what it should."""
+def _ends(outline: Outline) -> Iterator[str]:
+    """How the script ends: well, at the first step that did not do what it should, or with nothing known."""
+    if outline.is_blind:
+        yield f"echo {_shown_text(outline.without_ground or '')}"
+        yield "exit /b 2"
+        return
     yield f"echo Done. {CACHES[0]}"
     yield f"echo Then on the client: {CACHES[1]}"
     yield f"echo and for services of the client: {CACHES[2]}"

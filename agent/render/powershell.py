@@ -75,6 +75,8 @@ def to_powershell(report: Report, server: str | None = None) -> str:
         "    return",
         "}",
     ]
+    if outline.is_blind:
+        lines += ["", f"Write-Warning {literal(outline.without_ground or '')}", "exit 2"]
     for step in outline.changes:
         lines += ["", *_step(outline, step)]
     lines += ["", *map(_remark, _afterwards())]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from agent.change.plan import held_back
 from agent.model import Finding, Report, Step
 from agent.names import printable
+from agent.render.verdict import left_out, without_ground
 from agent.render.wording import plural
 
 CACHES = (
@@ -48,10 +49,16 @@ class Outline:
                 self.settings.setdefault(step.server or "", []).append(step)
         self.dns = [step for step in self.steps if step.kind == "dns"]
         self.manual = [step for step in self.steps if step.kind == "manual"]
+        self.without_ground = without_ground(report)
 
     def follows_delete(self, step: Step) -> bool:
         """Whether the same SPN is taken from another account first."""
         return step.is_add and any(other.spn == step.spn and not other.is_add for other in self.changes)
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether there is no step because nobody knows what is right."""
+        return not self.steps and self.report.spns.is_blind
 
     @property
     def ends_duplicates(self) -> bool:
@@ -90,7 +97,9 @@ def heading(outline: Outline) -> Iterator[str]:
     yield f"Written by {report.tool.name} {report.tool.version}, {report.finished}, from what was read then."
     counts = Counter(found.id for found in outline.findings())
     told = ", ".join(f"{name} ({number})" for name, number in counts.items())
-    yield f"It repairs: {told or 'nothing, the plan has no steps'}."
+    yield outline.without_ground or f"It repairs: {told or 'nothing, the plan has no steps'}."
+    if (unknown := left_out(report)) is not None:
+        yield unknown
     if not report.complete:
         yield "CAUTION: not everything could be read; the plan covers only what was."
     if outline.held:

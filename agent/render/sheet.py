@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from agent.model import Application, Finding, Report, Requirement
 from agent.names import AccountName, printable
-from agent.render.wording import Overview, decider
+from agent.render.wording import MEANINGS, Overview, decider
 
 ENCODING = "utf-8-sig"
 """For files: without the mark Excel reads UTF-8 as the code page of the day."""
@@ -29,6 +29,7 @@ COLUMNS = (
     "findings",
     "messages",
     "fix",
+    "provided",
 )
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -57,6 +58,7 @@ def _rows(overview: Overview) -> Iterator[list[str]]:
             findings = list(overview.about(requirement, place.server))
             told.update(map(id, findings))
             yield _requirement(requirement, applications[place], place.rule, findings)
+    yield from (_unnamed(application) for application in overview.report.applications if application.is_unnamed)
     for finding in overview.report.findings:
         if id(finding) not in told:
             yield _finding(finding)
@@ -78,19 +80,33 @@ def _requirement(
         requirement.outcome,
         decider(requirement, application).decryption,
         rule or "",
-        *_told(findings),
+        *_told(findings, _not_checked(requirement)),
+        _joined(requirement.provided or ()),
     ]
 
 
 def _finding(finding: Finding) -> list[str]:
     place = [_joined(finding.all_servers), finding.site or "", finding.path or "", ""]
-    return [*place, *[""] * (COLUMNS.index("findings") - len(place)), *_told([finding])]
+    return [*place, *[""] * (COLUMNS.index("findings") - len(place)), *_told([finding]), ""]
 
 
-def _told(findings: list[Finding]) -> list[str]:
+def _unnamed(application: Application) -> list[str]:
+    """An application that is reached by a name which nobody said: a row of its own, for it has no requirement."""
+    place = [application.server, application.site, application.path, _joined(host.host for host in application.hosts)]
+    unknown = [*place, *[""] * (COLUMNS.index("outcome") - len(place)), "uncertain", application.decryption, ""]
+    return [*unknown, *_told([], ["NOT CHECKED: a name that clients use is not known"]), ""]
+
+
+def _not_checked(requirement: Requirement) -> list[str]:
+    if requirement.outcome not in {"unchecked", "uncertain"}:
+        return []
+    return [f"NOT CHECKED: {MEANINGS[requirement.outcome]}"]
+
+
+def _told(findings: list[Finding], notes: Iterable[str] = ()) -> list[str]:
     unique = dict.fromkeys(sentence for finding in findings for sentence in finding.fix)
     ids = dict.fromkeys(f"{f.id} (accepted)" if f.accepted is not None else f.id for f in findings)
-    return [_joined(ids), _joined(finding.message for finding in findings), _joined(unique)]
+    return [_joined(ids), _joined([*notes, *(finding.message for finding in findings)]), _joined(unique)]
 
 
 def _holders(holders: tuple[AccountName, ...] | None) -> str:

@@ -8,6 +8,7 @@ from agent.model import Report, Step, StepKind
 from agent.render.findings import write_incomplete
 from agent.render.layout import UNITS, Page
 from agent.render.script import told
+from agent.render.verdict import NO_STEP, first_line, left_out, look, not_looked_at
 from agent.render.wording import plural
 
 _KINDS: Mapping[StepKind, str] = {
@@ -22,9 +23,14 @@ _KINDS: Mapping[StepKind, str] = {
 def to_text(report: Report, width: int, color: bool) -> str:
     """The plan: what to do in which order, how to take it back, other ways, and what no step can repair."""
     page = Page(width)
+    page.prose(first_line(report), look=look(report))
+    write_incomplete(page, report)
+    for sentence in not_looked_at(report):
+        page.prose(sentence)
     count = plural(len(report.plan.steps), "step")
     page.prose(f"{count}; {plural(len(report.plan.blocked), 'finding')} no step can repair", look="bold")
-    write_incomplete(page, report)
+    if report.spns.unknown:
+        page.prose(left_out(report) or NO_STEP)
     for step in report.plan.steps:
         _step(page, step)
     for number, other in enumerate(report.plan.alternatives):

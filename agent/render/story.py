@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from agent.model import ClientOutcome, Explanation
 from agent.render.findings import write_findings, write_incomplete
 from agent.render.layout import LOOKS, Page, with_commas
+from agent.render.verdict import if_told, not_looked_at
 from agent.render.wording import MEANINGS, WORDS, by_severity, listed
 
 
@@ -15,6 +16,8 @@ def to_text(explanation: Explanation, width: int, color: bool) -> str:
     page = Page(width)
     page.line((explanation.url, "bold"))
     write_incomplete(page, explanation)
+    for sentence in not_looked_at(explanation):
+        page.prose(sentence)
     for clients, outcome in _distinct(explanation.outcomes):
         _told(page, clients, outcome)
     findings = by_severity(explanation.findings)
@@ -44,7 +47,10 @@ def _told(page: Page, clients: list[str], outcome: ClientOutcome) -> None:
     page.blank()
     page.prose(", ".join(clients), 0, look="bold")
     ends = outcome.because[-1] if outcome.because else MEANINGS[outcome.outcome]
-    page.prose(ends, 14, first=(f"  {WORDS[outcome.outcome]}", LOOKS[outcome.outcome]))
+    word = (f"  {WORDS[outcome.outcome]}", LOOKS[outcome.outcome])
+    if outcome.provided:
+        page.line(word, f", {if_told(outcome.provided)}")
+    page.prose(ends, 14, first="" if outcome.provided else word)
     for label, value in _facts(outcome):
         page.prose(with_commas(value.split(", ")), 14, first=f"  {label}")
     page.blank()

@@ -13,6 +13,7 @@ from agent.checks.commands import setspn_query
 from agent.model import Application, Finding, Report, Step, StepKind
 from agent.names import AccountName, Spn, printable
 from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Outline, told
+from agent.render.verdict import if_told, left_out, not_looked_at
 from agent.render.wording import Overview, at_line, pool_told, settings_told, subject
 
 WIDTH = 78
@@ -35,6 +36,8 @@ def to_ticket(report: Report, server: str | None = None) -> str:
     lines += _said(f"Written by {report.tool.name} {report.tool.version}, {report.finished}, from what was read then.")
     if not report.complete:
         lines += _said("CAUTION: not everything could be read; the plan covers only what was.")
+    for sentence in filter(None, (left_out(report),)):
+        lines += _said(sentence)
     for title, body in sections:
         told = "\n".join(body).rstrip("\n")
         if told:
@@ -66,9 +69,13 @@ def _faults(outline: Outline) -> Iterator[str]:
     applications = {application.reference: application for application in outline.report.applications}
     found = outline.findings()
     if not found:
-        yield "Nothing that a step could repair."
+        yield from _said(outline.without_ground or "Nothing that a step could repair.")
+        for sentence in not_looked_at(outline.report) if outline.is_blind else ():
+            yield from _said(sentence)
     for fault in found:
         yield from _said(f"* {fault.message}", then="  ")
+        if (condition := _condition(outline.report, fault)) is not None:
+            yield from _said(condition, "  ", "    ")
         place = " ".join(part for part in (fault.server or ", ".join(fault.servers), subject(fault)) if part)
         if place:
             yield from _said(f"Where: {place} ({fault.id})", "  ", "    ")
@@ -77,6 +84,13 @@ def _faults(outline: Outline) -> Iterator[str]:
             yield from _who_decrypts(applications[one], overview)
         yield from _evidence(fault)
         yield ""
+
+
+def _condition(report: Report, fault: Finding) -> str | None:
+    """What the outcome takes for granted that a finding speaks of."""
+    about = (r for r in report.requirements if (r.spn, r.account) == (fault.spn, fault.account))
+    given = next((r.provided for r in about if r.provided), None)
+    return f"That is so {if_told(given)}." if given else None
 
 
 def _who_decrypts(application: Application, overview: Overview) -> Iterator[str]:
@@ -98,6 +112,8 @@ def _evidence(fault: Finding) -> Iterator[str]:
 
 
 def _rights(outline: Outline, server: str | None) -> Iterator[str]:
+    if outline.is_blind:
+        return
     if not outline.changes:
         yield "Nothing changes in Active Directory."
         return
@@ -111,7 +127,7 @@ def _rights(outline: Outline, server: str | None) -> Iterator[str]:
 
 def _steps(outline: Outline) -> Iterator[str]:
     if not outline.steps:
-        yield "Nothing."
+        yield "Nothing that is known: look first, then plan again." if outline.is_blind else "Nothing."
     for step in outline.steps:
         yield from _one_step(outline, step)
         yield ""

@@ -42,17 +42,25 @@ def look(report: Report) -> str:
 
 
 def not_looked_at(report: Report) -> Iterator[str]:
-    """What nobody looked at, a sentence each."""
-    for read in report.summary.read if report.summary is not None else ():
+    """What nobody looked at though something depends on it, a sentence each."""
+    for read in report.summary.read if report.summary is not None and report.spns.total else ():
         if not read.asked and read.note is not None:
             yield f"{read.note[:1].upper()}{read.note[1:]}."
 
 
-def nothing_to_plan(report: Report) -> str | None:
-    """Why a plan says nothing about what is right: nobody knows, or nothing asks for a ticket. None where it does."""
+def without_ground(report: Report) -> str | None:
+    """Why a plan without a step is no all-clear: nobody knows, or nothing asks for a ticket. None where it is one."""
     if report.spns.is_blind:
         return f"{first_line(report)} {NO_STEP}"
-    return None if report.spns.total else first_line(report)
+    return None if report.spns.total or report.plan.steps else first_line(report)
+
+
+def left_out(report: Report) -> str | None:
+    """That a plan is not about SPNs of which nobody knows whether they are right."""
+    spns = report.spns
+    if spns.is_blind or not spns.unknown:
+        return None
+    return f"NOT CHECKED: {spns.unknown} of {plural(spns.total, 'SPN')}, {_reason(report)}. No step is about them."
 
 
 def if_told(conditions: Sequence[str] | None) -> str:
@@ -105,5 +113,6 @@ def _reason(report: Report) -> str:
 
 
 def _was_asked(report: Report) -> bool:
-    reads = report.summary.read if report.summary is not None else ()
-    return any(read.kind == "directory" and read.asked for read in reads)
+    if report.summary is None:
+        return any(requirement.holders is not None for requirement in report.requirements)
+    return any(read.kind == "directory" and read.asked for read in report.summary.read)

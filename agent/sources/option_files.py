@@ -40,7 +40,11 @@ def told_of(farm: Iterable[Path], accept: Iterable[Path]) -> tuple[SourceRead, .
     """That these files were read, for the report."""
     kinds: Iterable[tuple[SourceKind, Iterable[Path]]] = (("farm", farm), ("accept", accept))
     return tuple(
-        [SourceRead(kind=kind, source=str(path), date=text_file.written(path)) for kind, paths in kinds for path in paths]
+        [
+            SourceRead(kind=kind, source=str(path), date=text_file.written(path))
+            for kind, paths in kinds
+            for path in paths
+        ]
     )
 
 

@@ -12,7 +12,6 @@ from agent.spn.identity import superseding
 from agent.spn.nameservice import NameService
 from agent.spn.require import Wanted
 
-
 NO_ALIAS = "no name is an alias"
 
 
