@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from agent.checks.findings import FINDINGS
 from agent.model import Cause, Finding
@@ -14,10 +14,15 @@ def causes(findings: Iterable[Finding]) -> tuple[Cause, ...]:
     alike: dict[object, list[Finding]] = {}
     for found in findings:
         if found.accepted is None:
-            remedy = tuple(fold(_without_names(sentence, found)) for sentence in found.fix)
-            alike.setdefault((found.rank, found.id, remedy), []).append(found)
+            alike.setdefault((found.rank, found.id, _remedy(found)), []).append(found)
     told = [(group[0].rank, _cause(group)) for group in alike.values()]
     return tuple(cause for _, cause in sorted(told, key=lambda each: (each[0], *_width(each[1]))))
+
+
+def _remedy(found: Finding) -> tuple[str, ...]:
+    """What is to be done, whatever is called how there; the directory may write a name in other letters."""
+    names = [(fold(name), word) for name, word in _names(found)]
+    return tuple([_replaced(fold(sentence), names) for sentence in found.fix])
 
 
 def _width(cause: Cause) -> tuple[int, int]:
@@ -30,20 +35,24 @@ def _cause(group: list[Finding]) -> Cause:
         text=_text(group),
         spns=tuple(dict.fromkeys(found.spn for found in group if found.spn is not None)),
         servers=tuple(dict.fromkeys(server for found in group for server in found.all_servers)),
-        fix=tuple(dict.fromkeys(sentence for found in group for sentence in found.fix)),
+        fix=_once([sentence for found in group for sentence in found.fix]),
     )
 
 
+def _once(sentences: Sequence[str]) -> tuple[str, ...]:
+    """Each sentence where it is needed last: what comes after one command comes after all."""
+    return tuple(reversed(dict.fromkeys(reversed(sentences))))
+
+
 def _text(group: list[Finding]) -> str:
-    """The message of one; of several what they have in common, in the words of the table where that is little."""
-    if len(group) == 1:
-        return group[0].message
-    texts = {_without_names(found.message, found) for found in group}
+    """What they all say, with the names that they share; the words of the table where they say it differently."""
+    shared = set.intersection(*({name for name, _ in _names(found)} for found in group))
+    texts = {_replaced(found.message, ((n, w) for n, w in _names(found) if n not in shared)) for found in group}
     return texts.pop() if len(texts) == 1 else FINDINGS[group[0].id].when
 
 
-def _without_names(text: str, found: Finding) -> str:
-    for name, word in _names(found):
+def _replaced(text: str, names: Iterable[tuple[str, str]]) -> str:
+    for name, word in names:
         text = text.replace(name, word)
     return text
 
@@ -52,14 +61,15 @@ def _names(found: Finding) -> Iterator[tuple[str, str]]:
     """What differs from place to place, the longer names before those that are a part of them."""
     if found.spn is not None:
         yield found.spn.text, "the SPN"
-        yield fold(found.spn.text), "the SPN"
         yield f"HOST/{found.spn.instance}", "its HOST/ SPN"
-    for holder in found.holders:
-        if holder != found.account:
-            yield str(holder), "another account"
-    if found.account is not None:
-        yield str(found.account), "the account that must hold it"
+    accounts = [(holder, "another account") for holder in found.holders if holder != found.account]
+    accounts += [(found.account, "the account that must hold it")] if found.account is not None else []
+    for account, word in accounts:
+        yield str(account), word
+        yield str(account).removesuffix("$"), word  # as setspn -C is given a computer
     if found.spn is not None and not found.spn.host.is_short:
         yield found.spn.host.text, "the name"
+    for server in found.all_servers:
+        yield f" on {server}", " on the server"
     if found.site is not None:
         yield f'"{found.site}{(found.path or "").rstrip("/")}"', "the application"

@@ -227,7 +227,6 @@ def _account_use(case: Case, name: AccountName, requirements: list[Requirement])
     known = case.account(name)
     needs = dict.fromkeys(r.spn for r in requirements if r.need in {"explicit", "port-variant"})
     covered = dict.fromkeys(r.spn for r in requirements if r.need == "covered")
-    wanted = {requirement.spn for requirement in requirements}
     holds = None if known is None else tuple([spn for spn in known.spns if spn.service == "http"])
     held = frozenset(holds or ())
     return AccountUse(
@@ -238,11 +237,6 @@ def _account_use(case: Case, name: AccountName, requirements: list[Requirement])
         covered=tuple(covered),
         holds=holds,
         lacks=None if holds is None else tuple([spn for spn in needs if spn not in held]),
-        elsewhere=None if holds is None else _elsewhere(case, holds, wanted),
+        # one that another account must hold is misplaced, not used elsewhere
+        elsewhere=None if holds is None else tuple([spn for spn in holds if spn not in case.demands]),
     )
-
-
-def _elsewhere(case: Case, holds: tuple[Spn, ...], wanted: set[Spn]) -> tuple[Spn, ...]:
-    """What the account also holds; an SPN that it may yet turn out to be needed for is left out."""
-    others = (spn for spn in holds if spn not in wanted)
-    return tuple([spn for spn in others if all(r.outcome != "uncertain" for r in case.demand(spn).requirements)])
