@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from agent.checks.case import Case, finding
+from agent.checks.remedies import same_domain
 from agent.checks.spns import required_account
 from agent.model import Finding, Requirement
 from agent.names import AccountName, fold, spn
@@ -76,11 +77,7 @@ def _placing(case: Case, name: AccountName, covered: bool) -> str:
         if name in case.computer_accounts:
             return "Check the server's name (--computer, machine.json), or export the directory again."
         return "Check the spelling in the pool's userName."
-    namesakes = case.directory.namesakes(name) if case.directory is not None else ()
-    if len(namesakes) == 1 and namesakes[0].name.dns:
-        dns = namesakes[0].name.dns
-        return f"Is {name.domain} the NetBIOS name of {dns}? Then give --netbios-domain {name.domain}={dns}."
-    return f"Give an export of {name.domain} as well."
+    return same_domain(case, name) or f"Give an export of {name.domain} as well."
 
 
 def superseded(case: Case) -> Iterator[Finding]:

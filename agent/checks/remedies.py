@@ -11,7 +11,7 @@ from agent.checks.commands import is_safe
 from agent.model import Application, Requirement
 from agent.names import AccountName, HostName, Likeness, Spn, fold, http_spn, printable
 from agent.spn.directory import Account
-from agent.spn.verdict import is_absent
+from agent.spn.verdict import is_absent, is_split
 
 PURGE = "Afterwards run `klist purge` on the client; clients remember a missing SPN for 15 minutes."
 SETTLE = "First settle which account decrypts for this name everywhere: the SPN can be on one account only."
@@ -286,17 +286,37 @@ def _addresses(case: Case, host: HostName, suffix: str | None) -> tuple[str, ...
     return resolution.addresses if resolution is not None else ()
 
 
+def _settling(case: Case, requirement: Requirement) -> Iterator[str]:
+    """What would settle an outcome that is uncertain."""
+    question = same_domain(case, requirement.account) if requirement.account is not None else None
+    if question is not None:
+        yield question
+    elif requirement.holders and case.directory is not None and is_safe(requirement.spn.text):
+        holders = case.directory.seen(requirement.spn)
+        if any(is_split(requirement.spn, holder, case.directory) for holder in holders):
+            yield (
+                "The explicit SPN and the HOST/ SPN are in two domains, and no document says which one the KDC takes: "
+                f"klist get {requirement.spn}"
+            )
+
+
+def same_domain(case: Case, name: AccountName) -> str | None:
+    """The question whether an account of an unknown domain is the one of its name that the directory has."""
+    namesakes = case.directory.namesakes(name) if case.directory is not None else ()
+    if len(namesakes) != 1 or not namesakes[0].name.dns:
+        return None
+    dns = namesakes[0].name.dns
+    return f"Is {name.domain} the NetBIOS name of {dns}? Then give --netbios-domain {name.domain}={dns}."
+
+
 # -- where nobody looked -------------------------------------------------------------------------------------------
 
 
 def advice(case: Case, judged: Judged) -> tuple[str, ...]:
     """What to do about a requirement that no finding speaks of: how to look, and what to expect."""
     requirement = judged.requirement
-    if requirement.outcome == "uncertain" and requirement.holders and is_safe(requirement.spn.text):
-        return (
-            "The explicit SPN and the HOST/ SPN are in two domains, and no document says which one the KDC takes: "
-            f"klist get {requirement.spn}",
-        )
+    if requirement.outcome == "uncertain":
+        return tuple(_settling(case, requirement))
     if requirement.outcome != "unchecked" or requirement.account is None or requirement.need == "optional":
         return ()
     if not is_safe(requirement.spn.text):

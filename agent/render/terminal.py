@@ -289,9 +289,9 @@ class _Block:
             self._look(group)
 
     def _look(self, group: _Group) -> None:
-        """Where nobody looked who holds the SPNs: how to look, and what must be there."""
-        unchecked = [r for r in group.requirements if r.outcome == "unchecked" and _is_shown(r)]
-        for number, sentence in enumerate(dict.fromkeys(s for r in unchecked for s in r.advice)):
+        """Where nobody looked who holds the SPNs, or it is uncertain: how to look, and what must be there."""
+        unknown = [r for r in group.requirements if r.outcome in {"unchecked", "uncertain"} and _is_shown(r)]
+        for number, sentence in enumerate(dict.fromkeys(s for r in unknown for s in r.advice)):
             write_sentence(self.page, sentence, 9, first="" if number else ("  do", "bold"))
 
     def _silent(self, applications: list[Application]) -> None:
