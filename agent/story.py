@@ -7,6 +7,7 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from agent.checks.case import Case
+from agent.checks.causes import causes
 from agent.errors import UsageError
 from agent.iis.bindings import Binding
 from agent.inspection import Analysis
@@ -76,9 +77,10 @@ def explain(analysis: Analysis, text: str) -> Explanation:
         outcomes = [_nobody(analysis.cases[0], url, client) for client in analysis.cases[0].clients]
     spns = {outcome.spn for outcome in outcomes if outcome.spn is not None}
     report = analysis.report
+    findings = tuple(found for found in report.findings if _concerns(found, spns, answering))
+    told = {**{name: getattr(report, name) for name in type(report).__dataclass_fields__}, "findings": findings}
     return Explanation(
-        **{name: getattr(report, name) for name in type(report).__dataclass_fields__ if name != "findings"},
-        findings=tuple(found for found in report.findings if _concerns(found, spns, answering)),
+        **{**told, "causes": causes(findings)},
         url=text,
         outcomes=tuple(outcomes),
     )
@@ -217,7 +219,6 @@ _ENDS = {
     "uncertain": "It cannot be said for certain from what was read.",
     "unchecked": "Who holds the SPN is not known from what was read.",
 }
-_NOBODY_LOOKED = "Nobody looked who holds the SPN: give the directory with --ad."
 
 
 def _outcome(case: Case, url: Url, client: Client, found: Answering) -> ClientOutcome:
@@ -239,8 +240,7 @@ def _outcome(case: Case, url: Url, client: Client, found: Answering) -> ClientOu
     story.append(_holders_told(name, requirement.holders, requirement.answers))
     story.append(_place_told(found))
     story.append(_decryption_told(found, settings, decision))
-    unasked = requirement.outcome == "unchecked" and case.directory is None
-    story.append(_NOBODY_LOOKED if unasked else _ENDS[requirement.outcome])
+    story.append(_ENDS[requirement.outcome])
     return ClientOutcome(
         client=client.name,
         spn=name,

@@ -16,7 +16,7 @@ def first_line(report: Report) -> str:
     if not spns.total:
         return _nothing(report)
     parts = _counts(report, detailed=True)
-    if not spns.broken and not spns.ntlm and spns.unknown:
+    if spns.is_blind or (not spns.broken and not spns.ntlm and _is_nameless(report)):
         told = f"{plural(spns.total, 'SPN')} matter{'s' if spns.total == 1 else ''}, {spns.ok} known"
         parts = [f"NOT CHECKED: {_reason(report)}", told, *parts[1:]]
     return ". ".join(parts) + "."
@@ -100,16 +100,24 @@ def _conditions(report: Report) -> tuple[str, ...]:
 
 def _reason(report: Report) -> str:
     """Why not all is known: what is to be given first."""
-    unnamed = sum(found.id == "machine-unknown" for found in report.findings)
-    if unnamed and report.spns.uncertain:
+    spns = report.spns
+    if _is_nameless(report):
         if len(report.servers) == 1:
             return "the server's name is not known: give --computer"
+        unnamed = sum(found.id == "machine-unknown" for found in report.findings)
         return f"the names of {plural(unnamed, 'server')} are not known: give a machine.json for each"
-    if report.spns.not_checked and not _was_asked(report):
+    if spns.not_checked and not _was_asked(report):
         return "nobody looked who holds the SPNs"
-    if report.spns.not_checked:
+    if spns.not_checked:
         return "what was read does not tell who holds the SPNs"
+    if spns.uncertain == sum(application.is_unnamed for application in report.applications):
+        return "names that clients use are not known"
     return "what was read does not settle it"
+
+
+def _is_nameless(report: Report) -> bool:
+    """Whether something is not known because nobody said what a server is called."""
+    return report.spns.uncertain > 0 and any(found.id == "machine-unknown" for found in report.findings)
 
 
 def _was_asked(report: Report) -> bool:
