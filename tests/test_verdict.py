@@ -147,6 +147,13 @@ def test_who_was_not_asked_is_said(
     assert any(line.startswith("DNS was not asked") for line in lines) is dns
 
 
+@pytest.mark.parametrize("command", ["inspect", "plan"])
+def test_files_that_nobody_looked_at_are_said(told: Told, command: str) -> None:
+    for target, shown in (("IIS02/applicationHost.config", True), ("IIS02", False)):
+        _, lines = told(command, target, *AD)
+        assert (f"web.config files were not looked at: {target}." in lines) is shown
+
+
 def test_what_an_outcome_takes_for_granted_stands_beside_it(told: Told) -> None:
     for words, shown in ((AD, True), ((*AD, *DNS), False)):
         _, lines = told("inspect", "IIS02", *words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from agent.model import Report
-from agent.render.wording import plural
+from agent.render.wording import first_few, plural
 
 NO_STEP = "No step and no all-clear follows from what nobody knows."
 
@@ -46,6 +46,9 @@ def not_looked_at(report: Report) -> Iterator[str]:
     for read in report.summary.read if report.summary is not None and report.spns.total else ():
         if not read.asked and read.note is not None:
             yield f"{read.note[:1].upper()}{read.note[1:]}."
+    unread = [s.name for s in report.servers if any(problem.id == "content-not-collected" for problem in s.problems)]
+    if unread and report.spns.total:
+        yield f"web.config files were not looked at: {first_few(unread)}."
 
 
 def without_ground(report: Report) -> str | None:
