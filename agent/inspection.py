@@ -43,14 +43,14 @@ from agent.model import (
     Summary,
     Tool,
 )
-from agent.names import Address, Guess, HostName, fold
+from agent.names import AccountName, Address, Guess, HostName, fold, host_name
 from agent.spn.clients import CLIENTS, DEFAULT_CLIENTS, Client
 from agent.spn.directory import Account, AskDirectory, Directory
 from agent.spn.domains import Domains, domains_of
 from agent.spn.forests import by_forest
 from agent.spn.identity import computer
 from agent.spn.nameservice import AskNames, NameService
-from agent.spn.reach import FarmName, names_of
+from agent.spn.reach import FarmName, Inspected, names_of
 from agent.spn.require import ServerView, Typed, question, require, server_view
 from agent.spn.verdict import judge
 
@@ -59,9 +59,10 @@ from agent.spn.verdict import judge
 class Sources:
     """Where the analysis may look besides the servers' files; every default means "nobody looked".
 
-    `directory` is asked once, with everything the run needs to know; `names` is given the host names and addresses
-    that occur. `typed` are names that somebody asks about besides those of the servers. `now` is the time against which
-    passwords and logons are old. `read` are files of options, for the report to name.
+    `directory` is asked with everything the run needs to know, and again where it has names of a server that nothing
+    else says; `names` is given the host names and addresses that occur. `typed` are names that somebody asks about
+    besides those of the servers. `now` is the time against which passwords and logons are old. `read` are files of
+    options, for the report to name.
     """
 
     directory: AskDirectory = field(default=lambda _question: None)
@@ -123,9 +124,13 @@ def analyse(snapshots: Iterable[Snapshot], sources: Sources) -> Analysis:
     reads = list(_unique(_read(snapshot) for snapshot in snapshots))
     service = sources.names(*_names_question(reads, sources.farm, sources.typed))
     views = _views(reads, sources.farm, service, Domains(), None)
-    directory = sources.directory(question(views, sources.clients, sources.typed))
+    asked = question(views, sources.clients, sources.typed)
+    directory = sources.directory(asked)
     domains = domains_of(directory, (read.machine for read in reads))
     views = _views(reads, sources.farm, service, domains, directory)
+    named = question(views, sources.clients, sources.typed)
+    if directory is not None and not named.spns <= asked.spns:  # of the names that only the directory knows
+        directory = sources.directory(named)
     now = sources.now or started
     forests = by_forest(directory) if directory is not None else ()
     cases = tuple(_case(group, domains, own, service, sources, now) for group, own in _grouped(views, forests))
@@ -289,24 +294,57 @@ def _views(
     for position, farm_name in enumerate(farm_names):
         for server in farm_name.servers:
             by_server.setdefault(fold(server), []).append(position)
+    known_as = [_known_as(read, domains, directory) for read in reads if read.configuration is not None]
+    inspected = _inspected(known_as)
     views = []
-    for read in reads:
+    for read, machine, account, additional in known_as:
         if read.configuration is not None:
-            account = computer(read.machine, domains)
-            known = directory.account(account) if directory is not None and account is not None else None
-            machine = _named_by(known, read.machine)
             positions = sorted({position for key in machine.said_names for position in by_server.get(key, ())})
             declared = [farm_names[position] for position in positions]
-            names = names_of(machine, declared, service, known.additional_dns_host_names if known is not None else ())
+            names = names_of(machine, declared, service, inspected, additional)
             views.append(server_view(read.label, machine, read.configuration, names, account))
     return views
 
 
+class _Known(NamedTuple):
+    """A server with the names that the directory has for its computer."""
+
+    read: Read
+    machine: Machine
+    account: AccountName | None
+    additional: tuple[str, ...]
+
+
+def _known_as(read: Read, domains: Domains, directory: Directory | None) -> _Known:
+    account = computer(read.machine, domains)
+    known = directory.account(account) if directory is not None and account is not None else None
+    additional = known.additional_dns_host_names if known is not None else ()
+    return _Known(read, _named_by(known, read.machine), account, additional)
+
+
+def _inspected(servers: Iterable[_Known]) -> Inspected:
+    """Where names may lead that lead to one of these servers."""
+    addresses: set[Address] = set()
+    computers: dict[HostName, tuple[Address, ...]] = {}
+    for read, machine, _account, additional in servers:
+        addresses.update(machine.addresses)
+        for site in read.configuration.sites if read.configuration is not None else ():
+            addresses.update(binding.address for binding in site.bindings if binding.serves and binding.address)
+        own = (host for host in (machine.full_name, *map(host_name, additional)) if host is not None)
+        computers.update((host, machine.addresses) for host in own)
+    return Inspected(frozenset(addresses), computers)
+
+
 def _named_by(known: Account | None, machine: Machine) -> Machine:
-    """The machine with the dNSHostName of its account, where it did not say its full name itself (rule R2.6)."""
-    if isinstance(machine.dns_name, str) or known is None or not known.dns_host_name:
+    """The machine with what its account says and it does not: its dNSHostName (rule R2.6), that it is a controller."""
+    if known is None:
         return machine
-    return replace(machine, dns_name=known.dns_host_name)
+    is_said = isinstance(machine.dns_name, str) or not known.dns_host_name
+    return replace(
+        machine,
+        dns_name=machine.dns_name if is_said else known.dns_host_name,
+        domain_controller=machine.domain_controller or known.is_controller,
+    )
 
 
 # -- the report ----------------------------------------------------------------------------------------------------

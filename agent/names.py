@@ -81,6 +81,18 @@ class HostName:
         return address_of(self.key) is not None
 
     @property
+    def is_loopback(self) -> bool:
+        """True for `localhost`, with or without a suffix, and all below it (RFC 6761 section 6.3): never a server's."""
+        labels = self.key.split(".")
+        return self.key == "loopback" or "localhost" in (labels[0], labels[-1])
+
+    @property
+    def is_locator(self) -> bool:
+        """True for what domain controllers register to be found by (MS-ADTS 6.3.2): no name that stands in a URL."""
+        labels = self.key.split(".")
+        return labels[0] in _DNS_PARTITIONS or not _LOCATOR_LABELS.isdisjoint(labels)
+
+    @property
     def first_label(self) -> HostName:
         """`contoso` of `contoso.test.com`."""
         return host_name(self.spn_text.partition(".")[0])
@@ -102,6 +114,10 @@ class HostName:
     def matches_wildcard(self, pattern: HostName) -> bool:
         """Whether a request for this name reaches a binding for `*.suffix` (one or more labels in place of `*`)."""
         return pattern.key.startswith("*.") and self.key.endswith(pattern.key[1:]) and not self.is_wildcard
+
+
+_DNS_PARTITIONS = frozenset({"domaindnszones", "forestdnszones"})
+_LOCATOR_LABELS = frozenset({"_msdcs", "_sites", "_tcp", "_udp"})
 
 
 @lru_cache(maxsize=65536)
@@ -137,6 +153,11 @@ def host_fault(host: HostName) -> str | None:
 
 Address = NewType("Address", str)
 """An IP address in the one spelling in which two are compared (RFC 5952); without a zone, which is a machine's own."""
+
+
+def is_loopback(address: Address) -> bool:
+    """Whether only the machine itself gets there (RFC 1122 3.2.1.3, RFC 4291 2.5.3)."""
+    return address == "::1" or address.startswith("127.")
 
 
 def ip_address(text: str) -> Address | None:

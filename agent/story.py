@@ -15,7 +15,9 @@ from agent.model import Application, ClientOutcome, Explanation, Finding, Origin
 from agent.names import AccountName, Address, HostName, Spn, fold, host_name, http_spn, ip_address
 from agent.spn.clients import Client, asked_hosts, asked_port
 from agent.spn.identity import NO_POOL, Decision, decide
-from agent.spn.require import ServerView, Typed, Wanted, spn_hosts
+from agent.spn.nameservice import Resolution
+from agent.spn.reach import Names
+from agent.spn.require import ServerView, Typed, Wanted, how_to_know, is_started, spn_doubt, spn_hosts
 from agent.spn.verdict import judge
 
 
@@ -57,6 +59,11 @@ class Answering(NamedTuple):
     binding: Binding
     application: Application
     place: Place | None
+
+    @property
+    def is_started(self) -> bool:
+        """Whether its pool runs, so that anybody answers at all."""
+        return is_started(self.server.configuration.pools.get(fold(self.application.pool or "")), self.server.machine)
 
     @property
     def decided(self) -> Application | Place:
@@ -105,7 +112,7 @@ def _answering(case: Case, url: Url) -> Iterator[Answering]:
     counts only when no server is known to answer.
     """
     servers = list(_servers(case, url.host))
-    sure = [server for server in servers if _leads_to(case, server, url.host)]
+    sure = [server for server in servers if _leads_to(server, url.host)]
     found = [answer for server in servers if (answer := _answer(case, url, server, server in sure)) is not None]
     if not found and not _is_known_elsewhere(case, url.host):
         found = [answer for server in servers if (answer := _answer(case, url, server, True)) is not None]
@@ -113,7 +120,7 @@ def _answering(case: Case, url: Url) -> Iterator[Answering]:
 
 
 def _answer(case: Case, url: Url, server: ServerView, catch_all: bool) -> Answering | None:
-    found = _binding(case, server, url, catch_all)
+    found = _binding(server, url, catch_all)
     if found is None:
         return None
     site, binding = found
@@ -130,47 +137,43 @@ def _servers(case: Case, host: HostName) -> Iterator[ServerView]:
             if any(name.includes(server.machine) for name in declared):
                 yield server
             continue
-        addresses = _addresses(case, server, host)
+        addresses = _addresses(server, host)
         mine = set(server.machine.addresses)
         if not addresses or not mine or addresses & mine:
             yield server
 
 
-def _addresses(case: Case, server: ServerView, host: HostName) -> set[Address]:
+def _addresses(server: ServerView, host: HostName) -> set[Address]:
     """Where the name leads, as far as that is known."""
     if (typed := ip_address(host.key)) is not None:
         return {typed}
-    resolution = case.service.resolve(host, server.names.suffix) if case.service is not None else None
-    return set(resolution.addresses) if resolution is not None else set()
+    return set(server.names.addresses(host))
 
 
-def _qualified(server: ServerView, host: HostName) -> HostName:
-    return host.under(server.names.suffix) if host.is_short and server.names.suffix else host
-
-
-def _leads_to(case: Case, server: ServerView, host: HostName) -> bool:
+def _leads_to(server: ServerView, host: HostName) -> bool:
     """Whether the name is the server's own or declared for it, or DNS leads it there."""
-    if {host, _qualified(server, host)} & server.names.own:
+    if {host, server.names.in_full(host)} & server.names.own or server.names.is_declared(host):
         return True
-    if any(host in {name.host, name.host.first_label} for name in server.names.farm):
-        return True
-    return bool(_addresses(case, server, host) & set(server.machine.addresses))
+    return bool(_addresses(server, host) & set(server.machine.addresses))
 
 
 def _is_known_elsewhere(case: Case, host: HostName) -> bool:
     """Whether the name is a server's own (which then does not answer there), or does not exist."""
-    resolutions = [case.service.resolve(host, s.names.suffix) for s in case.servers] if case.service else []
+    resolutions = [server.names.resolve(host) for server in case.servers]
     if resolutions and all(resolution is not None and not resolution.exists for resolution in resolutions):
         return True
-    return any({host, _qualified(server, host)} & server.names.own for server in case.servers)
+    return any({host, server.names.in_full(host)} & server.names.own for server in case.servers)
 
 
-def _binding(case: Case, server: ServerView, url: Url, catch_all: bool) -> tuple[str, Binding] | None:
-    """http.sys: the exact host header, then a wildcard one, then one without, bound to the address or to all."""
-    addresses = _addresses(case, server, url.host)
+def _binding(server: ServerView, url: Url, catch_all: bool, starting: bool = True) -> tuple[str, Binding] | None:
+    """http.sys: the exact host header, then a wildcard one, then one without, bound to the address or to all.
+
+    Only the sites that start with IIS listen; or, to say so, only the others are looked at.
+    """
+    addresses = _addresses(server, url.host)
     ranked = []
     for site in server.configuration.sites:
-        for binding in site.bindings:
+        for binding in site.bindings if site.starts is starting else ():
             if binding.serves and binding.protocol == url.scheme and binding.port == url.port:
                 rank = _rank(binding, url.host, addresses)
                 if rank is not None and (catch_all or binding.host is not None):
@@ -210,6 +213,8 @@ def _is_below(path: str, above: str) -> bool:
 
 # -- the story -----------------------------------------------------------------------------------------------------
 
+_POOL_STOPPED = "The application pool {} does not start with IIS (autoStart=false): requests get 503, nobody decrypts."
+
 _ENDS = {
     "kerberos": "Kerberos works: the KDC's ticket is for the account that decrypts.",
     "ntlm-fallback": "Nobody answers for the SPN: the client falls back to NTLM, and users notice nothing.",
@@ -222,22 +227,27 @@ _ENDS = {
 
 
 def _outcome(case: Case, url: Url, client: Client, found: Answering) -> ClientOutcome:
-    hosts = spn_hosts(client, url.host, found.server.names)
-    story = [*_resolution(case, url, found.server)]
+    names = found.server.names
+    hosts = spn_hosts(client, url.host, names)
+    story = [*_resolution(url, names)]
     if not hosts:
         story.append("The URL holds an address: Windows clients do not try Kerberos with one, they use NTLM.")
-        return _without_ticket(client, None, "ntlm-fallback", story)
+        return _without_ticket(case, client, None, "ntlm-fallback", story)
     name = http_spn(hosts[0], asked_port(client, url.port))
     settings = found.decided.windows_auth
+    if not found.is_started:
+        story += [_place_told(found), _POOL_STOPPED.format(found.application.pool)]
+        return _without_ticket(case, client, name, "uncertain", story)
     if settings is None or not found.decided.negotiates:
         story.append(_place_told(found))
         story.append("The application does not offer Negotiate: no ticket is asked for.")
-        return _without_ticket(client, name, "ntlm-fallback", story)
-    decision = _decision(case, found, settings, hosts[0])
+        return _without_ticket(case, client, name, "ntlm-fallback", story)
+    doubt = spn_doubt(client, url.host, names)
+    decision = _decision(case, found, settings, hosts[0]).doubted(doubt)
     wanted = Wanted(name, decision.account, "explicit", None, decision, (), (client.name,))
     requirement = judge(wanted, case.directory, case.service)
-    story.append(f"{client.name} asks the KDC for {name}.")
-    story.append(_holders_told(name, requirement.holders, requirement.answers))
+    story.append(f"{client.name} asks the KDC for {name}{', or for what it is an alias of' if doubt else ''}.")
+    story.append(_holders_told(case, name, requirement.holders, requirement.answers))
     story.append(_place_told(found))
     story.append(_decryption_told(found, settings, decision))
     story.append(_ENDS[requirement.outcome])
@@ -253,12 +263,15 @@ def _outcome(case: Case, url: Url, client: Client, found: Answering) -> ClientOu
     )
 
 
-def _without_ticket(client: Client, name: Spn | None, outcome: Outcome, story: list[str]) -> ClientOutcome:
+def _without_ticket(case: Case, client: Client, name: Spn | None, outcome: Outcome, story: list[str]) -> ClientOutcome:
+    holders = answers = None
+    if name is not None and case.directory is not None:
+        holders, answers = case.directory.holders(name, None), case.directory.answers(name, None)
     return ClientOutcome(
         client=client.name,
         spn=name,
-        holders=None,
-        answers=None,
+        holders=None if holders is None else tuple(account.name for account in holders),
+        answers=None if answers is None else tuple(account.name for account in answers),
         decrypts_as=None,
         outcome=outcome,
         because=tuple(story),
@@ -273,26 +286,43 @@ def _nobody(case: Case, url: Url, client: Client) -> ClientOutcome:
     )
     name = http_spn(hosts[0], asked_port(client, url.port)) if hosts else None
     story = [f"No inspected server has a binding that answers {url.scheme}://{url.host}:{url.port}."]
+    story += [
+        f"{found[0]} on {server.label} would, but it does not start with IIS (serverAutoStart=false)."
+        for server in case.servers
+        if (found := _binding(server, url, True, starting=False)) is not None
+    ]
     if name is not None:
         story.append(f"{client.name} asks the KDC for {name}; who must decrypt is not known.")
-    return _without_ticket(client, name, "uncertain", story)
+    return _without_ticket(case, client, name, "uncertain", story)
 
 
-def _resolution(case: Case, url: Url, server: ServerView) -> Iterator[str]:
-    resolution = case.service.resolve(url.host, server.names.suffix) if case.service is not None else None
+def _resolution(url: Url, names: Names) -> Iterator[str]:
+    resolution = names.resolve(url.host)
     if resolution is None:
         yield f"{url.host} is typed; DNS was not asked about it."
     elif not resolution.exists:
         yield f"{url.host} is typed; DNS knows no such name."
     else:
         chain = ", an alias of ".join(host.text for host in resolution.chain)
-        addresses = ", ".join(resolution.addresses) or "no address"
-        yield f"{url.host} is typed; DNS finds {chain}: {addresses}."
+        yield f"{url.host} is typed; DNS finds {chain}: {_addresses_told(resolution, names)}."
 
 
-def _holders_told(name: Spn, holders: tuple[AccountName, ...] | None, answers: tuple[AccountName, ...] | None) -> str:
+def _addresses_told(resolution: Resolution, names: Names) -> str:
+    if resolution.addresses is not None:
+        return ", ".join(resolution.addresses) or "no address"
+    end = resolution.canonical
+    if end in names.inspected.computers:
+        return "an inspected server's own name"
+    return f"where that leads is not known, {how_to_know(end)}"
+
+
+def _holders_told(
+    case: Case, name: Spn, holders: tuple[AccountName, ...] | None, answers: tuple[AccountName, ...] | None
+) -> str:
+    if case.directory is None or name not in case.directory.asked:
+        return f"Who holds {name} was not looked up."
     if answers is None:
-        return f"Who holds {name} was not looked up, or what was read cannot tell."
+        return f"Nobody was seen to hold {name}, but what was read does not show the whole domain."
     if holders:
         return f"{name} is on {' and '.join(map(str, holders))}."
     if answers:

@@ -27,6 +27,9 @@ RECORDS = {
     ("loop.test.com.", "*"): ["loop.test.com. 60 IN CNAME pool.test.com."],
     ("pool.test.com.", "*"): ["pool.test.com. 60 IN CNAME loop.test.com."],
     ("dangling.test.com.", "*"): ["dangling.test.com. 60 IN CNAME nobody.test.com."],
+    ("out.test.com.", "*"): ["out.test.com. 60 IN CNAME step2.test.com."],
+    ("step2.test.com.", "*"): ["step2.test.com. 60 IN CNAME refused.balancer.example."],
+    ("lame.test.com.", "*"): ["lame.test.com. 60 IN CNAME referral.balancer.example."],
     ("big.test.com.", "A"): [f"big.test.com. 60 IN A 10.1.{i // 250}.{i % 250}" for i in range(400)],
     ("2.5.0.10.in-addr.arpa.", "PTR"): ["2.5.0.10.in-addr.arpa. 60 IN PTR iis01.test.com."],
     ("9.9.0.10.in-addr.arpa.", "PTR"): ["9.9.0.10.in-addr.arpa. 60 IN PTR vip.test.com."],
@@ -180,6 +183,17 @@ def test_a_circle_does_not_exist_and_is_told(server: NameServer) -> None:
         chain=(host_name("loop.test.com"), host_name("pool.test.com")), addresses=(), exists=False
     )
     assert "circle" in service.problems[0].message
+
+
+@pytest.mark.parametrize(("name", "reason"), [("out", "REFUSED"), ("lame", "referred")])
+def test_a_chain_that_breaks_off_ends_where_nobody_answered(server: NameServer, name: str, reason: str) -> None:
+    service = ask(server, name, "iis01")
+    found = service.resolve(host_name(name))
+    assert found is not None
+    assert (found.addresses, found.exists, found.canonical.suffix) == (None, True, "balancer.example")
+    assert service.aliases_by_end == {found.canonical: (host_name(f"{name}.test.com"),)}
+    (problem,) = service.problems
+    assert reason in problem.message
 
 
 @pytest.mark.parametrize(

@@ -172,9 +172,46 @@ def test_chains_run_through_all_zones_and_end_where_they_end(tmp_path: Path) -> 
     assert chain(service, "portal.a.com") == ["portal.a.com", "vip.b.com"]
     assert [str(n) for n in service.names_by_address["10.0.0.9"]] == ["VIP.b.com", "portal.a.com"]
     out = service.resolve(host_name("out.a.com"))
-    assert (chain(service, "out.a.com"), out.addresses, out.exists) == (["out.a.com", "cdn.example"], (), True)
+    assert (chain(service, "out.a.com"), out.addresses, out.exists) == (["out.a.com", "cdn.example"], None, True)
     assert not service.resolve(host_name("dangling.a.com")).exists
     assert service.pointers == {"10.0.0.9": host_name("vip.b.com")}
+
+
+def test_an_alias_that_leads_out_of_the_zones_ends_where_nobody_looked(tmp_path: Path) -> None:
+    records = (
+        "out CNAME cdn.example.\nvia CNAME out\nheld CNAME held.sub\nchild CNAME www.sub2\nsub2 NS ns.else.example.\n"
+        "*.wild CNAME cdn.example.\ngone CNAME nobody\n"
+    )
+    service = read(tmp_path, records)
+    ends = {n: service.resolve(host_name(n)) for n in ("out", "via", "held", "child", "x.wild.test.com", "gone")}
+    assert {n: (r.addresses, r.exists) for n, r in ends.items()} == {
+        **dict.fromkeys(("out", "via", "held", "child", "x.wild.test.com"), (None, True)),
+        "gone": ((), False),
+    }
+    assert str(ends["via"].canonical) == "cdn.example"
+    assert {str(end): [str(n) for n in names] for end, names in service.aliases_by_end.items()} == {
+        "cdn.example": ["out.test.com", "via.test.com"],
+        "held.sub.test.com": ["held.test.com"],
+        "www.sub2.test.com": ["child.test.com"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "known"),
+    [
+        ("nobody", True),
+        ("a.apps", True),
+        ("a.b.apps", True),
+        ("web.ad", False),
+        ("x.nobody", False),
+        ("y.a.apps", False),
+    ],
+)
+def test_below_a_name_that_is_absent_too_may_be_another_zone(tmp_path: Path, asked: str, known: bool) -> None:
+    service = read(tmp_path, "x.b.apps A 10.0.0.1\n")
+    found = service.resolve(host_name(f"{asked}.test.com"))
+    assert (found is not None) is known
+    assert found is None or found == absent(f"{asked}.test.com")
 
 
 def test_reverse_zone_of_ipv6(tmp_path: Path) -> None:

@@ -28,6 +28,11 @@ class Judged:
         self.wanted = wanted
         self.requirement = requirement
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something that nobody looked at decides who decrypts, or whether clients ask for this SPN at all."""
+        return self.wanted.decision.is_open
+
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
@@ -58,10 +63,13 @@ class Case:
     @cached_property
     def demands(self) -> dict[Spn, Demand]:
         """On which accounts each SPN is needed, in the order in which applications need them."""
-        index: dict[Spn, list[Requirement]] = {}
+        index: dict[Spn, list[Judged]] = {}
         for judged in self.judged:
-            index.setdefault(judged.requirement.spn, []).append(judged.requirement)
-        return {name: Demand(requirements) for name, requirements in index.items()}
+            index.setdefault(judged.requirement.spn, []).append(judged)
+        return {
+            name: Demand((each.requirement for each in these), (each.requirement for each in these if each.is_open))
+            for name, these in index.items()
+        }
 
     def demand(self, name: Spn) -> Demand:
         """On which accounts one SPN is needed."""

@@ -23,12 +23,14 @@ class Demand:
 
     The questions go from wide to narrow: `may_be_contested` (several accounts decrypt behind it, if only by a name that
     may fail), `is_contested` (it is needed on several accounts), `conflicts` (on one server, where nothing tells them
-    apart), `is_on` (on one account). Whether servers are one farm for the name depends on more than the SPN: see
-    `agent.checks.farm`.
+    apart), `is_on` (on one account). Of those that are `open` nobody knows whether clients ask for the SPN, or who
+    decrypts then: they keep others from acting, but say nothing themselves. Whether servers are one farm for the name
+    depends on more than the SPN: see `agent.checks.farm`.
     """
 
-    def __init__(self, requirements: Iterable[Requirement] = ()) -> None:
+    def __init__(self, requirements: Iterable[Requirement] = (), open_: Iterable[Requirement] = ()) -> None:
         self.requirements = tuple(requirements)
+        self.open = tuple(open_)
         self.needed = tuple([each for each in self.requirements if each.need != "optional"])
 
     @cached_property
@@ -63,7 +65,7 @@ class Demand:
 
     def _servings(self) -> Iterator[Serving]:
         for requirement in self.needed:
-            if requirement.account is None or requirement.need == "port-variant":
+            if requirement.account is None or requirement.need == "port-variant" or requirement in self.open:
                 continue
             servers: dict[str, list[ApplicationRef]] = {}
             for reference in requirement.applications:

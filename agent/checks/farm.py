@@ -133,10 +133,7 @@ def _is_farm(case: Case, host: HostName, nodes: list[Serving]) -> bool:
     shared = {case.by_label[node.server].configuration.shared for node in nodes}
     if len(shared) == 1 and None not in shared:
         return True
-    resolution = case.service.resolve(host, case.by_label[nodes[0].server].names.suffix) if case.service else None
-    if resolution is None:
-        return False
-    addressed = set(resolution.addresses)
+    addressed = case.by_label[nodes[0].server].names.addresses(host)
     return sum(bool(addressed & set(machine.addresses)) for machine in machines) > 1
 
 
@@ -164,12 +161,8 @@ def _suspected(case: Case, name: Spn, nodes: list[Serving]) -> Finding | None:
 
 def _leads_elsewhere(case: Case, host: HostName, node: Serving) -> bool:
     server = case.by_label[node.server]
-    if case.service is None or not server.machine.addresses:
-        return False
-    resolution = case.service.resolve(host, server.names.suffix)
-    if resolution is None or not resolution.addresses:
-        return False
-    return not set(resolution.addresses) & set(server.machine.addresses)
+    addressed, mine = server.names.addresses(host), set(server.machine.addresses)
+    return bool(addressed and mine) and not addressed & mine
 
 
 def _node_names(case: Case) -> Iterator[Finding]:
@@ -227,6 +220,7 @@ def _account_use(case: Case, name: AccountName, requirements: list[Requirement])
     known = case.account(name)
     needs = dict.fromkeys(r.spn for r in requirements if r.need in {"explicit", "port-variant"})
     covered = dict.fromkeys(r.spn for r in requirements if r.need == "covered")
+    settled = {requirement.spn for requirement in requirements if requirement.outcome != "uncertain"}
     holds = None if known is None else tuple([spn for spn in known.spns if spn.service == "http"])
     held = frozenset(holds or ())
     return AccountUse(
@@ -236,7 +230,7 @@ def _account_use(case: Case, name: AccountName, requirements: list[Requirement])
         needs=tuple(needs),
         covered=tuple(covered),
         holds=holds,
-        lacks=None if holds is None else tuple([spn for spn in needs if spn not in held]),
+        lacks=None if holds is None else tuple([spn for spn in needs if spn not in held and spn in settled]),
         # one that another account must hold is misplaced, not used elsewhere
         elsewhere=None if holds is None else tuple([spn for spn in holds if spn not in case.demands]),
     )

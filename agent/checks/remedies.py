@@ -11,6 +11,7 @@ from agent.checks.commands import is_safe
 from agent.model import Application, Requirement
 from agent.names import AccountName, HostName, Likeness, Spn, fold, http_spn, printable
 from agent.spn.directory import Account
+from agent.spn.reach import Names
 from agent.spn.verdict import is_absent, is_split
 
 PURGE = "Afterwards run `klist purge` on the client; clients remember a missing SPN for 15 minutes."
@@ -263,9 +264,9 @@ def _variant(case: Case, requirement: Requirement, account: AccountName, typed: 
     for host in typed:
         if case.demand(http_spn(host)).may_be_contested:
             return Remedy((), f"Several accounts decrypt behind {host}: settle that first.")
-    suffix = case.by_label[requirement.applications[0].server].names.suffix
-    full = dict.fromkeys(host.under(suffix) if host.is_short and suffix else host for host in typed)
-    records = [address_record(host, requirement.spn.host, _addresses(case, host, suffix)) for host in full]
+    of_server = case.by_label[requirement.applications[0].server].names
+    full = dict.fromkeys(map(of_server.in_full, typed))
+    records = [address_record(host, requirement.spn.host, _addresses(host, of_server)) for host in full]
     names = [http_spn(host, requirement.spn.port) for host in typed]
     wrong = {name: holders for name in names if (holders := wrong_holders(case, name, account))}
     for name, holders in wrong.items():
@@ -280,10 +281,10 @@ def _variant(case: Case, requirement: Requirement, account: AccountName, typed: 
     return Remedy((record,))
 
 
-def _addresses(case: Case, host: HostName, suffix: str | None) -> tuple[str, ...]:
+def _addresses(host: HostName, names: Names) -> tuple[str, ...]:
     """Where the alias leads today: the record in its place leads there too."""
-    resolution = case.service.resolve(host, suffix) if case.service is not None else None
-    return resolution.addresses if resolution is not None else ()
+    resolution = names.resolve(host)
+    return resolution.addresses or () if resolution is not None else ()
 
 
 def _settling(case: Case, requirement: Requirement) -> Iterator[str]:

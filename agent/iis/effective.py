@@ -38,13 +38,17 @@ class Notice(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """An application pool. `identity_type` is None where the file gives a word IIS does not know."""
+    """An application pool. `identity_type` is None where the file gives a word IIS does not know.
+
+    One that does not start with IIS answers 503 until somebody starts it.
+    """
 
     name: str
     identity_type: str | None
     user_name: str
     origin: Origin
     text: str
+    starts: bool = True
 
 
 class EffectiveApplication(NamedTuple):
@@ -60,12 +64,15 @@ class EffectiveApplication(NamedTuple):
 
 
 class Site(NamedTuple):
-    """One site with its bindings and applications."""
+    """One site with its bindings and applications. One that does not start with IIS listens to nothing until somebody
+    starts it: IIS Manager writes that down when it stops a site.
+    """
 
     name: str
     line: int
     bindings: tuple[Binding, ...]
     applications: tuple[EffectiveApplication, ...]
+    starts: bool = True
 
 
 class Configuration(NamedTuple):
@@ -81,6 +88,10 @@ class Configuration(NamedTuple):
     module_installed: bool | None
     content_looked: bool
     shared: str | None = None
+
+    def site(self, name: str) -> Site | None:
+        """The site of this very name."""
+        return next((site for site in self.sites if site.name == name), None)
 
 
 def effective(document: Document, snapshot: Snapshot) -> Configuration:
@@ -109,6 +120,12 @@ def _first(attribute: str, nodes: Iterable[Node | None]) -> tuple[str, Node] | N
         if node is not None and attribute in node.attributes:
             return node.attributes[attribute], node
     return None
+
+
+def _starts(attribute: str, nodes: Iterable[Node | None]) -> bool:
+    """Whether a site or a pool starts with IIS: it does where nothing says otherwise."""
+    found = _first(attribute, nodes)
+    return found is None or fold(found[0]) != "false"
 
 
 class Evaluation:
@@ -180,17 +197,18 @@ class Evaluation:
 
     def _pools(self) -> dict[str, Pool]:
         section = self.document.section(APPLICATION_POOLS)
-        defaults = _child(_child(section, "applicationPoolDefaults"), "processModel")
+        defaults = _child(section, "applicationPoolDefaults")
         nodes = self._unique(section, "add", "name")
         nodes = [node for node in nodes if self._is_name(node, NOT_IN_POOL_NAMES)]
         return {fold(node.attributes["name"]): self._pool(node, defaults) for node in nodes}
 
     def _pool(self, node: Node, defaults: Node | None) -> Pool:
-        chain = (_child(node, "processModel"), defaults)
+        chain = (_child(node, "processModel"), _child(defaults, "processModel"))
+        starts = _starts("autoStart", (node, defaults))
         name = node.attributes.get("name", "")
         found = _first("identityType", chain)
         if found is None:
-            return Pool(name, DEFAULT_IDENTITY_TYPE, "", Origin(None, None, "", "default"), "")
+            return Pool(name, DEFAULT_IDENTITY_TYPE, "", Origin(None, None, "", "default"), "", starts)
         text, where = found
         known = _IDENTITY_TYPES.get(fold(text))
         if known is None:
@@ -198,7 +216,7 @@ class Evaluation:
             self.notices.append(Notice("config-invalid", message, self.file, where.line, where.text))
         user = _first("userName", chain) if known == "SpecificUser" else None
         origin = Origin(self.file, where.line, "", "explicit" if where is chain[0] else "default")
-        return Pool(name, known, user[0] if user else "", origin, where.text)
+        return Pool(name, known, user[0] if user else "", origin, where.text, starts)
 
     def _unique(self, section: Node | None, element: str, key: str) -> list[Node]:
         """The members of a collection, first of each key; keys compare without case."""
@@ -233,7 +251,8 @@ class Evaluation:
         self._check_roots(site, nodes)
         defaults = (_child(site, "applicationDefaults"), self.application_defaults)
         applications = tuple([self._application(node, name, defaults, pools, section) for node in nodes])
-        return Site(name, site.line, self._bindings(site), applications)
+        starts = _starts("serverAutoStart", (site, self.site_defaults))
+        return Site(name, site.line, self._bindings(site), applications, starts)
 
     def _check_roots(self, site: Node, applications: list[Node]) -> None:
         name = printable(site.attributes["name"])

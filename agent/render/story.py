@@ -61,7 +61,7 @@ def _told(page: Page, clients: list[str], outcome: ClientOutcome) -> None:
 def _facts(outcome: ClientOutcome) -> Iterator[tuple[str, str]]:
     yield "asks for", "no ticket" if outcome.spn is None else str(outcome.spn)
     if outcome.spn is not None:
-        held = "not looked up" if outcome.holders is None else listed(outcome.holders) or "nobody"
+        held = "not known" if outcome.holders is None else listed(outcome.holders) or "nobody"
         yield "held by", held
         if outcome.answers is not None and outcome.answers != outcome.holders:
             yield "answers", f"{listed(outcome.answers)} (HOST/)" if outcome.answers else "nobody"

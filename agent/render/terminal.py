@@ -228,7 +228,9 @@ class _Block:
     def _spns(self, group: _Group, widths: Sequence[int]) -> None:
         shown = [requirement for requirement in group.requirements if _is_shown(requirement)]
         if not shown and group.applications[0].negotiates:
-            self.page.line("  no SPN: no name that clients can put into one is known")
+            is_named = any(requirement.need == "optional" for requirement in group.requirements)
+            reason = "nobody reaches it by a name" if is_named else "no name that clients can put into one is known"
+            self.page.line(f"  no SPN: {reason}")
         if not self._fits(widths):
             widths = _widths([group])
         narrow = not self._fits(widths)

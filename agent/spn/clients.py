@@ -12,13 +12,15 @@ from agent.spn.nameservice import NameService, Resolution
 class Canonicalisation(NamedTuple):
     """What a client makes of the host in the URL before it stands in the SPN.
 
-    `resolved` is given the answer of DNS, which has an address; `unresolved` the suffix of short names, where DNS was
-    not asked or has no address. `keeps_short`: a short name is sent as it is typed, though it leads nowhere else.
+    `resolved` is given the answer of DNS, which has an address or an end that nobody looked up; `unresolved` the suffix
+    of short names, where DNS was not asked or has no address. `keeps_short`: a short name is sent as it is typed,
+    though it leads nowhere else. `follows`: where an alias leads counts.
     """
 
     resolved: Callable[[HostName, Resolution, NameService], HostName]
     unresolved: Callable[[HostName, str | None], tuple[HostName, ...]]
     keeps_short: bool
+    follows: bool = True
 
 
 def _lowered(host: HostName) -> HostName:
@@ -31,7 +33,7 @@ def _qualified(typed: HostName, suffix: str | None) -> tuple[HostName, ...]:
 
 
 def _pointer(_typed: HostName, found: Resolution, names: NameService) -> HostName:
-    return names.pointers.get(found.addresses[0], found.canonical)
+    return names.pointers.get(found.addresses[0], found.canonical) if found.addresses else found.canonical
 
 
 def _extended(typed: HostName, found: Resolution, _names: NameService) -> HostName:
@@ -41,7 +43,7 @@ def _extended(typed: HostName, found: Resolution, _names: NameService) -> HostNa
 CANONICAL = Canonicalisation(lambda _typed, found, _names: found.canonical, _qualified, keeps_short=False)
 """The owner name of the address record, after the search suffix and the whole CNAME chain."""
 
-TYPED = Canonicalisation(lambda typed, *_: typed, lambda typed, _: (typed,), keeps_short=True)
+TYPED = Canonicalisation(lambda typed, *_: typed, lambda typed, _: (typed,), keeps_short=True, follows=False)
 """The host as it stands in the URL."""
 
 POINTER = Canonicalisation(_pointer, _qualified, keeps_short=False)
@@ -92,7 +94,7 @@ def asked_hosts(client: Client, typed: HostName, names: NameService | None, suff
     if typed.is_address:
         return ()
     resolution = names.resolve(typed, suffix) if names is not None else None
-    if names is None or resolution is None or not resolution.addresses:
+    if names is None or resolution is None or resolution.addresses == ():
         return client.host.unresolved(typed, suffix)
     return (client.host.resolved(typed, resolution, names),)
 

@@ -100,16 +100,21 @@ class Account:
         return self._has(ACCOUNTDISABLE)
 
     @property
+    def is_controller(self) -> bool:
+        """Whether it is known to be a domain controller's."""
+        return bool(self._has(SERVER_TRUST_ACCOUNT))
+
+    @property
     def unconstrained(self) -> bool | None:
         """Trusted for delegation to any service; None for a domain controller, which always is."""
-        return None if self._has(SERVER_TRUST_ACCOUNT) else self._has(TRUSTED_FOR_DELEGATION)
+        return None if self.is_controller else self._has(TRUSTED_FOR_DELEGATION)
 
     @property
     def primary_group_sid(self) -> str | None:
         """A computer's primary group, which memberOf never names; None for an account without a known SID."""
         if self.sid is None:
             return None
-        usual = DOMAIN_CONTROLLERS if self._has(SERVER_TRUST_ACCOUNT) else DOMAIN_COMPUTERS
+        usual = DOMAIN_CONTROLLERS if self.is_controller else DOMAIN_COMPUTERS
         usual = READ_ONLY_CONTROLLERS if self._has(PARTIAL_SECRETS_ACCOUNT) else usual
         return f"{self.sid.rpartition('-')[0]}-{self.primary_group or usual}"
 

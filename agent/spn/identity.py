@@ -147,7 +147,7 @@ class Decision(NamedTuple):
     """Whose key opens the ticket. `account` None: nobody's, or nobody can say whose; `rule` None: classified before.
 
     `doubt` says why not, or what is open; `provided` what the account's name takes for granted. A computer that nobody
-    named decrypts with an account that is None.
+    named decrypts with an account that is None. `is_open`: something that nobody looked at may change all of it.
     """
 
     decryption: Decryption
@@ -155,16 +155,18 @@ class Decision(NamedTuple):
     doubt: str = ""
     rule: Rule | None = None
     provided: str = ""
+    is_open: bool = False
 
     @property
     def rule_id(self) -> str | None:
         return self.rule.id if self.rule is not None else None
 
     def doubted(self, doubt: str) -> Decision:
-        """The same, where something that was not looked at may change it."""
-        if self.decryption not in {"computer", "pool"}:
+        """The same, where something that was not looked at may change it; without a doubt, it stays."""
+        if not doubt or self.decryption in {"impossible", "none"}:
             return self
-        return self._replace(decryption="uncertain", doubt=doubt)
+        first = self.doubt if self.decryption == "uncertain" else doubt
+        return self._replace(decryption="uncertain", doubt=first, is_open=True)
 
 
 NOT_ASKED = Decision("none", None)

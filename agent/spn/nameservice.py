@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from agent.names import Address, HostName
@@ -17,16 +18,20 @@ class Resolution:
     """What a client learns when it resolves a name.
 
     `chain` starts with the full name asked for and ends with the owner of the address records: more than one entry
-    means an alias. No address and `exists` False: NXDOMAIN.
+    means an alias. No address and `exists` False: NXDOMAIN. `addresses` None: an alias, and where its last known name
+    leads nobody looked up (it stands in no zone that was given, or its server did not answer).
     """
 
     chain: tuple[HostName, ...]
-    addresses: tuple[Address, ...]
+    addresses: tuple[Address, ...] | None
     exists: bool = True
 
     @property
     def canonical(self) -> HostName:
-        """The owner name of the address records: what canonicalising clients put into the SPN (rules, section 3)."""
+        """The owner name of the address records: what canonicalising clients put into the SPN (rules, section 3).
+
+        Where the end is not known, the last name that is: they ask for that one, or for what it leads to (rule R15.7).
+        """
         return self.chain[-1]
 
     @property
@@ -60,6 +65,15 @@ class NameService:
             if last is not None and last.exists:
                 return last
         return last
+
+    @cached_property
+    def aliases_by_end(self) -> Mapping[HostName, tuple[HostName, ...]]:
+        """The names whose aliases lead to a name that nobody looked up, by that name."""
+        names: dict[HostName, tuple[HostName, ...]] = {}
+        for host, found in self.answers.items():
+            if found.addresses is None and not host.is_wildcard:
+                names[found.canonical] = (*names.get(found.canonical, ()), host)
+        return names
 
 
 AskNames = Callable[[Sequence[HostName], Sequence[str]], NameService | None]

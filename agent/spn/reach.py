@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from agent.iis.bindings import Binding
 from agent.iis.effective import Configuration, Site
 from agent.iis.snapshot import Machine
 from agent.model import Host, HostSource
-from agent.names import Address, HostName, fold, host_name
-from agent.spn.nameservice import NameService
+from agent.names import Address, HostName, fold, host_name, is_loopback
+from agent.spn.nameservice import NameService, Resolution
 from agent.spn.rules import NameKind
 
 Proxy = Literal["terminates-tls", "passthrough"]
@@ -59,14 +60,35 @@ class Reach(NamedTuple):
         return tuple(Host(name.host, name.source) for name in self.names if not name.optional)
 
 
+class Inspected(NamedTuple):
+    """The servers that were looked at, as names may lead to them: their addresses, and the computers' own full names,
+    each with the addresses of that computer."""
+
+    addresses: frozenset[Address] = frozenset()
+    computers: Mapping[HostName, tuple[Address, ...]] = MappingProxyType({})
+
+
+NOBODY = Inspected()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """Everything about names that does not depend on one site."""
+    """Everything about names that does not depend on one site.
+
+    `additional`: names besides its own dNSHostName that the directory has for the computer.
+    """
 
     machine: Machine
     farm: Sequence[FarmName]
     service: NameService | None
-    own: frozenset[HostName]
+    inspected: Inspected
+    additional: tuple[HostName, ...] = ()
+
+    @cached_property
+    def own(self) -> frozenset[HostName]:
+        """The names of the computer itself, full and short."""
+        own = {host for host in (self.machine.short_name, self.machine.full_name) if host is not None}
+        return frozenset({*own, *self.additional, *(host.first_label for host in self.additional)})
 
     @property
     def suffix(self) -> str | None:
@@ -78,21 +100,80 @@ class Names:
         """Whether the rule table has the host among the computer's own names."""
         return "own name" if host in self.own else "custom name"
 
+    def resolve(self, host: HostName) -> Resolution | None:
+        """What a client near this server gets for a name; None: nobody looked.
+
+        An alias that ends in an inspected computer's own name leads to that computer, whether or not somebody gave the
+        zone that the name stands in.
+        """
+        found = self.service.resolve(host, self.suffix) if self.service is not None else None
+        if found is None or found.addresses is not None:
+            return found
+        return replace(found, addresses=self.inspected.computers.get(found.canonical) or None)
+
+    def addresses(self, host: HostName) -> frozenset[Address]:
+        """Where a name leads, as far as that is known."""
+        found = self.resolve(host)
+        return frozenset(found.addresses or ()) if found is not None else frozenset()
+
+    def open_end(self, host: HostName) -> HostName | None:
+        """The last known name of a chain of aliases, where nobody looked up what it leads to (rule R15.7).
+
+        A computer's own name is no alias: there the chain ends.
+        """
+        found = self.resolve(host)
+        is_open = found is not None and found.addresses is None and found.canonical not in self.inspected.computers
+        return found.canonical if found is not None and is_open else None
+
+    def in_full(self, host: HostName) -> HostName:
+        """The name as it stands in DNS: a short one below the suffix of short names."""
+        return host.under(self.suffix) if host.is_short and self.suffix else host
+
+    def is_declared(self, host: HostName) -> bool:
+        """Whether the farm file says that this server answers the name."""
+        return any(host in {name.host, name.host.first_label} for name in self.farm)
+
+    def is_nobodys(self, host: HostName) -> bool:
+        """Whether no client reaches a server by it (rule R15.6): it is every machine's own, or Active Directory's."""
+        if host.is_loopback or host.is_locator:
+            return True
+        addresses = self.addresses(host)
+        return bool(addresses) and all(map(is_loopback, addresses))
+
+    def is_domains(self, host: HostName) -> bool:
+        """Whether it is the name of the domain that this computer is a controller of: DNS has it for all of them."""
+        if not self.machine.domain_controller:
+            return False
+        suffixes = (self.machine.domain or "", *(self.service.suffixes if self.service is not None else ()))
+        return host.key in set(map(fold, suffixes))
+
+    def is_shortened(self, host: HostName) -> bool:
+        """Whether people reach a full name by its first label too: it stands directly below the clients' suffix."""
+        return not host.is_short and (not self._suffixes or fold(host.suffix) in self._suffixes)
+
+    @cached_property
+    def _suffixes(self) -> frozenset[str]:
+        """The clients' suffix: that of the computer's full name, else the origins of the zones."""
+        suffixes = (self.suffix,) if self.suffix else self.service.suffixes if self.service is not None else ()
+        return frozenset(map(fold, suffixes))
+
 
 def names_of(
-    machine: Machine, farm: Sequence[FarmName], service: NameService | None, additional: Iterable[str] = ()
+    machine: Machine,
+    farm: Sequence[FarmName],
+    service: NameService | None,
+    inspected: Inspected = NOBODY,
+    additional: Iterable[str] = (),
 ) -> Names:
     """Gather a machine's names; `additional` are its msDS-AdditionalDnsHostName values (rule R4.16)."""
-    own = {host_name(name) for name in additional}
-    own |= {host.first_label for host in own}
-    own |= {host for host in (machine.short_name, machine.full_name) if host is not None}
     mine = tuple(name for name in farm if name.includes(machine))
-    return Names(machine=machine, farm=mine, service=service, own=frozenset(own))
+    also = tuple(host for host in dict.fromkeys(map(host_name, additional)) if host != machine.full_name)
+    return Names(machine=machine, farm=mine, service=service, inspected=inspected, additional=also)
 
 
 def reach(configuration: Configuration, names: Names) -> dict[str, Reach]:
-    """The names of every site, by site name."""
-    claims = _Claims(configuration.sites)
+    """The names of every site, by site name. One that does not start claims no name, and nobody reaches it by any."""
+    claims = _Claims(site for site in configuration.sites if site.starts)
     return {site.name: _SiteReach(site, names, claims).reach() for site in configuration.sites}
 
 
@@ -119,6 +200,11 @@ class _Claims:
         if binding.host is None and self._wildcards:
             claims = [*claims, *(c for c in self._wildcards if c[1].host and host.matches_wildcard(c[1].host))]
         return not any(owner != site and claim.overlaps(binding) for owner, claim in claims)
+
+    def left(self, host: HostName, binding: Binding, site: str, addresses: Iterable[Address]) -> frozenset[Address]:
+        """At which of these addresses requests for a header reach this binding, not one that has the address too."""
+        taken = [claim for owner, claim in self._exact.get(host, ()) if owner != site and claim.port == binding.port]
+        return frozenset(addresses) - {claim.address for claim in taken}
 
     def takes(self, address: Address, binding: Binding, site: str) -> bool:
         """Whether requests to this address reach another site, one bound to it, before a binding to all addresses."""
@@ -155,6 +241,9 @@ class _SiteReach:
             self._header(binding, binding.host)
 
     def _add(self, host: HostName, source: HostSource, binding: Binding, optional: bool = False) -> None:
+        if self.names.is_nobodys(host):
+            return
+        optional = optional or not self._is_reached(host, binding)
         known = self.found.get(host)
         if known is None:
             self.found[host] = Name(host, source, optional, _with(binding.port, ()))
@@ -163,21 +252,37 @@ class _SiteReach:
         first = source if known.optional else known.source
         self.found[host] = Name(known.host, first, known.optional and optional, ports)
 
+    def _is_reached(self, host: HostName, binding: Binding) -> bool:
+        """Whether the name may lead clients to the binding: not where DNS leads it to inspected servers, but not here.
+
+        Where it leads to an address of nobody inspected, a proxy may stand there that leads on to this server.
+        """
+        if not self.site.starts or is_loopback(binding.address):
+            return False
+        addresses = self.names.addresses(host)
+        if self.names.is_declared(host) or not addresses & self.names.inspected.addresses:
+            return True
+        if binding.address:
+            return binding.address in addresses
+        mine = self.names.machine.addresses
+        return not mine or bool(addresses & self.claims.left(host, binding, self.site.name, mine))
+
     def _header(self, binding: Binding, host: HostName) -> None:
+        if self.names.is_nobodys(host):
+            return
         self._add(host, "binding", binding)
-        if not host.is_short:
+        if self.names.is_shortened(host):
             self._add(host.first_label, "binding", binding, optional=True)
-        elif (full := self._full_form(host)) is not None:
+        elif host.is_short and (full := self._full_form(host)) is not None:
             self._add(full, "binding", binding)
         elif self.names.machine.joined:
             self.unnamed.append(binding)
 
     def _full_form(self, short: HostName) -> HostName | None:
         """A short name under the suffix that DNS, else the machine's dns_name, gives."""
-        if self.names.service is not None:
-            resolution = self.names.service.resolve(short, self.names.suffix)
-            if resolution is not None and resolution.exists:
-                return resolution.chain[0]
+        resolution = self.names.resolve(short)
+        if resolution is not None and resolution.exists:
+            return resolution.chain[0]
         return short.under(self.names.suffix) if self.names.suffix else None
 
     def _wildcard(self, binding: Binding, pattern: HostName) -> None:
@@ -203,8 +308,8 @@ class _SiteReach:
         leading = [(h, s) for h, s in self._leading_here(binding) if self.claims.free(h, binding, self.site.name)]
         for host, source in leading:
             self._add(host, source, binding)
-            if not host.is_short and self.claims.free(host.first_label, binding, self.site.name):
-                self._add(host.first_label, source, binding)
+            if self.names.is_shortened(host) and self.claims.free(host.first_label, binding, self.site.name):
+                self._add(host.first_label, source, binding, optional=self.names.is_declared(host))
         if binding.address and not leading and not own:
             self.address_only.append(binding)
 
@@ -219,9 +324,9 @@ class _SiteReach:
 
     def _own_addresses(self) -> set[Address] | None:
         """What DNS says of the computer's full name; None where it was not asked about it."""
-        service, full = self.names.service, self.names.machine.full_name
-        resolution = service.resolve(full) if service is not None and full is not None else None
-        return None if resolution is None else set(resolution.addresses)
+        full = self.names.machine.full_name
+        resolution = self.names.resolve(full) if full is not None else None
+        return None if resolution is None or resolution.addresses is None else set(resolution.addresses)
 
     def _own_names(self, binding: Binding) -> None:
         machine = self.names.machine
@@ -229,29 +334,43 @@ class _SiteReach:
             self.unnamed.append(binding)
         # behind a declared farm name the node's own name may fail without harm (rule R6.4)
         optional = any(name.site is None or fold(name.site) == fold(self.site.name) for name in self.names.farm)
-        for host in (machine.short_name, machine.full_name):
+        for host in (machine.short_name, machine.full_name, *self._additional()):
             if host is not None and self.claims.free(host, binding, self.site.name):
                 self._add(host, "machine", binding, optional)
         if machine.full_name is not None and machine.full_name.first_label != machine.short_name:
             self._add(machine.full_name.first_label, "machine", binding, optional=True)
+
+    def _additional(self) -> Iterator[HostName]:
+        """Further names that the directory has for the computer, unless DNS says that there is no such name."""
+        for host in self.names.additional:
+            found = self.names.resolve(host)
+            if found is None or found.exists:
+                yield host
 
     def _leading_here(self, binding: Binding) -> Iterator[tuple[HostName, HostSource]]:
         """Names of the farm file for this server, and of DNS for the addresses the binding listens on."""
         for name in self.names.farm:
             if name.site is None or fold(name.site) == fold(self.site.name):
                 yield name.host, "farm"
-        if self.names.service is None:
+        for host in self._led_by_dns(binding):
+            is_own = host == self.names.machine.full_name
+            if not (is_own or self.names.is_nobodys(host) or self.names.is_domains(host)):
+                yield host, "dns"
+
+    def _led_by_dns(self, binding: Binding) -> Iterator[HostName]:
+        service, full = self.names.service, self.names.machine.full_name
+        if service is None:
             return
-        service = self.names.service
         for address in (binding.address,) if binding.address else self.names.machine.addresses:
             if self.claims.takes(address, binding, self.site.name):
                 continue
             hosts = service.names_by_address.get(address, ())
             if not hosts and binding.address and (pointer := service.pointers.get(address)) is not None:
                 hosts = (pointer,)
-            for host in hosts:
-                if host != self.names.machine.full_name:
-                    yield host, "dns"
+            yield from hosts
+        if self._leads_to_own_names(binding):
+            for own in (full, *self.names.additional):
+                yield from service.aliases_by_end.get(own, ()) if own is not None else ()
 
     def _declared_for_site(self) -> None:
         """A farm name given for this very site reaches it even where no binding says how (a proxy rewrites hosts)."""
@@ -259,7 +378,7 @@ class _SiteReach:
         for name in self.names.farm:
             if serving and name.site is not None and fold(name.site) == fold(self.site.name):
                 self._add(name.host, "farm", serving[0])
-                if not name.host.is_short:
+                if self.names.is_shortened(name.host):
                     self._add(name.host.first_label, "farm", serving[0], optional=True)
 
 

@@ -11,7 +11,7 @@ from agent.iis.authentication import Auth
 from agent.iis.effective import Configuration, EffectiveApplication, Pool, Site
 from agent.iis.snapshot import Machine
 from agent.model import Application, ApplicationRef, Host, Need, Origins, Place, Scheme, Url, WhyNot
-from agent.names import AccountName, Address, HostName, Spn, computer_account, fold, http_spn, spn, user_name
+from agent.names import AccountName, HostName, Spn, computer_account, fold, http_spn, spn, user_name
 from agent.spn.clients import Canonicalisation, Client, asked_hosts, asked_port
 from agent.spn.directory import Directory, Question
 from agent.spn.domains import Domains
@@ -76,7 +76,7 @@ class SpnNeed(NamedTuple):
 
     `optional`: nobody reaches the site by this name, or it may fail without harm. `works_by_alias`: default clients
     follow a CNAME to one of the computer's own names and never ask for this one. `variant_of`: the names people
-    type when clients make this one of them; empty where it is typed itself.
+    type when clients make this one of them; empty where it is typed itself. `doubt`: why clients may ask for another.
     """
 
     host: HostName
@@ -85,6 +85,7 @@ class SpnNeed(NamedTuple):
     works_by_alias: bool
     variant_of: tuple[HostName, ...]
     asked_by: tuple[str, ...]
+    doubt: str = ""
 
 
 # -- names to SPNs, once per site ----------------------------------------------------------------------------------
@@ -105,10 +106,17 @@ def spn_needs(reached: Reach, names: Names, clients: Sequence[Client]) -> tuple[
 
 @dataclass(slots=True)
 class _Asked:
-    """One host and port, and who asks for it."""
+    """One host and port, and who asks for it; `doubt` where nobody is known to."""
 
-    optional: bool = False
+    optional: bool
+    doubt: str
     clients: set[str] = field(default_factory=set)
+
+    def again(self, optional: bool, doubt: str) -> _Asked:
+        """The same for a further name that leads to it."""
+        self.optional = self.optional and optional
+        self.doubt = self.doubt and doubt
+        return self
 
 
 def spn_hosts(client: Client, typed: HostName, names: Names) -> tuple[HostName, ...]:
@@ -118,8 +126,18 @@ def spn_hosts(client: Client, typed: HostName, names: Names) -> tuple[HostName, 
     if typed != names.machine.short_name or full is None or full.first_label == typed:
         return hosts
     # the first 15 characters of a longer name: DNS has the longer one, nothing makes a full name of these
-    resolution = names.service.resolve(typed, names.suffix) if names.service is not None else None
-    return hosts if resolution is not None and resolution.addresses else (typed,)
+    return hosts if names.addresses(typed) else (typed,)
+
+
+def spn_doubt(client: Client, typed: HostName, names: Names) -> str:
+    """Why a client may ask for another SPN than for these hosts, "" where nothing says so."""
+    end = names.open_end(typed) if client.host.follows else None
+    return "" if end is None else f"{typed} is an alias of {end}, and where that leads is not known: {how_to_know(end)}"
+
+
+def how_to_know(end: HostName) -> str:
+    """What shows where the last known name of a chain of aliases leads."""
+    return f"give the zone of {end.suffix or end} (--dns)"
 
 
 class _Collected:
@@ -133,35 +151,32 @@ class _Collected:
 
     def typed(self, host: HostName, optional: bool) -> None:
         self.is_typed.add(host)
-        self._note(host, optional)
+        self._note(host, None, optional)
 
-    def _note(self, host: HostName, optional: bool) -> _Asked:
-        known = self.found.setdefault((host, None), _Asked(optional))
-        known.optional = known.optional and optional
-        return known
+    def _note(self, host: HostName, port: int | None, optional: bool = False, doubt: str = "") -> _Asked:
+        return self.found.setdefault((host, port), _Asked(optional, doubt)).again(optional, doubt)
 
     def asked(self, clients: Sequence[Client], typed: HostName, ports: Iterable[int]) -> None:
         """What clients that ask alike make of a name."""
         first = clients[0]
         asking = {client.name for client in clients}
+        doubt = spn_doubt(first, typed, self.names)
         for host in spn_hosts(first, typed, self.names):
-            self._note(host, False).clients.update(asking)
+            self._note(host, None, doubt=doubt).clients.update(asking)
             if host != typed and typed not in self.variants.setdefault(host, []):
                 self.variants[host].append(typed)
             for port in ports:
                 if asked_port(first, port) is not None:
-                    self.found.setdefault((host, port), _Asked()).clients.update(asking)
+                    self._note(host, port, doubt=doubt).clients.update(asking)
 
     def needs(self) -> Iterator[SpnNeed]:
         for (host, port), asked in self.found.items():
             asked_by = _in_order(frozenset(asked.clients), self.order)
             variant_of = () if host in self.is_typed else tuple(self.variants.get(host, ()))
-            yield SpnNeed(host, port, asked.optional, self._aliased(host), variant_of, asked_by)
+            yield SpnNeed(host, port, asked.optional, self._aliased(host), variant_of, asked_by, asked.doubt)
 
     def _aliased(self, host: HostName) -> bool:
-        if self.names.service is None:
-            return False
-        resolution = self.names.service.resolve(host, self.names.suffix)
+        resolution = self.names.resolve(host)
         return resolution is not None and resolution.is_alias and resolution.canonical in self.names.own
 
 
@@ -195,22 +210,17 @@ def require(
     servers: Iterable[ServerView], clients: Sequence[Client], domains: Domains, directory: Directory | None
 ) -> Required:
     """Decide for each application who decrypts, and collect one requirement for each (SPN, account)."""
-    listed = list(servers)
-    known = frozenset(address for server in listed for address in server.machine.addresses)
-    collector = _Requirements(clients, domains, directory, known)
-    for server in listed:
+    collector = _Requirements(clients, domains, directory)
+    for server in servers:
         collector.server(server)
     return Required(tuple(collector.applications), tuple(collector.wanted))
 
 
 class _Requirements:
-    def __init__(
-        self, clients: Sequence[Client], domains: Domains, directory: Directory | None, known: frozenset[Address]
-    ) -> None:
+    def __init__(self, clients: Sequence[Client], domains: Domains, directory: Directory | None) -> None:
         self.clients = clients
         self.domains = domains
         self.directory = directory
-        self.known_addresses = known
         self.applications: list[Application] = []
         self.wanted: list[Wanted] = []
         self.known: dict[AccountName | str | None, dict[Spn, Wanted]] = {}
@@ -225,21 +235,10 @@ class _Requirements:
                 built = _application(server, site, application, identity, reached)
                 self.applications.append(built.application)
                 for decisions in built.decisions:
-                    needs = self._needs(server, reached) if needs is None else needs
-                    self._want(server, built.application, decisions, needs)
-
-    def _needs(self, server: ServerView, reached: Reach) -> tuple[SpnNeed, ...]:
-        needs = spn_needs(reached, server.names, self.clients)
-        return tuple([need._replace(optional=True) if self._is_twin(need, server.names) else need for need in needs])
-
-    def _is_twin(self, need: SpnNeed, names: Names) -> bool:
-        """Whether DNS leads the name to another inspected server and not here: nobody reaches this site by it."""
-        if names.service is None or any(need.host in {name.host, name.host.first_label} for name in names.farm):
-            return False
-        resolution = names.service.resolve(need.host, names.suffix)
-        addresses = set(resolution.addresses) if resolution is not None else set()
-        mine = set(names.machine.addresses)
-        return bool(mine) and not addresses & mine and bool(addresses & self.known_addresses)
+                    needs = spn_needs(reached, server.names, self.clients) if needs is None else needs
+                    is_up = is_started(application.pool, server.machine)
+                    wanted = needs if is_up else _unreached(needs)
+                    self._want(server, built.application, decisions, wanted)
 
     def _identity(self, pool: Pool | None, machine: Machine, known: dict[str, PoolIdentity]) -> PoolIdentity:
         around = Surroundings(machine, self.domains, self.directory)
@@ -255,7 +254,7 @@ class _Requirements:
     ) -> None:
         references: dict[str | None, ApplicationRef] = {}
         for need in needs:
-            decision = decisions[server.names.kind_of(need.host)]
+            decision = decisions[server.names.kind_of(need.host)].doubted(need.doubt)
             kind = _need(need, decision)
             name = http_spn(need.host, need.port)
             # computers that nobody named are not one computer
@@ -268,7 +267,7 @@ class _Requirements:
                 of_account[name] = known
                 self.wanted.append(known)
             else:
-                _strengthen(known, kind, need)
+                _strengthen(known, kind, need, decision)
             if decision.rule_id not in references:
                 references[decision.rule_id] = replace(application.reference, rule=decision.rule_id)
             reference = references[decision.rule_id]
@@ -276,7 +275,20 @@ class _Requirements:
                 known.applications.append(reference)
 
 
-def _strengthen(known: Wanted, kind: Need, need: SpnNeed) -> None:
+def _unreached(needs: Iterable[SpnNeed]) -> list[SpnNeed]:
+    """The same names, where nobody reaches what would answer."""
+    return [need._replace(optional=True) for need in needs if need.port is None]
+
+
+def is_started(pool: Pool | None, machine: Machine) -> bool:
+    """Whether requests reach a pool: it starts with IIS, or was seen to run. Otherwise they get 503."""
+    running = [fold(worker.pool) for worker in machine.worker_processes or ()]
+    return pool is None or pool.starts or fold(pool.name) in running
+
+
+def _strengthen(known: Wanted, kind: Need, need: SpnNeed, decision: Decision) -> None:
+    if known.decision.decryption == "uncertain":
+        known.decision = decision
     if _STRENGTH[kind] < _STRENGTH[known.need]:
         known.need = kind
         known.covered_by = spn(f"HOST/{need.host.spn_text}") if kind == "covered" else None
@@ -382,12 +394,10 @@ def _place(path: str, auth: Auth, decided: _Decided, kind: NameKind) -> Place:
 
 def _hosts(server: ServerView, reached: Reach) -> tuple[Host, ...]:
     """The names of the site, with the canonical names DNS gives for its aliases."""
-    if server.names.service is None:
-        return reached.hosts
     hosts = {host.host: host for host in reached.hosts}
     for host in reached.hosts:
-        resolution = server.names.service.resolve(host.host, server.names.suffix)
-        if resolution is not None and resolution.is_alias and resolution.addresses:
+        resolution = server.names.resolve(host.host)
+        if resolution is not None and resolution.is_alias and resolution.addresses != ():
             hosts.setdefault(resolution.canonical, Host(resolution.canonical, "dns"))
     return tuple(hosts.values())
 

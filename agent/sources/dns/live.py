@@ -71,7 +71,7 @@ def ask(
     found = {host: _impossible(host) for host in names if host_fault(host)}
     asked = _all([host for host in names if host not in found], asker.name, names_end)
     answers = found | {host: answer for host, result in asked.items() if (answer := _answer(result))}
-    behind = (address for answer in answers.values() for address in answer.addresses)
+    behind = (address for answer in answers.values() for address in answer.addresses or ())
     pointed = _all(_distinct_addresses((*addresses, *behind)), asker.pointer, ends)
     return NameService(
         source=source,
@@ -131,6 +131,8 @@ def _impossible(host: HostName) -> Resolution:
 def _answer(result: Resolution | SourceError) -> Resolution | None:
     if isinstance(result, _CircleError):
         return Resolution(chain=result.chain, addresses=(), exists=False)
+    if isinstance(result, _BrokenOffError):
+        return Resolution(chain=result.chain, addresses=None)
     return None if isinstance(result, SourceError) else result
 
 
@@ -138,7 +140,7 @@ def _names_by_address(answers: Mapping[HostName, Resolution]) -> dict[Address, t
     """The names asked about, by the addresses they lead to; other names may lead there too."""
     names: dict[Address, tuple[HostName, ...]] = {}
     for host, answer in answers.items():
-        for address in answer.addresses:
+        for address in answer.addresses or ():
             names[address] = (*names.get(address, ()), host)
     return names
 
@@ -246,6 +248,14 @@ class _CircleError(SourceError):
         self.chain = chain
 
 
+class _BrokenOffError(SourceError):
+    """An alias whose end the server does not tell: it may be another server's, or does not answer."""
+
+    def __init__(self, reason: str, chain: tuple[HostName, ...]) -> None:
+        super().__init__(reason)
+        self.chain = chain
+
+
 def _server(where: tuple[str, int], ends: float) -> _Server:
     """The server at this host and port; its own name, if it is one, is looked up by the system."""
     host, port = where
@@ -278,7 +288,7 @@ class _Server:
                 return four
             raise
         chain = six.chain if six.addresses and not four.addresses else four.chain
-        return Resolution(chain=chain, addresses=(*four.addresses, *six.addresses))
+        return Resolution(chain=chain, addresses=(*(four.addresses or ()), *(six.addresses or ())))
 
     def pointer(self, address: str, ends: float) -> HostName | None:
         """The first PTR name of an address."""
@@ -291,7 +301,10 @@ class _Server:
         chain = [host]
         while True:
             known = len(chain)
-            reply = self._exchange(dns.name.from_text(chain[-1].key), kind, ends)
+            try:
+                reply = self._exchange(dns.name.from_text(chain[-1].key), kind, ends)
+            except SourceError as error:
+                raise (_BrokenOffError(str(error), tuple(chain)) if known > 1 else error) from None
             aliases, owners = _sections(reply, kind)
             while target := aliases.get(chain[-1]):
                 if target in chain or len(chain) > LONGEST_CHAIN:

@@ -87,10 +87,9 @@ class _Zones:
             if owner.alias in chain or len(chain) > LONGEST_CHAIN:
                 return Resolution(chain=tuple(chain), addresses=(), exists=False)
             chain.append(owner.alias)
-        known = self.covers(chain[-1])
-        if not known and len(chain) == 1:
-            return None
-        return Resolution(chain=tuple(chain), addresses=(), exists=not known or chain[-1] in self.existing)
+        if self.covers(chain[-1]):
+            return Resolution(chain=tuple(chain), addresses=(), exists=chain[-1] in self.existing)
+        return Resolution(chain=tuple(chain), addresses=None) if len(chain) > 1 else None
 
     def match(self, host: HostName) -> Owner | None:
         """The records of the name itself, else of the wildcard at its closest encloser (RFC 4592 section 3.3.1)."""
@@ -102,7 +101,12 @@ class _Zones:
         return None
 
     def covers(self, host: HostName) -> bool:
-        """Whether absence of this name means that it does not exist: a zone's own name, not a delegated one's."""
+        """Whether absence of this name means that it does not exist: a zone's own name, not a delegated one's.
+
+        Below a name that is absent too may be a zone of its own: a server that holds both needs no delegation.
+        """
+        if host not in self.existing and host_name(host.suffix) not in self.existing:
+            return False
         for name in (host, *_parents(host)):
             if name in self.origins:
                 return True
@@ -137,7 +141,7 @@ def _names_by_address(listed: Mapping[HostName, Resolution]) -> dict[Address, tu
     names: dict[Address, list[HostName]] = {}
     for host, found in listed.items():
         if not host.is_wildcard:
-            for address in found.addresses:
+            for address in found.addresses or ():
                 names.setdefault(address, []).append(host)
     return {address: tuple(hosts) for address, hosts in names.items()}
 
