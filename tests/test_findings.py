@@ -36,6 +36,7 @@ from worlds import (
 
 from agent.checks import spns
 from agent.checks.findings import FINDINGS
+from agent.iis.snapshot import CertificateNames
 from agent.library import inspect
 from agent.model import Problem
 from agent.names import spn
@@ -54,6 +55,15 @@ OWN = ("HTTP/IIS01", "HTTP/iis01.test.com")
 ROOT = app(enabled=True, kernel=True, creds=False, providers=("Negotiate", "NTLM"))
 FARM = [farm_name("portal.test.com", "IIS01", "IIS02")]
 SHARE = r"\\srv\share\iis"
+
+
+def starting(value: str) -> World:
+    text = config([site(HEADER)], {"Pool": SERVICE}, ROOT)
+    return world(server(text=text.replace('id="1"', f'id="1" serverAutoStart="{value}"')))
+
+
+def certified(name: str) -> World:
+    return world(server(site(HEADER), facts={"certificate_names": (CertificateNames("Site", (name,)),)}))
 
 
 def custom(*entries: str, creds: bool = True, pool: str = SERVICE, **more: object) -> World:
@@ -249,6 +259,8 @@ PAIRS: dict[str, tuple[Make, Make]] = {
         lambda: world(server(site(HEADER)), dns="contoso A 10.0.9.9"),
         lambda: world(server(site(HEADER)), dns="contoso A 10.0.5.2"),
     ),
+    "site-not-started": (lambda: starting("false"), lambda: starting("true")),
+    "names-from-certificate": (lambda: certified("portal.test.com"), lambda: certified("contoso.test.com")),
     "farm-node-name": (
         lambda: world(*pair("*:80:", pool=SERVICE, creds=True), ad=nodes(user()), farm=FARM),  # type: ignore[arg-type]
         lambda: world(*pair("*:80:", pool=SERVICE, creds=True), ad=nodes(user())),  # type: ignore[arg-type]

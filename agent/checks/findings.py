@@ -141,6 +141,15 @@ FINDINGS: dict[str, FindingKind] = {
         "a default client kind gets modified or duplicate (this finding alone then speaks for that name)",
     ),
     "name-elsewhere": FindingKind(("warning",), "a site's name leads to an address of none of the known servers"),
+    "site-not-started": FindingKind(
+        ("info",),
+        "the site does not start with IIS (serverAutoStart), or an application's pool does not (autoStart); nobody "
+        "reaches its names",
+    ),
+    "names-from-certificate": FindingKind(
+        ("info",),
+        "names in the certificates of https bindings that no site claims",
+    ),
     "farm-node-name": FindingKind(
         ("info",),
         "the node's own name fails behind a declared farm name: normal, test with the farm's name",
@@ -175,7 +184,10 @@ FINDINGS: dict[str, FindingKind] = {
         ("warning",),
         "the DC will refuse the planned SPN from anyone but a full domain administrator (KB5008382)",
     ),
-    "dns-incomplete": FindingKind(("warning",), "names could not be looked up: what DNS says of them is not known"),
+    "dns-incomplete": FindingKind(
+        ("warning",),
+        "names could not be looked up, or are aliases of a name in no given zone: what DNS says of them is not known",
+    ),
     "snapshot-stale": FindingKind(("warning",), "a snapshot is older than `--stale-after`"),
     "server-unreachable": FindingKind(("error",), "a server of the sweep gave no answer; with the reason"),
     "directory-incomplete": FindingKind(("error",), "the directory could not be read whole"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Collection, Iterator, Mapping
 
 from agent.checks.case import Case, finding
 from agent.model import Application, Evidence, Finding, WindowsAuth
-from agent.names import Address, HostName, fold, host_name
-from agent.spn.require import ServerView
+from agent.names import HostName, fold, host_fault, host_name
+from agent.spn.require import ServerView, how_to_know, is_started
 
 DEFAULT_HEADER_BYTES = 16384  # MaxFieldLength and MaxRequestBytes of http.sys (KB820129)
 
@@ -49,18 +50,15 @@ def unmatchable(case: Case) -> Iterator[Finding]:
 
 def elsewhere(case: Case) -> Iterator[Finding]:
     """Names that DNS leads to none of the known servers: another server answers (rule R5.3)."""
-    if case.service is None:
-        return
-    known = {address for server in case.servers for address in server.machine.addresses}
-    declared = {name.host for name in case.farm}
     for server, application in _negotiating_sites(case):
         if not server.machine.addresses:
             continue
+        declared = {server.names.in_full(name.host) for name in case.farm}
         for name in server.reach[application.site].names:
-            if name.optional or name.host in declared or name.host.first_label in declared:
+            if name.optional or server.names.in_full(name.host) in declared:
                 continue
-            addresses = _addresses(case, server, name.host)
-            if addresses and not known & addresses:
+            addresses = server.names.addresses(name.host)
+            if addresses and not server.names.inspected.addresses & addresses:
                 yield finding(
                     "name-elsewhere",
                     f"{name.host} leads to {', '.join(sorted(addresses))}, no address of a server inspected",
@@ -72,9 +70,78 @@ def elsewhere(case: Case) -> Iterator[Finding]:
                 )
 
 
-def _addresses(case: Case, server: ServerView, host: HostName) -> set[Address]:
-    resolution = case.service.resolve(host, server.names.suffix) if case.service is not None else None
-    return set(resolution.addresses) if resolution is not None else set()
+def open_ended(case: Case) -> Iterator[Finding]:
+    """Names that are aliases of one that nobody looked up: what clients that follow them ask for is not known."""
+    for server, application in _negotiating_sites(case):
+        for name in server.reach[application.site].names:
+            end = None if name.optional else server.names.open_end(name.host)
+            if end is not None and not name.host.is_short:
+                yield finding(
+                    "dns-incomplete",
+                    f"{name.host} is an alias of {end}, and where that leads is not known: clients that follow aliases "
+                    f"ask for HTTP/{end.spn_text}, or for what it is an alias of",
+                    server=server.label,
+                    site=application.site,
+                    fix=(f"{how_to_know(end).capitalize()}, or ask a name server that knows it.",),
+                )
+
+
+def stopped(case: Case) -> Iterator[Finding]:
+    """Sites and pools that do not start with IIS: whatever their names would need, nobody reaches them."""
+    for server, application in _negotiating_sites(case):
+        site = server.configuration.site(application.site)
+        if site is not None and not site.starts:
+            yield finding(
+                "site-not-started",
+                "the site does not start with IIS (serverAutoStart=false): nobody reaches its names",
+                server=server.label,
+                site=site.name,
+                evidence=(Evidence(server.configuration.file, site.line, "serverAutoStart=false"),),
+            )
+    for application in case.applications:
+        server = case.by_label[application.server]
+        pool = server.configuration.pools.get(fold(application.pool or ""))
+        if application.negotiates and not is_started(pool, server.machine):
+            yield finding(
+                "site-not-started",
+                f"the application pool {application.pool} does not start with IIS (autoStart=false): requests get 503, "
+                "nobody reaches the application",
+                at=application,
+            )
+
+
+def certificates(case: Case) -> Iterator[Finding]:
+    """Names in the certificates of https bindings that no site claims: clients may use them, nothing says they do."""
+    claimed = _claimed(case)
+    for server, application in _negotiating_sites(case):
+        listed = [one for one in server.machine.certificate_names or () if fold(one.site) == fold(application.site)]
+        named = dict.fromkeys(host_name(text) for one in listed for text in one.names)
+        hosts = [host.spn_text for host in named if _may_be_used(host, server, claimed)]
+        if hosts:
+            place = f"servers = [{json.dumps(server.label)}], site = {json.dumps(application.site)}"
+            entries = ", ".join(f"{{ host = {json.dumps(host)}, {place} }}" for host in hosts)
+            yield finding(
+                "names-from-certificate",
+                f"the certificate of {application.site} is for names that no site claims: {', '.join(hosts)}",
+                server=server.label,
+                site=application.site,
+                fix=(f"If clients use them, put this into the farm file: name = [{entries}]",),
+            )
+
+
+def _claimed(case: Case) -> frozenset[HostName]:
+    """The names of all sites, those that do not negotiate too, and of the farm file."""
+    sites = [(server, site) for server in case.servers for site in server.configuration.sites]
+    headers = (binding.host for _, site in sites for binding in site.bindings if binding.host is not None)
+    reached = (name.host for server, site in sites for name in server.reach[site.name].names)
+    return frozenset({*headers, *reached, *(name.host for name in case.farm)})
+
+
+def _may_be_used(host: HostName, server: ServerView, claimed: Collection[HostName]) -> bool:
+    """Whether clients can type it, and no site is known by it."""
+    if host.is_wildcard or host.is_address or host_fault(host) or server.names.is_nobodys(host):
+        return False
+    return host not in claimed and not any(one.is_wildcard and host.matches_wildcard(one) for one in claimed)
 
 
 # -- the server's registry -----------------------------------------------------------------------------------------
