@@ -90,7 +90,7 @@ class Names:
         own = {host for host in (self.machine.short_name, self.machine.full_name) if host is not None}
         return frozenset({*own, *self.additional, *(host.first_label for host in self.additional)})
 
-    @property
+    @cached_property
     def suffix(self) -> str | None:
         """The suffix of short names: the computer's own DNS suffix."""
         full = self.machine.full_name

@@ -147,7 +147,7 @@ class _Collected:
         self.alike = _alike(tuple(clients))
         self.found: dict[tuple[HostName, int | None], _Asked] = {}
         self.is_typed: set[HostName] = set()
-        self.variants: dict[HostName, list[HostName]] = {}
+        self.variants: dict[HostName, dict[HostName, None]] = {}
 
     def typed(self, host: HostName, optional: bool) -> None:
         self.is_typed.add(host)
@@ -163,8 +163,8 @@ class _Collected:
         doubt = spn_doubt(first, typed, self.names)
         for host in spn_hosts(first, typed, self.names):
             self._note(host, None, doubt=doubt).clients.update(asking)
-            if host != typed and typed not in self.variants.setdefault(host, []):
-                self.variants[host].append(typed)
+            if host != typed:
+                self.variants.setdefault(host, {})[typed] = None
             for port in ports:
                 if asked_port(first, port) is not None:
                     self._note(host, port, doubt=doubt).clients.update(asking)
