@@ -132,7 +132,7 @@ def test_a_short_header_needs_the_suffix_that_nobody_gave() -> None:
     ("dns", "known"),
     [
         (None, False),
-        ("www A 10.0.5.9", True),
+        ("www A 10.0.5.9", False),
         ("a.apps A 10.0.5.9", True),
         ("*.apps A 10.0.5.2", False),
         ("a.apps A 10.0.5.2", True),
