@@ -10,11 +10,10 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
-from test_docs import commands
+from test_docs import Still, commands
 
 from agent import __version__
 from agent.cli import formats, looking
@@ -39,12 +38,6 @@ WORDS = {
 CASES = [(command, form.name) for form in formats.FORMATS for command in form.commands]
 OFFLINE = [case for case in CASES if case[0] != "sweep"]
 SWEPT = [form for command, form in CASES if command == "sweep"]
-
-
-class Still(datetime):
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> Still:
-        return cls(2026, 11, 22, 12, tzinfo=tz)
 
 
 @pytest.fixture(autouse=True)

@@ -1,7 +1,6 @@
 """The plan proved by carrying it out: in the directory, in the configuration text and in DNS, and looking again."""
 
 import re
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 from replay import applied
+from work import calls
 from worlds import World, ad, app, computer, entry, farm_name, providers, server, site, user, world
 
 from agent.change.plan import Planned, held_back, plan, rolled_back
@@ -878,23 +878,6 @@ def test_an_a_record_leads_where_the_alias_leads() -> None:
 
 
 # -- cost ----------------------------------------------------------------------------------------------------------
-
-
-def calls(run: Callable[[], object]) -> int:
-    """How many functions written in Python it calls: work that a slow machine does not change."""
-    count = 0
-
-    def note(_frame: object, event: str, _argument: object) -> None:
-        nonlocal count
-        count += event == "call"
-
-    before = sys.getprofile()
-    sys.setprofile(note)
-    try:
-        run()
-    finally:
-        sys.setprofile(before)
-    return count
 
 
 def twins(count: int, *accounts: str) -> World:
