@@ -15,14 +15,15 @@ from typing import TypedDict, Unpack
 
 from agent import story
 from agent.errors import UsageError
-from agent.inspection import Analysis, Sources, analyse, clients_named, demand_domains
+from agent.inspection.sources import Sources
+from agent.inspection.stages import Analysis, analyse, clients_named, demand_domains
 from agent.model import Explanation, Report
 from agent.names import address_of, fold, host_fault, host_name, netbios_fault, printable
 from agent.sources import option_files
 from agent.sources.selected import DirectorySource, LiveLogon, directory_source, name_source
 from agent.sources.snapshots import targets as target_files
 from agent.spn.nameservice import AskNames
-from agent.spn.require import Typed
+from agent.spn.question import Typed
 
 Word = str | os.PathLike[str]
 Words = Word | Iterable[Word]

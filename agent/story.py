@@ -10,14 +10,16 @@ from agent.checks.case import Case
 from agent.checks.causes import causes
 from agent.errors import UsageError
 from agent.iis.bindings import Binding
-from agent.inspection import Analysis
+from agent.inspection.stages import Analysis
 from agent.model import Application, ClientOutcome, Explanation, Finding, Origin, Outcome, Place, WindowsAuth
 from agent.names import AccountName, Address, HostName, Spn, fold, host_name, http_spn, ip_address
 from agent.spn.clients import Client, asked_hosts, asked_port
 from agent.spn.identity import NO_POOL, Decision, decide
 from agent.spn.nameservice import Resolution
+from agent.spn.needs import how_to_know, spn_doubt, spn_hosts
+from agent.spn.question import Typed
 from agent.spn.reach import Names
-from agent.spn.require import ServerView, Typed, Wanted, how_to_know, is_started, spn_doubt, spn_hosts
+from agent.spn.require import ServerView, Wanted, is_started
 from agent.spn.verdict import judge
 
 

@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 from agent.iis.redirection import APPLICATION_HOST
 from agent.iis.snapshot import Machine, Snapshot, SourceFile
-from agent.inspection import Analysis, Sources, analyse
+from agent.inspection.sources import Sources
+from agent.inspection.stages import Analysis, analyse
 from agent.model.document import json_pieces
 from agent.names import AccountName, host_name, spn
 from agent.spn.directory import Account, Directory, Domain, Question

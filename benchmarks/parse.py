@@ -18,7 +18,7 @@ from lxml import etree
 from agent.iis.effective import effective
 from agent.iis.parse import parse
 from agent.iis.snapshot import Machine, Snapshot
-from agent.inspection import patient_collector
+from agent.inspection.stages import patient_collector
 from agent.spn.clients import DEFAULT_CLIENTS
 from agent.spn.reach import names_of
 from agent.spn.require import Required, require, server_view

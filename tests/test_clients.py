@@ -4,7 +4,7 @@ import pytest
 from worlds import ad, computer, names, server, site, user, world
 
 from agent.errors import UsageError
-from agent.inspection import clients_named
+from agent.inspection.stages import clients_named
 from agent.names import host_name
 from agent.spn import clients
 from agent.spn.clients import CLIENTS, DEFAULT_CLIENTS, Canonicalisation, asked_hosts, asked_port

@@ -8,7 +8,7 @@ import pytest
 from worlds import ad, app, computer, farm_name, server, site, user, world
 
 from agent.errors import UsageError
-from agent.inspection import Sources
+from agent.inspection.sources import Sources
 from agent.model import ClientOutcome
 from agent.story import read_url
 

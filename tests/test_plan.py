@@ -24,7 +24,8 @@ from agent.checks.farm import farm
 from agent.checks.remedies import SETTLE
 from agent.iis.redirection import configuration_file
 from agent.iis.snapshot import Snapshot, SourceFile, file_key
-from agent.inspection import Analysis, Sources, analyse
+from agent.inspection.sources import Sources
+from agent.inspection.stages import Analysis, analyse
 from agent.model import Accepted, Finding, Report, Requirement, Step
 from agent.names import AccountName, Spn, host_name, http_spn, path_key, printable, spn
 from agent.sources import option_files

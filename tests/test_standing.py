@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from agent.iis.snapshot import Machine, Snapshot, SourceFile
-from agent.inspection import Sources, analyse
+from agent.inspection.sources import Sources
+from agent.inspection.stages import analyse
 from agent.model import Problem
 from agent.sources.snapshots.standing import assess
 from tests.configurations import application, configuration, location, site, web_config, windows

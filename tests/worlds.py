@@ -22,15 +22,16 @@ from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
 from agent.iis.snapshot import Machine, Snapshot, SourceFile, file_key
-from agent.inspection import Analysis, Sources, analyse, clients_named
+from agent.inspection.sources import Sources
+from agent.inspection.stages import Analysis, analyse, clients_named
 from agent.model import Application, ClientOutcome, Finding, Report, Requirement
 from agent.names import host_name, spn
 from agent.sources.ad.exports import read_exports
 from agent.sources.dns import zone
 from agent.spn.directory import Directory, Question
 from agent.spn.nameservice import NameService
+from agent.spn.question import Typed
 from agent.spn.reach import FarmName, Proxy
-from agent.spn.require import Typed
 from agent.story import explain, read_url
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)

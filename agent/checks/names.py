@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterator, Mapping
 from agent.checks.case import Case, finding
 from agent.model import Application, Evidence, Finding, WindowsAuth
 from agent.names import HostName, fold, host_fault, host_name
-from agent.spn.require import ServerView, how_to_know, is_started
+from agent.spn.needs import how_to_know
+from agent.spn.require import ServerView, is_started
 
 DEFAULT_HEADER_BYTES = 16384  # MaxFieldLength and MaxRequestBytes of http.sys (KB820129)
 

@@ -10,13 +10,14 @@ from itertools import chain
 from agent.cli import console
 from agent.cli.options import Expected, Looking
 from agent.errors import UsageError
-from agent.inspection import Analysis, Sources, analyse, clients_named
+from agent.inspection.sources import Sources
+from agent.inspection.stages import Analysis, analyse, clients_named
 from agent.sources import option_files
 from agent.sources.endpoint import Defaults
 from agent.sources.selected import LiveLogon, directory_source, name_source
 from agent.sources.snapshots import targets as snapshots
 from agent.sources.snapshots.targets import Due, StaleAfter
-from agent.spn.require import Typed
+from agent.spn.question import Typed
 from agent.sweep.options import Logon
 from agent.sweep.passwords import Passwords
 

@@ -7,7 +7,7 @@ from agent.cli import console, output
 from agent.cli.asking import ask, passwords_of
 from agent.cli.looking import live_logon, sources_of
 from agent.cli.options import Sweep
-from agent.inspection import analyse
+from agent.inspection.stages import analyse
 from agent.render import asked
 from agent.sweep import remote
 

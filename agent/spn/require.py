@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import NamedTuple, get_args
 
 from agent.iis.authentication import Auth
 from agent.iis.effective import Configuration, EffectiveApplication, Pool, Site
 from agent.iis.snapshot import Machine
 from agent.model import Application, ApplicationRef, Host, Need, Origins, Place, Scheme, Url, WhyNot
-from agent.names import AccountName, HostName, Spn, computer_account, fold, http_spn, spn, user_name
-from agent.spn.clients import Canonicalisation, Client, asked_hosts, asked_port
-from agent.spn.directory import Directory, Question
+from agent.names import AccountName, HostName, Spn, fold, http_spn, spn, user_name
+from agent.spn.clients import Client
+from agent.spn.directory import Directory
 from agent.spn.domains import Domains
 from agent.spn.identity import (
     NOT_ASKED,
@@ -25,6 +24,7 @@ from agent.spn.identity import (
     pool_identity,
     why_not,
 )
+from agent.spn.needs import SpnNeed, spn_needs
 from agent.spn.reach import Names, Reach, reach
 from agent.spn.rules import NameKind
 
@@ -69,134 +69,6 @@ class Wanted:
 
 
 _STRENGTH: Mapping[Need, int] = {"explicit": 0, "covered": 1, "port-variant": 2, "optional": 3}
-
-
-class SpnNeed(NamedTuple):
-    """An SPN that clients of a site may ask for, before it is known who decrypts.
-
-    `optional`: nobody reaches the site by this name, or it may fail without harm. `works_by_alias`: default clients
-    follow a CNAME to one of the computer's own names and never ask for this one. `variant_of`: the names people
-    type when clients make this one of them; empty where it is typed itself. `doubt`: why clients may ask for another.
-    """
-
-    host: HostName
-    port: int | None
-    optional: bool
-    works_by_alias: bool
-    variant_of: tuple[HostName, ...]
-    asked_by: tuple[str, ...]
-    doubt: str = ""
-
-
-# -- names to SPNs, once per site ----------------------------------------------------------------------------------
-
-
-def spn_needs(reached: Reach, names: Names, clients: Sequence[Client]) -> tuple[SpnNeed, ...]:
-    """The union over the names that clients use and the client kinds asked about, canonical names included."""
-    collected = _Collected(names, clients)
-    for name in reached.names:
-        collected.typed(name.host, name.optional)
-    for name in reached.names:
-        reachable = not name.optional or (name.source == "machine" and name.host not in names.own)
-        for alike in collected.alike:
-            if not name.optional or (reachable and alike[0].host.keeps_short):
-                collected.asked(alike, name.host, name.ports)
-    return tuple(collected.needs())
-
-
-@dataclass(slots=True)
-class _Asked:
-    """One host and port, and who asks for it; `doubt` where nobody is known to."""
-
-    optional: bool
-    doubt: str
-    clients: set[str] = field(default_factory=set)
-
-    def again(self, optional: bool, doubt: str) -> _Asked:
-        """The same for a further name that leads to it."""
-        self.optional = self.optional and optional
-        self.doubt = self.doubt and doubt
-        return self
-
-
-def spn_hosts(client: Client, typed: HostName, names: Names) -> tuple[HostName, ...]:
-    """The host names a client puts into its SPN for what is typed, as seen from the network of one server."""
-    hosts = asked_hosts(client, typed, names.service, names.suffix)
-    full = names.machine.full_name
-    if typed != names.machine.short_name or full is None or full.first_label == typed:
-        return hosts
-    # the first 15 characters of a longer name: DNS has the longer one, nothing makes a full name of these
-    return hosts if names.addresses(typed) else (typed,)
-
-
-def spn_doubt(client: Client, typed: HostName, names: Names) -> str:
-    """Why a client may ask for another SPN than for these hosts, "" where nothing says so."""
-    end = names.open_end(typed) if client.host.follows else None
-    return "" if end is None else f"{typed} is an alias of {end}, and where that leads is not known: {how_to_know(end)}"
-
-
-def how_to_know(end: HostName) -> str:
-    """What shows where the last known name of a chain of aliases leads."""
-    return f"give the zone of {end.suffix or end} (--dns)"
-
-
-class _Collected:
-    def __init__(self, names: Names, clients: Sequence[Client]) -> None:
-        self.names = names
-        self.order = tuple([client.name for client in clients])
-        self.alike = _alike(tuple(clients))
-        self.found: dict[tuple[HostName, int | None], _Asked] = {}
-        self.is_typed: set[HostName] = set()
-        self.variants: dict[HostName, dict[HostName, None]] = {}
-
-    def typed(self, host: HostName, optional: bool) -> None:
-        self.is_typed.add(host)
-        self._note(host, None, optional)
-
-    def _note(self, host: HostName, port: int | None, optional: bool = False, doubt: str = "") -> _Asked:
-        return self.found.setdefault((host, port), _Asked(optional, doubt)).again(optional, doubt)
-
-    def asked(self, clients: Sequence[Client], typed: HostName, ports: Iterable[int]) -> None:
-        """What clients that ask alike make of a name."""
-        first = clients[0]
-        asking = {client.name for client in clients}
-        doubt = spn_doubt(first, typed, self.names)
-        for host in spn_hosts(first, typed, self.names):
-            self._note(host, None, doubt=doubt).clients.update(asking)
-            if host != typed:
-                self.variants.setdefault(host, {})[typed] = None
-            for port in ports:
-                if asked_port(first, port) is not None:
-                    self._note(host, port, doubt=doubt).clients.update(asking)
-
-    def needs(self) -> Iterator[SpnNeed]:
-        for (host, port), asked in self.found.items():
-            asked_by = _in_order(frozenset(asked.clients), self.order)
-            variant_of = () if host in self.is_typed else tuple(self.variants.get(host, ()))
-            yield SpnNeed(host, port, asked.optional, self._aliased(host), variant_of, asked_by, asked.doubt)
-
-    def _aliased(self, host: HostName) -> bool:
-        resolution = self.names.resolve(host)
-        return resolution is not None and resolution.is_alias and resolution.canonical in self.names.own
-
-
-@lru_cache
-def _in_order(names: frozenset[str], order: tuple[str, ...]) -> tuple[str, ...]:
-    """The same tuple for all the SPNs that the same clients ask for."""
-    return tuple([name for name in order if name in names])
-
-
-@lru_cache
-def _alike(clients: tuple[Client, ...]) -> tuple[tuple[Client, ...], ...]:
-    """The clients in groups that ask for the same names: what distinguishes them is how they treat host and port."""
-    groups: dict[tuple[Canonicalisation, bool], tuple[Client, ...]] = {}
-    for client in clients:
-        key = (client.host, client.port)
-        groups[key] = (*groups.get(key, ()), client)
-    return tuple(groups.values())
-
-
-# -- applications --------------------------------------------------------------------------------------------------
 
 
 class Required(NamedTuple):
@@ -439,68 +311,3 @@ def _configured_account(pool: Pool | None, identity: PoolIdentity, machine: Mach
     if identity.account is not None:
         return identity.account
     return AccountName(machine.known_name or ".", user.name) if user.form == "local" else None
-
-
-# -- what to ask the directory -------------------------------------------------------------------------------------
-
-
-class Typed(NamedTuple):
-    """A name with the port that somebody types into a client, whether or not a binding has it."""
-
-    host: HostName
-    port: int
-
-
-def question(servers: Sequence[ServerView], clients: Sequence[Client], typed: Sequence[Typed] = ()) -> Question:
-    """Everything the directory must be asked for these servers: HTTP/ and HOST/, short and full, and the accounts."""
-    accounts: set[str] = set()
-    domains: dict[str, str] = {}
-    for server in servers:
-        if server.machine.domain and server.machine.netbios_domain:
-            domains.setdefault(fold(server.machine.domain), server.machine.netbios_domain)
-        if server.machine.known_name is not None:
-            accounts.add(fold(computer_account("", server.machine.known_name).name))
-        for pool in server.configuration.pools.values():
-            accounts.update(_account_texts(pool, server.machine))
-    names = frozenset(
-        name
-        for server in servers
-        for name in (*_asked_names(server, clients), *_asked_for(typed, server.names, clients))
-    )
-    return Question(spns=names, account_names=frozenset(accounts), netbios_domains=domains)
-
-
-def _asked_names(server: ServerView, clients: Sequence[Client]) -> Iterator[Spn]:
-    yield from _both_services(server.names.own)
-    for reached in server.reach.values():
-        needs = spn_needs(reached, server.names, clients)
-        yield from _both_services(need.host for need in needs)
-        ports = {(name.host, port) for name in reached.names for port in name.ports}
-        for host, port in ports | {(need.host, need.port) for need in needs if need.port is not None}:
-            name = http_spn(host, port)
-            yield from (name, name.with_service("HOST"))
-
-
-def _asked_for(typed: Iterable[Typed], names: Names, clients: Sequence[Client]) -> Iterator[Spn]:
-    for host, port in typed:
-        asked = {one for client in clients for one in spn_hosts(client, host, names)}
-        yield from _both_services(asked | {host})
-        for one in asked | {host}:
-            name = http_spn(one, port)
-            yield from (name, name.with_service("HOST"))
-
-
-def _both_services(hosts: Iterable[HostName]) -> Iterator[Spn]:
-    named = frozenset(hosts)
-    for host in named.union(host.first_label for host in named if not host.is_address):
-        yield http_spn(host)
-        yield spn(f"HOST/{host.spn_text}")
-
-
-def _account_texts(pool: Pool, machine: Machine) -> Iterator[str]:
-    if pool.identity_type == "SpecificUser" and pool.user_name:
-        user = user_name(pool.user_name, machine.known_name or "")
-        if user.form not in {"well-known", "local"} or machine.domain_controller:
-            yield fold(user.name)
-            if user.form == "upn":
-                yield fold(f"{user.name}@{user.domain}")

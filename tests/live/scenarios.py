@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 from xml.sax.saxutils import quoteattr
 
 from agent.iis.snapshot import Machine, Snapshot, SourceFile
-from agent.inspection import Analysis, Sources, analyse
+from agent.inspection.sources import Sources
+from agent.inspection.stages import Analysis, analyse
 from agent.model import Outcome
 from agent.names import host_name
 from agent.sources.dns import zone

@@ -19,7 +19,7 @@ import pytest
 pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
 
-from agent.inspection import Analysis
+from agent.inspection.stages import Analysis
 from agent.model import Explanation, Requirement
 from agent.names import fold
 from agent.sources.ad.ldap import LdapSource

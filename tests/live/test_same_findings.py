@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
 
-from agent.inspection import Analysis
+from agent.inspection.stages import Analysis
 from agent.names import fold
 from agent.sources.ad.attributes import ATTRIBUTES
 from agent.sources.ad.exports import read_exports

@@ -1,0 +1,238 @@
+"""From finished cases to the report: findings, plan, what was read, and the counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import chain
+from typing import NamedTuple
+
+from agent import __version__
+from agent.change.plan import REQUIREMENT_FINDINGS, joined, plan
+from agent.checks.accept import accept
+from agent.checks.case import Case, Judged, finding
+from agent.checks.causes import causes
+from agent.checks.every import check
+from agent.checks.farm import account_uses, farm
+from agent.checks.remedies import advice
+from agent.iis.effective import Configuration
+from agent.iis.snapshot import Machine
+from agent.inspection.servers import Read
+from agent.inspection.sources import Sources
+from agent.model import (
+    SCHEMA,
+    AccountUse,
+    Evidence,
+    Finding,
+    Plan,
+    Problem,
+    Report,
+    Requirement,
+    Server,
+    ServerCounts,
+    Severity,
+    SourceKind,
+    SourceRead,
+    SpnCounts,
+    Status,
+    Summary,
+    Tool,
+)
+from agent.names import Guess
+from agent.spn.directory import Directory
+from agent.spn.domains import Domains
+from agent.spn.nameservice import NameService
+
+_BREAKS = frozenset({"config-malformed", "content-unread"})
+
+
+class _Concluded(NamedTuple):
+    """What one case comes to."""
+
+    requirements: tuple[Requirement, ...]
+    findings: tuple[Finding, ...]
+    plan: Plan
+    accounts: tuple[AccountUse, ...]
+
+
+def _concluded(case: Case, before: Iterable[Finding], after: Iterable[Finding], sources: Sources) -> _Concluded:
+    """Findings, then the plan that mends them; `before` and `after` are those that the case knows nothing of."""
+    today = case.now.date()
+    findings = accept(_ordered((*before, *check(case), *farm(case), *after)), sources.accepted, today)
+    planned = plan(case, findings)
+    findings = accept(_ordered(planned.findings), sources.accepted, today)
+    told = {(found.spn, found.account): found for found in reversed(findings) if found.id in REQUIREMENT_FINDINGS}
+    requirements = tuple(
+        _advised(case, judged, told.get((judged.requirement.spn, judged.requirement.account))) for judged in case.judged
+    )
+    return _Concluded(requirements, findings, planned.plan, tuple(account_uses(case)))
+
+
+def report_of(
+    cases: Sequence[Case],
+    forests: Sequence[Directory],
+    reads: Sequence[Read],
+    sources: Sources,
+    started: datetime,
+) -> Report:
+    servers = tuple(_server(read, cases) for read in reads)
+    first, last = chain.from_iterable(map(_problem_findings, reads)), _source_findings(forests, cases[0].service)
+    concluded = [_concluded(case, first, last, sources) for case in cases]  # each is told once, with the first case
+    today = (sources.now or started).date()
+    abroad = accept(tuple(_abroad(cases, forests)), sources.accepted, today)
+    service = cases[0].service
+    requirements = tuple(chain.from_iterable(one.requirements for one in concluded))
+    findings = _ordered((*chain.from_iterable(one.findings for one in concluded), *abroad))
+    applications = tuple(chain.from_iterable(case.applications for case in cases))
+    looked = all(one.is_complete for one in forests) and (service is None or not service.problems)
+    return Report(
+        schema=SCHEMA,
+        tool=Tool("iis-spn", __version__),
+        started=_time(started),
+        finished=_time(datetime.now(UTC)),
+        complete=looked and bool(servers) and all(server.status == "ok" for server in servers),
+        servers=servers,
+        applications=applications,
+        requirements=requirements,
+        findings=findings,
+        plan=joined(one.plan for one in concluded),
+        accounts=tuple(chain.from_iterable(one.accounts for one in concluded)),
+        summary=Summary(
+            servers=ServerCounts.of(servers),
+            spns=SpnCounts.of(requirements, applications),
+            read=(
+                *map(_configuration_read, reads),
+                *_sources_read("directory", forests, NOT_ASKED, started),
+                *_sources_read("dns", [] if service is None else [service], NO_NAMES_ASKED, started),
+                *sources.read,
+            ),
+        ),
+        causes=causes(findings),
+    )
+
+
+def _abroad(cases: Sequence[Case], forests: Sequence[Directory]) -> Iterator[Finding]:
+    """Holders of a full name in another forest: no duplicate, for a KDC answers for its own forest (rule R15.3).
+
+    A short name is not routed to another forest.
+    """
+    for case in cases:
+        for judged in case.judged:
+            name, account = judged.requirement.spn, judged.requirement.account
+            holders = [holder.name for one in forests if one is not case.directory for holder in one.seen(name)]
+            if holders and not name.host.is_short and judged.requirement.need != "optional":
+                yield finding(
+                    "spn-duplicate-elsewhere",
+                    f"{name} is also on {', '.join(map(str, holders))} of another forest: each KDC answers for its own",
+                    at=judged.requirement.applications[0],
+                    spn=name,
+                    account=account,
+                    holders=holders,
+                    fix=("Nothing must be done, unless users of the other forest are meant to reach this server.",),
+                )
+
+
+NOT_ASKED = "who holds the SPNs was not looked up: give the directory with --ad"
+
+
+NO_NAMES_ASKED = "DNS was not asked, no alias was followed: one among these names would change the answer (--dns)"
+
+
+def _configuration_read(read: Read) -> SourceRead:
+    collected = read.machine.collected_at
+    date = read.written if collected is None else _time(collected.astimezone(UTC))
+    notes = [problem.message for problem in read.problems]
+    return SourceRead(kind="config", source=read.source, date=date, covers=(read.label,), note=next(iter(notes), None))
+
+
+def _sources_read(
+    kind: SourceKind, asked: Sequence[Directory | NameService], note: str, started: datetime
+) -> Iterator[SourceRead]:
+    """What was read or asked; a server was asked during the run."""
+    if not asked:
+        yield SourceRead(kind=kind, source=None, asked=False, note=note)
+    for read in dict.fromkeys(chain.from_iterable(one.read for one in asked)):
+        yield read if read.date is not None else replace(read, date=_time(started))
+
+
+def _advised(case: Case, judged: Judged, told: Finding | None) -> Requirement:
+    """The requirement with what must be done, itself where that is nothing; `told`: the finding that speaks of it."""
+    text = told.fix if told is not None else advice(case, judged)
+    return replace(judged.requirement, advice=text) if text else judged.requirement
+
+
+def _time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _server(read: Read, cases: Sequence[Case]) -> Server:
+    problems = read.problems
+    view = next((case.by_label[read.label] for case in cases if read.label in case.by_label), None)
+    machine = view.machine if view is not None else read.machine
+    status: Status = "ok"
+    if read.configuration is None:
+        status = "failed"
+    else:
+        broken = tuple(_content_problems(read.configuration))
+        problems += broken
+        if broken or any(problem.id in _BREAKS for problem in read.problems):
+            status = "partial"
+    return Server(
+        name=read.label,
+        dns_name=None if machine.dns_name is None else str(machine.dns_name),
+        source=read.source,
+        status=status,
+        problems=problems,
+        guessed=_guessed(machine, cases[0].domains),
+    )
+
+
+def _guessed(machine: Machine, domains: Domains) -> tuple[str, ...]:
+    """Which names of the server nobody said, as the report has them."""
+    is_label_guessed = machine.joined and machine.domain and isinstance(domains.label(machine.domain), Guess)
+    return (*machine.guessed, *(("netbios_domain",) if is_label_guessed else ()))
+
+
+def _content_problems(configuration: Configuration) -> Iterator[Problem]:
+    seen: set[tuple[str, int | None]] = set()
+    for notice in configuration.notices:
+        if notice.id in _BREAKS:
+            yield Problem(id=notice.id, message=notice.message, file=notice.file, line=notice.line)
+    for site in configuration.sites:
+        for application in site.applications:
+            for auth in (application.auth, *(auth for _, auth in application.places)):
+                fault = auth.fault
+                if fault is not None and fault.id in _BREAKS and (fault.file, fault.line) not in seen:
+                    seen.add((fault.file, fault.line))
+                    yield Problem(id=fault.id, message=fault.message, file=fault.file, line=fault.line)
+
+
+def _source_findings(forests: Sequence[Directory], service: NameService | None) -> Iterator[Finding]:
+    """What is wrong with the directory and with DNS."""
+    for source in (*forests, service):
+        for problem in source.problems if source is not None else ():
+            lines = (Evidence(problem.file, problem.line, ""),) if problem.file else ()
+            yield finding(problem.id, problem.message, server=None, evidence=lines)
+
+
+def _problem_findings(read: Read) -> Iterator[Finding]:
+    for problem in read.problems:
+        if problem.id == "content-not-collected":
+            continue
+        severity: Severity | None = None
+        if problem.id == "shared-configuration":
+            severity = "error" if read.configuration is None else "info"
+        lines = (Evidence(problem.file, problem.line, ""),) if problem.file else ()
+        yield finding(
+            problem.id, problem.message, severity=severity, server=read.label, evidence=lines, fix=problem.fix
+        )
+
+
+def _ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Errors first; within a severity as found. One that says the same of the same place is kept once."""
+    unique: dict[tuple[object, ...], Finding] = {}
+    for found in findings:
+        key = (found.id, found.server, found.servers, found.site, found.path, found.spn, found.account, found.message)
+        unique.setdefault(key, found)
+    return tuple(sorted(unique.values(), key=lambda found: found.rank))

@@ -1,0 +1,166 @@
+"""From snapshots to the servers of a case: what IIS uses there, and which names lead to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from agent.errors import MalformedError
+from agent.iis.effective import Configuration, effective
+from agent.iis.parse import parse
+from agent.iis.redirection import configuration_file
+from agent.iis.schema import APPLICATION_POOLS, SITES
+from agent.iis.snapshot import Machine, Snapshot
+from agent.model import (
+    Problem,
+)
+from agent.names import AccountName, Address, HostName, fold, host_name
+from agent.spn.directory import Account, Directory
+from agent.spn.domains import Domains
+from agent.spn.identity import computer
+from agent.spn.nameservice import NameService
+from agent.spn.question import Typed
+from agent.spn.reach import FarmName, Inspected, names_of
+from agent.spn.require import ServerView, server_view
+
+
+class Read(NamedTuple):
+    """One server, read: `configuration` None where it could not be."""
+
+    label: str
+    source: str
+    machine: Machine
+    configuration: Configuration | None
+    problems: tuple[Problem, ...]
+    written: str | None = None
+
+
+def read_server(snapshot: Snapshot) -> Read:
+    force = configuration_file(snapshot)
+    problems = [*snapshot.problems, *([force.problem] if force.problem is not None else [])]
+    configuration = None
+    if force.file is not None:
+        try:
+            configuration = _configuration(snapshot, force.file.data, force.file.name, force.file.error)
+        except MalformedError as error:
+            problems.append(Problem(id="config-malformed", message=error.reason, file=error.file, line=error.line))
+    if configuration is not None:
+        configuration = configuration._replace(shared=force.shared_key)
+        if not configuration.content_looked:
+            text = "web.config files were not looked at: what they set (where the section is unlocked) is not known"
+            problems.append(Problem(id="content-not-collected", message=text))
+    return Read(snapshot.label, snapshot.source, snapshot.machine, configuration, tuple(problems), snapshot.written)
+
+
+def _configuration(snapshot: Snapshot, data: bytes, name: str, error: str | None) -> Configuration:
+    if error is not None:
+        raise MalformedError(name, None, f"could not be opened: {error}")
+    document = parse(data, name)
+    if document.section(SITES) is None and document.section(APPLICATION_POOLS) is None:
+        reason = "it has no <system.applicationHost> with sites: this is not an applicationHost.config"
+        raise MalformedError(name, 1, reason)
+    return effective(document, snapshot)
+
+
+def told_apart(reads: Iterable[Read]) -> Iterator[Read]:
+    """Two machines of one name in two domains are told apart by their full names; two snapshots of one are not."""
+    labels: dict[str, str] = {}
+    machines: dict[tuple[str, str], str] = {}
+    for read in reads:
+        if any(problem.id == "server-unreachable" for problem in read.problems):
+            yield read  # it is called as it was asked; which machine would have answered is not known
+            continue
+        label = read.label
+        dns_name = str(read.machine.dns_name or "")
+        other = machines.setdefault((fold(label), fold(dns_name)), read.source)
+        if fold(label) in labels and other is read.source and dns_name:
+            label = dns_name
+        if labels.setdefault(fold(label), read.source) is not read.source:
+            text = f"{labels[fold(label)]} is a server of the same name ({label}): this one is not analysed"
+            problem = Problem(id="config-invalid", message=text, file=read.source)
+            yield read._replace(label=f"{label} ({read.source})", configuration=None, problems=(problem,))
+        else:
+            yield read._replace(label=label)
+
+
+def names_question(
+    reads: Iterable[Read], names: Sequence[FarmName], typed: Iterable[Typed]
+) -> tuple[list[HostName], list[Address]]:
+    """The host names and addresses that occur: live DNS is asked about these, never to list a zone."""
+    hosts: dict[HostName, None] = dict.fromkeys([*(name.host for name in names), *(one.host for one in typed)])
+    addresses: dict[Address, None] = {}
+    for read in reads:
+        own = (read.machine.short_name, read.machine.full_name)
+        hosts.update((host, None) for host in own if host is not None)
+        addresses.update(dict.fromkeys(read.machine.addresses))
+        for site in read.configuration.sites if read.configuration is not None else ():
+            for binding in site.bindings:
+                if binding.serves and binding.host is not None and not binding.host.is_wildcard:
+                    hosts[binding.host] = None
+    return [host for host in hosts if not host.is_address], list(addresses)
+
+
+def server_views(
+    reads: Iterable[Read],
+    farm_names: Sequence[FarmName],
+    service: NameService | None,
+    domains: Domains,
+    directory: Directory | None,
+) -> list[ServerView]:
+    """The servers with the names that lead to them; without a directory, as far as they themselves can tell."""
+    by_server: dict[str, list[int]] = {}
+    for position, farm_name in enumerate(farm_names):
+        for server in farm_name.servers:
+            by_server.setdefault(fold(server), []).append(position)
+    known_as = [_known_as(read, domains, directory) for read in reads if read.configuration is not None]
+    inspected = _inspected(known_as)
+    views = []
+    for read, machine, account, additional in known_as:
+        if read.configuration is not None:
+            positions = sorted({position for key in machine.said_names for position in by_server.get(key, ())})
+            declared = [farm_names[position] for position in positions]
+            names = names_of(machine, declared, service, inspected, additional)
+            views.append(server_view(read.label, machine, read.configuration, names, account))
+    return views
+
+
+class _Known(NamedTuple):
+    """A server with the names that the directory has for its computer."""
+
+    read: Read
+    machine: Machine
+    account: AccountName | None
+    additional: tuple[str, ...]
+
+
+def _known_as(read: Read, domains: Domains, directory: Directory | None) -> _Known:
+    account = computer(read.machine, domains)
+    known = directory.account(account) if directory is not None and account is not None else None
+    additional = known.additional_dns_host_names if known is not None else ()
+    return _Known(read, _named_by(known, read.machine), account, additional)
+
+
+def _inspected(servers: Iterable[_Known]) -> Inspected:
+    """Where names may lead that lead to one of these servers."""
+    addresses: set[Address] = set()
+    computers: dict[HostName, tuple[Address, ...]] = {}
+    for read, machine, _account, additional in servers:
+        addresses.update(machine.addresses)
+        for site in read.configuration.sites if read.configuration is not None else ():
+            addresses.update(binding.address for binding in site.bindings if binding.serves and binding.address)
+        own = (host for host in (machine.full_name, *map(host_name, additional)) if host is not None)
+        computers.update((host, machine.addresses) for host in own)
+    return Inspected(frozenset(addresses), computers)
+
+
+def _named_by(known: Account | None, machine: Machine) -> Machine:
+    """The machine with what its account says and it does not: its dNSHostName (rule R2.6), that it is a controller."""
+    if known is None:
+        return machine
+    is_said = isinstance(machine.dns_name, str) or not known.dns_host_name
+    return replace(
+        machine,
+        dns_name=machine.dns_name if is_said else known.dns_host_name,
+        domain_controller=machine.domain_controller or known.is_controller,
+    )

@@ -1,0 +1,37 @@
+"""Where an analysis may look besides the servers' files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from agent.checks.accept import Acceptance
+from agent.model import (
+    SourceRead,
+)
+from agent.spn.clients import DEFAULT_CLIENTS, Client
+from agent.spn.directory import AskDirectory
+from agent.spn.nameservice import AskNames
+from agent.spn.question import Typed
+from agent.spn.reach import FarmName
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Where the analysis may look besides the servers' files; every default means "nobody looked".
+
+    `directory` is asked with everything the run needs to know, and again where it has names of a server that nothing
+    else says; `names` is given the host names and addresses that occur. `typed` are names that somebody asks about
+    besides those of the servers. `now` is the time against which passwords and logons are old. `read` are files of
+    options, for the report to name.
+    """
+
+    directory: AskDirectory = field(default=lambda _question: None)
+    names: AskNames = field(default=lambda _hosts, _addresses: None)
+    farm: Sequence[FarmName] = ()
+    clients: Sequence[Client] = DEFAULT_CLIENTS
+    accepted: Sequence[Acceptance] = ()
+    typed: Sequence[Typed] = ()
+    now: datetime | None = None
+    read: Sequence[SourceRead] = ()

@@ -1,0 +1,77 @@
+"""What the directory must be asked: SPNs that clients ask for, typed and canonical, and the accounts of pools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from agent.iis.effective import Pool
+from agent.iis.snapshot import Machine
+from agent.names import HostName, Spn, computer_account, fold, http_spn, spn, user_name
+from agent.spn.clients import Client
+from agent.spn.directory import Question
+from agent.spn.needs import spn_hosts, spn_needs
+from agent.spn.reach import Names
+from agent.spn.require import ServerView
+
+
+class Typed(NamedTuple):
+    """A name with the port that somebody types into a client, whether or not a binding has it."""
+
+    host: HostName
+    port: int
+
+
+def question(servers: Sequence[ServerView], clients: Sequence[Client], typed: Sequence[Typed] = ()) -> Question:
+    """Everything the directory must be asked for these servers: HTTP/ and HOST/, short and full, and the accounts."""
+    accounts: set[str] = set()
+    domains: dict[str, str] = {}
+    for server in servers:
+        if server.machine.domain and server.machine.netbios_domain:
+            domains.setdefault(fold(server.machine.domain), server.machine.netbios_domain)
+        if server.machine.known_name is not None:
+            accounts.add(fold(computer_account("", server.machine.known_name).name))
+        for pool in server.configuration.pools.values():
+            accounts.update(_account_texts(pool, server.machine))
+    names = frozenset(
+        name
+        for server in servers
+        for name in (*_asked_names(server, clients), *_asked_for(typed, server.names, clients))
+    )
+    return Question(spns=names, account_names=frozenset(accounts), netbios_domains=domains)
+
+
+def _asked_names(server: ServerView, clients: Sequence[Client]) -> Iterator[Spn]:
+    yield from _both_services(server.names.own)
+    for reached in server.reach.values():
+        needs = spn_needs(reached, server.names, clients)
+        yield from _both_services(need.host for need in needs)
+        ports = {(name.host, port) for name in reached.names for port in name.ports}
+        for host, port in ports | {(need.host, need.port) for need in needs if need.port is not None}:
+            name = http_spn(host, port)
+            yield from (name, name.with_service("HOST"))
+
+
+def _asked_for(typed: Iterable[Typed], names: Names, clients: Sequence[Client]) -> Iterator[Spn]:
+    for host, port in typed:
+        asked = {one for client in clients for one in spn_hosts(client, host, names)}
+        yield from _both_services(asked | {host})
+        for one in asked | {host}:
+            name = http_spn(one, port)
+            yield from (name, name.with_service("HOST"))
+
+
+def _both_services(hosts: Iterable[HostName]) -> Iterator[Spn]:
+    named = frozenset(hosts)
+    for host in named.union(host.first_label for host in named if not host.is_address):
+        yield http_spn(host)
+        yield spn(f"HOST/{host.spn_text}")
+
+
+def _account_texts(pool: Pool, machine: Machine) -> Iterator[str]:
+    if pool.identity_type == "SpecificUser" and pool.user_name:
+        user = user_name(pool.user_name, machine.known_name or "")
+        if user.form not in {"well-known", "local"} or machine.domain_controller:
+            yield fold(user.name)
+            if user.form == "upn":
+                yield fold(f"{user.name}@{user.domain}")
