@@ -453,6 +453,38 @@ def test_where_only_own_names_are_served_the_working_one_comes_along() -> None:
     assert recommended(found) == [("iis-setting", ""), ("spn-delete", "HTTP/IIS01")]
 
 
+def test_both_settings_are_changed_where_both_keep_the_computer_from_decrypting() -> None:
+    found = world(server(pool=r"TEST\svc", creds=True, kernel=False), ad=ad(computer(), user("svc")))
+    settings = [(step.command or "").partition("Authentication /")[2] for step in found.report.plan.steps]
+    assert settings == ["useKernelMode:true /commit:apphost", "useAppPoolCredentials:false /commit:apphost"]
+
+
+def test_two_names_with_one_repair_do_not_hold_each_other_back() -> None:
+    found = world(
+        server(pool=r"TEST\svc", creds=True),
+        ad=ad(computer(), user("svc"), user("other", "HTTP/IIS01", "HTTP/iis01.test.com")),
+    )
+    assert recommended(found) == [
+        ("iis-setting", ""),
+        ("spn-delete", "HTTP/IIS01"),
+        ("spn-delete", "HTTP/iis01.test.com"),
+    ]
+    assert found.report.plan.blocked == ()
+
+
+def test_steps_for_different_places_or_names_are_not_taken_for_one() -> None:
+    own = [
+        server(site("*:80:", f"*:80:{n}.test.com"), name=n, pool=rf"TEST\{n}svc", creds=True)
+        for n in ("IIS01", "IIS02")
+    ]
+    accounts = (computer("IIS01"), computer("IIS02"), user("IIS01svc"), user("IIS02svc"))
+    headers = world(*own, ad=ad(*accounts), dns="iis01 A 10.0.5.2; iis02 A 10.0.5.3; a A 10.0.5.2; b A 10.0.5.3")
+    assert len([step for step in headers.report.plan.steps if step.kind == "manual"]) == 2
+    both = site(CUSTOM, "*:80:y.test.com")
+    unquotable = world(server(both, pool=r"TEST\a&b", creds=True), ad=ad(computer(), user("a&b")))
+    assert recommended(unquotable) == [("spn-add", "HTTP/x.test.com"), ("spn-add", "HTTP/y.test.com")]
+
+
 def test_where_another_name_needs_the_pool_account_a_host_header_comes_first() -> None:
     found = world(
         server(site(), pool=r"TEST\svc", creds=True),
@@ -562,13 +594,21 @@ def test_a_duplicate_of_a_farms_name_ends_with_the_farms_repair() -> None:
     ]
     found = world(
         *nodes,
-        ad=ad(computer("IIS01", "HTTP/portal.test.com"), computer("IIS02"), user("svc", "HTTP/portal.test.com")),
+        ad=ad(
+            computer("IIS01", "HTTP/portal.test.com"),
+            computer("IIS02"),
+            user("svc", "HTTP/portal.test.com"),
+            user("kt", userPrincipalName="HTTP/portal.test.com@TEST.COM"),
+        ),
         farm=[farm_name("portal.test.com", "IIS01", "IIS02")],
     )
     assert [step.kind for step in found.report.plan.steps] == ["iis-setting", "spn-delete"]
     assert found.report.plan.blocked == ()
     assert {told.fix for told in found.findings("spn-duplicate")} == {
         ("What mends farm-nodes-differ leaves it on one account.",)
+    }
+    assert {told.fix for told in found.findings("upn-shadows-spn")} == {
+        ("Give the account an ordinary user@domain UPN.",)
     }
 
 
@@ -584,6 +624,34 @@ def test_a_holder_nobody_inspected_is_asked_about_and_the_add_waits() -> None:
     assert (away.kind, away.confirm, here.kind, here.confirm) == ("spn-delete", True, "spn-add", False)
     assert held_back(found.report.plan.steps) == {1, 2}
     assert held_back(found.report.plan.steps, {spn("http/X.test.com")}) == frozenset()
+
+
+def test_a_delete_that_needs_no_question_does_not_wait_for_one_that_does() -> None:
+    found = world(
+        server(
+            site(CUSTOM),
+            site("*:80:y.test.com", name="Y", apps=[app("/", "Y")]),
+            pools={"Pool": r"TEST\svc", "Y": r"TEST\y"},
+            creds=True,
+        ),
+        ad=ad(computer(), user("svc"), user("y", "HTTP/y.test.com", "HTTP/x.test.com"), user("who", "HTTP/x.test.com")),
+    )
+    steps = found.report.plan.steps
+    assert [(step.kind, str(step.account), step.confirm) for step in steps] == [
+        ("spn-delete", r"TEST\who", True),
+        ("spn-delete", r"TEST\y", False),
+        ("spn-add", r"TEST\svc", False),
+    ]
+    assert held_back(steps) == {1, 3}
+
+
+def test_what_is_taken_back_by_hand_says_so_and_nothing_else_has_a_note() -> None:
+    steps = (
+        Step(kind="manual", note="Look."),
+        Step(kind="iis-setting", command="set", rollback="unset", note="breaks"),
+        Step(kind="spn-add", spn=spn("HTTP/x"), account=AccountName("TEST", "a&b"), note="cannot be quoted"),
+    )
+    assert [step.note for step in rolled_back(steps)] == [None, None, "Take back by hand: Look."]
 
 
 def test_the_rollback_of_a_step_needs_no_asking() -> None:
@@ -607,6 +675,37 @@ def test_alias_uniqueness_is_said_before() -> None:
         ad=ad(computer(), computer("OLD", "HOST/x.test.com"), user("svc")),
     )
     assert [str(f.spn) for f in found.findings("plan-blocked-by-alias")] == ["HTTP/x.test.com"]
+
+
+def test_only_another_accounts_host_spn_makes_the_controller_refuse() -> None:
+    """HOST/x is on two accounts, so that an explicit HTTP/x is needed; the computer's own one is in nobody's way."""
+    found = world(server(site(CUSTOM)), ad=ad(computer("IIS01", "HOST/x.test.com"), computer("OLD", "HOST/x.test.com")))
+    assert recommended(found) == [("spn-add", "HTTP/x.test.com")]
+    told = found.finding("plan-blocked-by-alias")
+    assert [str(holder) for holder in told.holders] == [r"TEST\OLD$"]
+
+
+def test_a_malformed_value_is_deleted_where_its_letters_can_be_typed() -> None:
+    latin = world(server(site(CUSTOM)), ad=ad(computer("IIS01", "HTTP/x.test.com"), user("old", "HTTPS/x.test.com")))
+    assert recommended(latin) == [("spn-delete", "HTTPS/x.test.com")]
+    text = "HTTP/\u0445.test.com"  # CYRILLIC SMALL LETTER HA
+    other = world(server(site(CUSTOM)), ad=ad(computer("IIS01", "HTTP/x.test.com"), user("old", text)))
+    assert other.report.plan.steps == ()
+    assert [b.why for b in other.report.plan.blocked] == [
+        f"{printable(text)}: Remove the value by its exact characters (PowerShell, ADSI Edit)."
+    ]
+
+
+def test_what_is_blocked_is_named_by_server_place_and_spn() -> None:
+    pools = {"A": r"TEST\svc", "B": r".\local"}
+    local = world(
+        server(site(CUSTOM, apps=[app("/", "A"), app("/b", "B")]), pools=pools, creds=True),
+        ad=ad(computer(), user("svc")),
+    )
+    whys = [blocked.why.partition(": ")[0] for blocked in local.report.plan.blocked]
+    assert whys == ["IIS01 Site/b", "IIS01 Site/ HTTP/x.test.com"]
+    broken = world(server(text="<configuration"))
+    assert [b.why for b in broken.report.plan.blocked] == ["IIS01: the file must be corrected first"]
 
 
 def test_setspn_text_names_the_computer_by_its_cn() -> None:

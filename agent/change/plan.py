@@ -84,10 +84,9 @@ def _remedy(case: Case, found: Finding) -> Remedy | None:
         return None
     if found.id in FARM_FINDINGS:
         return farm_remedy(case, found.spn)
-    if found.id == "spn-malformed" and found.holders:
+    if found.id == "spn-malformed":
         return _malformed(case, found.spn, found.holders[0])
-    judged = case.judged_at.get((found.spn, found.account))
-    return remedy(case, judged) if judged is not None and found.id in REQUIREMENT_FINDINGS else None
+    return remedy(case, case.judged_at[found.spn, found.account]) if found.id in REQUIREMENT_FINDINGS else None
 
 
 def _malformed(case: Case, name: Spn, holder: AccountName) -> Remedy:
@@ -145,8 +144,7 @@ class _Draft:
         """Why it cannot be taken; empty where it was."""
         first, *others = ways
         switched = {action.at for action in first.actions if action.at is not None}
-        relies = not switched and any(action.step.changes_spn for action in first.actions)
-        settled = _places(self.case, found) if relies else frozenset()
+        settled = frozenset() if switched else _places(self.case, found)
         if switched & self.settled or settled & self.switched:
             return "Another step changes who decrypts here: do that first, then plan again."
         self.switched |= switched
@@ -171,13 +169,13 @@ class _Draft:
 
 
 def _key(step: Step) -> tuple[str | None, str]:
-    return step.server, step.command or step.note or step.title
+    return step.server, step.title if step.changes_spn else step.command or step.note or ""
 
 
 def _about(found: Finding) -> str:
     place = f"{found.site or ''}{found.path or ''}"
-    told = " ".join(part for part in (found.server or "", place, str(found.spn or "")) if part)
-    return printable(told) or found.id
+    name = None if found.spn is None else found.spn.text
+    return printable(" ".join(part for part in (found.server, place, name) if part))
 
 
 def _ordered(actions: Iterable[tuple[Action, str]]) -> Iterator[Step]:
