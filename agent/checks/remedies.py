@@ -200,9 +200,7 @@ def _joined(case: Case, requirement: Requirement) -> _Joined:
 def _let_pool(case: Case, requirement: Requirement, holder: AccountName) -> Way | None:
     """Let the pool's account decrypt, where it holds every SPN of these applications already."""
     joined = _joined(case, requirement)
-    if joined.has_own_places or any(a.decryption != "computer" for a in joined.applications):
-        return None
-    if not _runs_as(case, joined.applications, holder):
+    if joined.has_own_places or not _runs_as(case, joined.applications, holder):
         return None
     if not all(is_answered_by(case, other.spn, holder) for other in joined.requirements):
         return None
@@ -213,18 +211,17 @@ def _let_pool(case: Case, requirement: Requirement, holder: AccountName) -> Way 
 def _runs_as(case: Case, applications: Iterable[Application], account: AccountName) -> bool:
     """Whether the pools of all these applications run as the account, so that a setting lets it decrypt."""
     identities = [case.identity_of(application) for application in applications]
-    return bool(identities) and all(i is not None and i.certain and i.account == account for i in identities)
+    return all(i is not None and i.certain and i.account == account for i in identities)
 
 
 def _let_computer(case: Case, requirement: Requirement) -> Way | None:
     """Let the computer decrypt, where only its own names are served and its HOST/ SPNs answer for all of them."""
     joined = _joined(case, requirement)
-    servers = {application.server for application in joined.applications}
-    if len(servers) != 1 or joined.has_own_places or not case.only_own_names(joined.applications):
+    if joined.has_own_places or not case.only_own_names(joined.applications):
         return None
     if not all(_can_use_kernel_mode(application) for application in joined.applications):
         return None
-    computer = case.by_label[servers.pop()].account
+    computer = case.by_label[requirement.applications[0].server].account
     if computer is None:
         return None
     actions = list(_to_computer(joined.applications))

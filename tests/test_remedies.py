@@ -1,0 +1,192 @@
+"""Which way is recommended to mend one requirement, and which one is not even offered."""
+
+from __future__ import annotations
+
+import pytest
+from worlds import World, ad, app, computer, farm_name, providers, server, site, user, windows, world
+
+SERVICE = r"TEST\svc"
+HEADER = "*:80:x.test.com"
+NAME = "HTTP/x.test.com"
+OWN = "HTTP/iis01.test.com"
+
+
+def steps(found: World) -> list[tuple[str, str, str]]:
+    return [(step.kind, str(step.spn or ""), str(step.account or "")) for step in found.report.plan.steps]
+
+
+def kinds(found: World) -> list[str]:
+    return [step.kind for step in found.report.plan.steps]
+
+
+def others(found: World) -> list[list[str]]:
+    return [[step.kind for step in way.steps] for way in found.report.plan.alternatives]
+
+
+def host_header(found: World) -> bool:
+    return any("a host header of its own" in (step.note or "") for step in found.report.plan.steps)
+
+
+# -- a wrong holder ------------------------------------------------------------------------------------------------
+
+
+def test_the_pool_is_let_decrypt_only_where_the_holder_is_its_account() -> None:
+    on_pool = world(server(site(HEADER), pool=SERVICE), ad=ad(computer(), user("svc", NAME)))
+    assert kinds(on_pool) == ["iis-setting"]
+    elsewhere = world(server(site(HEADER), pool=SERVICE), ad=ad(computer(), user("svc"), user("other", NAME)))
+    assert steps(elsewhere) == [("spn-delete", NAME, r"TEST\other"), ("spn-add", NAME, r"TEST\IIS01$")]
+
+
+def test_a_page_with_settings_of_its_own_keeps_the_setting_of_its_application() -> None:
+    """The page would go on decrypting as before, and the name would need two accounts."""
+    page = f'<location path="Site/page.aspx">{windows(providers(["NTLM", "Negotiate"]))}</location>'
+    found = world(server(site(HEADER), pool=SERVICE, body=page), ad=ad(computer(), user("svc", NAME)))
+    assert [place.path for place in found.application().places] == ["/page.aspx"]
+    assert kinds(found) == ["spn-delete", "spn-add"]
+
+
+@pytest.mark.parametrize(
+    "hosts", [(computer(), computer("OLD", "HOST/iis01.test.com")), (computer("OLD", "HOST/iis01.test.com"),)]
+)
+def test_a_wrong_spn_is_only_deleted_where_the_computer_alone_answers_then(hosts: tuple[str, ...]) -> None:
+    account = () if len(hosts) == 2 else (computer(host=False),)
+    found = world(server(), ad=ad(*hosts, *account, user("wrong", OWN)))
+    assert ("spn-add", OWN, r"TEST\IIS01$") in steps(found)
+    alone = world(server(), ad=ad(computer(), user("wrong", OWN)))
+    assert steps(alone) == [("spn-delete", OWN, r"TEST\wrong")]
+
+
+def test_an_explicit_spn_is_not_left_to_a_host_spn() -> None:
+    """HOST/x on the service account would serve, but only as long as nobody tidies it up."""
+    found = world(
+        server(site(HEADER), pool=SERVICE, creds=True),
+        ad=ad(computer(), user("svc", "HOST/x.test.com"), user("wrong", NAME)),
+    )
+    assert steps(found) == [("spn-delete", NAME, r"TEST\wrong"), ("spn-add", NAME, SERVICE)]
+
+
+def test_the_right_holder_stays_even_of_another_servers_name() -> None:
+    found = world(
+        server(site("*:80:iis02.test.com"), name="IIS01", pool=SERVICE, creds=True),
+        server(site("*:80:else.test.com"), name="IIS02"),
+        ad=ad(
+            computer("IIS01"),
+            computer("IIS02", "HTTP/else.test.com"),
+            user("svc", "HTTP/iis02.test.com"),
+            user("old", "HTTP/iis02.test.com"),
+        ),
+    )
+    assert steps(found) == [("spn-delete", "HTTP/iis02.test.com", r"TEST\old")]
+
+
+def test_an_account_that_is_not_there_gets_nothing() -> None:
+    def made(covers: bool) -> World:
+        built = server(site(HEADER), pool=SERVICE, creds=True)
+        return world(built, ad=ad(computer(), user("other", NAME), covers=covers))
+
+    assert kinds(made(covers=False)) == ["spn-delete", "spn-add"], "it may exist"
+    assert kinds(made(covers=True)) == []
+    assert made(covers=True).finding("spn-misplaced").fix == (
+        rf"{SERVICE} is not in the directory: correct the pool's userName first.",
+    )
+
+
+# -- nobody holds it -----------------------------------------------------------------------------------------------
+
+
+def test_a_computer_without_its_host_spns_gets_the_explicit_ones() -> None:
+    found = world(server(), ad=ad(computer(host=False)))
+    assert steps(found) == [("spn-add", "HTTP/IIS01", r"TEST\IIS01$"), ("spn-add", OWN, r"TEST\IIS01$")]
+    assert others(found) == []
+
+
+def test_the_computer_decrypts_again_only_where_nothing_but_its_own_names_is_served() -> None:
+    """HOST/x on the computer would answer for x too; but x is no name of the computer."""
+    found = world(
+        server(site(), pool=SERVICE, creds=True),
+        ad=ad(computer("IIS01", "HOST/x.test.com", "HOST/x"), user("svc", NAME, "HTTP/x")),
+        dns="iis01 A 10.0.5.2; x A 10.0.5.2",
+    )
+    assert host_header(found)
+    assert "iis-setting" not in kinds(found)
+
+
+def test_the_computer_does_not_decrypt_again_above_a_page_of_its_own() -> None:
+    page = f'<location path="Site/page.aspx">{windows(providers(["NTLM", "Negotiate"]))}</location>'
+    found = world(server(pool=SERVICE, creds=True, body=page), ad=ad(computer(), user("svc")))
+    assert host_header(found)
+    assert "iis-setting" not in kinds(found)
+
+
+# -- aliases -------------------------------------------------------------------------------------------------------
+
+
+def behind_vip(*entries: str) -> World:
+    return world(
+        server(site(HEADER), pool=SERVICE, creds=True),
+        ad=ad(computer(), user("svc", NAME), *entries),
+        dns="iis01 A 10.0.5.2; vip A 10.0.5.2; x CNAME vip",
+    )
+
+
+def test_an_alias_of_a_name_that_nobody_holds_keeps_its_cname() -> None:
+    found = behind_vip()
+    assert steps(found) == [("spn-add", "HTTP/vip.test.com", SERVICE)]
+    assert others(found) == [["dns"]]
+
+
+def test_an_alias_of_a_name_that_another_account_holds_becomes_a_name_of_its_own() -> None:
+    found = behind_vip(user("other", "HTTP/vip.test.com"))
+    assert kinds(found) == ["dns"]
+    assert others(found) == []
+
+
+def test_an_alias_whose_address_is_not_known_is_told_in_words() -> None:
+    built = server(site(HEADER), pool=SERVICE, creds=True)
+    found = world(
+        built,
+        ad=ad(computer(), user("svc", NAME)),
+        dns="iis01 A 10.0.5.2; iis01 A 10.0.6.2; x CNAME iis01",
+    )
+    (step,) = found.report.plan.steps
+    assert (step.kind, step.command, step.rollback) == ("dns", None, None)
+    assert step.note == "In DNS replace the alias x.test.com of iis01.test.com by an A record (10.0.5.2, 10.0.6.2)."
+
+
+# -- where nobody looked -------------------------------------------------------------------------------------------
+
+
+def test_where_nobody_looked_it_is_said_how_to_look_and_what_is_right() -> None:
+    found = world(server(site(HEADER), site(name="Own", apps=[app("/", "Own")]), pools={"Pool": SERVICE, "Own": ""}))
+    assert found.requirement(NAME).advice == (
+        f"See who holds it: setspn -F -Q {NAME}",
+        rf"Where nobody does: setspn -F -C -S {NAME} TEST\IIS01",
+    )
+    assert found.requirement(OWN).advice == (
+        f"See who holds it: setspn -F -Q {OWN}",
+        "Nobody needs to hold it: HOST/iis01.test.com serves. Any other holder breaks the site.",
+    )
+    assert found.requirement("HTTP/x").advice == (), "optional"
+
+
+def test_where_nobody_looked_and_several_accounts_decrypt_nothing_is_registered() -> None:
+    twins = [server(site(HEADER), name=name) for name in ("IIS01", "IIS02")]
+    (first, second) = world(*twins).requirements(NAME)
+    assert first.advice == second.advice
+    assert first.advice[0] == f"See who holds it: setspn -F -Q {NAME}"
+    assert "settle" in first.advice[1]
+
+
+def test_a_name_that_cannot_be_typed_is_not_looked_up_in_words_that_hold_it() -> None:
+    found = world(server(pool=SERVICE, creds=True), dns=r"iis01 A 10.0.5.2; a\&b A 10.0.5.2")
+    assert found.requirement("HTTP/a&b.test.com").need == "explicit"
+    assert found.requirement("HTTP/a&b.test.com").advice == ()
+    unquotable = world(server(site(HEADER), pool=r"TEST\a&b", creds=True))
+    assert unquotable.requirement(NAME).advice[1] == rf"Where nobody does: add {NAME} to TEST\a&b"
+
+
+def test_a_farm_that_nobody_looked_up_is_settled_by_hand() -> None:
+    nodes = [server(site(HEADER), name=n, pool=SERVICE, creds=n == "IIS02") for n in ("IIS01", "IIS02")]
+    found = world(*nodes, farm=[farm_name("x.test.com", "IIS01", "IIS02")])
+    assert kinds(found) == ["iis-setting", "manual"]
+    assert found.report.plan.steps[1].note == rf"See who holds {NAME} (setspn -F -Q); it must be on {SERVICE} only."
