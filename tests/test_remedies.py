@@ -86,9 +86,9 @@ def test_an_account_that_is_not_there_gets_nothing() -> None:
 
     assert kinds(made(covers=False)) == ["spn-delete", "spn-add"], "it may exist"
     assert kinds(made(covers=True)) == []
-    assert made(covers=True).finding("spn-misplaced").fix == (
-        rf"{SERVICE} is not in the directory: correct the pool's userName first.",
-    )
+    assert made(covers=True).outcome(NAME) == "impossible"
+    assert not made(covers=True).findings("spn-misplaced")
+    assert made(covers=True).finding("account-not-found").severity == "error"
 
 
 # -- nobody holds it -----------------------------------------------------------------------------------------------
