@@ -283,6 +283,29 @@ def test_confirmed_in_any_case(files: Files) -> None:
     assert len(run(steps, writer, files, frozenset({spn("http/IIS01")})).done) == 2
 
 
+def test_an_add_that_asks_is_carried_out_when_its_spn_is_confirmed(files: Files) -> None:
+    writer = misplaced()
+    steps = [
+        delete("HTTP/iis01", "wrong", confirm=True),
+        replace(add("HTTP/iis01", "right"), confirm=True, note="nobody else inspected answers iis01"),
+    ]
+    left = run(steps, writer, files)
+    assert left.outcome == "nothing"
+    assert all("--confirm HTTP/iis01" in text for text in left.not_done)
+    assert "nobody else inspected answers iis01" in left.not_done[1]
+    numbered = [replace(one, order=order) for order, one in enumerate(steps, start=1)]
+    assert len(apply(numbered, None, writer, files, frozenset({spn("http/IIS01")}), yes).done) == 2
+
+
+def test_agreeing_to_a_removal_is_not_agreeing_to_what_follows(files: Files) -> None:
+    writer = misplaced()
+    steps = [delete("HTTP/iis01", "wrong", confirm=True), replace(add("HTTP/iis01", "right"), confirm=True)]
+    numbered = [replace(one, order=order) for order, one in enumerate(steps, start=1)]
+    done = apply(numbered, None, writer, files, NOBODY, yes, deletable=frozenset({spn("HTTP/iis01")}))
+    assert [change.kind for change in done.done] == ["spn-delete"]
+    assert len(done.not_done) == 1
+
+
 # -- surprises -----------------------------------------------------------------------------------------------------
 
 

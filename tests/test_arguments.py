@@ -158,3 +158,11 @@ def test_the_formats_are_documented() -> None:
     (row,) = [line for line in text.splitlines() if line.startswith("| `--format F`")]
     named = set(re.findall("`([a-z]+)`", row)) - set(get_args(formats.Command))
     assert named == {form.name for form in formats.FORMATS}
+
+
+def test_no_option_is_shortened() -> None:
+    """--confirm is one by itself, and would else be taken for --confirm-delete where it stood alone."""
+    with pytest.raises(UsageError, match="--confirm-del"):
+        arguments.read(["plan", "--confirm-del", "HTTP/x"])
+    change = arguments.read(["plan", "--confirm", "HTTP/x", "--confirm-delete", "HTTP/y"]).command.change  # type: ignore[union-attr]
+    assert (change.confirm, change.confirm_delete) == (("HTTP/x",), ("HTTP/y",))

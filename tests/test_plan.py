@@ -260,7 +260,10 @@ def is_safe(of: Bench) -> None:
         assert step.account in named or step.finding.startswith("farm-"), f"no finding names {step.account}"
         assert step.spn not in conflicts, "no setspn for a conflict"
         if step.kind == "spn-delete":
-            assert step.confirm == (step.account not in used)
+            assert step.confirm or step.account in used
+        assert not step.confirm or (step.note or "").startswith(
+            ("ask the owner", "nobody else inspected", "this breaks")
+        )
     adds = [step.spn for step in report.plan.steps if step.kind == "spn-add"]
     assert len(adds) == len(set(adds)), "one SPN is added to one account only"
 
@@ -516,21 +519,139 @@ def test_two_servers_with_a_site_of_one_name_both_get_the_setting() -> None:
     assert {step.kind for step in found.report.plan.steps} == {"iis-setting"}
 
 
+SUSPECTED = (
+    "If these servers are one farm, put this into the farm file: "
+    'name = [{ host = "x.test.com", servers = ["IIS01", "IIS02"] }]',
+)
+
+
 def test_while_a_farm_is_only_suspected_its_name_gets_no_step() -> None:
     """No account is right for both; which of them the name leads to is not known."""
     twins = [server(site(CUSTOM), name=name) for name in ("IIS01", "IIS02")]
     found = world(*twins, ad=ad(computer("IIS01"), computer("IIS02")))
     assert "farm-suspected" in found.ids
     assert found.report.plan.steps == ()
-    assert [blocked.finding for blocked in found.report.plan.blocked] == ["spn-missing", "spn-missing"]
-    assert {told.fix for told in found.findings("spn-missing")} == {(SETTLE,)}
+    blocked = found.report.plan.blocked
+    assert [each.finding for each in blocked] == ["spn-missing", "spn-missing", "farm-suspected"]
+    assert all(SUSPECTED[0] in each.why for each in blocked)
+    assert {told.fix for told in found.findings("spn-missing")} == {SUSPECTED}
 
 
 def test_while_a_farm_is_only_suspected_no_setting_is_changed_for_its_name() -> None:
     twins = [server(site(CUSTOM), name=name, pool=r"TEST\svc") for name in ("IIS01", "IIS02")]
     found = world(*twins, ad=ad(computer("IIS01"), computer("IIS02"), user("svc", "HTTP/x.test.com")))
-    assert {told.fix for told in found.findings("spn-misplaced")} == {(SETTLE,)}
+    assert {told.fix for told in found.findings("spn-misplaced")} == {SUSPECTED}
     assert found.report.plan.steps == ()
+
+
+def test_while_a_farm_is_only_suspected_one_of_its_servers_gets_no_setting_alone() -> None:
+    """IIS01's pool runs as the holder: a setting would serve it, and nobody knows whether IIS02 answers too."""
+    found = world(
+        server(site(CUSTOM), name="IIS01", pool=r"TEST\svc"),
+        server(site(CUSTOM), name="IIS02", pool=r"TEST\other", creds=True),
+        ad=ad(computer("IIS01"), computer("IIS02"), user("svc", "HTTP/x.test.com"), user("other")),
+    )
+    assert found.findings("farm-suspected", "HTTP/x.test.com")
+    assert found.report.plan.steps == found.report.plan.alternatives == ()
+    assert all(SUSPECTED[0] in each.why for each in found.report.plan.blocked)
+
+
+def test_a_server_of_a_farm_that_was_not_inspected_may_need_the_spn_elsewhere() -> None:
+    farm = [farm_name("x.test.com", "IIS01", "IIS02")]
+    entries = ad(computer("IIS01"), computer("IIS02"), user("svc"))
+    nodes = [server(site(CUSTOM), name=name, pool=r"TEST\svc", creds=True) for name in ("IIS01", "IIS02")]
+    assert recommended(world(*nodes, ad=entries, farm=farm)) == [("spn-add", "HTTP/x.test.com")]
+    alone = world(nodes[0], ad=entries, farm=farm)
+    assert alone.report.plan.steps == ()
+    assert alone.finding("spn-missing").fix == (
+        "The farm file names IIS02 for x.test.com too: inspect all its servers together.",
+    )
+
+
+# -- what a step may rest on ---------------------------------------------------------------------------------------
+
+ALONE = ("nobody else inspected answers x.test.com", True)
+UNLOOKED = ("nobody else inspected answers x.test.com, if x.test.com is no alias", True)
+
+
+@pytest.mark.parametrize(
+    ("known", "asked"),
+    [
+        ({}, UNLOOKED),
+        ({"dns": "iis01 A 10.0.5.2; x A 10.0.5.2"}, (None, False)),
+        ({"dns": "iis01 A 10.0.5.2; x A 10.0.5.2; x A 10.0.5.77"}, ALONE),
+        ({"dns": "iis01 A 10.0.5.2; x A 10.0.5.77"}, ALONE),
+        ({"dns": "iis01 A 10.0.5.2"}, ALONE),
+        ({"farm": [farm_name("x.test.com", "IIS01")]}, (None, False)),
+    ],
+)
+@pytest.mark.parametrize(
+    ("creds", "holder", "kinds"),
+    [
+        (True, "svc", {"spn-add"}),
+        (False, "svc", {"iis-setting"}),
+        (True, "IIS01$", {"spn-delete", "spn-add"}),
+    ],
+)
+def test_a_step_needs_no_question_where_nobody_else_can_answer(
+    creds: bool, holder: str, kinds: set[str], known: dict[str, object], asked: tuple[str | None, bool]
+) -> None:
+    """A host header may be a twin's: a farm entry, or DNS that leads to inspected servers alone, says it is not."""
+    held = () if kinds == {"spn-add"} else ("HTTP/x.test.com",)
+    entries = [computer("IIS01", *held), user("svc")] if holder == "IIS01$" else [computer("IIS01"), user("svc", *held)]
+    found = world(server(site(CUSTOM), pool=r"TEST\svc", creds=creds), ad=ad(*entries), **known)  # type: ignore[arg-type]
+    assert {step.kind for step in found.report.plan.steps} == kinds
+    assert {(step.note, step.confirm) for step in found.report.plan.steps} == {asked}
+
+
+def test_a_step_for_the_computers_own_name_needs_no_question() -> None:
+    found = world(server(), ad=ad(computer(), user("svc", "HTTP/iis01.test.com")))
+    (step,) = found.report.plan.steps
+    assert step.note == r"ask the owner of TEST\svc first: no inspected pool uses it"
+    inspected = world(server(pool=r"TEST\svc"), ad=ad(computer(), user("svc", "HTTP/iis01.test.com")))
+    assert [(step.kind, step.confirm) for step in inspected.report.plan.steps] == [("spn-delete", False)]
+
+
+def test_a_setting_asks_about_every_name_of_the_application() -> None:
+    both = site(CUSTOM, "*:80:y.test.com")
+    found = world(
+        server(both, pool=r"TEST\svc"),
+        ad=ad(computer(), user("svc", "HTTP/x.test.com", "HTTP/y.test.com")),
+        dns="iis01 A 10.0.5.2; x A 10.0.5.2; y A 10.0.5.9",
+    )
+    (step,) = found.report.plan.steps
+    assert (step.kind, step.confirm, step.note) == ("iis-setting", True, "nobody else inspected answers y.test.com")
+
+
+def test_what_stands_after_a_step_left_out_is_left_out_too() -> None:
+    steps = (
+        Step(order=1, kind="iis-setting", spn=spn("HTTP/x"), confirm=True),
+        Step(order=2, kind="spn-delete", spn=spn("HTTP/y"), account=AccountName("TEST", "a"), confirm=True),
+        Step(order=3, kind="spn-delete", spn=spn("HTTP/y"), account=AccountName("TEST", "b")),
+        Step(order=4, kind="spn-add", spn=spn("HTTP/x"), account=AccountName("TEST", "b")),
+        Step(order=5, kind="spn-add", spn=spn("HTTP/y"), account=AccountName("TEST", "c"), confirm=True),
+        Step(order=6, kind="spn-add", spn=spn("HTTP/z"), account=AccountName("TEST", "c")),
+    )
+    x, y = spn("http/X"), spn("http/Y")
+    assert held_back(steps) == {1, 2, 3, 4, 5}
+    assert held_back(steps, {x}) == {2, 3, 5}
+    assert held_back(steps, {x, y}) == frozenset()
+    assert held_back(steps, (), {x, y}) == {1, 4, 5}, "only the removals of these were agreed to"
+
+
+def test_of_several_removals_the_one_that_asks_is_the_first() -> None:
+    """Else a duplicate, which means NTLM, would become one wrong holder, which means 401."""
+    found = world(
+        server(site(CUSTOM), pool=r"TEST\svc", creds=True),
+        ad=ad(computer("IIS01", "HTTP/x.test.com"), user("svc"), user("who", "HTTP/x.test.com")),
+        dns="iis01 A 10.0.5.2; x A 10.0.5.2",
+    )
+    assert [(step.kind, str(step.account), step.confirm) for step in found.report.plan.steps] == [
+        ("spn-delete", r"TEST\who", True),
+        ("spn-delete", r"TEST\IIS01$", False),
+        ("spn-add", r"TEST\svc", False),
+    ]
+    assert held_back(found.report.plan.steps) == {1, 2, 3}
 
 
 def test_a_canonical_name_that_two_accounts_need_is_registered_on_neither() -> None:
@@ -619,6 +740,7 @@ def test_a_holder_nobody_inspected_is_asked_about_and_the_add_waits() -> None:
     found = world(
         server(site(CUSTOM), pool=r"TEST\svc", creds=True),
         ad=ad(computer(), user("svc"), user("who", "HTTP/x.test.com")),
+        dns="iis01 A 10.0.5.2; x A 10.0.5.2",
     )
     away, here = found.report.plan.steps
     assert (away.kind, away.confirm, here.kind, here.confirm) == ("spn-delete", True, "spn-add", False)
@@ -773,18 +895,28 @@ def test_all_names_of_a_farm_move_together() -> None:
     assert found.report.plan.blocked == ()
 
 
-def test_the_farms_other_names_move_along_with_the_account() -> None:
-    """Nothing says that the second name is the farm's too; it would fail on the node whose setting changes."""
+def of_two_names(*farm: str) -> World:
+    """A farm whose second name would fail on the node whose setting changes."""
     nodes = [
         server(site("*:80:portal.test.com", "*:80:news.test.com"), name=n, pool=r"TEST\svc", creds=n == "IIS02")
         for n in ("IIS01", "IIS02")
     ]
-    found = world(
+    return world(
         *nodes,
         ad=ad(computer("IIS01", "HTTP/news.test.com"), computer("IIS02"), user("svc", "HTTP/portal.test.com")),
-        farm=[farm_name("portal.test.com", "IIS01", "IIS02")],
+        farm=[farm_name(host, "IIS01", "IIS02") for host in farm],
     )
+
+
+def test_a_farm_waits_while_another_name_of_its_applications_is_only_suspected() -> None:
+    found = of_two_names("portal.test.com")
     assert found.findings("farm-suspected", "HTTP/news.test.com")
+    assert found.report.plan.steps == ()
+    assert 'host = "news.test.com"' in found.finding("farm-nodes-differ").fix[-1]
+
+
+def test_the_farms_other_names_move_along_with_the_account() -> None:
+    found = of_two_names("portal.test.com", "news.test.com")
     steps = found.report.plan.steps
     assert [(step.kind, str(step.spn), str(step.account)) for step in steps] == [
         ("iis-setting", "HTTP/portal.test.com", r"TEST\svc"),
@@ -942,15 +1074,51 @@ def test_an_unused_holder_is_taken_away_where_the_plan_does_it() -> None:
     assert {told.fix for told in contested.findings("spn-stale")} == {()}
 
 
-def test_a_farm_with_a_conflict_on_one_node_gets_no_setspn() -> None:
-    mixed = site(CUSTOM, apps=[app("/"), app("/b", creds=True)])
+def mixed_farm(pools: dict[str, str]) -> World:
+    """One node's /b decrypts otherwise than all the rest."""
+    mixed = site(CUSTOM, apps=[app("/"), app("/b", "B", creds=True)])
     nodes = [
-        server(mixed, name="IIS01", pool=r"TEST\svc"),
+        server(mixed, name="IIS01", pools=pools),
+        server(site(CUSTOM), name="IIS02", pool=r"TEST\svc", creds=True),
+    ]
+    return world(
+        *nodes,
+        ad=ad(computer("IIS01", "HTTP/x.test.com"), computer("IIS02"), user("svc"), user("other")),
+        farm=[farm_name("x.test.com", "IIS01", "IIS02")],
+    )
+
+
+def test_a_farm_of_which_one_application_decrypts_as_the_computer_is_repaired() -> None:
+    found = mixed_farm({"Pool": r"TEST\svc", "B": r"TEST\svc"})
+    assert "spn-conflict" not in found.ids
+    told = found.finding("farm-nodes-differ").message
+    assert r"IIS01 decrypts as TEST\IIS01$ for Site/; IIS01 decrypts as TEST\svc for Site/b" in told
+    assert [(step.kind, str(step.account)) for step in found.report.plan.steps] == [
+        ("iis-setting", r"TEST\svc"),
+        ("spn-delete", r"TEST\IIS01$"),
+        ("spn-add", r"TEST\svc"),
+    ]
+    assert '"Site"' in (found.report.plan.steps[0].command or "")
+
+
+def test_servers_of_a_farm_with_the_same_conflict_do_not_differ() -> None:
+    mixed = site(CUSTOM, apps=[app("/"), app("/b", creds=True)])
+    nodes = [server(mixed, name=name, pool=r"TEST\svc") for name in ("IIS01", "IIS02")]
+    entries = ad(computer("IIS01"), computer("IIS02"), user("svc"))
+    found = world(*nodes, ad=entries, farm=[farm_name("x.test.com", "IIS01", "IIS02")])
+    assert {told.server for told in found.findings("spn-conflict")} == {"IIS01", "IIS02"}
+    assert not found.ids & {"farm-nodes-differ", "farm-machine-identity"}
+
+
+def test_a_farm_with_a_conflict_between_pools_on_one_node_gets_no_setspn() -> None:
+    pools = site(CUSTOM, apps=[app("/"), app("/b", "B")])
+    nodes = [
+        server(pools, name="IIS01", pools={"Pool": r"TEST\svc", "B": r"TEST\other"}, creds=True),
         server(site(CUSTOM), name="IIS02", pool=r"TEST\svc", creds=True),
     ]
     found = world(
         *nodes,
-        ad=ad(computer("IIS01", "HTTP/x.test.com"), computer("IIS02"), user("svc")),
+        ad=ad(computer("IIS01", "HTTP/x.test.com"), computer("IIS02"), user("svc"), user("other")),
         farm=[farm_name("x.test.com", "IIS01", "IIS02")],
     )
     assert {"spn-conflict", "farm-nodes-differ"} <= found.ids

@@ -145,7 +145,11 @@ def test_the_plan_as_text() -> None:
 
 def test_a_step_whose_name_cannot_be_quoted_is_told_as_data() -> None:
     """The step keeps its kind; whoever can write the name in another way can do it."""
-    found = world(server(site("*:80:x.test.com"), pool="TEST\\a&b", creds=True), ad=ad(computer(), user("a&b")))
+    found = world(
+        server(site("*:80:x.test.com"), pool="TEST\\a&b", creds=True),
+        ad=ad(computer(), user("a&b")),
+        dns="iis01 A 10.0.5.2; x A 10.0.5.2",
+    )
     (planned,) = found.report.plan.steps
     assert (planned.kind, planned.command, planned.rollback) == ("spn-add", None, None)
     assert planned.note == "the name cannot be quoted safely in a command"
@@ -164,7 +168,9 @@ def test_a_step_whose_name_cannot_be_quoted_is_told_as_data() -> None:
 
 def test_a_setting_of_a_site_that_cannot_be_quoted_is_told_in_words() -> None:
     found = world(
-        server(site("*:80:x.test.com", name="A&B"), pool=r"TEST\svc"), ad=ad(computer(), user("svc", "HTTP/x.test.com"))
+        server(site("*:80:x.test.com", name="A&B"), pool=r"TEST\svc"),
+        ad=ad(computer(), user("svc", "HTTP/x.test.com")),
+        dns="iis01 A 10.0.5.2; x A 10.0.5.2",
     )
     (planned,) = found.report.plan.steps
     words = "In IIS Manager on IIS01 set useAppPoolCredentials=true for A&B/ (it is false now)."
@@ -423,6 +429,27 @@ def test_letters_outside_ascii_are_left_to_powershell() -> None:
     assert changing(cmd_reader.read(text)) == []
     assert r"rem Step 1 (spn-missing): add HTTP/x.test.com to TEST\m\xfcller" in text
     assert "BY HAND" in text
+
+
+@pytest.mark.parametrize("render", [to_cmd, to_powershell, to_ldif, to_ticket])
+def test_an_add_that_asks_is_not_run_and_says_what_to_ask(render: Callable[[Report], str]) -> None:
+    found = world(server(site("*:80:x.test.com"), pool=r"TEST\svc", creds=True), ad=ad(computer(), user("svc")))
+    text = render(found.report)
+    assert "ASK FIRST: nobody else inspected answers x.test.com, if x.test.com is no alias." in flowing(text)
+    if render is to_cmd:
+        assert changing(cmd_reader.read(text)) == []
+    if render is to_ldif:
+        assert ldif_changes(text) == []
+    if render is to_powershell:
+        assert text.count("if ($ConfirmSpn -contains 'HTTP/x.test.com') {") == 1
+
+
+@pytest.mark.parametrize("render", [to_cmd, to_powershell, to_ldif, to_ticket])
+def test_a_setting_that_asks_says_so(render: Callable[[Report], str]) -> None:
+    found = world(server(site("*:80:x.test.com"), pool=r"TEST\svc"), ad=ad(computer(), user("svc", "HTTP/x.test.com")))
+    text = flowing(render(found.report))
+    assert "ASK FIRST: nobody else inspected answers x.test.com, if x.test.com is no alias." in text
+    assert text.index("ASK FIRST: nobody") < text.index("/useAppPoolCredentials:true")
 
 
 @pytest.mark.parametrize("render", [to_cmd, to_powershell, to_ldif, to_ticket])

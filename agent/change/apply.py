@@ -52,8 +52,11 @@ def apply(
     confirmed: frozenset[Spn],
     confirm: Confirm,
     look_up: LookUp = lambda _: None,
+    deletable: frozenset[Spn] = frozenset(),
 ) -> Applied:
     """Carry out the SPN steps after asking; a run that was broken off in `files` is continued instead.
+
+    `confirmed`: SPNs whose steps that ask first are carried out too; `deletable`: those whose removals are.
 
     Raises UsageError where that cannot be, and nothing else of its own.
     """
@@ -61,7 +64,7 @@ def apply(
     if journal.phase == "begin":
         return _resume(writer, files, journal, confirm)
     draft = _Draft(writer, lambda name: _dn_in(directory, name) or look_up(name))
-    held = held_back(steps, confirmed)
+    held = held_back(steps, confirmed, deletable)
     try:
         _refuse_used(journal, files, writer)
         for step in steps:
@@ -157,13 +160,12 @@ def _by_others(step: Step) -> str:
 
 def _held_back(step: Step, steps: Iterable[Step]) -> str:
     name, account = (printable(str(part)) for part in step.value)
+    same = [other for other in steps if other.spn == step.spn and other.confirm]
+    what = f"{name} is not added to {account}" if step.is_add else f"{name} stays on {account}"
     if step.confirm:
-        return (
-            f"{name} stays on {account}: nobody inspected what that account uses it for. "
-            f"Ask its owner, then add --confirm-delete {name}"
-        )
-    holder = next(other.account for other in steps if other.confirm and other.spn == step.spn)
-    return f"{name} is not added to {account}: it stays on {printable(str(holder))}"
+        option = "--confirm-delete" if all(other.kind == "spn-delete" for other in same) else "--confirm"
+        return f"{what}: {printable(step.note or 'ask first')}. Then add {option} {name}"
+    return f"{what}, which waits for: {printable(same[0].title if same[0].changes_spn else same[0].command or '')}"
 
 
 def _resume(writer: Writer, files: Files, journal: Journal, confirm: Confirm) -> Applied:

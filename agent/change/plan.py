@@ -9,7 +9,7 @@ from typing import NamedTuple
 from agent.checks.actions import Action, delete
 from agent.checks.case import Case, finding
 from agent.checks.farm_remedy import farm_remedy
-from agent.checks.remedies import Remedy, Way, remedy
+from agent.checks.remedies import Remedy, Way, remedy, suspected_line
 from agent.model import Alternative, ApplicationRef, Blocked, Finding, Plan, Step, StepKind
 from agent.names import AccountName, Likeness, Spn, printable
 
@@ -19,6 +19,7 @@ REQUIREMENT_FINDINGS = frozenset(
 FARM_FINDINGS = frozenset({"farm-machine-identity", "farm-nodes-differ"})
 UNREPAIRABLE = {
     "spn-conflict": "no setspn can satisfy two accounts: choose one of the ways that the finding names",
+    "account-not-found": "no step can be about an account that nobody found",
     "account-disabled": "enable the account, or run the pool as another one",
     "gmsa-server-not-allowed": "the owner of the gMSA must let the server read its password",
     "local-account-decrypts": "the pool's identity must change first",
@@ -125,6 +126,9 @@ class _Draft:
         """
         if found.id in REQUIREMENT_FINDINGS and found.spn in self.farms:
             return (f"What mends {self.farms[found.spn]} leaves it on one account.",)
+        if found.id == "farm-suspected" and found.spn is not None:
+            self._block(found, suspected_line(self.case, found.spn.host))
+            return ()
         offered = _remedy(self.case, found)
         if found.accepted is not None:
             return offered.sentences if offered is not None else ()
@@ -180,8 +184,21 @@ def _about(found: Finding) -> str:
 
 def _ordered(actions: Iterable[tuple[Action, str]]) -> Iterator[Step]:
     ranked = sorted(actions, key=lambda pair: _RANK[pair[0].step.kind])
-    for order, (action, served) in enumerate(ranked, start=1):
+    for order, (action, served) in enumerate(_asking_first(ranked), start=1):
         yield replace(action.step, order=order, finding=served)
+
+
+def _asking_first(actions: Iterable[tuple[Action, str]]) -> Iterator[tuple[Action, str]]:
+    """Of several removals of an SPN the one that may stay undone comes first, so that the others wait with it.
+
+    Else a duplicate, which means NTLM, could become one wrong holder, which means 401.
+    """
+    by_value: dict[object, list[tuple[Action, str]]] = {}
+    for number, pair in enumerate(actions):
+        step = pair[0].step
+        by_value.setdefault(step.spn if step.kind == "spn-delete" else number, []).append(pair)
+    for same in by_value.values():
+        yield from sorted(same, key=lambda pair: not pair[0].step.confirm)
 
 
 # -- what a domain controller will refuse --------------------------------------------------------------------------
@@ -234,16 +251,19 @@ def _inverse(step: Step, order: int) -> Step:
     )
 
 
-def held_back(steps: Iterable[Step], confirmed: Collection[Spn] = ()) -> frozenset[int]:
-    """The orders of the steps that wait for an answer: those nobody confirmed, and the adds that depend on them."""
-    waiting: set[Spn] = set()
+def held_back(
+    steps: Iterable[Step], confirmed: Collection[Spn] = (), deletable: Collection[Spn] = ()
+) -> frozenset[int]:
+    """The orders of the steps that wait for an answer: those that ask first, and those of the same SPN after them.
+
+    `confirmed`: SPNs of which any step was agreed to; `deletable`: those of which the removals were.
+    """
+    waiting: set[Spn | None] = set()
     orders = set()
     for step in steps:
-        if not step.changes_spn:
-            continue
-        name, _ = step.value
-        if step.confirm and name not in confirmed:
-            waiting.add(name)
-        if name in waiting and (step.confirm or step.is_add):
+        agreed = step.spn in confirmed or (step.kind == "spn-delete" and step.spn in deletable)
+        asks = step.confirm and not agreed
+        if asks or (step.spn is not None and step.spn in waiting):
+            waiting.add(step.spn)
             orders.add(step.order)
     return frozenset(orders)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from agent.checks.case import Case
 from agent.checks.commands import appcmd, is_safe, setspn
 from agent.model import Application, ApplicationRef, Step, StepKind
-from agent.names import AccountName, HostName, Spn, fold, printable
+from agent.names import AccountName, HostName, Spn, fold, printable, spn_fault
 
 
 class Action(NamedTuple):
@@ -34,14 +34,27 @@ def add(case: Case, name: Spn, account: AccountName) -> Action:
     """Register an SPN."""
     breaks = name in case.own_spns and case.principal(account) != "computer"
     note = "this breaks WinRM and every other http.sys service of the computer for this name" if breaks else None
-    return _change(case, "spn-add", name, account, note=note)
+    return _change(case, "spn-add", name, account, note, case.answered.question([name.host]))
 
 
 def delete(case: Case, name: Spn, account: AccountName) -> Action:
     """Take an SPN away; where nobody inspected what the account is used for, its owner must be asked."""
-    ask = not case.is_inspected(account)
-    note = f"ask the owner of {account} first: no inspected pool uses it" if ask else None
-    return _change(case, "spn-delete", _stored(case, name, account), account, confirm=ask, note=note)
+    owner = None if case.is_inspected(account) else f"ask the owner of {account} first: no inspected pool uses it"
+    # a value that can never match is nobody's name
+    others = case.answered.question([name.host]) if spn_fault(name.text) is None else None
+    return _change(case, "spn-delete", _stored(case, name, account), account, None, _joined(owner, others))
+
+
+def _joined(*notes: str | None) -> str | None:
+    return "; ".join(note for note in notes if note) or None
+
+
+def asking(action: Action, question: str | None) -> Action:
+    """The same, after something that must be asked too; what a person does is not held back."""
+    if question is None or question in (action.step.note or "") or not action.step.changes_spn:
+        return action
+    step = replace(action.step, confirm=True, note=_joined(action.step.note, question))
+    return action._replace(step=step)
 
 
 def _stored(case: Case, name: Spn, account: AccountName) -> Spn:
@@ -52,9 +65,10 @@ def _stored(case: Case, name: Spn, account: AccountName) -> Spn:
 
 
 def _change(
-    case: Case, kind: StepKind, name: Spn, account: AccountName, *, note: str | None, confirm: bool = False
+    case: Case, kind: StepKind, name: Spn, account: AccountName, note: str | None, question: str | None
 ) -> Action:
     """Where a name cannot be quoted there is no command: a person does it, or a script that quotes in its own way."""
+    note = _joined(note, question)
     there, back = ("-S", "-D") if kind == "spn-add" else ("-D", "-S")
     principal, known = case.principal(account), case.account(account)
     step = Step(
@@ -65,10 +79,10 @@ def _change(
         rollback=setspn(back, name, account, principal),
         account_kind=principal,
         dn=known.dn if known is not None else None,
-        confirm=confirm,
+        confirm=question is not None,
         note=note,
     )
-    aside = f" ({note})" if note is not None else ""
+    aside = _aside(note)
     if step.command is not None:
         verb = "Register" if step.is_add else "Remove"
         return Action(step, f"{verb} it: {step.command}{aside}")
@@ -80,9 +94,19 @@ def _change(
 
 
 def set_auth(
-    application: Application, attribute: str, value: bool, spn: Spn | None = None, holder: AccountName | None = None
+    case: Case,
+    application: Application,
+    attribute: str,
+    value: bool,
+    spn: Spn | None = None,
+    holder: AccountName | None = None,
 ) -> Action:
-    """Change one windowsAuthentication attribute of an application, in the file its present value comes from."""
+    """Change one windowsAuthentication attribute of an application, in the file its present value comes from.
+
+    It says who decrypts for every name of the application.
+    """
+    needed = (judged.requirement for judged in case.judged_for(application) if judged.requirement.need != "optional")
+    question = case.answered.question(requirement.spn.host for requirement in needed)
     path = "" if application.path == "/" else application.path
     new, old = str(value).lower(), str(not value).lower()
     nearby = _is_in_web_config(application, attribute)
@@ -94,12 +118,19 @@ def set_auth(
         command=appcmd(application.site, path, attribute, new, in_web_config=nearby),
         rollback=appcmd(application.site, path, attribute, old, in_web_config=nearby),
         server=application.server,
+        confirm=question is not None,
+        note=question,
     )
     if step.command is not None:
-        return Action(step, f"Set {attribute}={new} {on}: {step.command}", application.reference)
+        return Action(step, f"Set {attribute}={new} {on}: {step.command}{_aside(question)}", application.reference)
     where = printable(f"{application.site}{application.path}")
     sentence = f"In IIS Manager {on} set {attribute}={new} for {where} (it is {old} now)."
+    sentence += f" Ask first: {question}." if question is not None else ""
     return Action(replace(step, note=sentence), sentence, application.reference)
+
+
+def _aside(note: str | None) -> str:
+    return f" ({note})" if note is not None else ""
 
 
 def _is_in_web_config(application: Application, attribute: str) -> bool:

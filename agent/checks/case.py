@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from agent.checks.answered import Answered
 from agent.checks.demand import Demand
 from agent.model import Application, ApplicationRef, Evidence, Finding, Origin, PrincipalKind, Requirement, Severity
 from agent.names import AccountName, HostName, Likeness, Spn, fold, http_spn
@@ -98,16 +99,25 @@ class Case:
         )
 
     @cached_property
-    def _farm_by_host(self) -> dict[HostName, list[FarmName]]:
-        index: dict[HostName, list[FarmName]] = {}
-        for name in self.farm:
-            for host in dict.fromkeys((name.host, name.host.first_label)):
-                index.setdefault(host, []).append(name)
-        return index
+    def answered(self) -> Answered:
+        """Which servers answer a name."""
+        return Answered(servers=self.by_label, farm=self.farm, service=self.service)
 
-    def declared(self, host: HostName) -> list[FarmName]:
-        """What the farm file says of a name, given in full or by its first label."""
-        return self._farm_by_host.get(host, [])
+    @cached_property
+    def suspected(self) -> dict[HostName, tuple[str, ...]]:
+        """Names bound on several servers that decrypt differently, where nothing says whether these are one farm.
+
+        Twins for test and recovery have the same bindings too: only where DNS does not tell them apart.
+        """
+        found: dict[HostName, tuple[str, ...]] = {}
+        for name, demand in self.demands.items():
+            host, nodes = name.host, demand.nodes
+            if len({node.account for node in nodes}) < 2 or self.answered.is_farm(host, demand.servings):
+                continue
+            answering = [node for node in nodes if not self.answered.leads_elsewhere(host, node.server)]
+            if len({node.account for node in answering}) > 1:
+                found[host] = tuple(node.server for node in answering)
+        return found
 
     @cached_property
     def own_spns(self) -> dict[Spn, ServerView]:

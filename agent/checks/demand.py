@@ -74,6 +74,11 @@ class Demand:
                 yield Serving(server, requirement.account, tuple(references))
 
     @property
+    def nodes(self) -> list[Serving]:
+        """One of each server, where several have the name."""
+        return [servings[0] for servings in self.servings.values()] if len(self.servings) > 1 else []
+
+    @property
     def conflicts(self) -> tuple[list[Serving], ...]:
         """Servers on which several accounts must answer for the name at once: no `setspn` can satisfy them."""
         return tuple([servings for servings in self.servings.values() if len(servings) > 1])

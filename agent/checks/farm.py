@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from agent.checks.answered import farm_line
 from agent.checks.case import Case, finding
 from agent.checks.demand import Demand, Serving
 from agent.model import AccountUse, Application, ApplicationRef, Evidence, Finding, Origin, Place, Requirement
-from agent.names import AccountName, HostName, Spn, fold
+from agent.names import AccountName, Spn, fold
 
 
 def spoken_for(case: Case) -> frozenset[Spn]:
@@ -21,17 +21,45 @@ def _is_told_as_one(case: Case, name: Spn, demand: Demand) -> bool:
     servings = [serving for on_one in demand.servings.values() for serving in on_one]
     if len({serving.account for serving in servings}) < 2:
         return False
-    return bool(demand.conflicts) or _is_farm(case, name.host, servings)
+    return bool(demand.conflicts) or case.answered.is_farm(name.host, demand.servings)
+
+
+def is_differing_farm(case: Case, name: Spn) -> bool:
+    """Whether several servers are one farm for a name, and decrypt in different ways for it."""
+    demand = case.demand(name)
+    if len(demand.servings) < 2 or not _is_told_as_one(case, name, demand):
+        return False
+    if not case.answered.is_farm(name.host, demand.servings):
+        return False
+    if not any(_pooled(case, servings) for servings in demand.servings.values()):
+        return True  # each with its own computer account
+    return len({frozenset(_by_place(case, servings)) for servings in demand.servings.values()}) > 1
+
+
+def _by_place(case: Case, servings: Sequence[Serving]) -> Iterator[tuple[str, AccountName | None]]:
+    """Which account decrypts where on one server, None for its own computer; one alone decrypts everywhere."""
+    for serving in servings:
+        own = serving.account == case.by_label[serving.server].account
+        places = serving.applications if len(servings) > 1 else ()
+        for path in [fold(place.path) for place in places] or [""]:
+            yield path, None if own else serving.account
 
 
 def farm(case: Case) -> Iterator[Finding]:
     """Every finding that needs more than one application or server to be seen."""
     for name, demand in case.demands.items():
+        differs = is_differing_farm(case, name)
         for servings in demand.conflicts:
-            yield _conflict(case, name, servings)
-        if len(demand.servings) > 1:
-            yield from _across(case, name, [servings[0] for servings in demand.servings.values()])
+            if not (differs and len({each.account for each in _pooled(case, servings)}) < 2):
+                yield _conflict(case, name, servings)
+        if differs:
+            yield _farm(case, name, demand)
+    yield from (_suspected(name, servers) for name, servers in _suspicions(case))
     yield from _node_names(case)
+
+
+def _pooled(case: Case, servings: Iterable[Serving]) -> list[Serving]:
+    return [each for each in servings if each.account != case.by_label[each.server].account]
 
 
 # -- one server ----------------------------------------------------------------------------------------------------
@@ -88,19 +116,12 @@ def _line(origin: Origin | None, text: str) -> Evidence:
 # -- several servers -----------------------------------------------------------------------------------------------
 
 
-def _across(case: Case, name: Spn, nodes: list[Serving]) -> Iterator[Finding]:
-    if len({node.account for node in nodes}) == 1:
-        return
-    if not _is_farm(case, name.host, nodes):
-        if (suspected := _suspected(case, name, nodes)) is not None:
-            yield suspected
-        return
-    computers = [node for node in nodes if node.account == case.by_label[node.server].account]
-    servers = [node.server for node in nodes]
-    told = "; ".join(f"{node.server} decrypts as {node.account}" for node in nodes)
+def _farm(case: Case, name: Spn, demand: Demand) -> Finding:
+    nodes = [serving for on_one in demand.servings.values() for serving in on_one]
     applications = [case.application_at[node.applications[0]] for node in nodes]
-    if len(computers) == len(nodes):
-        yield finding(
+    if not _pooled(case, nodes):
+        told = "; ".join(f"{node.server} decrypts as {node.account}" for node in nodes)
+        return finding(
             "farm-machine-identity",
             f"{name.host} is answered by {len(nodes)} servers, each decrypting with its own computer account "
             f"({told}): no single account can hold {name}",
@@ -110,40 +131,32 @@ def _across(case: Case, name: Spn, nodes: list[Serving]) -> Iterator[Finding]:
                 f"node, and register {name} on that account only.",
             ),
             spn=name,
-            servers=servers,
+            servers=list(demand.servings),
             evidence=_deciding(applications),
         )
-        return
-    yield finding(
+    told = "; ".join(
+        f"{node.server} decrypts as {node.account}"
+        + (f" for {_places(node.applications)}" if len(demand.servings[node.server]) > 1 else "")
+        for node in nodes
+    )
+    return finding(
         "farm-nodes-differ",
         f"{name.host} is answered by servers that decrypt differently: {told}. Users fail on some nodes only",
         server=None,
         fix=("Make identity, useKernelMode and useAppPoolCredentials the same on every node.",),
         spn=name,
-        servers=servers,
+        servers=list(demand.servings),
         evidence=_deciding(applications),
     )
 
 
-def _is_farm(case: Case, host: HostName, nodes: list[Serving]) -> bool:
-    """Whether the farm file, DNS or a shared configuration says that these servers answer one name."""
-    machines = [case.by_label[node.server].machine for node in nodes]
-    if any(sum(name.includes(machine) for machine in machines) > 1 for name in case.declared(host)):
-        return True
-    shared = {case.by_label[node.server].configuration.shared for node in nodes}
-    if len(shared) == 1 and None not in shared:
-        return True
-    addressed = case.by_label[nodes[0].server].names.addresses(host)
-    return sum(bool(addressed & set(machine.addresses)) for machine in machines) > 1
+def _suspicions(case: Case) -> Iterator[tuple[Spn, tuple[str, ...]]]:
+    for name in case.demands:
+        if name.port is None and name.host in case.suspected:
+            yield name, case.suspected[name.host]
 
 
-def _suspected(case: Case, name: Spn, nodes: list[Serving]) -> Finding | None:
-    """Twins for test and recovery have the same bindings too: only where DNS does not tell them apart."""
-    answering = [node for node in nodes if not _leads_elsewhere(case, name.host, node)]
-    if len({node.account for node in answering}) < 2:
-        return None
-    servers = [node.server for node in answering]
-    quoted = ", ".join(map(json.dumps, servers))
+def _suspected(name: Spn, servers: tuple[str, ...]) -> Finding:
     return finding(
         "farm-suspected",
         f"{name.host} is bound on {', '.join(servers)} with different decrypting accounts: if clients reach all of "
@@ -152,17 +165,10 @@ def _suspected(case: Case, name: Spn, nodes: list[Serving]) -> Finding | None:
         servers=servers,
         spn=name,
         fix=(
-            "If they are one farm, put this into the farm file: "
-            f"name = [{{ host = {json.dumps(name.host.spn_text)}, servers = [{quoted}] }}]",
+            f"If they are one farm, put this into the farm file: {farm_line(name.host, servers)}",
             "If they are not, give DNS with --dns: it shows which of them the name leads to.",
         ),
     )
-
-
-def _leads_elsewhere(case: Case, host: HostName, node: Serving) -> bool:
-    server = case.by_label[node.server]
-    addressed, mine = server.names.addresses(host), set(server.machine.addresses)
-    return bool(addressed and mine) and not addressed & mine
 
 
 def _node_names(case: Case) -> Iterator[Finding]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from agent.checks.actions import Action, add, by_hand, delete, set_auth
+from agent.checks.actions import Action, add, asking, by_hand, delete, set_auth
 from agent.checks.case import Case
-from agent.checks.remedies import Remedy, Way, is_answered_by, is_held, wrong_holders
+from agent.checks.farm import is_differing_farm
+from agent.checks.remedies import Remedy, Way, is_answered_by, is_held, open_question, wrong_holders
 from agent.model import Application, ApplicationRef
 from agent.names import AccountName, Spn
 
@@ -37,14 +38,18 @@ def farm_remedy(case: Case, name: Spn) -> Remedy:
             differing[application.reference] = application
     if account is None:
         return Remedy(())
-    if any(case.demand(each).conflicts for each in names):
+    if any(case.demand(each).conflicts and not is_differing_farm(case, each) for each in names):
         text = "One server needs an SPN that it would touch on several accounts: settle that conflict first."
         return Remedy((), text)
-    actions = [
-        set_auth(application, "useAppPoolCredentials", True, name, account) for application in differing.values()
+    settings = [
+        set_auth(case, application, "useAppPoolCredentials", True, name, account) for application in differing.values()
     ]
-    actions += [action for each in names for action in _register_only_on(case, each, account)]
-    return Remedy((Way(f"every node decrypts as {account}", tuple(actions)),))
+    # who holds the SPNs follows who decrypts, and waits for the same question
+    asked = next((action.step.note for action in settings if action.step.confirm), None)
+    rest = [asking(action, asked) for each in names for action in _register_only_on(case, each, account)]
+    way = Way(f"every node decrypts as {account}", (*settings, *rest))
+    why = open_question(case, way)
+    return Remedy((way,)) if why is None else Remedy((), why)
 
 
 def _behind(case: Case, name: Spn) -> list[Application]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from agent.checks.actions import Action, add, address_record, by_hand, delete, set_auth
+from agent.checks.answered import farm_line
 from agent.checks.case import Case, Judged
 from agent.checks.commands import is_safe
 from agent.model import Application, Requirement
@@ -44,9 +45,36 @@ class Remedy(NamedTuple):
 
 def remedy(case: Case, judged: Judged) -> Remedy:
     """The ways to make one requirement end in Kerberos; none touches an SPN that is needed on several accounts."""
+    if judged.requirement.spn.host in case.suspected:
+        return Remedy((), suspected_line(case, judged.requirement.spn.host))
     offered = _offered(case, judged)
-    ways = tuple(way for way in offered.ways if not _touches_contested(case, way))
-    return Remedy(ways, SETTLE) if offered.ways else offered
+    if not offered.ways:
+        return offered
+    first = next((why for way in offered.ways if (why := open_question(case, way)) is not None), SETTLE)
+    ways = (way for way in offered.ways if not _touches_contested(case, way) and open_question(case, way) is None)
+    return Remedy(tuple(ways), first)
+
+
+def suspected_line(case: Case, host: HostName) -> str:
+    """What settles whether the servers that a name is bound on are one farm."""
+    return f"If these servers are one farm, put this into the farm file: {farm_line(host, case.suspected[host])}"
+
+
+def open_question(case: Case, way: Way) -> str | None:
+    """Why nothing may be done in this way: whether servers are one farm for a name that it touches is open, or not all
+    servers of a farm were read, and one of these may need the SPN on another account.
+    """
+    changed = {action.step.value[0].host: None for action in way.actions if action.step.changes_spn}
+    places = [case.application_at[action.at] for action in way.actions if action.at is not None]
+    served = {judged.requirement.spn.host: None for place in places for judged in case.judged_for(place)}
+    for host in {**changed, **served}:
+        if host in case.suspected:
+            return suspected_line(case, host)
+    for host in changed:
+        if absent := case.answered.absent(host):
+            told = ", ".join(map(printable, absent))
+            return f"The farm file names {told} for {host} too: inspect all its servers together."
+    return None
 
 
 def _touches_contested(case: Case, way: Way) -> bool:
@@ -204,7 +232,7 @@ def _let_pool(case: Case, requirement: Requirement, holder: AccountName) -> Way 
         return None
     if not all(is_answered_by(case, other.spn, holder) for other in joined.requirements):
         return None
-    settings = [set_auth(a, "useAppPoolCredentials", True, requirement.spn, holder) for a in joined.applications]
+    settings = [set_auth(case, a, "useAppPoolCredentials", True, requirement.spn, holder) for a in joined.applications]
     return Way(f"let {holder} decrypt, nothing changes in AD", tuple(settings))
 
 
@@ -224,7 +252,7 @@ def _let_computer(case: Case, requirement: Requirement) -> Way | None:
     computer = case.by_label[requirement.applications[0].server].account
     if computer is None:
         return None
-    actions = list(_to_computer(joined.applications))
+    actions = list(_to_computer(case, joined.applications))
     for other in joined.requirements:
         wrong = wrong_holders(case, other.spn, computer)
         if (wrong and case.demand(other.spn).is_contested) or not _host_serves(case, other, computer):
@@ -239,13 +267,13 @@ def _can_use_kernel_mode(application: Application) -> bool:
     return settings is not None and all(fold(name) != "negotiate:kerberos" for name in settings.providers)
 
 
-def _to_computer(applications: Iterable[Application]) -> Iterator[Action]:
+def _to_computer(case: Case, applications: Iterable[Application]) -> Iterator[Action]:
     for application in applications:
         settings = application.windows_auth
         if settings is not None and not settings.kernel_mode:
-            yield set_auth(application, "useKernelMode", True)
+            yield set_auth(case, application, "useKernelMode", True)
         if settings is not None and settings.pool_credentials:
-            yield set_auth(application, "useAppPoolCredentials", False)
+            yield set_auth(case, application, "useAppPoolCredentials", False)
 
 
 # -- aliases -------------------------------------------------------------------------------------------------------

@@ -45,7 +45,8 @@ def read(words: Sequence[str] | None) -> Line:
 
 class _Parser(argparse.ArgumentParser):
     def __init__(self, **more: object) -> None:
-        super().__init__(**more)  # type: ignore[arg-type]
+        # --confirm is an option of its own, and no option may come to mean another when one more is added
+        super().__init__(allow_abbrev=False, **more)  # type: ignore[arg-type]
         self.register("action", None, Once)
 
     def error(self, message: str) -> None:  # type: ignore[override]
@@ -180,6 +181,13 @@ def _plan_parser(commands: _Commands[_Parser]) -> None:
     change = command.add_argument_group("to change the directory (needs --ad ldap://DC)")
     change.add_argument("--apply", action="store_true", help="carry out the SPN steps; writes the rollback file first")
     change.add_argument(
+        "--confirm",
+        action="append",
+        default=[],
+        metavar="SPN",
+        help="also carry out the steps of this SPN that ask first; may be given more than once",
+    )
+    change.add_argument(
         "--confirm-delete",
         action="append",
         default=[],
@@ -196,7 +204,12 @@ def _plan(given: argparse.Namespace) -> options.Plan:
         looking=looking_of(given),
         logon=logon_of(given),
         output=output_of(given, "plan"),
-        change=options.Change(apply=given.apply, confirm_delete=tuple(given.confirm_delete), rollback=given.rollback),
+        change=options.Change(
+            apply=given.apply,
+            confirm=tuple(given.confirm),
+            confirm_delete=tuple(given.confirm_delete),
+            rollback=given.rollback,
+        ),
     )
 
 

@@ -97,6 +97,7 @@ class Change:
     """What `plan` does to the directory: nothing, its steps, or the way back that a rollback file holds."""
 
     apply: bool
+    confirm: tuple[str, ...]
     confirm_delete: tuple[str, ...]
     rollback: Path | None
 

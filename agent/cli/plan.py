@@ -57,8 +57,11 @@ def _changed(options: Plan, logon: LiveLogon, change: Callable[[LdapWriter], App
 
 
 def _apply(options: Plan, report: Report, writer: LdapWriter) -> Applied:
-    confirmed = frozenset(map(spn, options.change.confirm_delete))
-    return apply(report.plan.steps, None, writer, Files.within(Path.cwd()), confirmed, _asked)
+    confirmed, deletable = (
+        frozenset(map(spn, given)) for given in (options.change.confirm, options.change.confirm_delete)
+    )
+    files = Files.within(Path.cwd())
+    return apply(report.plan.steps, None, writer, files, confirmed, _asked, deletable=deletable)
 
 
 def _asked(text: str) -> bool:

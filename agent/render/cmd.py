@@ -81,6 +81,8 @@ def _elsewhere(outline: Outline) -> Iterator[str]:
         yield _rem()
         yield _rem(f"IIS settings, before the SPNs: run on {server}, in an elevated prompt, not here")
         for step in steps:
+            if outline.is_held(step):
+                yield _rem(f"   {ask_first(step)}")
             yield from _shown(step)
     for title, others in (("DNS, before the SPNs:", outline.dns), ("By hand:", outline.manual)):
         if others:

@@ -8,7 +8,18 @@ from collections.abc import Iterator
 
 from agent.change.plan import rolled_back
 from agent.model import Report, Step
-from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Outline, ask_first, comment, heading, told
+from agent.render.script import (
+    ALIAS,
+    CACHES,
+    DUPLICATES,
+    RIGHTS,
+    Outline,
+    ask_first,
+    comment,
+    heading,
+    told,
+    with_question,
+)
 
 _SAFE = re.compile(r"[!-9;=-~]([ -~]*[!-~])?\Z")
 """RFC 2849's SAFE-STRING without control characters; one that ends in a space is for base64 too."""
@@ -41,7 +52,7 @@ def _head(outline: Outline, server: str | None) -> Iterator[str]:
     yield "Both stop at the first record that is refused: what stands before it is done."
     for server_name, steps in outline.settings.items():
         yield f"IIS settings, before the SPNs: run on {server_name}"
-        yield from (f"   {line}" for step in steps for line in told(step))
+        yield from (f"   {line}" for step in steps for line in with_question(outline, step))
     for step in (*outline.dns, *outline.manual):
         yield from (f"Before the SPNs, {step.kind}: {line}" for line in told(step))
     yield f"Afterwards. {CACHES[0]} {CACHES[1]}; {CACHES[2]}"

@@ -13,7 +13,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from agent.change.plan import rolled_back
 from agent.model import PrincipalKind, Report, Step
 from agent.names import Guess
-from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Outline, ask_first, comment, heading, told
+from agent.render.script import (
+    ALIAS,
+    CACHES,
+    DUPLICATES,
+    RIGHTS,
+    Outline,
+    ask_first,
+    comment,
+    heading,
+    told,
+    with_question,
+)
 
 _NOUNS: Mapping[PrincipalKind, str] = {"user": "ADUser", "computer": "ADComputer", "managed": "ADServiceAccount"}
 
@@ -24,8 +35,10 @@ _PARAMETERS = """\
 param(
     [string] $Server,
     [string[]] $ConfirmDelete = @(),
+    [string[]] $ConfirmSpn = @(),
     [switch] $Rollback
 )
+$ConfirmDelete += $ConfirmSpn
 $ErrorActionPreference = 'Stop'
 $script:Controllers = @{}
 
@@ -48,6 +61,7 @@ _USAGE = (
     "-Server DC     one domain controller for all steps; without it, one is found for each domain",
     "-WhatIf        shows what would be changed",
     "-ConfirmDelete SPN[,SPN]   removals whose owner was asked and agreed",
+    "-ConfirmSpn SPN[,SPN]      every step of the SPN: what it asks was asked",
     "-Rollback      takes the steps back, last first",
 )
 
@@ -106,7 +120,7 @@ def _elsewhere(outline: Outline) -> Iterator[str]:
     """What this script does not do: IIS settings, DNS, and what only a person can."""
     for server, steps in outline.settings.items():
         yield from ("#", _remark(f"IIS settings, before the SPNs: run on {server}, in an elevated cmd prompt"))
-        yield from (_remark(f"   {line}") for step in steps for line in told(step))
+        yield from (_remark(f"   {line}") for step in steps for line in with_question(outline, step))
     for title, others in (("DNS, before the SPNs:", outline.dns), ("By hand:", outline.manual)):
         if others:
             yield from ("#", _remark(title))
@@ -130,7 +144,8 @@ def _step(outline: Outline, step: Step) -> Iterator[str]:
         yield from _code(step)
         return
     yield _remark(ask_first(step))
-    yield f"if ($ConfirmDelete -contains {literal(step.value[0].text)}) {{"
+    agreed = "$ConfirmSpn" if step.is_add and step.confirm else "$ConfirmDelete"
+    yield f"if ({agreed} -contains {literal(step.value[0].text)}) {{"
     yield from (f"    {line}" for line in _code(step))
     yield "} else {"
     yield f"    Write-Warning {literal(f'Step {step.order} was not run. {ask_first(step)}')}"

@@ -90,6 +90,11 @@ def told(step: Step) -> tuple[str, ...]:
     return (f"By hand: {step.title}" if step.changes_spn else step.note or "",)
 
 
+def with_question(outline: Outline, step: Step) -> tuple[str, ...]:
+    """A step for people, after what must be asked before it."""
+    return (*([ask_first(step)] if outline.is_held(step) else []), *told(step))
+
+
 def heading(outline: Outline) -> Iterator[str]:
     """What the script is, when and why it was made; sentences for comments."""
     report = outline.report
@@ -108,6 +113,8 @@ def heading(outline: Outline) -> Iterator[str]:
 
 def ask_first(step: Step) -> str:
     """Why a step waits."""
-    if step.is_add and not step.confirm:
-        return f"ASK FIRST: to {step.title} waits for the removal that is asked about."
-    return f"ASK FIRST: {step.note or 'nobody looked what breaks'}. Only then {step.title}."
+    title = step.title if step.changes_spn else "do this"
+    if not step.confirm:
+        before = "removal" if step.is_add else "step"
+        return f"ASK FIRST: to {title} waits for the {before} that is asked about."
+    return f"ASK FIRST: {step.note or 'nobody looked what breaks'}. Only then {title}."

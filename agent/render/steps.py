@@ -59,7 +59,8 @@ def _step(page: Page, step: Step) -> None:
     if step.rollback is not None:
         page.line("    back: ", (step.rollback, "dim"))
     if step.note is not None and step.note not in told(step):
-        page.prose(f"{step.note[:1].upper()}{step.note[1:]}.", 4, look="bold yellow")
+        note = f"ask first: {step.note}" if step.confirm and not step.note.startswith("ask ") else step.note
+        page.prose(f"{note[:1].upper()}{note[1:]}.", 4, look="bold yellow")
 
 
 def _instruction(page: Page, step: Step, look: str) -> None:

@@ -150,8 +150,8 @@ def _one_step(outline: Outline, step: Step) -> Iterator[str]:
 
 
 def _question(step: Step) -> str:
-    if step.is_add and not step.confirm:
-        return "ONLY when the removal above was agreed to and done."
+    if not step.confirm:
+        return f"ONLY when the {'removal' if step.is_add else 'step'} above was agreed to and done."
     return f"ASK FIRST: {step.note}. Without a yes, leave it and everything that waits for it."
 
 
