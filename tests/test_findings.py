@@ -119,6 +119,12 @@ def protected(proxy: str | None) -> World:
     return world(built, farm=[farm_name("contoso.test.com", "IIS01", proxy=proxy)])  # type: ignore[arg-type]
 
 
+def shared_account(*names: str) -> World:
+    """Servers whose pools' account holds one name more than the sites show."""
+    built = [server(name=name, pool=SERVICE, creds=True) for name in names]
+    return world(*built, ad=ad(*(computer(name) for name in names), user("contososvc", "HTTP/portal.test.com")))
+
+
 def superseded(state: int) -> World:
     link = "CN=dmsaWeb,OU=x,DC=test,DC=com"
     old = user("contososvc", msDS_SupersededServiceAccountState=state, msDS_SupersededManagedServiceAccountLink=link)
@@ -171,6 +177,10 @@ PAIRS: dict[str, tuple[Make, Make]] = {
     "account-disabled": (
         lambda: custom(right(userAccountControl=0x202)),
         lambda: custom(right(userAccountControl=0x200)),
+    ),
+    "alternate-service-account": (
+        lambda: bare(facts={"additional_kerberos_accounts": (r"TEST\EXASA$",)}),
+        lambda: bare(facts={"additional_kerberos_accounts": ()}),
     ),
     "account-superseded": (lambda: superseded(2), lambda: superseded(1)),
     "gmsa-server-not-allowed": (lambda: gmsa(1109), lambda: gmsa(1109, 1101)),
@@ -255,6 +265,7 @@ PAIRS: dict[str, tuple[Make, Make]] = {
         ),
         lambda: custom(right()),
     ),
+    "name-suspected": (lambda: shared_account("IIS01", "IIS02"), lambda: shared_account("IIS01")),
     "name-elsewhere": (
         lambda: world(server(site(HEADER)), dns="contoso A 10.0.9.9"),
         lambda: world(server(site(HEADER)), dns="contoso A 10.0.5.2"),
@@ -786,6 +797,61 @@ def test_account_not_found() -> None:
     found = world(server(site(HEADER), pool=SERVICE, creds=True), ad=ad(computer(), covers=False), dns=A)
     assert found.finding("account-not-found").severity == "warning"
     assert found.outcome(FULL) == "uncertain"
+
+
+ABSENT = user("othersvc")
+DISABLED = user("contososvc", userAccountControl=0x202)
+
+
+@pytest.mark.parametrize(("account", "told"), [(ABSENT, "account-not-found"), (DISABLED, "account-disabled")])
+@pytest.mark.parametrize("holder", [(), ("othersvc2",)])
+def test_an_account_that_cannot_run_a_pool_ends_the_chain(account: str, told: str, holder: tuple[str, ...]) -> None:
+    """The pool answers 503: nothing about SPNs is said beside it, and none is moved."""
+    found = custom(account, *(user(name, *BOTH) for name in holder))
+    assert (found.outcome(FULL), str(found.requirement(FULL).account)) == ("impossible", SERVICE)
+    assert found.ids - {"spn-stale"} == {told}
+    assert found.report.plan.steps == found.report.plan.alternatives == ()
+    assert [blocked.finding for blocked in found.report.plan.blocked] == [told]
+    assert not any("setspn" in line for one in found.report.findings for line in one.fix)
+
+
+@pytest.mark.parametrize(("account", "told"), [(ABSENT, "account-not-found"), (DISABLED, "account-disabled")])
+def test_a_dmsa_that_holds_the_spns_of_a_vanished_account_is_named(account: str, told: str) -> None:
+    found = custom(account, entry("dmsaWeb$", *BOTH, kind="dMSA"))
+    assert found.outcome(FULL) == "impossible"
+    assert r"the dMSA TEST\dmsaWeb$ holds HTTP/contoso" in found.finding(told).message
+    assert "dMSA" not in custom(account, entry("gmsaWeb$", *BOTH, kind="gMSA")).finding(told).message
+
+
+def test_a_computer_that_the_directory_does_not_have_is_more_likely_called_otherwise() -> None:
+    found = world(server(site(HEADER)), ad=ad(computer("IIS09"), user("othersvc", FULL)), dns=A)
+    assert found.outcome(FULL) == "uncertain"
+    assert found.ids == {"account-not-found"}
+    assert found.finding("account-not-found").fix == (
+        "Check the server's name (--computer, machine.json), or export the directory again.",
+    )
+    assert found.report.plan.steps == ()
+    assert "userName" not in "".join(blocked.why for blocked in found.report.plan.blocked)
+
+
+def test_a_namesake_in_the_one_covered_domain_is_asked_about() -> None:
+    built = server(site(HEADER), pool=r"NORD\contososvc", creds=True, facts={"netbios_domain": None})
+    found = world(built, ad=ad(computer(), user("contososvc", FULL)), dns=A)
+    assert found.outcome(FULL) == "uncertain"
+    told = found.finding("account-not-found")
+    assert told.severity == "warning"
+    assert "is NORD the NetBIOS name of test.com, which has an account of that name?" in told.message
+    assert found.report.plan.steps == ()
+
+
+def test_nothing_that_is_uncertain_is_advised_with_a_setspn() -> None:
+    """An account of a domain that nobody knows, seen in a text that proves no absence."""
+    built = server(site(HEADER), pool=r"NORD\contososvc", creds=True, facts={"netbios_domain": None})
+    found = world(built, ad=setspn_l({DN: [FULL]}), dns=A)
+    assert found.outcome(FULL) == "uncertain"
+    assert found.requirement(FULL).advice == (
+        "Is NORD the NetBIOS name of test.com? Then give --netbios-domain NORD=test.com.",
+    )
 
 
 def test_the_netbios_name_comes_from_the_cross_reference_first() -> None:

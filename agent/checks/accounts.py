@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from agent.checks.case import Case, finding
-from agent.checks.remedies import same_domain
+from agent.checks.remedies import SHOW_ALTERNATE, namesakes_domain, same_domain
 from agent.checks.spns import required_account
 from agent.model import Finding, Requirement
 from agent.names import AccountName, fold, spn
@@ -43,7 +43,9 @@ def required(case: Case) -> Iterator[Finding]:
             runs = name in case.pool_accounts
             yield finding(
                 "account-disabled",
-                f"{name} is disabled" + (": the pool that runs as it cannot start (503)" if runs else ""),
+                f"{name} is disabled"
+                + (": the pool that runs as it cannot start (503)" if runs else "")
+                + _taken_over(case, name),
                 severity="error" if runs else "warning",
                 at=requirement.applications[0],
                 spn=requirement.spn,
@@ -61,14 +63,33 @@ def _absent(case: Case, name: AccountName, requirement: Requirement) -> Iterator
     covered = directory.covers(name)
     yield finding(
         "account-not-found",
-        f"{name} is not in the directory"
-        + ("" if covered else f", which does not hold all of the domain {name.domain}: it may exist"),
+        f"{name} is not in the directory" + (_taken_over(case, name) if covered else _elsewhere(case, name)),
         severity="error" if covered else "warning",
         at=requirement.applications[0],
         spn=requirement.spn,
         account=name,
         fix=(_placing(case, name, covered),),
     )
+
+
+def _taken_over(case: Case, name: AccountName) -> str:
+    """The dMSA that holds what the account must hold: after a migration the pool may still name the old one (R1.10)."""
+    if case.directory is None:
+        return ""
+    needed = [judged.requirement for judged in case.judged if judged.requirement.account == name]
+    for requirement in needed:
+        for holder in case.directory.seen(requirement.spn):
+            if holder.kind == "dMSA":
+                return f"; the dMSA {holder.name} holds {requirement.spn}: was the account migrated to it?"
+    return ""
+
+
+def _elsewhere(case: Case, name: AccountName) -> str:
+    """Why that proves nothing: its domain was not read whole, or nobody said which one it is."""
+    dns = namesakes_domain(case, name)
+    if dns is not None:
+        return f" under that domain: is {name.domain} the NetBIOS name of {dns}, which has an account of that name?"
+    return f", which does not hold all of the domain {name.domain}: it may exist"
 
 
 def _placing(case: Case, name: AccountName, covered: bool) -> str:
@@ -78,6 +99,24 @@ def _placing(case: Case, name: AccountName, covered: bool) -> str:
             return "Check the server's name (--computer, machine.json), or export the directory again."
         return "Check the spelling in the pool's userName."
     return same_domain(case, name) or f"Give an export of {name.domain} as well."
+
+
+def further(case: Case) -> Iterator[Finding]:
+    """Computers that decrypt with more than their own key (rule R15.1): each server is told of once."""
+    for server in case.servers:
+        if server.further is not None and not server.further:
+            continue
+        listed = ", ".join(map(str, server.further or ()))
+        yield finding(
+            "alternate-service-account",
+            f"the computer decrypts with the key of {listed} too (machine.json)"
+            if listed
+            else "an Exchange server: it may decrypt with an Alternate Service Account besides its computer account, "
+            "which no file of IIS shows",
+            server=server.label,
+            fix=(f"See which accounts each server has: {SHOW_ALTERNATE}",)
+            + (() if listed else ("Put them into additional_kerberos_accounts of machine.json; [] means none.",)),
+        )
 
 
 def superseded(case: Case) -> Iterator[Finding]:

@@ -106,7 +106,9 @@ def set_auth(
     It says who decrypts for every name of the application.
     """
     needed = (judged.requirement for judged in case.judged_for(application) if judged.requirement.need != "optional")
-    question = case.answered.question(requirement.spn.host for requirement in needed)
+    question = _joined(
+        case.answered.question(requirement.spn.host for requirement in needed), _about_hidden(case, application)
+    )
     path = "" if application.path == "/" else application.path
     new, old = str(value).lower(), str(not value).lower()
     nearby = _is_in_web_config(application, attribute)
@@ -131,6 +133,15 @@ def set_auth(
 
 def _aside(note: str | None) -> str:
     return f" ({note})" if note is not None else ""
+
+
+def _about_hidden(case: Case, application: Application) -> str | None:
+    """Whether clients may reach the application by names that its present account holds, and no site shows."""
+    hidden = case.hidden_behind(application)
+    if not hidden:
+        return None
+    told = ", ".join(str(name.host) for name in hidden)
+    return f"nobody else inspected answers {told}: ask who uses the SPN for it that {application.decrypts_as} holds"
 
 
 def _is_in_web_config(application: Application, attribute: str) -> bool:

@@ -8,12 +8,13 @@ from datetime import datetime
 from functools import cached_property
 
 from agent.checks.answered import Answered
-from agent.checks.demand import Demand
+from agent.checks.demand import Demand, Serving
 from agent.model import Application, ApplicationRef, Evidence, Finding, Origin, PrincipalKind, Requirement, Severity
 from agent.names import AccountName, HostName, Likeness, Spn, fold, http_spn
 from agent.spn.clients import Client
 from agent.spn.directory import Account, Directory
 from agent.spn.domains import Domains
+from agent.spn.hidden import HiddenName
 from agent.spn.identity import PoolIdentity, Surroundings, pool_identity
 from agent.spn.nameservice import NameService
 from agent.spn.reach import FarmName
@@ -47,6 +48,7 @@ class Case:
     service: NameService | None
     farm: Sequence[FarmName]
     clients: Sequence[Client]
+    hidden: Sequence[HiddenName] = ()
     now: datetime
 
     @cached_property
@@ -92,6 +94,19 @@ class Case:
         """The applications that want a requirement."""
         return [self.application_at[reference] for reference in requirement.applications]
 
+    @cached_property
+    def _hidden_by_account(self) -> dict[AccountName, list[HiddenName]]:
+        index: dict[AccountName, list[HiddenName]] = {}
+        for name in self.hidden:
+            index.setdefault(name.account, []).append(name)
+        return index
+
+    def hidden_behind(self, application: Application) -> list[HiddenName]:
+        """Names that no inspected site claims, on the account that decrypts for an application."""
+        account = application.decrypts_as
+        names = self._hidden_by_account.get(account, []) if account is not None else []
+        return [name for name in names if application.server in name.servers]
+
     def only_own_names(self, applications: Sequence[Application]) -> bool:
         """Nothing but the computer's own names is served, so that HOST/ answers once the computer decrypts."""
         return bool(applications) and all(
@@ -103,6 +118,19 @@ class Case:
         """Which servers answer a name."""
         return Answered(servers=self.by_label, farm=self.farm, service=self.service)
 
+    def may_open(self, server: ServerView, holder: Account) -> bool:
+        """Whether a server's computer decrypts with the key of another account, or may do so."""
+        if server.further is None or self.directory is None:
+            return server.further is None
+        return any(self.directory.likeness(holder, name) is not Likeness.OTHER for name in server.further)
+
+    def opens_for_several(self, servings: Iterable[Serving]) -> bool:
+        """Whether one of these servers has keys of other accounts than its computer's, or may have: one SPN serves
+        several such servers (an Alternate Service Account, rule R15.1).
+        """
+        servers = ((self.by_label[serving.server], serving.account) for serving in servings)
+        return any(server.further != () and server.account == account for server, account in servers)
+
     @cached_property
     def suspected(self) -> dict[HostName, tuple[str, ...]]:
         """Names bound on several servers that decrypt differently, where nothing says whether these are one farm.
@@ -113,6 +141,8 @@ class Case:
         for name, demand in self.demands.items():
             host, nodes = name.host, demand.nodes
             if len({node.account for node in nodes}) < 2 or self.answered.is_farm(host, demand.servings):
+                continue
+            if self.opens_for_several(nodes):
                 continue
             answering = [node for node in nodes if not self.answered.leads_elsewhere(host, node.server)]
             if len({node.account for node in answering}) > 1:

@@ -24,6 +24,7 @@ CHECKS: tuple[Check, ...] = (
     spns.principal_names,
     spns.directory_wide,
     accounts.required,
+    accounts.further,
     accounts.superseded,
     accounts.managed,
     accounts.encryption,

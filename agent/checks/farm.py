@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from agent.checks.answered import farm_line
-from agent.checks.case import Case, finding
+from agent.checks.case import Case, Judged, finding
 from agent.checks.demand import Demand, Serving
-from agent.model import AccountUse, Application, ApplicationRef, Evidence, Finding, Origin, Place, Requirement
-from agent.names import AccountName, Spn, fold
+from agent.model import AccountUse, Application, ApplicationRef, Evidence, Finding, Origin, Place
+from agent.names import AccountName, Spn, fold, http_spn
+from agent.spn.hidden import HiddenName
 
 
 def spoken_for(case: Case) -> frozenset[Spn]:
@@ -21,6 +22,8 @@ def _is_told_as_one(case: Case, name: Spn, demand: Demand) -> bool:
     servings = [serving for on_one in demand.servings.values() for serving in on_one]
     if len({serving.account for serving in servings}) < 2:
         return False
+    if case.opens_for_several(servings):
+        return bool(demand.conflicts)
     return bool(demand.conflicts) or case.answered.is_farm(name.host, demand.servings)
 
 
@@ -29,7 +32,7 @@ def is_differing_farm(case: Case, name: Spn) -> bool:
     demand = case.demand(name)
     if len(demand.servings) < 2 or not _is_told_as_one(case, name, demand):
         return False
-    if not case.answered.is_farm(name.host, demand.servings):
+    if not case.answered.is_farm(name.host, demand.servings) or case.opens_for_several(demand.nodes):
         return False
     if not any(_pooled(case, servings) for servings in demand.servings.values()):
         return True  # each with its own computer account
@@ -55,6 +58,7 @@ def farm(case: Case) -> Iterator[Finding]:
         if differs:
             yield _farm(case, name, demand)
     yield from (_suspected(name, servers) for name, servers in _suspicions(case))
+    yield from (_hidden(case, name) for name in case.hidden if name.evidence)
     yield from _node_names(case)
 
 
@@ -171,6 +175,30 @@ def _suspected(name: Spn, servers: tuple[str, ...]) -> Finding:
     )
 
 
+def _hidden(case: Case, name: HiddenName) -> Finding:
+    """A name of a load balancer or proxy, where nothing but the account's SPN shows it (rule R15.2)."""
+    fails = any(
+        judged.requirement.account == name.account
+        and judged.requirement.need == "optional"
+        and judged.requirement.spn in case.own_spns
+        for judged in case.judged
+    )
+    return finding(
+        "name-suspected",
+        f"{http_spn(name.host)} is on {name.account}, which decrypts on {', '.join(name.servers)}, and no inspected "
+        f"site claims that name ({name.evidence}): do clients come through a load balancer or proxy?",
+        server=name.servers[0] if len(name.servers) == 1 else None,
+        servers=name.servers,
+        spn=http_spn(name.host),
+        account=name.account,
+        holders=(name.account,),
+        fix=(
+            f"If they do, put this into the farm file: {farm_line(name.host, name.servers)}",
+            *(("Then test by that name: the servers' own names fail behind it, which is normal.",) if fails else ()),
+        ),
+    )
+
+
 def _node_names(case: Case) -> Iterator[Finding]:
     """A node's own name behind a declared farm name fails where the pool decrypts: normal (rule R6.4)."""
     seen: set[str] = set()
@@ -201,15 +229,15 @@ def _node_names(case: Case) -> Iterator[Finding]:
 
 def account_uses(case: Case) -> Iterator[AccountUse]:
     """Every account that must hold an SPN, in the order in which the applications need them."""
-    by_account: dict[AccountName, list[Requirement]] = {}
+    by_account: dict[AccountName, list[Judged]] = {}
     for judged in case.judged:
         account = judged.requirement.account
         if account is not None:
-            by_account.setdefault(account, []).append(judged.requirement)
+            by_account.setdefault(account, []).append(judged)
     open_ended = frozenset(_open_ended(case))
-    for name, requirements in by_account.items():
-        if any(requirement.matters for requirement in requirements):
-            use = _account_use(case, name, requirements)
+    for name, all_judged in by_account.items():
+        if any(judged.requirement.matters for judged in all_judged):
+            use = _account_use(case, name, all_judged)
             yield replace(use, elsewhere=None) if name in open_ended else use
 
 
@@ -222,7 +250,13 @@ def _open_ended(case: Case) -> Iterator[AccountName]:
             yield from (account for account in accounts if account is not None)
 
 
-def _account_use(case: Case, name: AccountName, requirements: list[Requirement]) -> AccountUse:
+def _account_use(case: Case, name: AccountName, all_judged: list[Judged]) -> AccountUse:
+    requirements = [judged.requirement for judged in all_judged]
+    by_other_keys = {
+        judged.requirement.spn
+        for judged in all_judged
+        if judged.wanted.decision.further != () and judged.requirement.outcome in {"kerberos", "uncertain"}
+    }
     known = case.account(name)
     needs = dict.fromkeys(r.spn for r in requirements if r.need in {"explicit", "port-variant"})
     covered = dict.fromkeys(r.spn for r in requirements if r.need == "covered")
@@ -236,7 +270,7 @@ def _account_use(case: Case, name: AccountName, requirements: list[Requirement])
         needs=tuple(needs),
         covered=tuple(covered),
         holds=holds,
-        lacks=None if holds is None else tuple([spn for spn in needs if spn not in held and spn in settled]),
+        lacks=None if holds is None else tuple([s for s in needs if s not in held | by_other_keys and s in settled]),
         # one that another account must hold is misplaced, not used elsewhere
         elsewhere=None if holds is None else tuple([spn for spn in holds if spn not in case.demands]),
     )

@@ -75,6 +75,11 @@ FINDINGS: dict[str, FindingKind] = {
         "the account that must hold the SPN is not in the directory",
     ),
     "account-disabled": FindingKind(("warning", "error"), "it is disabled; error when a pool runs as it (503)"),
+    "alternate-service-account": FindingKind(
+        ("info",),
+        "an Exchange server, or one whose machine.json names further accounts: which accounts decrypt besides the "
+        "computer is shown by Get-ClientAccessService -IncludeAlternateServiceAccountCredentialStatus",
+    ),
     "account-superseded": FindingKind(("warning",), "it was migrated to a dMSA, which now holds the SPNs"),
     "gmsa-server-not-allowed": FindingKind(("error",), "this server may not read the gMSA's password"),
     "wildcard-host": FindingKind(("info",), "a wildcard binding: no SPN can match it; name the hosts"),
@@ -139,6 +144,12 @@ FINDINGS: dict[str, FindingKind] = {
         ("warning", "error"),
         "some client kind asks for another SPN (CNAME, port, short name) and gets a worse outcome; error when "
         "a default client kind gets modified or duplicate (this finding alone then speaks for that name)",
+    ),
+    "name-suspected": FindingKind(
+        ("info",),
+        "the account that decrypts holds an HTTP/ SPN for a host that no inspected site claims, and DNS leads that "
+        "host to no inspected address, or two inspected servers run the account, or an inspected <webFarms> names "
+        "them: do clients come through a load balancer or proxy?",
     ),
     "name-elsewhere": FindingKind(("warning",), "a site's name leads to an address of none of the known servers"),
     "site-not-started": FindingKind(

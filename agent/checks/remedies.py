@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from agent.checks.actions import Action, add, address_record, by_hand, delete, set_auth
+from agent.checks.actions import Action, add, address_record, asking, by_hand, delete, set_auth
 from agent.checks.answered import farm_line
 from agent.checks.case import Case, Judged
 from agent.checks.commands import is_safe
@@ -16,6 +16,8 @@ from agent.spn.reach import Names
 from agent.spn.verdict import is_absent, is_split
 
 PURGE = "Afterwards run `klist purge` on the client; clients remember a missing SPN for 15 minutes."
+SHOW_ALTERNATE = "Get-ClientAccessService -IncludeAlternateServiceAccountCredentialStatus"
+ALTERNATE = f"Exchange may decrypt with an Alternate Service Account too; see which accounts it has: {SHOW_ALTERNATE}"
 SETTLE = "First settle which account decrypts for this name everywhere: the SPN can be on one account only."
 
 
@@ -87,8 +89,11 @@ def _offered(case: Case, judged: Judged) -> Remedy:
     account = requirement.account
     if account is None:
         return Remedy((), "No account can hold the SPN: change the identity or the settings of the pool first.")
+    if judged.wanted.decision.further is None:
+        return Remedy((), ALTERNATE)
     if case.directory is not None and is_absent(account, case.directory):
-        return Remedy((), f"{account} is not in the directory: correct the pool's userName first.")
+        told = "the server's name" if account in case.computer_accounts else "the pool's userName"
+        return Remedy((), f"{account} is not in the directory: correct {told} first.")
     if judged.wanted.variant_of and not _is_own_name_of(case, requirement.spn.host, account):
         return _variant(case, requirement, account, judged.wanted.variant_of)
     if _is_name_of_another(case, requirement) and not is_held(case, requirement.spn, account):
@@ -249,15 +254,18 @@ def _let_computer(case: Case, requirement: Requirement) -> Way | None:
         return None
     if not all(_can_use_kernel_mode(application) for application in joined.applications):
         return None
+    if any(name.evidence for application in joined.applications for name in case.hidden_behind(application)):
+        return None
     computer = case.by_label[requirement.applications[0].server].account
     if computer is None:
         return None
     actions = list(_to_computer(case, joined.applications))
+    asked = next((action.step.note for action in actions if action.step.confirm), None)
     for other in joined.requirements:
         wrong = wrong_holders(case, other.spn, computer)
         if (wrong and case.demand(other.spn).is_contested) or not _host_serves(case, other, computer):
             return None
-        actions += [delete(case, other.spn, holder) for holder in wrong]
+        actions += [asking(delete(case, other.spn, holder), asked) for holder in wrong]
     return Way("the computer decrypts, its HOST/ SPN answers", tuple(actions))
 
 
@@ -312,8 +320,12 @@ def _addresses(host: HostName, names: Names) -> tuple[str, ...]:
     return resolution.addresses or () if resolution is not None else ()
 
 
-def _settling(case: Case, requirement: Requirement) -> Iterator[str]:
+def _settling(case: Case, judged: Judged) -> Iterator[str]:
     """What would settle an outcome that is uncertain."""
+    requirement = judged.requirement
+    if judged.wanted.decision.further is None and requirement.answers:
+        yield ALTERNATE
+        return
     question = same_domain(case, requirement.account) if requirement.account is not None else None
     if question is not None:
         yield question
@@ -326,12 +338,17 @@ def _settling(case: Case, requirement: Requirement) -> Iterator[str]:
             )
 
 
+def namesakes_domain(case: Case, name: AccountName) -> str | None:
+    """The one domain of the directory that has an account of this name, if the label is its NetBIOS name."""
+    namesakes = case.directory.namesakes(name) if case.directory is not None else ()
+    return namesakes[0].name.dns or None if len(namesakes) == 1 else None
+
+
 def same_domain(case: Case, name: AccountName) -> str | None:
     """The question whether an account of an unknown domain is the one of its name that the directory has."""
-    namesakes = case.directory.namesakes(name) if case.directory is not None else ()
-    if len(namesakes) != 1 or not namesakes[0].name.dns:
+    dns = namesakes_domain(case, name)
+    if dns is None:
         return None
-    dns = namesakes[0].name.dns
     return f"Is {name.domain} the NetBIOS name of {dns}? Then give --netbios-domain {name.domain}={dns}."
 
 
@@ -342,15 +359,23 @@ def advice(case: Case, judged: Judged) -> tuple[str, ...]:
     """What to do about a requirement that no finding speaks of: how to look, and what to expect."""
     requirement = judged.requirement
     if requirement.outcome == "uncertain":
-        return tuple(_settling(case, requirement))
+        return tuple(_settling(case, judged))
     if requirement.outcome != "unchecked" or requirement.account is None or requirement.need == "optional":
         return ()
     if not is_safe(requirement.spn.text):
         return ()
     look = f"See who holds it: setspn -F -Q {requirement.spn}"
-    if case.demand(requirement.spn).is_contested:
-        return (look, SETTLE)
     if requirement.need == "covered":
         return (look, f"Nobody needs to hold it: {requirement.covered_by} serves. Any other holder breaks the site.")
-    missing = add(case, requirement.spn, requirement.account).step
-    return (look, f"Where nobody does: {missing.command or missing.title}")
+    missing = add(case, requirement.spn, requirement.account)
+    why = _unsure(case, judged, missing)
+    return (look, why or f"Where nobody does: {missing.step.command or missing.step.title}")
+
+
+def _unsure(case: Case, judged: Judged, missing: Action) -> str | None:
+    """Why nothing can be advised yet, even where nobody holds the SPN."""
+    if judged.wanted.decision.further is None:
+        return ALTERNATE
+    if (why := open_question(case, Way("register the SPN", (missing,)))) is not None:
+        return why
+    return SETTLE if case.demand(judged.requirement.spn).is_contested else None

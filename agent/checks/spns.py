@@ -147,7 +147,7 @@ def winrm(case: Case) -> Iterator[Finding]:
     """`HTTP/<computer>` on another account: every http.sys service that decrypts as the computer breaks (rule R6.7)."""
     wanted = {j.requirement.spn: j.requirement for j in case.judged if not j.wanted.variant_of}
     for name, server in case.own_spns.items():
-        foreign = _foreign(case, name, server.account)
+        foreign = [holder for holder in _foreign(case, name, server.account) if not case.may_open(server, holder)]
         requirement = wanted.get(name)
         for holder in foreign:
             if case.principal(holder.name) != "computer":
@@ -271,7 +271,7 @@ def stale(case: Case) -> Iterator[Finding]:
             untold[requirement.spn] = [holder for holder in answers if _unused(case, holder) is not None]
         holders, untold[requirement.spn] = untold[requirement.spn], []
         for holder in holders:
-            if not _is_other(case, holder, requirement.account):
+            if not _is_other(case, holder, requirement.account) or requirement.outcome in {"kerberos", "uncertain"}:
                 untold[requirement.spn].append(holder)
                 continue
             yield finding(

@@ -19,6 +19,7 @@ from agent.iis.schema import (
     NOT_IN_POOL_NAMES,
     NOT_IN_SITE_NAMES,
     SITES,
+    WEB_FARMS,
 )
 from agent.iis.snapshot import Snapshot, file_key
 from agent.model import Origin
@@ -78,7 +79,8 @@ class Site(NamedTuple):
 class Configuration(NamedTuple):
     """One server's configuration as IIS would use it. `module_installed`: None where the file lists no modules.
 
-    `shared` is the folder of a shared configuration, folded; servers with the same one are a farm.
+    `shared` is the folder of a shared configuration, folded; servers with the same one are a farm. `web_farms` are the
+    servers, by name or address, that Application Request Routing sends requests to from here.
     """
 
     file: str
@@ -88,6 +90,14 @@ class Configuration(NamedTuple):
     module_installed: bool | None
     content_looked: bool
     shared: str | None = None
+    web_farms: tuple[str, ...] = ()
+
+    @property
+    def is_exchange(self) -> bool:
+        """Whether it is Exchange's: its back end's site is there, or its applications run in its pools."""
+        return any(
+            fold(site.name) == "exchange back end" or any(map(_is_exchange, site.applications)) for site in self.sites
+        )
 
     def site(self, name: str) -> Site | None:
         """The site of this very name."""
@@ -155,7 +165,15 @@ class Evaluation:
         built = tuple([self._site(site, pools, self.authentication) for site in self._named_sites])
         self._tell_unplaced(built)
         looked = self._content.is_looked_at
-        return Configuration(self.file, built, pools, tuple(self.notices), self._module_installed(), looked)
+        return Configuration(
+            self.file,
+            built,
+            pools,
+            tuple(self.notices),
+            self._module_installed(),
+            looked,
+            web_farms=tuple(self._web_farms()),
+        )
 
     def _tell_unplaced(self, sites: Iterable[Site]) -> None:
         """A file nobody could read, and nobody can tell whose it is, may set what is unlocked anywhere."""
@@ -192,6 +210,14 @@ class Evaluation:
         return any(
             fold(module.attributes.get("name", "")) == "windowsauthenticationmodule" for module in modules.children
         )
+
+    def _web_farms(self) -> Iterator[str]:
+        section = self.document.section(WEB_FARMS)
+        for farm in section.children if section is not None else ():
+            for server in farm.children if farm.name == "webFarm" else ():
+                address = server.attributes.get("address", "") if server.name == "server" else ""
+                if address:
+                    yield address
 
     # -- pools and sites ---------------------------------------------------------------------------------------
 
@@ -352,6 +378,14 @@ class Evaluation:
                 mounts.setdefault(f"{above}/{below}", mount)
             else:
                 mounts[above] = mount  # an application wins over a virtual directory of its parent
+
+
+_EXCHANGE_PATHS = frozenset({"/owa", "/ecp", "/mapi", "/rpc"})
+
+
+def _is_exchange(application: EffectiveApplication) -> bool:
+    pool = fold(application.pool_name or "")
+    return fold(application.path) in _EXCHANGE_PATHS and pool.startswith("msexchange") and pool.endswith("apppool")
 
 
 @lru_cache(maxsize=64)

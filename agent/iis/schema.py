@@ -42,6 +42,8 @@ APPLICATION_POOLS = "system.applicationHost/applicationPools"
 SITES = "system.applicationHost/sites"
 REDIRECTION = "configurationRedirection"
 GLOBAL_MODULES = "system.webServer/globalModules"
+WEB_FARMS = "webFarms"
+"""What Application Request Routing sends requests to."""
 
 WINDOWS_AUTHENTICATION_SCHEMA = ElementSchema(
     attributes={
@@ -75,7 +77,7 @@ NOT_IN_SITE_NAMES = "/?"
 NOT_IN_POOL_NAMES = '|<>&"/[]+=;:,?*@\\'
 DEFAULT_OVERRIDE_MODE = "Allow"  # of a <section> that does not say; windowsAuthentication is shipped with Deny
 
-READ_SECTIONS = frozenset({WINDOWS_AUTHENTICATION, APPLICATION_POOLS, SITES, REDIRECTION, GLOBAL_MODULES})
+READ_SECTIONS = frozenset({WINDOWS_AUTHENTICATION, APPLICATION_POOLS, SITES, REDIRECTION, GLOBAL_MODULES, WEB_FARMS})
 
 SECTION_GROUPS = frozenset(
     {

@@ -116,12 +116,12 @@ def server_views(
     known_as = [_known_as(read, domains, directory) for read in reads if read.configuration is not None]
     inspected = _inspected(known_as)
     views = []
-    for read, machine, account, additional in known_as:
+    for read, machine, _, additional in known_as:
         if read.configuration is not None:
             positions = sorted({position for key in machine.said_names for position in by_server.get(key, ())})
             declared = [farm_names[position] for position in positions]
             names = names_of(machine, declared, service, inspected, additional)
-            views.append(server_view(read.label, machine, read.configuration, names, account))
+            views.append(server_view(read.label, machine, read.configuration, names, domains))
     return views
 
 

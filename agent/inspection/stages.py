@@ -23,6 +23,8 @@ from agent.spn.clients import CLIENTS, DEFAULT_CLIENTS, Client
 from agent.spn.directory import Directory
 from agent.spn.domains import Domains, domains_of
 from agent.spn.forests import by_forest
+from agent.spn.hidden import judged as hidden_names
+from agent.spn.hidden import let_fail, unclaimed
 from agent.spn.nameservice import NameService
 from agent.spn.question import question
 from agent.spn.require import ServerView, require
@@ -110,6 +112,9 @@ def _case(
     now: datetime,
 ) -> Case:
     required = require(views, sources.clients, domains, directory)
+    hidden = unclaimed(views, required, directory)
+    hidden = hidden_names(hidden, views, _asked_too(service, [name.host for name in hidden], sources))
+    let_fail(required, hidden, views, directory)
     return Case(
         servers=views,
         applications=required.applications,
@@ -119,8 +124,18 @@ def _case(
         service=service,
         farm=sources.farm,
         clients=sources.clients,
+        hidden=hidden,
         now=now,
     )
+
+
+def _asked_too(service: NameService | None, hosts: Sequence[HostName], sources: Sources) -> NameService | None:
+    """The name service, asked about names that only the directory told of; a zone file has answered already."""
+    unasked = [host for host in hosts if service is not None and service.resolve(host) is None]
+    if service is None or service.names_by_address or not unasked:
+        return service
+    more = sources.names(unasked, ())
+    return service if more is None else replace(service, answers={**service.answers, **more.answers})
 
 
 def demand_domains(netbios: Mapping[str, str], analysis: Analysis) -> None:

@@ -51,10 +51,27 @@ class Surroundings(NamedTuple):
 
 
 class Computer(NamedTuple):
-    """The computer that decrypts: whether it is in a domain, and its account; None where nobody said its name."""
+    """The computer that decrypts: whether it is in a domain, and its account; None where nobody said its name.
+
+    `further` are the accounts whose keys it has besides its own; None where it may have some that nobody told of.
+    """
 
     joined: bool
     account: AccountName | None
+    further: tuple[AccountName, ...] | None = ()
+
+
+def further_accounts(machine: Machine, is_exchange: bool, domains: Domains) -> tuple[AccountName, ...] | None:
+    """The accounts whose keys a computer has besides its own (rule R15.1).
+
+    Exchange gives those of its Alternate Service Account to the Kerberos package of the system (KB 2688772), which no
+    file of IIS shows.
+    """
+    given = machine.additional_kerberos_accounts
+    if given is None:
+        return None if is_exchange else ()
+    names = (text.partition("\\")[::2] for text in given)
+    return tuple(AccountName(label, name, domains.placed(label, machine.domain or "").dns) for label, name in names)
 
 
 def computer(machine: Machine, domains: Domains) -> AccountName | None:
@@ -148,6 +165,7 @@ class Decision(NamedTuple):
 
     `doubt` says why not, or what is open; `provided` what the account's name takes for granted. A computer that nobody
     named decrypts with an account that is None. `is_open`: something that nobody looked at may change all of it.
+    `further`: whose keys open it too, None where that is not known.
     """
 
     decryption: Decryption
@@ -156,6 +174,7 @@ class Decision(NamedTuple):
     rule: Rule | None = None
     provided: str = ""
     is_open: bool = False
+    further: tuple[AccountName, ...] | None = ()
 
     @property
     def rule_id(self) -> str | None:
@@ -206,7 +225,8 @@ def decide(settings: WindowsAuth, identity: PoolIdentity, host: Computer, name: 
     if rule is None:
         return _before_the_table(settings, identity, host)
     if rule.decrypts == "computer":
-        return Decision("computer", host.account, "" if host.account else UNKNOWN_COMPUTER, rule)
+        doubt = "" if host.account else UNKNOWN_COMPUTER
+        return Decision("computer", host.account, doubt, rule, further=host.further)
     kind: Decryption = "pool" if identity.certain else "uncertain"
     return Decision(kind, identity.account, identity.doubt, rule, identity.provided)
 

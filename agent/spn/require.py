@@ -20,7 +20,9 @@ from agent.spn.identity import (
     Decision,
     PoolIdentity,
     Surroundings,
+    computer,
     decide,
+    further_accounts,
     pool_identity,
     why_not,
 )
@@ -32,7 +34,8 @@ from agent.spn.rules import NameKind
 class ServerView(NamedTuple):
     """One server as the analysis needs it; the files it was read from are gone.
 
-    `account` is its computer account, None where its name or its domain is not known, or it is in no domain.
+    `account` is its computer account, None where its name or its domain is not known, or it is in no domain; `further`
+    are those whose keys it has besides, None where nobody told.
     """
 
     label: str
@@ -41,17 +44,21 @@ class ServerView(NamedTuple):
     names: Names
     reach: Mapping[str, Reach]
     account: AccountName | None
+    further: tuple[AccountName, ...] | None = ()
 
     @property
     def computer(self) -> Computer:
-        return Computer(self.machine.joined, self.account)
+        return Computer(self.machine.joined, self.account, self.further)
 
 
 def server_view(
-    label: str, machine: Machine, configuration: Configuration, names: Names, account: AccountName | None
+    label: str, machine: Machine, configuration: Configuration, names: Names, domains: Domains
 ) -> ServerView:
-    """Join a configuration with the names that lead to it."""
-    return ServerView(label, machine, configuration, names, reach(configuration, names), account)
+    """Join a configuration with the names that lead to it, and the accounts of the computer."""
+    further = further_accounts(machine, configuration.is_exchange, domains)
+    return ServerView(
+        label, machine, configuration, names, reach(configuration, names), computer(machine, domains), further
+    )
 
 
 @dataclass(slots=True)

@@ -69,7 +69,7 @@ def _outcome(wanted: Wanted, answers: tuple[Account, ...] | None, directory: Dir
         return "duplicate"
     if is_split(wanted.spn, answers[0], directory):
         return "uncertain"
-    return _OF_ONE[directory.likeness(answers[0], wanted.account)]
+    return _OF_ONE[_opens(wanted, wanted.account, answers[0], directory)]
 
 
 _OF_ONE: dict[Likeness, Outcome] = {
@@ -77,6 +77,17 @@ _OF_ONE: dict[Likeness, Outcome] = {
     Likeness.OTHER: "modified",
     Likeness.UNKNOWN: "uncertain",
 }
+
+
+def _opens(wanted: Wanted, account: AccountName, holder: Account, directory: Directory) -> Likeness:
+    """Whether a holder is the account that decrypts, or another one whose key the computer has (rule R15.1)."""
+    likeness, further = directory.likeness(holder, account), wanted.decision.further
+    if likeness is not Likeness.OTHER:
+        return likeness
+    if further is None:
+        return Likeness.UNKNOWN
+    others = {directory.likeness(holder, other) for other in further}
+    return next((each for each in (Likeness.SAME, Likeness.UNKNOWN) if each in others), Likeness.OTHER)
 
 
 def _ended(wanted: Wanted, account: AccountName, directory: Directory) -> Outcome | None:
