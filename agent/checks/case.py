@@ -135,14 +135,15 @@ class Case:
     def suspected(self) -> dict[HostName, tuple[str, ...]]:
         """Names bound on several servers that decrypt differently, where nothing says whether these are one farm.
 
-        Twins for test and recovery have the same bindings too: only where DNS does not tell them apart.
+        Twins for test and recovery have the same bindings too: only where DNS does not tell them apart. A computer's own
+        name leads to that computer.
         """
         found: dict[HostName, tuple[str, ...]] = {}
         for name, demand in self.demands.items():
             host, nodes = name.host, demand.nodes
             if len({node.account for node in nodes}) < 2 or self.answered.is_farm(host, demand.servings):
                 continue
-            if self.opens_for_several(nodes):
+            if self.opens_for_several(nodes) or name in self.own_spns:
                 continue
             answering = [node for node in nodes if not self.answered.leads_elsewhere(host, node.server)]
             if len({node.account for node in answering}) > 1:

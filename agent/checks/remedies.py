@@ -18,6 +18,8 @@ from agent.spn.verdict import is_absent, is_split
 PURGE = "Afterwards run `klist purge` on the client; clients remember a missing SPN for 15 minutes."
 SHOW_ALTERNATE = "Get-ClientAccessService -IncludeAlternateServiceAccountCredentialStatus"
 ALTERNATE = f"Exchange may decrypt with an Alternate Service Account too; see which accounts it has: {SHOW_ALTERNATE}"
+LINE_SERVERS = 16
+"""The most servers of a line for the farm file that every requirement of the name repeats."""
 SETTLE = "First settle which account decrypts for this name everywhere: the SPN can be on one account only."
 
 
@@ -58,8 +60,13 @@ def remedy(case: Case, judged: Judged) -> Remedy:
 
 
 def suspected_line(case: Case, host: HostName) -> str:
-    """What settles whether the servers that a name is bound on are one farm."""
-    return f"If these servers are one farm, put this into the farm file: {farm_line(host, case.suspected[host])}"
+    """What settles whether the servers that a name is bound on are one farm.
+
+    Each of their requirements says it, so a long line stands in the finding alone.
+    """
+    servers = case.suspected[host]
+    line = farm_line(host, servers) if len(servers) <= LINE_SERVERS else "the line that farm-suspected prints"
+    return f"If these servers are one farm, put this into the farm file: {line}"
 
 
 def open_question(case: Case, way: Way) -> str | None:
