@@ -135,8 +135,8 @@ class Case:
     def suspected(self) -> dict[HostName, tuple[str, ...]]:
         """Names bound on several servers that decrypt differently, where nothing says whether these are one farm.
 
-        Twins for test and recovery have the same bindings too: only where DNS does not tell them apart. A computer's own
-        name leads to that computer.
+        Twins for test and recovery have the same bindings too: only where DNS does not tell them apart; and a
+        computer's own name leads to that computer.
         """
         found: dict[HostName, tuple[str, ...]] = {}
         for name, demand in self.demands.items():
