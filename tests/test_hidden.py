@@ -9,7 +9,8 @@ import pytest
 from worlds import NOW, World, ad, app, clients_named, computer, directory, farm_name, server, site, user, world
 
 from agent.iis.snapshot import Snapshot
-from agent.inspection import Sources, analyse
+from agent.inspection.sources import Sources
+from agent.inspection.stages import analyse
 from agent.names import HostName
 from agent.spn.nameservice import NameService, Resolution
 

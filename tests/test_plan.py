@@ -757,6 +757,7 @@ def test_a_delete_that_needs_no_question_does_not_wait_for_one_that_does() -> No
             creds=True,
         ),
         ad=ad(computer(), user("svc"), user("y", "HTTP/y.test.com", "HTTP/x.test.com"), user("who", "HTTP/x.test.com")),
+        dns="x A 10.0.5.2; y A 10.0.5.2",
     )
     steps = found.report.plan.steps
     assert [(step.kind, str(step.account), step.confirm) for step in steps] == [

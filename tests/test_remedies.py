@@ -174,7 +174,7 @@ def test_where_nobody_looked_and_several_accounts_decrypt_nothing_is_registered(
     (first, second) = world(*twins).requirements(NAME)
     assert first.advice == second.advice
     assert first.advice[0] == f"See who holds it: setspn -F -Q {NAME}"
-    assert "settle" in first.advice[1]
+    assert "put this into the farm file" in first.advice[1]
 
 
 def test_a_name_that_cannot_be_typed_is_not_looked_up_in_words_that_hold_it() -> None:

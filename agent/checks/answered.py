@@ -52,18 +52,13 @@ class Answered:
         shared = {self.servers[label].configuration.shared for label in servers}
         if len(shared) == 1 and None not in shared:
             return True
-        resolution = self._resolve(host, next(iter(servers)))
-        addressed = set(resolution.addresses) if resolution is not None else set()
+        addressed = self.servers[next(iter(servers))].names.addresses(host)
         return sum(bool(addressed & set(machine.addresses)) for machine in machines) > 1
 
     def leads_elsewhere(self, host: HostName, server: str) -> bool:
         """Whether DNS leads a name to other addresses than those of a server."""
-        addresses = self.servers[server].machine.addresses
-        resolution = self._resolve(host, server) if addresses else None
-        return resolution is not None and bool(resolution.addresses) and not set(resolution.addresses) & set(addresses)
-
-    def _resolve(self, host: HostName, server: str) -> Resolution | None:
-        return self.service.resolve(host, self.servers[server].names.suffix) if self.service is not None else None
+        addressed, mine = self.servers[server].names.addresses(host), set(self.servers[server].machine.addresses)
+        return bool(addressed and mine) and not addressed & mine
 
     # -- whether anybody else may answer -----------------------------------------------------------------------
 
@@ -85,7 +80,7 @@ class Answered:
         if host in self._own or self.declared(host):
             return True
         resolutions = self._resolutions(host)
-        addresses = {address for resolution in resolutions for address in resolution.addresses}
+        addresses = {address for resolution in resolutions for address in resolution.addresses or ()}
         return bool(addresses) and addresses <= self._addresses
 
     def _resolutions(self, host: HostName) -> list[Resolution]:

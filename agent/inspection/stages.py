@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from agent.inspection.sources import Sources
 from agent.model import (
     Report,
 )
-from agent.names import fold
+from agent.names import HostName, fold
 from agent.spn.clients import CLIENTS, DEFAULT_CLIENTS, Client
 from agent.spn.directory import Directory
 from agent.spn.domains import Domains, domains_of
