@@ -1,0 +1,568 @@
+"""Does the plan cure? What it prints is typed on copies of the input files, and the copies are inspected again."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import inputs
+import pytest
+import test_truth_table
+from console import Refused, holders, typed
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from inputs import Inputs
+from worlds import Site, World, ad, app, computer, entry, farm_name, server, site, user, whole, windows
+
+from agent.change.plan import held_back
+from agent.iis.snapshot import Snapshot
+from agent.model import Alternative, ApplicationRef, Finding, Report, Step
+from agent.names import Spn, printable
+
+SAMPLES = Path(__file__).parents[1] / "sample_configs"
+
+REPAIRED = frozenset(
+    {
+        *("spn-missing", "spn-misplaced", "spn-shadowed-by-host", "spn-duplicate", "spn-port-only"),
+        *("client-spn-variant", "farm-machine-identity", "farm-nodes-differ", "spn-malformed"),
+    }
+)
+"""What a step can repair; of anything else the plan claims nothing."""
+
+
+# -- what is claimed -----------------------------------------------------------------------------------------------
+
+Place = tuple[Spn, ApplicationRef]
+"""Where a name is used: who decrypts there may change, what its users get must not become worse."""
+
+NEEDS = ("explicit", "covered", "port-variant")
+"""A name of which the need is "optional" works or not without harm."""
+
+RANK = {"kerberos": 0, "uncertain": 1, "unchecked": 1, "ntlm-fallback": 2}
+BROKEN = 3
+
+
+def ranks(of: Report, needs: Container[str]) -> dict[Place, int]:
+    """What users get, name by name."""
+    found: dict[Place, int] = {}
+    for wanted in of.requirements:
+        for at in wanted.applications if wanted.need in needs else ():
+            found[wanted.spn, at] = max(RANK.get(wanted.outcome, BROKEN), found.get((wanted.spn, at), 0))
+    return found
+
+
+def is_typed(step: Step) -> bool:
+    """Whether a step is a command; the others are words for a person."""
+    return step.kind != "manual" and bool(step.command) and not step.command.startswith("In DNS ")
+
+
+def left_open(of: Report, found: Finding) -> bool:
+    """Whether the plan says of a finding that no command repairs it: blocked, or a person's work."""
+    name = printable(str(found.spn or ""))
+    blocked = any(one.finding == found.id and name in one.why for one in of.plan.blocked)
+    words = [step for step in of.plan.steps if not is_typed(step)]
+    told = " ".join(step.command or "" for step in words)
+    by_hand = f"{found.site} on {found.server}" in told or name in told
+    return blocked or by_hand or any(step.kind == "dns" and step.finding == found.id for step in words)
+
+
+def subject(found: Finding) -> tuple[object, ...]:
+    """What a finding is about; that of an account is told at the first place that needs it."""
+    return (found.id, found.account) if found.account else (found.id, found.spn, found.server)
+
+
+def claimed(of: Report) -> list[Finding]:
+    """What the plan says it repairs."""
+    found = [one for one in of.findings if one.id in REPAIRED and one.accepted is None]
+    open_ = {(one.spn, one.account) for one in found if left_open(of, one)}
+    return [one for one in found if (one.spn, one.account) not in open_]
+
+
+def not_cured(before: Report, after: Report) -> list[str]:
+    """What was claimed, but is not so."""
+    left, now = {(one.id, one.spn, one.account) for one in after.findings}, ranks(after, NEEDS)
+    found = []
+    for one in claimed(before):
+        wanting = [w for w in before.requirements if w.spn == one.spn and one.account in {None, w.account}]
+        places = [(w.spn, at) for w in wanting for at in w.applications if w.need != "optional"]
+        if (one.id, one.spn, one.account) in left or any(now.get(place, 0) > 1 for place in places):
+            found.append(one.message)
+    return found
+
+
+def harmed(before: Report, after: Report) -> list[str]:
+    """What is worse than before: a name's outcome, or an error that was not there."""
+    was = ranks(before, (*NEEDS, "optional"))
+    known = {subject(one) for one in before.findings if one.severity == "error"}
+    worse = [place for place, rank in ranks(after, NEEDS).items() if rank > was.get(place, BROKEN - 1)]
+    new = [one for one in after.findings if one.severity == "error" and one.id not in REPAIRED]
+    return [
+        *(f"{name} for {at.server} {at.site}{at.path}" for name, at in worse),
+        *(one.message for one in new if subject(one) not in known),
+    ]
+
+
+def meaning(of: Report) -> object:
+    """A report without times, and without the lines of the files: those move when a value is written out."""
+    return (
+        of.complete,
+        [
+            replace(one, origins=None, places=tuple(replace(p, origins=None) for p in one.places))
+            for one in of.applications
+        ],
+        [replace(one, holders=sorted(map(str, one.holders or ()))) for one in of.requirements],
+        [replace(one, evidence=()) for one in of.findings],
+        [replace(one, holds=set(one.holds or ()), unused=set(one.unused or ())) for one in of.accounts],
+        of.plan,
+    )
+
+
+# -- carrying it out -----------------------------------------------------------------------------------------------
+
+
+class Bench:
+    """Input files, the report on them, and room for copies."""
+
+    def __init__(self, given: Inputs, room: Path) -> None:
+        self.given = given
+        self.room = room
+        self.report = given.inspected()
+        self._number = itertools.count()
+
+    def after(self, steps: Iterable[Step]) -> Inputs:
+        """A copy of the files in which the steps are done, in their order."""
+        copy = self.given.copied(self.room / f"copy{next(self._number)}")
+        for step in steps:
+            typed(step.command, copy, step.server)
+        return copy
+
+
+def expect_none(faults: list[str]) -> None:
+    assert not faults, "; ".join(faults)
+
+
+def cured(bench: Bench) -> Report:
+    """Every recommended command; then all that was claimed is repaired, nothing else is worse, and it can be undone."""
+    before, steps = bench.report, [step for step in bench.report.plan.steps if is_typed(step)]
+    copy = bench.after(steps)
+    after = copy.inspected()
+    expect_none(not_cured(before, after))
+    expect_none(harmed(before, after))
+    for step in reversed(steps):
+        taken_back(step, copy, bench.given)
+    assert meaning(copy.inspected()) == meaning(before), "the way back leads elsewhere"
+    return after
+
+
+def taken_back(step: Step, copy: Inputs, before: Inputs) -> None:
+    """The printed way back. An SPN that two accounts held is refused, as docs/plan.md says: then without the check."""
+    try:
+        typed(step.rollback, copy, step.server)
+    except Refused:
+        assert step.spn is not None
+        assert len(holders(before, step.spn)) > 1, "it stood on one account only"
+        typed(step.rollback, copy, step.server, unique=False)
+
+
+def cautious(bench: Bench) -> None:
+    """Whoever asks first and gets no answer leaves steps out: nothing may be worse than before."""
+    steps = bench.report.plan.steps
+    held = held_back(steps)
+    if held:
+        done = [step for step in steps if is_typed(step) and step.order not in held]
+        expect_none(harmed(bench.report, bench.after(done).inspected()))
+
+
+def every_way(bench: Bench) -> None:
+    """Each other way repairs what it is for: alone, or where it leans on the rest of the plan, with that."""
+    for way in bench.report.plan.alternatives:
+        if all(map(is_typed, way.steps)):
+            about = {step.spn for step in way.steps if step.spn is not None}
+            rest = [step for step in bench.report.plan.steps if is_typed(step) and step.spn not in about]
+            faults = [_faults(bench, way, steps) for steps in (way.steps, (*rest, *way.steps))]
+            expect_none([] if [] in faults else [way.why, *faults[0]])
+
+
+def _faults(bench: Bench, way: Alternative, steps: Iterable[Step]) -> list[str]:
+    about = {(step.spn, step.account) for step in way.steps if step.kind == "spn-add"}
+    try:
+        after = bench.after(steps).inspected()
+    except Refused as refusal:
+        return [str(refusal)]
+    stays = [one.message for one in after.findings if one.id == way.finding and (one.spn, one.account) in about]
+    return [*stays, *harmed(bench.report, after)]
+
+
+def proved(bench: Bench) -> Report:
+    after = cured(bench)
+    cautious(bench)
+    every_way(bench)
+    return after
+
+
+# -- the samples ---------------------------------------------------------------------------------------------------
+
+
+def sample(*servers: str, room: Path) -> Bench:
+    given = Inputs(room / "given")
+    for name in servers:
+        shutil.copytree(SAMPLES / name, given.folder / "servers" / name)
+    for name, folder in (("directory.ldif", "directory"), ("zone.txt", "zones"), ("farm.toml", ".")):
+        (given.folder / folder).mkdir(exist_ok=True)
+        shutil.copy(SAMPLES / name, given.folder / folder / name)
+    return Bench(given, room)
+
+
+SERVERS = sorted(path.name for path in SAMPLES.iterdir() if path.is_dir())
+
+
+def test_all_samples(tmp_path: Path) -> None:
+    after = proved(sample(*SERVERS, room=tmp_path))
+    assert {(one.id, str(one.spn)) for one in after.findings if one.severity == "error"} == {
+        ("spn-conflict", "HTTP/iis04.test.com")
+    }, "the conflict is for people"
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_one_sample(server: str, tmp_path: Path) -> None:
+    proved(sample(server, room=tmp_path))
+
+
+# -- the truth table -----------------------------------------------------------------------------------------------
+
+Making = Callable[..., World]
+
+
+@pytest.fixture
+def benches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[Bench]]:
+    """Every world that the truth table's tests make, as files."""
+    found: list[Bench] = []
+    making: Making = test_truth_table.world
+
+    def recording(*servers: object, **said: object) -> World:
+        room = tmp_path / str(len(found))
+        found.append(Bench(inputs.written(room / "given", servers, **said), room))  # type: ignore[arg-type]
+        return making(*servers, **said)
+
+    monkeypatch.setattr(test_truth_table, "world", recording)
+    yield found
+    assert found, "no world was made"
+
+
+@pytest.mark.parametrize(("name", "kernel", "credentials", "identity"), list(test_truth_table._cases()))
+def test_a_row(name: str, kernel: bool | None, credentials: bool | None, identity: str, benches: list[Bench]) -> None:
+    found = test_truth_table._world(test_truth_table.ROWS[name], kernel, credentials, identity)
+    (bench,) = benches
+    assert meaning(bench.report) == meaning(found.report), "written out it is the same world"
+    proved(bench)
+
+
+OTHER_ROWS = (
+    "test_farm_rows",
+    "test_rows_with_two_applications",
+    "test_constrained_delegation_into_another_domain",
+)
+
+
+@pytest.mark.parametrize("name", OTHER_ROWS)
+def test_rows_of_another_shape(name: str, benches: list[Bench]) -> None:
+    getattr(test_truth_table, name)()
+    for bench in benches:
+        proved(bench)
+
+
+# -- faults that stand open ----------------------------------------------------------------------------------------
+
+X = "*:80:x.test.com"
+SAYS_POOL = windows(useAppPoolCredentials="true")
+TWO = ad(computer("IIS01"), computer("IIS02"), user("svc"))
+
+
+def twins(binding: str = X, **said: object) -> list[Snapshot]:
+    return [server(site(binding), name=name, **said) for name in ("IIS01", "IIS02")]  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Open:
+    """A fault of the plan: why it does harm, the smallest farm that shows it, and whether a farm may meet it."""
+
+    why: str
+    servers: Sequence[Snapshot]
+    said: Mapping[str, object]
+    is_met: Callable[[Bench], bool]
+
+
+def adds_what_two_want(bench: Bench) -> bool:
+    wanting: dict[Spn, set[object]] = {}
+    for one in bench.report.requirements:
+        if one.need in NEEDS:
+            wanting.setdefault(one.spn, set()).add(one.account)
+    adds = [step for step in every_step(bench) if step.kind == "spn-add" and not step.finding.startswith("farm-")]
+    return any(step.spn is not None and len(wanting.get(step.spn, ())) > 1 for step in adds)
+
+
+def sets_what_is_shared(bench: Bench) -> bool:
+    shared = [path for path in bench.given.servers if (path / "redirection.config").exists()]
+    return len(shared) > 1 and any(step.kind == "iis-setting" for step in every_step(bench))
+
+
+def every_step(bench: Bench) -> Iterator[Step]:
+    yield from bench.report.plan.steps
+    for way in bench.report.plan.alternatives:
+        yield from way.steps
+
+
+def farm_moves_to(bench: Bench, account: str) -> bool:
+    return any(step.finding.startswith("farm-") and str(step.account) == account for step in every_step(bench))
+
+
+def changes_record(bench: Bench, *marks: str) -> bool:
+    return any(step.kind == "dns" and any(mark in step.command for mark in marks) for step in every_step(bench))
+
+
+def sets_above_a_folder(bench: Bench) -> bool:
+    folders = [path for path in bench.given.servers if (path / "files/c/web/app/web.config").exists()]
+    return bool(folders) and any(step.kind == "iis-setting" for step in every_step(bench))
+
+
+OPEN = {
+    "twins": Open(
+        "while farm-suspected stands, the first server gets the SPN and the other ones break: NTLM becomes 401",
+        twins(),
+        {"ad": TWO},
+        adds_what_two_want,
+    ),
+    "twins that DNS leads elsewhere": Open(
+        "a name behind an address of no server is not even suspected, and the first server gets the SPN",
+        twins(),
+        {"ad": TWO, "dns": "iis01 A 10.0.5.2; iis02 A 10.0.5.3; x A 10.0.0.9"},
+        adds_what_two_want,
+    ),
+    "two accounts want one port": Open(
+        "a port-variant is not looked at where SPNs wanted on two accounts are told: the first one gets it",
+        [
+            server(
+                site("*:8080:x.test.com", apps=[app("/", "A"), app("/b", "B")]),
+                pools={"A": r"TEST\svc", "B": r"TEST\other"},
+                creds=True,
+            )
+        ],
+        {"ad": ad(computer(), user("svc"), user("other")), "clients": ("edge-port",)},
+        adds_what_two_want,
+    ),
+    "a shared configuration": Open(
+        "a setting for one node of a shared configuration changes all of them, one that works included",
+        twins("*:80:", pool=r"TEST\svc", creds=True, redirect=r"\\files\iis"),
+        {"ad": ad(computer("IIS01"), computer("IIS02"), user("svc", "HTTP/IIS01", "HTTP/iis01.test.com"))},
+        sets_what_is_shared,
+    ),
+    "a farm's account that is gone": Open(
+        "nobody looks whether the account exists that a farm is moved to",
+        twins(pool=r"TEST\gone"),
+        {"ad": TWO, "farm": [farm_name("x.test.com", "IIS01", "IIS02")]},
+        lambda bench: farm_moves_to(bench, r"TEST\gone"),
+    ),
+    "a farm's account that is disabled": Open(
+        "nobody looks whether the account is disabled that a farm is moved to (nor that its pools cannot start)",
+        twins(pool=r"TEST\svc2"),
+        {
+            "ad": ad(computer("IIS01"), computer("IIS02"), user("svc2", userAccountControl=514)),
+            "farm": [farm_name("x.test.com", "IIS01", "IIS02")],
+        },
+        lambda bench: any(farm_moves_to(bench, rf"TEST\{name}") for name in ("svc1", "svc2", "gmsaWeb$")),
+    ),
+    "an alias deeper in its zone": Open(
+        "what follows the first label is taken for the zone, and dnscmd knows none of that name",
+        [server(site("*:80:a.sub.test.com"), pool=r"TEST\svc", creds=True)],
+        {
+            "ad": ad(computer(), user("svc", "HTTP/a.sub.test.com", "HTTP/a")),
+            "dns": "iis01 A 10.0.5.2; a.sub CNAME iis01",
+        },
+        lambda bench: changes_record(bench, "sub.test.com"),
+    ),
+    "a short name that is no alias": Open(
+        "the computer's short name is taken for an alias of its full one, and a CNAME is deleted that never was",
+        [
+            server(
+                site("*:80:*.test.com", name="Wild", apps=[app(creds=False, enabled=False)]),
+                site("*:80:", name="All"),
+                pool=r"TEST\svc",
+                creds=True,
+            )
+        ],
+        {
+            "ad": ad(computer(), user("svc", "HTTP/IIS01"), user("other", "HTTP/iis01.test.com")),
+            "dns": "iis01 A 10.0.5.2",
+        },
+        lambda bench: changes_record(bench, " IIS0", " iis0"),
+    ),
+    "a folder that says the same": Open(
+        "a folder's own web.config that agrees with its application today differs once the application is changed",
+        [
+            server(
+                site("*:80:"),
+                pool=r"TEST\svc",
+                mode="Allow",
+                web={
+                    "": f"<configuration>{SAYS_POOL}</configuration>",
+                    r"\app": f"<configuration>{SAYS_POOL}</configuration>",
+                },
+            )
+        ],
+        {"ad": ad(computer(), user("svc"))},
+        sets_above_a_folder,
+    ),
+    "an address record for every port": Open(
+        "an A record changes what clients ask on every port, and only one of them is looked at",
+        [server(site("*:8080:x.test.com"))],
+        {
+            "ad": ad(computer(), user("other", "HTTP/x.test.com:8080")),
+            "dns": "iis01 A 10.0.5.2; real A 10.0.5.2; x CNAME real",
+            "clients": ("edge", "edge-port"),
+        },
+        lambda bench: changes_record(bench, "dnscmd") and not {"edge-port", "dotnet5"}.isdisjoint(bench.given.clients),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.xfail(raises=(AssertionError, Refused), reason=OPEN[name].why))
+        for name in OPEN
+    ],
+)
+def test_an_open_fault(name: str, tmp_path: Path) -> None:
+    one = OPEN[name]
+    bench = Bench(inputs.written(tmp_path / "given", one.servers, **one.said), tmp_path)  # type: ignore[arg-type]
+    proved(bench)
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_an_open_fault_is_met(name: str, tmp_path: Path) -> None:
+    """A farm that meets none of them must be repaired whatever it is like: so each of them must be told."""
+    one = OPEN[name]
+    assert one.is_met(Bench(inputs.written(tmp_path / "given", one.servers, **one.said), tmp_path))  # type: ignore[arg-type]
+
+
+# -- random farms --------------------------------------------------------------------------------------------------
+
+CUSTOM = ("app.test.com", "web.test.com", "a.sub.test.com", "app")
+OWN_NAMES = ("iis01.test.com", "iis02.test.com", "IIS01")
+BINDINGS = (
+    *("*:80:", "*:8080:", "https *:443:", "10.0.5.2:80:", "*:80:*.test.com"),
+    *(f"*:80:{host}" for host in (*CUSTOM, *OWN_NAMES)),
+    *("*:8080:app.test.com", "https *:443:app.test.com"),
+)
+IDENTITIES = (
+    *("ApplicationPoolIdentity", "NetworkService", "LocalService", r".\local", ""),
+    *(r"TEST\svc1", r"TEST\svc2", r"TEST\gmsaWeb$", r"TEST\gone", "svc1@test.com", r"CHILD\svc1"),
+)
+LIKELY = (*(r"TEST\svc1", r"TEST\svc2", r"TEST\gmsaWeb$", "ApplicationPoolIdentity") * 3, *IDENTITIES)
+NAMES = (
+    *(f"HTTP/{host}" for host in (*CUSTOM, *OWN_NAMES, "web", "a", "IIS02")),
+    *("http/APP.test.com:8080", "HTTP/app.test.com:8080", "HOST/app.test.com", "HTTP/http://app.test.com"),
+)
+ACCOUNTS = ("svc1", "svc2", "gmsaWeb$", "other", "IIS01$", "IIS02$", "IIS03$")
+ADDRESSES = "; ".join(f"iis0{number} A 10.0.5.{number + 1}" for number in (1, 2, 3))
+ZONES = (
+    None,
+    ADDRESSES,
+    f"{ADDRESSES}; app A 10.0.5.2; web A 10.0.5.2; a.sub A 10.0.5.2",
+    f"{ADDRESSES}; app A 10.0.5.2; app A 10.0.5.3; web CNAME app",
+    f"{ADDRESSES}; app CNAME iis01; web CNAME iis02; a.sub CNAME iis01",
+    f"{ADDRESSES}; app A 10.0.0.9; web CNAME app; a.sub CNAME web",
+    f"{ADDRESSES}; real A 10.0.5.2; app CNAME real; web CNAME real",
+)
+FARMS = (
+    (),
+    (),
+    (farm_name("app.test.com", "IIS01", "IIS02"),),
+    (farm_name("app.test.com", "IIS01", "IIS02"), farm_name("web.test.com", "IIS01", "IIS02", "IIS03")),
+    (farm_name("web.test.com", "IIS01", "IIS03", site="Site0"),),
+)
+CLIENTS = ((), (), ("edge-port",), ("edge", "chrome-nocname"), ("curl-mit", "java", "dotnet5"))
+MAYBE = st.sampled_from([None, None, None, True, False])
+
+
+@st.composite
+def servers(draw: st.DrawFn) -> list[Snapshot]:
+    """One to three servers: their sites, pools and settings, in applicationHost.config, web.config or on a share."""
+    count = draw(st.integers(1, 3))
+    where = draw(st.sampled_from(["local", "local", "web.config", "shared"]))
+    said = draw(_configured(one_site=where == "web.config"))
+    found = []
+    for number in range(1, count + 1):
+        if where != "shared" and number > 1 and draw(st.booleans()):
+            said = draw(_configured(one_site=where == "web.config"))
+        web = None
+        if where == "web.config":
+            texts = st.sampled_from([windows(), windows(useAppPoolCredentials="true"), windows(useKernelMode="false")])
+            folders = draw(st.lists(st.sampled_from(["", r"\app"]), unique=True))
+            web = {folder: f"<configuration>\n{draw(texts)}</configuration>\n" for folder in folders}
+        found.append(
+            server(
+                *said[0],
+                name=f"IIS0{number}",
+                mode="Allow" if where == "web.config" else "Deny",
+                redirect=r"\\files\iis" if where == "shared" else None,
+                web=web,
+                **said[1],
+            )
+        )
+    return found
+
+
+@st.composite
+def _configured(draw: st.DrawFn, *, one_site: bool) -> tuple[list[Site], dict[str, object]]:
+    pools = {name: draw(st.sampled_from(LIKELY)) for name in "AB"}
+    offers = st.sampled_from([None, None, None, None, ("Negotiate:Kerberos",), ("NTLM",)])
+    sites = []
+    bound = draw(st.lists(st.sampled_from(BINDINGS), min_size=1, max_size=4, unique=True))
+    number = 1 if one_site else draw(st.integers(1, len(bound)))
+    for index in range(number):
+        apps = [
+            app(path, draw(st.sampled_from("AB")), kernel=draw(MAYBE), creds=draw(MAYBE), providers=draw(offers))
+            for path in draw(st.sampled_from([("/",), ("/", "/app")]))
+        ]
+        sites.append(site(*bound[index::number], name=f"Site{index}", apps=apps))
+    return sites, {"pools": pools, "creds": draw(MAYBE), "kernel": draw(MAYBE)}
+
+
+@st.composite
+def directories(draw: st.DrawFn) -> list[str]:
+    """Accounts of two domains, with SPNs as they come. Where a domain is not covered, every account is there."""
+    few = st.lists(st.sampled_from(NAMES), max_size=3, unique_by=str.lower)
+    entries = []
+    for name in ACCOUNTS:
+        held = draw(few)
+        if name.startswith("IIS"):
+            entries.append(computer(name[:-1], *held, host=draw(st.sampled_from([True, True, True, False]))))
+        else:
+            control = draw(st.sampled_from([512, 512, 512, 514]))
+            kind = "gMSA" if name.endswith("$") else "user"
+            entries.append(entry(name, *held, kind=kind, userAccountControl=control))
+    covers = draw(st.sampled_from([True, True, True, False]))
+    others = [] if covers else [user("gone")]
+    child = whole("child.test.com") + user("svc1", *draw(few), domain="child.test.com")
+    return [ad(*entries, *others, covers=covers), child]
+
+
+@settings(max_examples=150)
+@given(
+    servers=servers(),
+    ad=st.one_of(directories(), directories(), directories(), st.none()),
+    dns=st.sampled_from(ZONES),
+    farm=st.sampled_from(FARMS),
+    clients=st.sampled_from(CLIENTS),
+)
+def test_random_farms(servers: list[Snapshot], **said: object) -> None:
+    with TemporaryDirectory() as folder:
+        room = Path(folder)
+        bench = Bench(inputs.written(room / "given", servers, **said), room)  # type: ignore[arg-type]
+        assume(not any(one.is_met(bench) for one in OPEN.values()))
+        proved(bench)
