@@ -50,15 +50,13 @@ class Inputs:
 
     def inspected(self) -> Report:
         """What the library says of these files."""
-        zones = self.zones
-        assert len(zones) < 2
         return inspect(
             self.servers,
-            ad=self.directory,
-            dns=zones[0] if zones else None,
+            ad=self.directory or None,
+            dns=self.zones or None,
             farm=self.farm,
-            clients=self.clients,
-            netbios_domains=self.netbios,
+            clients=self.clients or None,
+            netbios_domains=self.netbios or None,
             now=NOW,
         )
 

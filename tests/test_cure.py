@@ -16,7 +16,7 @@ from console import Refused, holders, typed
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from inputs import Inputs
-from worlds import Site, World, ad, app, computer, entry, farm_name, server, site, user, whole, windows
+from worlds import Site, World, ad, app, computer, cross_reference, entry, farm_name, server, site, user, whole, windows
 
 from agent.change.plan import held_back
 from agent.iis.snapshot import Snapshot
@@ -57,7 +57,7 @@ def ranks(of: Report, needs: Container[str]) -> dict[Place, int]:
 
 def is_typed(step: Step) -> bool:
     """Whether a step is a command; the others are words for a person."""
-    return step.kind != "manual" and bool(step.command) and not step.command.startswith("In DNS ")
+    return step.command is not None
 
 
 def left_open(of: Report, found: Finding) -> bool:
@@ -65,7 +65,7 @@ def left_open(of: Report, found: Finding) -> bool:
     name = printable(str(found.spn or ""))
     blocked = any(one.finding == found.id and name in one.why for one in of.plan.blocked)
     words = [step for step in of.plan.steps if not is_typed(step)]
-    told = " ".join(step.command or "" for step in words)
+    told = " ".join(step.note or "" for step in words)
     by_hand = f"{found.site} on {found.server}" in told or name in told
     return blocked or by_hand or any(step.kind == "dns" and step.finding == found.id for step in words)
 
@@ -137,7 +137,7 @@ class Bench:
         """A copy of the files in which the steps are done, in their order."""
         copy = self.given.copied(self.room / f"copy{next(self._number)}")
         for step in steps:
-            typed(step.command, copy, step.server)
+            typed(step.command or "", copy, step.server)
         return copy
 
 
@@ -161,11 +161,11 @@ def cured(bench: Bench) -> Report:
 def taken_back(step: Step, copy: Inputs, before: Inputs) -> None:
     """The printed way back. An SPN that two accounts held is refused, as docs/plan.md says: then without the check."""
     try:
-        typed(step.rollback, copy, step.server)
+        typed(step.rollback or "", copy, step.server)
     except Refused:
         assert step.spn is not None
         assert len(holders(before, step.spn)) > 1, "it stood on one account only"
-        typed(step.rollback, copy, step.server, unique=False)
+        typed(step.rollback or "", copy, step.server, unique=False)
 
 
 def cautious(bench: Bench) -> None:
@@ -232,6 +232,191 @@ def test_one_sample(server: str, tmp_path: Path) -> None:
     proved(sample(server, room=tmp_path))
 
 
+# -- farms that a plan has harmed ----------------------------------------------------------------------------------
+
+X = "*:80:x.test.com"
+TWO = ad(computer("IIS01"), computer("IIS02"), user("svc"))
+SAYS_POOL = f"<configuration>{windows(useAppPoolCredentials='true')}</configuration>"
+
+
+def twins(binding: str = X, **said: object) -> list[Snapshot]:
+    return [server(site(binding), name=name, **said) for name in ("IIS01", "IIS02")]  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Farm:
+    """What `inputs.written` makes files of."""
+
+    servers: Sequence[Snapshot]
+    said: Mapping[str, object]
+
+    def bench(self, room: Path) -> Bench:
+        return Bench(inputs.written(room / "given", self.servers, **self.said), room)  # type: ignore[arg-type]
+
+
+FARMS = {
+    "twins": Farm(twins(), {"ad": TWO}),
+    "twins that DNS leads elsewhere": Farm(
+        twins(), {"ad": TWO, "dns": "iis01 A 10.0.5.2; iis02 A 10.0.5.3; x A 10.0.0.9"}
+    ),
+    "two accounts want one port": Farm(
+        [
+            server(
+                site("*:8080:x.test.com", apps=[app("/", "A"), app("/b", "B")]),
+                pools={"A": r"TEST\svc", "B": r"TEST\other"},
+                creds=True,
+            )
+        ],
+        {"ad": ad(computer(), user("svc"), user("other")), "clients": ("edge-port",)},
+    ),
+    "a shared configuration": Farm(
+        twins("*:80:", pool=r"TEST\svc", creds=True, redirect=r"\\files\iis"),
+        {"ad": ad(computer("IIS01"), computer("IIS02"), user("svc", "HTTP/IIS01", "HTTP/iis01.test.com"))},
+    ),
+    "a farm's account that is gone": Farm(
+        twins(pool=r"TEST\gone"), {"ad": TWO, "farm": [farm_name("x.test.com", "IIS01", "IIS02")]}
+    ),
+    "a farm's account that is disabled": Farm(
+        twins(pool=r"TEST\svc2"),
+        {
+            "ad": ad(computer("IIS01"), computer("IIS02"), user("svc2", userAccountControl=514)),
+            "farm": [farm_name("x.test.com", "IIS01", "IIS02")],
+        },
+    ),
+    "an alias deeper in its zone": Farm(
+        [server(site("*:80:a.sub.test.com"), pool=r"TEST\svc", creds=True)],
+        {
+            "ad": ad(computer(), user("svc", "HTTP/a.sub.test.com", "HTTP/a")),
+            "dns": "iis01 A 10.0.5.2; a.sub CNAME iis01",
+        },
+    ),
+    "a short name that is no alias": Farm(
+        [
+            server(
+                site("*:80:*.test.com", name="Wild", apps=[app(creds=False, enabled=False)]),
+                site("*:80:", name="All"),
+                pool=r"TEST\svc",
+                creds=True,
+            )
+        ],
+        {
+            "ad": ad(computer(), user("svc", "HTTP/IIS01"), user("other", "HTTP/iis01.test.com")),
+            "dns": "iis01 A 10.0.5.2",
+        },
+    ),
+    "a folder that says the same": Farm(
+        [server(site("*:80:"), pool=r"TEST\svc", mode="Allow", web={"": SAYS_POOL, r"\app": SAYS_POOL})],
+        {"ad": ad(computer(), user("svc"))},
+    ),
+    "an address record for every port": Farm(
+        [server(site("*:8080:x.test.com"))],
+        {
+            "ad": ad(computer(), user("other", "HTTP/x.test.com:8080")),
+            "dns": "iis01 A 10.0.5.2; real A 10.0.5.2; x CNAME real",
+            "clients": ("edge", "edge-port"),
+        },
+    ),
+    "two accounts of one name": Farm(
+        [server(site(X), pool=r"TEST\svc", creds=True)],
+        {
+            "ad": ad(computer(), user("svc", "HTTP/x.test.com"))
+            + whole("child.test.com")
+            + user("svc", "HTTP/x.test.com", domain="child.test.com")
+        },
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Open:
+    """A fault that stands open: why it does harm, and whether a farm may meet it."""
+
+    why: str
+    is_met: Callable[[Bench], bool]
+
+
+def every_step(bench: Bench) -> Iterator[Step]:
+    yield from bench.report.plan.steps
+    for way in bench.report.plan.alternatives:
+        yield from way.steps
+
+
+def sets_what_is_shared(bench: Bench) -> bool:
+    shared = [path for path in bench.given.servers if (path / "redirection.config").exists()]
+    return len(shared) > 1 and any(step.kind == "iis-setting" for step in every_step(bench))
+
+
+def moves_farm_to(bench: Bench, *accounts: str) -> bool:
+    return any(step.finding.startswith("farm-") and str(step.account) in accounts for step in every_step(bench))
+
+
+def changes_record(bench: Bench, *marks: str) -> bool:
+    commands = [step.command or "" for step in every_step(bench) if step.kind == "dns"]
+    return any(mark in command for mark in marks for command in commands)
+
+
+def sets_above_a_folder(bench: Bench) -> bool:
+    folders = [path for path in bench.given.servers if (path / "files/c/web/app/web.config").exists()]
+    return bool(folders) and any(step.kind == "iis-setting" for step in every_step(bench))
+
+
+def names_no_domain(bench: Bench) -> bool:
+    commands = [step.command for step in every_step(bench) if step.command is not None]
+    return any(line.startswith("setspn") and "\\" not in line for line in commands)
+
+
+OPEN = {
+    "a shared configuration": Open(
+        "a setting for one node of a shared configuration changes all of them, one that works included",
+        sets_what_is_shared,
+    ),
+    "a farm's account that is gone": Open(
+        "nobody looks whether the account exists that a farm is moved to",
+        lambda bench: moves_farm_to(bench, r"TEST\gone"),
+    ),
+    "a farm's account that is disabled": Open(
+        "nobody looks whether the account is disabled that a farm is moved to (nor that its pools cannot start)",
+        lambda bench: moves_farm_to(bench, r"TEST\svc1", r"TEST\svc2", r"TEST\gmsaWeb$"),
+    ),
+    "an alias deeper in its zone": Open(
+        "what follows the first label is taken for the zone, and dnscmd knows none of that name",
+        lambda bench: changes_record(bench, "sub.test.com"),
+    ),
+    "a short name that is no alias": Open(
+        "the computer's short name is taken for an alias of its full one, and a CNAME is deleted that never was",
+        lambda bench: changes_record(bench, " IIS0", " iis0"),
+    ),
+    "a folder that says the same": Open(
+        "a folder's own web.config that agrees with its application today differs once the application is changed",
+        sets_above_a_folder,
+    ),
+    "an address record for every port": Open(
+        "an A record changes what clients ask on every port, and only one of them is looked at",
+        lambda bench: changes_record(bench, "dnscmd") and not {"edge-port", "dotnet5"}.isdisjoint(bench.given.clients),
+    ),
+    "two accounts of one name": Open(
+        "where the domain's NetBIOS name is a guess, the command names an account that two domains have",
+        names_no_domain,
+    ),
+}
+OPEN_ROWS = {"KDC-03": OPEN["two accounts of one name"].why}
+
+
+def _open(why: str) -> pytest.MarkDecorator:
+    return pytest.mark.xfail(raises=(AssertionError, Refused), reason=why)
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=_open(OPEN[n].why) if n in OPEN else ()) for n in FARMS])
+def test_a_farm(name: str, tmp_path: Path) -> None:
+    proved(FARMS[name].bench(tmp_path))
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_an_open_fault_is_met(name: str, tmp_path: Path) -> None:
+    """Random farms leave out those that may meet an open fault, and no others."""
+    assert OPEN[name].is_met(FARMS[name].bench(tmp_path))
+
+
 # -- the truth table -----------------------------------------------------------------------------------------------
 
 Making = Callable[..., World]
@@ -253,7 +438,13 @@ def benches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[Be
     assert found, "no world was made"
 
 
-@pytest.mark.parametrize(("name", "kernel", "credentials", "identity"), list(test_truth_table._cases()))
+def _rows() -> Iterator[object]:
+    for case in test_truth_table._cases():
+        why = OPEN_ROWS.get(case.values[0])  # type: ignore[attr-defined]
+        yield case._replace(marks=[_open(why)]) if why is not None else case  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("name", "kernel", "credentials", "identity"), list(_rows()))
 def test_a_row(name: str, kernel: bool | None, credentials: bool | None, identity: str, benches: list[Bench]) -> None:
     found = test_truth_table._world(test_truth_table.ROWS[name], kernel, credentials, identity)
     (bench,) = benches
@@ -273,180 +464,6 @@ def test_rows_of_another_shape(name: str, benches: list[Bench]) -> None:
     getattr(test_truth_table, name)()
     for bench in benches:
         proved(bench)
-
-
-# -- faults that stand open ----------------------------------------------------------------------------------------
-
-X = "*:80:x.test.com"
-SAYS_POOL = windows(useAppPoolCredentials="true")
-TWO = ad(computer("IIS01"), computer("IIS02"), user("svc"))
-
-
-def twins(binding: str = X, **said: object) -> list[Snapshot]:
-    return [server(site(binding), name=name, **said) for name in ("IIS01", "IIS02")]  # type: ignore[arg-type]
-
-
-@dataclass(frozen=True)
-class Open:
-    """A fault of the plan: why it does harm, the smallest farm that shows it, and whether a farm may meet it."""
-
-    why: str
-    servers: Sequence[Snapshot]
-    said: Mapping[str, object]
-    is_met: Callable[[Bench], bool]
-
-
-def adds_what_two_want(bench: Bench) -> bool:
-    wanting: dict[Spn, set[object]] = {}
-    for one in bench.report.requirements:
-        if one.need in NEEDS:
-            wanting.setdefault(one.spn, set()).add(one.account)
-    adds = [step for step in every_step(bench) if step.kind == "spn-add" and not step.finding.startswith("farm-")]
-    return any(step.spn is not None and len(wanting.get(step.spn, ())) > 1 for step in adds)
-
-
-def sets_what_is_shared(bench: Bench) -> bool:
-    shared = [path for path in bench.given.servers if (path / "redirection.config").exists()]
-    return len(shared) > 1 and any(step.kind == "iis-setting" for step in every_step(bench))
-
-
-def every_step(bench: Bench) -> Iterator[Step]:
-    yield from bench.report.plan.steps
-    for way in bench.report.plan.alternatives:
-        yield from way.steps
-
-
-def farm_moves_to(bench: Bench, account: str) -> bool:
-    return any(step.finding.startswith("farm-") and str(step.account) == account for step in every_step(bench))
-
-
-def changes_record(bench: Bench, *marks: str) -> bool:
-    return any(step.kind == "dns" and any(mark in step.command for mark in marks) for step in every_step(bench))
-
-
-def sets_above_a_folder(bench: Bench) -> bool:
-    folders = [path for path in bench.given.servers if (path / "files/c/web/app/web.config").exists()]
-    return bool(folders) and any(step.kind == "iis-setting" for step in every_step(bench))
-
-
-OPEN = {
-    "twins": Open(
-        "while farm-suspected stands, the first server gets the SPN and the other ones break: NTLM becomes 401",
-        twins(),
-        {"ad": TWO},
-        adds_what_two_want,
-    ),
-    "twins that DNS leads elsewhere": Open(
-        "a name behind an address of no server is not even suspected, and the first server gets the SPN",
-        twins(),
-        {"ad": TWO, "dns": "iis01 A 10.0.5.2; iis02 A 10.0.5.3; x A 10.0.0.9"},
-        adds_what_two_want,
-    ),
-    "two accounts want one port": Open(
-        "a port-variant is not looked at where SPNs wanted on two accounts are told: the first one gets it",
-        [
-            server(
-                site("*:8080:x.test.com", apps=[app("/", "A"), app("/b", "B")]),
-                pools={"A": r"TEST\svc", "B": r"TEST\other"},
-                creds=True,
-            )
-        ],
-        {"ad": ad(computer(), user("svc"), user("other")), "clients": ("edge-port",)},
-        adds_what_two_want,
-    ),
-    "a shared configuration": Open(
-        "a setting for one node of a shared configuration changes all of them, one that works included",
-        twins("*:80:", pool=r"TEST\svc", creds=True, redirect=r"\\files\iis"),
-        {"ad": ad(computer("IIS01"), computer("IIS02"), user("svc", "HTTP/IIS01", "HTTP/iis01.test.com"))},
-        sets_what_is_shared,
-    ),
-    "a farm's account that is gone": Open(
-        "nobody looks whether the account exists that a farm is moved to",
-        twins(pool=r"TEST\gone"),
-        {"ad": TWO, "farm": [farm_name("x.test.com", "IIS01", "IIS02")]},
-        lambda bench: farm_moves_to(bench, r"TEST\gone"),
-    ),
-    "a farm's account that is disabled": Open(
-        "nobody looks whether the account is disabled that a farm is moved to (nor that its pools cannot start)",
-        twins(pool=r"TEST\svc2"),
-        {
-            "ad": ad(computer("IIS01"), computer("IIS02"), user("svc2", userAccountControl=514)),
-            "farm": [farm_name("x.test.com", "IIS01", "IIS02")],
-        },
-        lambda bench: any(farm_moves_to(bench, rf"TEST\{name}") for name in ("svc1", "svc2", "gmsaWeb$")),
-    ),
-    "an alias deeper in its zone": Open(
-        "what follows the first label is taken for the zone, and dnscmd knows none of that name",
-        [server(site("*:80:a.sub.test.com"), pool=r"TEST\svc", creds=True)],
-        {
-            "ad": ad(computer(), user("svc", "HTTP/a.sub.test.com", "HTTP/a")),
-            "dns": "iis01 A 10.0.5.2; a.sub CNAME iis01",
-        },
-        lambda bench: changes_record(bench, "sub.test.com"),
-    ),
-    "a short name that is no alias": Open(
-        "the computer's short name is taken for an alias of its full one, and a CNAME is deleted that never was",
-        [
-            server(
-                site("*:80:*.test.com", name="Wild", apps=[app(creds=False, enabled=False)]),
-                site("*:80:", name="All"),
-                pool=r"TEST\svc",
-                creds=True,
-            )
-        ],
-        {
-            "ad": ad(computer(), user("svc", "HTTP/IIS01"), user("other", "HTTP/iis01.test.com")),
-            "dns": "iis01 A 10.0.5.2",
-        },
-        lambda bench: changes_record(bench, " IIS0", " iis0"),
-    ),
-    "a folder that says the same": Open(
-        "a folder's own web.config that agrees with its application today differs once the application is changed",
-        [
-            server(
-                site("*:80:"),
-                pool=r"TEST\svc",
-                mode="Allow",
-                web={
-                    "": f"<configuration>{SAYS_POOL}</configuration>",
-                    r"\app": f"<configuration>{SAYS_POOL}</configuration>",
-                },
-            )
-        ],
-        {"ad": ad(computer(), user("svc"))},
-        sets_above_a_folder,
-    ),
-    "an address record for every port": Open(
-        "an A record changes what clients ask on every port, and only one of them is looked at",
-        [server(site("*:8080:x.test.com"))],
-        {
-            "ad": ad(computer(), user("other", "HTTP/x.test.com:8080")),
-            "dns": "iis01 A 10.0.5.2; real A 10.0.5.2; x CNAME real",
-            "clients": ("edge", "edge-port"),
-        },
-        lambda bench: changes_record(bench, "dnscmd") and not {"edge-port", "dotnet5"}.isdisjoint(bench.given.clients),
-    ),
-}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(raises=(AssertionError, Refused), reason=OPEN[name].why))
-        for name in OPEN
-    ],
-)
-def test_an_open_fault(name: str, tmp_path: Path) -> None:
-    one = OPEN[name]
-    bench = Bench(inputs.written(tmp_path / "given", one.servers, **one.said), tmp_path)  # type: ignore[arg-type]
-    proved(bench)
-
-
-@pytest.mark.parametrize("name", OPEN)
-def test_an_open_fault_is_met(name: str, tmp_path: Path) -> None:
-    """A farm that meets none of them must be repaired whatever it is like: so each of them must be told."""
-    one = OPEN[name]
-    assert one.is_met(Bench(inputs.written(tmp_path / "given", one.servers, **one.said), tmp_path))  # type: ignore[arg-type]
 
 
 # -- random farms --------------------------------------------------------------------------------------------------
@@ -478,7 +495,7 @@ ZONES = (
     f"{ADDRESSES}; app A 10.0.0.9; web CNAME app; a.sub CNAME web",
     f"{ADDRESSES}; real A 10.0.5.2; app CNAME real; web CNAME real",
 )
-FARMS = (
+DECLARED = (
     (),
     (),
     (farm_name("app.test.com", "IIS01", "IIS02"),),
@@ -549,7 +566,8 @@ def directories(draw: st.DrawFn) -> list[str]:
     covers = draw(st.sampled_from([True, True, True, False]))
     others = [] if covers else [user("gone")]
     child = whole("child.test.com") + user("svc1", *draw(few), domain="child.test.com")
-    return [ad(*entries, *others, covers=covers), child]
+    partitions = cross_reference("TEST") + cross_reference("CHILD", "child.test.com")
+    return [ad(*entries, *others, covers=covers), child, partitions]
 
 
 @settings(max_examples=150)
@@ -557,12 +575,12 @@ def directories(draw: st.DrawFn) -> list[str]:
     servers=servers(),
     ad=st.one_of(directories(), directories(), directories(), st.none()),
     dns=st.sampled_from(ZONES),
-    farm=st.sampled_from(FARMS),
+    farm=st.sampled_from(DECLARED),
     clients=st.sampled_from(CLIENTS),
 )
 def test_random_farms(servers: list[Snapshot], **said: object) -> None:
     with TemporaryDirectory() as folder:
         room = Path(folder)
-        bench = Bench(inputs.written(room / "given", servers, **said), room)  # type: ignore[arg-type]
+        bench = Farm(servers, said).bench(room)
         assume(not any(one.is_met(bench) for one in OPEN.values()))
         proved(bench)
