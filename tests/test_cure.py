@@ -116,7 +116,7 @@ def meaning(of: Report) -> object:
         ],
         [replace(one, holders=sorted(map(str, one.holders or ()))) for one in of.requirements],
         [replace(one, evidence=()) for one in of.findings],
-        [replace(one, holds=set(one.holds or ()), unused=set(one.unused or ())) for one in of.accounts],
+        [replace(one, holds=set(one.holds or ()), elsewhere=set(one.elsewhere or ())) for one in of.accounts],
         of.plan,
     )
 
