@@ -1031,6 +1031,10 @@ def test_what_is_accepted_gets_no_step_but_says_what_would_mend_it() -> None:
     assert [step.kind for step in by_plan.plan.steps] == ["spn-add"]
     assert accepted.plan.steps == accepted.plan.blocked == ()
     assert fixes(accepted, "spn-missing") == fixes(by_plan, "spn-missing")
+    twins = world(
+        *(server(site(CUSTOM), name=n) for n in ("IIS01", "IIS02")), ad=ad(computer("IIS01"), computer("IIS02"))
+    )
+    assert fixes(planned(twins, "spn-missing"), "spn-missing") == {(SETTLE,)}
 
 
 def test_a_duplicate_of_a_farm_that_is_accepted_waits_until_it_is_settled() -> None:

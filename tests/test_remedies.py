@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 import pytest
-from worlds import World, ad, app, computer, farm_name, providers, server, site, user, windows, world
+from worlds import (
+    World,
+    ad,
+    app,
+    computer,
+    entry,
+    farm_name,
+    providers,
+    server,
+    site,
+    user,
+    whole,
+    windows,
+    world,
+)
 
 SERVICE = r"TEST\svc"
 HEADER = "*:80:x.test.com"
@@ -118,6 +132,26 @@ def test_the_computer_does_not_decrypt_again_above_a_page_of_its_own() -> None:
     assert "iis-setting" not in kinds(found)
 
 
+def test_the_computer_does_not_decrypt_again_where_its_host_spns_are_gone() -> None:
+    found = world(server(pool=SERVICE, creds=True), ad=ad(computer(host=False), user("svc")))
+    assert host_header(found)
+    assert "iis-setting" not in kinds(found)
+
+
+def test_only_what_keeps_the_computer_from_decrypting_is_changed() -> None:
+    found = world(server(pool=SERVICE, kernel=False), ad=ad(computer(), user("svc")))
+    (step,) = found.report.plan.steps
+    assert "/useKernelMode:true" in (step.command or "")
+
+
+def test_a_pool_of_which_nobody_knows_whether_it_can_decrypt_is_not_let() -> None:
+    """Whether IIS can run a pool as a standalone dMSA, no document says."""
+    managed = entry("dmsa$", NAME, kind="dMSA")
+    found = world(server(site(HEADER), pool=r"TEST\dmsa$"), ad=ad(computer(), managed))
+    assert found.outcome(NAME) == "modified"
+    assert kinds(found) == ["spn-delete", "spn-add"]
+
+
 # -- aliases -------------------------------------------------------------------------------------------------------
 
 
@@ -139,6 +173,16 @@ def test_an_alias_of_a_name_that_another_account_holds_becomes_a_name_of_its_own
     found = behind_vip(user("other", "HTTP/vip.test.com"))
     assert kinds(found) == ["dns"]
     assert others(found) == []
+
+
+def test_a_name_of_its_own_is_registered_as_clients_then_ask_for_it() -> None:
+    found = world(
+        server(site("*:8080:x.test.com"), pool=SERVICE, creds=True),
+        ad=ad(computer(), user("svc", NAME)),
+        dns="iis01 A 10.0.5.2; x CNAME iis01",
+        clients=["edge-port"],
+    )
+    assert steps(found) == [("dns", "", ""), ("spn-add", f"{NAME}:8080", SERVICE)]
 
 
 def test_an_alias_whose_address_is_not_known_is_told_in_words() -> None:
@@ -185,7 +229,28 @@ def test_a_name_that_cannot_be_typed_is_not_looked_up_in_words_that_hold_it() ->
     assert unquotable.requirement(NAME).advice[1] == rf"Where nobody does: add {NAME} to TEST\a&b"
 
 
-def test_a_farm_that_nobody_looked_up_is_settled_by_hand() -> None:
+def test_a_doubt_that_no_document_settles_is_told_with_the_ticket_that_shows_it() -> None:
+    abroad = (
+        whole("other.net")
+        + computer("OLD", host=False, domain="other.net")
+        + entry("o$", "HOST/x.test.com", kind="computer", domain="other.net")
+    )
+    split = world(server(site(HEADER), pool=SERVICE, creds=True), ad=ad(computer(), user("svc", NAME)) + abroad)
+    assert split.outcome(NAME) == "uncertain"
+    assert [line.endswith(f"klist get {NAME}") for line in split.requirement(NAME).advice] == [True]
+    nobody = world(server(site(HEADER), pool="LocalService", kernel=False), ad=ad(computer()))
+    assert (nobody.outcome(NAME), nobody.requirement(NAME).advice) == ("uncertain", ())
+
+
+def test_a_farm_that_nobody_looked_up_leaves_the_other_names_of_its_nodes_alone() -> None:
+    first = server(site(HEADER, "*:80:y.test.com"), name="IIS01", pool=SERVICE)
+    second = server(site(HEADER), name="IIS02", pool=SERVICE, creds=True)
+    found = world(first, second, farm=[farm_name("x.test.com", "IIS01", "IIS02")])
+    assert kinds(found) == []
+    assert found.finding("farm-nodes-differ").fix[-1].endswith("separate them first.")
+
+
+def test_a_farm_that_nobody_looked_up_is_is_settled_by_hand() -> None:
     nodes = [server(site(HEADER), name=n, pool=SERVICE, creds=n == "IIS02") for n in ("IIS01", "IIS02")]
     found = world(*nodes, farm=[farm_name("x.test.com", "IIS01", "IIS02")])
     assert kinds(found) == ["iis-setting", "manual"]

@@ -230,8 +230,7 @@ def _joined(case: Case, requirement: Requirement) -> _Joined:
             applications[key] = application
             for judged in case.judged_for(application):
                 other = judged.requirement
-                matters = other.account == requirement.account and other.need != "optional"
-                if matters and other.spn not in requirements:
+                if other.need != "optional" and other.spn not in requirements:
                     requirements[other.spn] = other
                     open_ends.append(other)
     return _Joined(tuple(applications.values()), tuple(requirements.values()))
@@ -270,7 +269,7 @@ def _let_computer(case: Case, requirement: Requirement) -> Way | None:
     asked = next((action.step.note for action in actions if action.step.confirm), None)
     for other in joined.requirements:
         wrong = wrong_holders(case, other.spn, computer)
-        if (wrong and case.demand(other.spn).is_contested) or not _host_serves(case, other, computer):
+        if case.demand(other.spn).is_contested or not _host_serves(case, other, computer):
             return None
         actions += [asking(delete(case, other.spn, holder), asked) for holder in wrong]
     return Way("the computer decrypts, its HOST/ SPN answers", tuple(actions))
