@@ -152,6 +152,17 @@ def test_a_pool_of_which_nobody_knows_whether_it_can_decrypt_is_not_let() -> Non
     assert kinds(found) == ["spn-delete", "spn-add"]
 
 
+def test_a_setting_is_changed_in_the_file_that_its_value_comes_from() -> None:
+    """appcmd writes to the web.config unless told to commit to applicationHost.config."""
+    nearby = f"<configuration>{windows(useKernelMode='false')}</configuration>"
+    found = world(server(pool=SERVICE, creds=True, mode="Allow", web={"": nearby}), ad=ad(computer(), user("svc")))
+    assert [(step.command or "").partition("Authentication /")[2] for step in found.report.plan.steps] == [
+        "useKernelMode:true",
+        "useAppPoolCredentials:false /commit:apphost",
+    ]
+    assert {(step.command or "").split('"')[1] for step in found.report.plan.steps} == {"Site"}
+
+
 # -- aliases -------------------------------------------------------------------------------------------------------
 
 

@@ -109,7 +109,6 @@ def set_auth(
     question = _joined(
         case.answered.question(requirement.spn.host for requirement in needed), _about_hidden(case, application)
     )
-    path = "" if application.path == "/" else application.path
     new, old = str(value).lower(), str(not value).lower()
     nearby = _is_in_web_config(application, attribute)
     on = f"on {printable(application.server)}"
@@ -117,8 +116,8 @@ def set_auth(
         kind="iis-setting",
         spn=spn,
         account=holder,
-        command=appcmd(application.site, path, attribute, new, in_web_config=nearby),
-        rollback=appcmd(application.site, path, attribute, old, in_web_config=nearby),
+        command=appcmd(application.site, application.path, attribute, new, in_web_config=nearby),
+        rollback=appcmd(application.site, application.path, attribute, old, in_web_config=nearby),
         server=application.server,
         confirm=question is not None,
         note=question,
