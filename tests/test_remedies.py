@@ -242,9 +242,9 @@ def test_a_name_that_cannot_be_typed_is_not_looked_up_in_words_that_hold_it() ->
 
 def test_a_doubt_that_no_document_settles_is_told_with_the_ticket_that_shows_it() -> None:
     abroad = (
-        whole("other.net")
-        + computer("OLD", host=False, domain="other.net")
-        + entry("o$", "HOST/x.test.com", kind="computer", domain="other.net")
+        whole("child.test.com")
+        + computer("OLD", host=False, domain="child.test.com")
+        + entry("o$", "HOST/x.test.com", kind="computer", domain="child.test.com")
     )
     split = world(server(site(HEADER), pool=SERVICE, creds=True), ad=ad(computer(), user("svc", NAME)) + abroad)
     assert split.outcome(NAME) == "uncertain"
