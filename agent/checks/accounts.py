@@ -11,7 +11,6 @@ from agent.checks.spns import required_account
 from agent.model import Finding, Requirement
 from agent.names import AccountName, fold, spn
 from agent.spn.directory import Account, Directory, Memberships
-from agent.spn.identity import superseding
 from agent.spn.require import ServerView
 
 OLD_PASSWORD = timedelta(days=365)
@@ -39,7 +38,7 @@ def required(case: Case) -> Iterator[Finding]:
     for name, account, requirement in _accounts(case):
         if account is None:
             yield from _absent(case, name, requirement)
-        elif account.disabled and superseding(account, directory) is None:
+        elif account.disabled and account.superseded_state != 2:
             runs = name in case.pool_accounts
             yield finding(
                 "account-disabled",

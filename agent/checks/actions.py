@@ -136,11 +136,8 @@ def _aside(note: str | None) -> str:
 
 def _about_hidden(case: Case, application: Application) -> str | None:
     """Whether clients may reach the application by names that its present account holds, and no site shows."""
-    hidden = case.hidden_behind(application)
-    if not hidden:
-        return None
-    told = ", ".join(str(name.host) for name in hidden)
-    return f"nobody else inspected answers {told}: ask who uses the SPN for it that {application.decrypts_as} holds"
+    others = case.answered.question(name.host for name in case.hidden_behind(application))
+    return None if others is None else f"{others}: ask who uses the SPN for it that {application.decrypts_as} holds"
 
 
 def _is_in_web_config(application: Application, attribute: str) -> bool:

@@ -73,7 +73,7 @@ class Answered:
         told = ", ".join(map(str, open_))
         if all(self._resolutions(host) for host in open_):
             return f"nobody else inspected answers {told}"
-        condition = f"{told} is no alias" if len(open_) == 1 else "none of them is an alias"
+        condition = " and ".join(f"{host} is no alias" for host in open_ if not self._resolutions(host))
         return f"nobody else inspected answers {told}, if {condition}"
 
     def _is_settled(self, host: HostName) -> bool:

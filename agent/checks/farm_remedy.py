@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from agent.checks.actions import Action, add, asking, by_hand, delete, set_auth
+from agent.checks.actions import Action, add, asking, delete, set_auth
 from agent.checks.case import Case
 from agent.checks.farm import is_differing_farm
 from agent.checks.remedies import Remedy, Way, is_answered_by, is_held, open_question, wrong_holders
@@ -17,6 +17,8 @@ def farm_remedy(case: Case, name: Spn) -> Remedy:
 
     A setting changes who decrypts for every name of an application, so the farm's other names move along.
     """
+    if case.directory is None:
+        return Remedy((), f"See who holds {name} (setspn -F -Q) first: it must be on one account.")
     account: AccountName | None = None
     differing: dict[ApplicationRef, Application] = {}
     names = [name]
@@ -79,9 +81,6 @@ def _moving_along(case: Case, application: Application, account: AccountName) ->
 
 
 def _register_only_on(case: Case, name: Spn, account: AccountName) -> Iterator[Action]:
-    if case.directory is None:
-        yield by_hand(f"See who holds {name} (setspn -F -Q); it must be on {account} only.")
-        return
     yield from (delete(case, name, holder) for holder in wrong_holders(case, name, account))
     if not is_held(case, name, account):
         yield add(case, name, account)

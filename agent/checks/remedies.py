@@ -51,6 +51,8 @@ def remedy(case: Case, judged: Judged) -> Remedy:
     """The ways to make one requirement end in Kerberos; none touches an SPN that is needed on several accounts."""
     if judged.requirement.spn.host in case.suspected:
         return Remedy((), suspected_line(case, judged.requirement.spn.host))
+    if (why := _unknown_holder(case, judged.requirement.spn, judged.requirement.account)) is not None:
+        return Remedy((), why)
     offered = _offered(case, judged)
     if not offered.ways:
         return offered
@@ -71,8 +73,12 @@ def suspected_line(case: Case, host: HostName) -> str:
 
 def open_question(case: Case, way: Way) -> str | None:
     """Why nothing may be done in this way: whether servers are one farm for a name that it touches is open, or not all
-    servers of a farm were read, and one of these may need the SPN on another account.
+    servers of a farm were read, and one of these may need the SPN on another account; or nobody knows who holds it.
     """
+    for action in way.actions:
+        why = _unknown_holder(case, *action.step.value) if action.step.is_add else None
+        if why is not None:
+            return why
     changed = {action.step.value[0].host: None for action in way.actions if action.step.changes_spn}
     places = [case.application_at[action.at] for action in way.actions if action.at is not None]
     served = {judged.requirement.spn.host: None for place in places for judged in case.judged_for(place)}
@@ -84,6 +90,17 @@ def open_question(case: Case, way: Way) -> str | None:
             told = ", ".join(map(printable, absent))
             return f"The farm file names {told} for {host} too: inspect all its servers together."
     return None
+
+
+def _unknown_holder(case: Case, name: Spn, account: AccountName | None) -> str | None:
+    """Why it is not known who holds an SPN, or whether that is the account."""
+    if account is None or case.directory is None:
+        return None
+    if case.directory.holders(name, account) is None:
+        return f"See who holds {printable(name.text)} first: what was read does not tell."
+    if all(likeness is not Likeness.UNKNOWN for _, likeness in _seen(case, name, account)):
+        return None
+    return same_domain(case, account) or f"First settle whether {account} holds {printable(name.text)} already."
 
 
 def _touches_contested(case: Case, way: Way) -> bool:
@@ -98,6 +115,9 @@ def _offered(case: Case, judged: Judged) -> Remedy:
         return Remedy((), "No account can hold the SPN: change the identity or the settings of the pool first.")
     if judged.wanted.decision.further is None:
         return Remedy((), ALTERNATE)
+    here = [n.host for a in case.applications_of(requirement) for n in case.hidden_behind(a) if n.leads_here]
+    if here:
+        return Remedy((), f"DNS leads {here[0]} to this server too: say its addresses in machine.json, and look again.")
     if case.directory is not None and is_absent(account, case.directory):
         told = "the server's name" if account in case.computer_accounts else "the pool's userName"
         return Remedy((), f"{account} is not in the directory: correct {told} first.")

@@ -21,13 +21,15 @@ class HiddenName(NamedTuple):
     """A host of an HTTP/ SPN on an account that decrypts, which no inspected site claims.
 
     `servers` are those on which the account decrypts, by label. `evidence` says what makes it a name that clients use
-    to reach them; it is empty where nothing does, and the account may as well serve other servers.
+    to reach them; it is empty where nothing does, and the account may as well serve other servers. `leads_here`: DNS
+    leads it to one of the servers, whose own addresses nobody told, so that no site of it could claim the name.
     """
 
     host: HostName
     account: AccountName
     servers: tuple[str, ...]
     evidence: str = ""
+    leads_here: bool = False
 
 
 def unclaimed(views: Sequence[ServerView], required: Required, directory: Directory | None) -> tuple[HiddenName, ...]:
@@ -48,7 +50,13 @@ def judged(
 ) -> tuple[HiddenName, ...]:
     """The same with the evidence that clients use them; without those that lead to inspected servers alone."""
     scene = _Scene(views, service)
-    return tuple(name._replace(evidence=scene.evidence(name)) for name in names if not scene.leads_here(name.host))
+    found = []
+    for name in names:
+        if not scene.is_inspected(name.host):
+            found.append(name._replace(evidence=scene.evidence(name)))
+        elif scene.leads_here(name):
+            found.append(name._replace(leads_here=True))
+    return tuple(found)
 
 
 def let_fail(
@@ -154,10 +162,16 @@ class _Scene:
         self._views = {view.label: view for view in views}
         self._service = service
 
-    def leads_here(self, host: HostName) -> bool:
+    def is_inspected(self, host: HostName) -> bool:
         """Whether DNS leads a name to inspected servers, and to no proxy among them."""
         addresses = {address for resolution in self._resolutions(host) for address in resolution.addresses or ()}
         return bool(addresses) and addresses <= self._known - self._in_front
+
+    def leads_here(self, name: HiddenName) -> bool:
+        """Whether DNS leads a name to one of its servers, which did not say its addresses itself."""
+        addresses = {address for resolution in self._resolutions(name.host) for address in resolution.addresses}
+        silent = [label for label in name.servers if not self._views[label].machine.addresses]
+        return any(addresses & self._addresses[label] for label in silent)
 
     def evidence(self, name: HiddenName) -> str:
         """Why clients are likely to reach the servers by a name; empty where nothing says so, or it does not exist."""

@@ -144,6 +144,9 @@ def _held(account: Account, directory: Directory | None) -> PoolIdentity:
     successor = superseding(account, directory)
     if successor is not None:
         return PoolIdentity("account", successor.name, successor)
+    if account.superseded_state == 2:
+        doubt = "the account was migrated to a dMSA that the directory does not show: give an export with it"
+        return PoolIdentity("account", account.name, account, certain=False, doubt=doubt)
     if account.kind == "dMSA":
         doubt = "a standalone dMSA as a pool identity is not documented: test it"
         return PoolIdentity("standalone dMSA", account.name, account, certain=False, doubt=doubt)
