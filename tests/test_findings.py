@@ -823,6 +823,16 @@ def test_a_dmsa_that_holds_the_spns_of_a_vanished_account_is_named(account: str,
     assert "dMSA" not in custom(account, entry("gmsaWeb$", *BOTH, kind="gMSA")).finding(told).message
 
 
+def test_an_account_migrated_to_a_dmsa_that_was_not_read_is_not_called_disabled() -> None:
+    old = {"msDS_SupersededServiceAccountState": 2, "userAccountControl": 0x202}
+    link = {"msDS_SupersededManagedAccountLink": "CN=dmsaWeb,OU=x,DC=test,DC=com"}
+    found = custom(user("contososvc", **old, **link))
+    assert found.outcome(FULL) == "uncertain"
+    assert "account-disabled" not in found.ids
+    assert "migrated to a dMSA" in found.finding("account-uncertain").message
+    assert found.report.plan.steps == ()
+
+
 def test_a_computer_that_the_directory_does_not_have_is_more_likely_called_otherwise() -> None:
     found = world(server(site(HEADER)), ad=ad(computer("IIS09"), user("othersvc", FULL)), dns=A)
     assert found.outcome(FULL) == "uncertain"

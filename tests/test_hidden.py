@@ -123,15 +123,19 @@ def still_broken(found: World) -> None:
     assert found.findings("spn-shadowed-by-host", "HTTP/iis01.test.com")
 
 
-@pytest.mark.parametrize("known", [{}, {"dns": NODES}])
-def test_one_server_with_a_shared_account_stays_broken_and_its_step_asks(known: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    ("known", "condition"), [({}, ", if portal.test.com is no alias"), ({"dns": NODES}, "")], ids=["no DNS", "DNS"]
+)
+def test_one_server_with_a_shared_account_stays_broken_and_its_step_asks(
+    known: dict[str, object], condition: str
+) -> None:
     found = found_with(node(), **known)
     still_broken(found)
     (step,) = found.report.plan.steps
     assert settings_off(found) == [step.command]
     assert step.confirm
     assert step.note == (
-        r"nobody else inspected answers portal.test.com: ask who uses the SPN for it that TEST\svc holds"
+        rf"nobody else inspected answers portal.test.com{condition}: ask who uses the SPN for it that TEST\svc holds"
     )
 
 
@@ -161,6 +165,16 @@ def test_a_name_that_leads_to_inspected_servers_is_no_hidden_one(dns: str) -> No
     found = found_with(node(), server(site("*:80:else.test.com"), name="IIS02"), dns=dns)
     assert "name-suspected" not in found.ids
     assert found.need("HTTP/iis01.test.com") == "explicit"
+
+
+def test_where_nobody_told_the_servers_addresses_dns_may_lead_another_name_to_it() -> None:
+    """With its addresses the site answers both names; so it is not one that serves its own names alone."""
+    bare = node("IIS01", facts={"addresses": ()})
+    found = found_with(bare, dns=f"{NODES}; portal A 10.0.5.2")
+    assert "name-suspected" not in found.ids
+    assert found.report.plan.steps == found.report.plan.alternatives == ()
+    fixes = {told.fix[-1] for told in found.findings("spn-shadowed-by-host")}
+    assert {"DNS leads portal.test.com to this server too" in fix for fix in fixes} == {True}
 
 
 def test_a_name_that_another_inspected_site_claims_is_no_hidden_one() -> None:

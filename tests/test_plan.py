@@ -623,6 +623,30 @@ def test_a_setting_asks_about_every_name_of_the_application() -> None:
     assert (step.kind, step.confirm, step.note) == ("iis-setting", True, "nobody else inspected answers y.test.com")
 
 
+def test_nothing_is_added_where_the_holder_may_be_the_account_already() -> None:
+    """Two hold it, and one of them may be the pool's account, whose domain nobody knows."""
+    strange = {"netbios_domain": None}
+    found = world(
+        server(site(CUSTOM), pool=r"NORD\svc", creds=True, facts=strange),
+        ad=ad(computer("IIS01", "HTTP/x.test.com"), user("svc", "HTTP/x.test.com")),
+        dns="iis01 A 10.0.5.2; x A 10.0.5.2",
+    )
+    assert found.outcome("HTTP/x.test.com") == "duplicate"
+    assert found.report.plan.steps == found.report.plan.alternatives == ()
+    assert "Is NORD the NetBIOS name of test.com?" in found.finding("spn-duplicate").fix[-1]
+
+
+def test_a_farm_is_not_repaired_where_nobody_looked() -> None:
+    nodes = [
+        server(site("*:80:portal.test.com"), name=name, pool=r"TEST\svc", creds=name == "IIS02")
+        for name in ("IIS01", "IIS02")
+    ]
+    found = world(*nodes, farm=[farm_name("portal.test.com", "IIS01", "IIS02")])
+    assert found.findings("farm-nodes-differ")
+    assert found.report.plan.steps == ()
+    assert "See who holds HTTP/portal.test.com" in found.report.plan.blocked[0].why
+
+
 def test_what_stands_after_a_step_left_out_is_left_out_too() -> None:
     steps = (
         Step(order=1, kind="iis-setting", spn=spn("HTTP/x"), confirm=True),

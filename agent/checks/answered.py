@@ -80,6 +80,8 @@ class Answered:
         if host in self._own or self.declared(host):
             return True
         resolutions = self._resolutions(host)
+        if any(resolution.addresses is None for resolution in resolutions):
+            return False  # an alias leads to where nobody looked
         addresses = {address for resolution in resolutions for address in resolution.addresses or ()}
         return bool(addresses) and addresses <= self._addresses
 

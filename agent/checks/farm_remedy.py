@@ -17,8 +17,6 @@ def farm_remedy(case: Case, name: Spn) -> Remedy:
 
     A setting changes who decrypts for every name of an application, so the farm's other names move along.
     """
-    if case.directory is None:
-        return Remedy((), f"See who holds {name} (setspn -F -Q) first: it must be on one account.")
     account: AccountName | None = None
     differing: dict[ApplicationRef, Application] = {}
     names = [name]
@@ -43,6 +41,8 @@ def farm_remedy(case: Case, name: Spn) -> Remedy:
     if any(case.demand(each).conflicts and not is_differing_farm(case, each) for each in names):
         text = "One server needs an SPN that it would touch on several accounts: settle that conflict first."
         return Remedy((), text)
+    if case.directory is None:
+        return Remedy((), f"See who holds {name} (setspn -F -Q) first: it must be on {account} only.")
     settings = [
         set_auth(case, application, "useAppPoolCredentials", True, name, account) for application in differing.values()
     ]

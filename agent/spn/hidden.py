@@ -164,12 +164,15 @@ class _Scene:
 
     def is_inspected(self, host: HostName) -> bool:
         """Whether DNS leads a name to inspected servers, and to no proxy among them."""
-        addresses = {address for resolution in self._resolutions(host) for address in resolution.addresses or ()}
+        addresses = self._led_to(host)
         return bool(addresses) and addresses <= self._known - self._in_front
+
+    def _led_to(self, host: HostName) -> set[Address]:
+        return {address for resolution in self._resolutions(host) for address in resolution.addresses or ()}
 
     def leads_here(self, name: HiddenName) -> bool:
         """Whether DNS leads a name to one of its servers, which did not say its addresses itself."""
-        addresses = {address for resolution in self._resolutions(name.host) for address in resolution.addresses}
+        addresses = self._led_to(name.host)
         silent = [label for label in name.servers if not self._views[label].machine.addresses]
         return any(addresses & self._addresses[label] for label in silent)
 
