@@ -346,10 +346,6 @@ def sets_what_is_shared(bench: Bench) -> bool:
     return len(shared) > 1 and any(step.kind == "iis-setting" for step in every_step(bench))
 
 
-def moves_farm_to(bench: Bench, *accounts: str) -> bool:
-    return any(step.finding.startswith("farm-") and str(step.account) in accounts for step in every_step(bench))
-
-
 def changes_record(bench: Bench, *marks: str) -> bool:
     commands = [step.command or "" for step in every_step(bench) if step.kind == "dns"]
     return any(mark in command for mark in marks for command in commands)
@@ -369,14 +365,6 @@ OPEN = {
     "a shared configuration": Open(
         "a setting for one node of a shared configuration changes all of them, one that works included",
         sets_what_is_shared,
-    ),
-    "a farm's account that is gone": Open(
-        "nobody looks whether the account exists that a farm is moved to",
-        lambda bench: moves_farm_to(bench, r"TEST\gone"),
-    ),
-    "a farm's account that is disabled": Open(
-        "nobody looks whether the account is disabled that a farm is moved to (nor that its pools cannot start)",
-        lambda bench: moves_farm_to(bench, r"TEST\svc1", r"TEST\svc2", r"TEST\gmsaWeb$"),
     ),
     "an alias deeper in its zone": Open(
         "what follows the first label is taken for the zone, and dnscmd knows none of that name",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from agent.checks.actions import Action, add, asking, delete, set_auth
 from agent.checks.case import Case
 from agent.checks.farm import is_differing_farm
-from agent.checks.remedies import Remedy, Way, is_answered_by, is_held, open_question, wrong_holders
+from agent.checks.remedies import Remedy, Way, cannot_run, is_answered_by, is_held, open_question, wrong_holders
 from agent.model import Application, ApplicationRef
 from agent.names import AccountName, Spn
 
@@ -38,6 +38,8 @@ def farm_remedy(case: Case, name: Spn) -> Remedy:
             differing[application.reference] = application
     if account is None:
         return Remedy(())
+    if (why := cannot_run(case, account)) is not None:
+        return Remedy((), why)
     if any(case.demand(each).conflicts and not is_differing_farm(case, each) for each in names):
         text = "One server needs an SPN that it would touch on several accounts: settle that conflict first."
         return Remedy((), text)

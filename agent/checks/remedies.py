@@ -118,9 +118,8 @@ def _offered(case: Case, judged: Judged) -> Remedy:
     here = [n.host for a in case.applications_of(requirement) for n in case.hidden_behind(a) if n.leads_here]
     if here:
         return Remedy((), f"DNS leads {here[0]} to this server too: say its addresses in machine.json, and look again.")
-    if case.directory is not None and is_absent(account, case.directory):
-        told = "the server's name" if account in case.computer_accounts else "the pool's userName"
-        return Remedy((), f"{account} is not in the directory: correct {told} first.")
+    if (why := cannot_run(case, account)) is not None:
+        return Remedy((), why)
     if judged.wanted.variant_of and not _is_own_name_of(case, requirement.spn.host, account):
         return _variant(case, requirement, account, judged.wanted.variant_of)
     if _is_name_of_another(case, requirement) and not is_held(case, requirement.spn, account):
@@ -130,6 +129,16 @@ def _offered(case: Case, judged: Judged) -> Remedy:
     if requirement.holders:
         return _misplaced(case, requirement, account)
     return _unregistered(case, requirement, account)
+
+
+def cannot_run(case: Case, account: AccountName) -> str | None:
+    """Why no pool can run as the account that is to decrypt: it is not there, or disabled."""
+    if case.directory is not None and is_absent(account, case.directory):
+        told = "the server's name" if account in case.computer_accounts else "the pool's userName"
+        return f"{account} is not in the directory: correct {told} first."
+    known = case.account(account)
+    is_stopped = known is not None and known.disabled and account not in case.computer_accounts
+    return f"{account} is disabled: enable it first." if is_stopped else None
 
 
 # -- who holds it now ----------------------------------------------------------------------------------------------
@@ -259,7 +268,7 @@ def _joined(case: Case, requirement: Requirement) -> _Joined:
 def _let_pool(case: Case, requirement: Requirement, holder: AccountName) -> Way | None:
     """Let the pool's account decrypt, where it holds every SPN of these applications already."""
     joined = _joined(case, requirement)
-    if joined.has_own_places or not _runs_as(case, joined.applications, holder):
+    if joined.has_own_places or not _runs_as(case, joined.applications, holder) or cannot_run(case, holder):
         return None
     if not all(is_answered_by(case, other.spn, holder) for other in joined.requirements):
         return None
