@@ -55,6 +55,8 @@ def is_let_fail(found: World, servers: tuple[str, ...]) -> None:
     assert tomllib.loads(line) == {"name": [{"host": "portal.test.com", "servers": list(servers)}]}
     assert found.errors == []
     assert found.report.plan.steps == found.report.plan.alternatives == ()
+    assert found.report.spns.uncertain == len(servers), "the names that clients use are not known"
+    assert {use.elsewhere for use in found.report.accounts} <= {None}
     own = {str(r.spn): (r.need, r.outcome) for r in found.report.requirements if str(r.spn) in OWN}
     assert set(own.values()) == {("optional", "modified")}
 

@@ -349,3 +349,12 @@ def test_a_report_of_the_first_schema_is_read_with_what_it_lacks_not_known() -> 
 
 def vars_of(finding_id: str) -> dict[str, object]:
     return {"id": finding_id, "severity": "warning", "server": "IIS01", "message": "x"}
+
+
+def test_a_full_name_of_another_suffix_is_known() -> None:
+    """Only of a short one the full form may be what nobody said."""
+    named = {"dns_name": "iis01.ad.test.com", "domain": "ad.test.com"}
+    full = world(server(site("*:443:crew.test.com"), facts=named)).report
+    assert [application.names_known for application in full.applications] == [True]
+    short = world(server(site("*:443:crew"), facts={"dns_name": None, "domain": None})).report
+    assert [application.names_known for application in short.applications] == [False]

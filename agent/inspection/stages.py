@@ -115,7 +115,7 @@ def _case(
     required = require(views, sources.clients, domains, directory)
     hidden = unclaimed(views, required, directory)
     hidden = hidden_names(hidden, views, _asked_too(service, [name.host for name in hidden], sources))
-    let_fail(required, hidden, views, directory)
+    required = let_fail(required, hidden, views, directory)
     return Case(
         servers=views,
         applications=required.applications,

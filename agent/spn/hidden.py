@@ -7,10 +7,11 @@ it. That the nodes fail by their own names is then normal (R6.4, R6.8).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
-from agent.model import Application, Place
+from agent.model import Application, ApplicationRef, Place
 from agent.names import AccountName, Address, HostName, Likeness, Spn, host_name, ip_address, spn_fault
 from agent.spn.directory import Directory
 from agent.spn.nameservice import NameService, Resolution
@@ -61,16 +62,17 @@ def judged(
 
 def let_fail(
     required: Required, names: Iterable[HiddenName], views: Sequence[ServerView], directory: Directory | None
-) -> None:
-    """Make the nodes' own names optional for the applications that clients reach by a hidden name.
+) -> Required:
+    """Make the nodes' own names optional for the applications that clients reach by a hidden name, which nobody said.
 
     One that the account holds is meant to work, and those who type an alias of one ask for it: these stay.
     """
     behind = {(name.account, server) for name in names if name.evidence for server in name.servers}
     if not behind or directory is None:
-        return
+        return required
     by_label = {view.label: view for view in views}
     applications = {application.reference: application for application in required.applications}
+    unnamed: set[ApplicationRef] = set()
     for wanted in required.wanted:
         places = [applications[reference] for reference in wanted.applications]
         if wanted.account is None or _holds(directory, wanted.account, wanted.spn):
@@ -80,6 +82,12 @@ def let_fail(
             for place in places
         ):
             wanted.need, wanted.covered_by = "optional", None
+            unnamed.update(wanted.applications)
+    return required._replace(
+        applications=tuple(
+            [replace(one, names_known=False) if one.reference in unnamed else one for one in required.applications]
+        )
+    )
 
 
 def _holds(directory: Directory, account: AccountName, name: Spn) -> bool:

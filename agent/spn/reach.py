@@ -275,7 +275,7 @@ class _SiteReach:
             self._add(host.first_label, "binding", binding, optional=True)
         elif host.is_short and (full := self._full_form(host)) is not None:
             self._add(full, "binding", binding)
-        elif self.names.machine.joined:
+        elif host.is_short and self.names.machine.joined:
             self.unnamed.append(binding)
 
     def _full_form(self, short: HostName) -> HostName | None:
