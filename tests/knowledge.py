@@ -28,13 +28,16 @@ Document = dict[str, Any]
 """A JSON document, with the contract's keys."""
 
 
-@dataclass(frozen=True, eq=False)
 class Run:
     """Servers, and what may be asked about them. `name` says which row or sample, and what was left out."""
 
-    name: str
-    snapshots: tuple[Snapshot, ...]
-    sources: Sources
+    def __init__(self, name: str, snapshots: tuple[Snapshot, ...], sources: Sources) -> None:
+        self.name = name
+        self.snapshots = snapshots
+        self.sources = sources
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: {[one.label for one in self.snapshots]}>"
 
     def told(self, urls: Iterable[str] = ()) -> Told:
         """What the program says of it, and of these URLs."""

@@ -824,4 +824,7 @@ def _location(path: str, app: App) -> str:
     return f'  <location path="{path}"><system.webServer><security>{inner}</security></system.webServer></location>\n'
 
 
-__all__ = ["KIND_OF", "NOT_EXPRESSED", "NOT_YET", "VERDICTS", "Row", "analysis", "only_reader", "rows", "set_up", "snapshot"]
+__all__ = [
+    *("KIND_OF", "NOT_EXPRESSED", "NOT_YET", "VERDICTS"),
+    *("Row", "analysis", "changes", "only_reader", "rows", "set_up", "snapshot"),
+]
