@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from worlds import World, ad, computer, cross_reference, server, site, user, world
 
+from agent.checks.case import Case
 from agent.names import fold
 from agent.sources.ad.attributes import ATTRIBUTES
 
@@ -26,6 +27,12 @@ def told(directory: str) -> World:
     bare = {"netbios_domain": None, "addresses": (), "content_looked": False}
     pool = server(site("*:80:contoso.test.com"), pool=r"NORDAD\contososvc", creds=True, facts=bare)
     return world(pool, ad=directory)
+
+
+def the_case(found: World) -> Case:
+    """Of the one forest."""
+    (case,) = found.analysis.cases
+    return case
 
 
 # -- what the README's lines bring ---------------------------------------------------------------------------------
@@ -58,12 +65,12 @@ def test_it_is_read(directory: str) -> None:
     assert found.requirement("HTTP/contoso.test.com").outcome == "kerberos"
     assert str(found.requirement("HTTP/contoso.test.com").account) == r"NORDAD\contososvc"
     assert [one.guessed for one in found.report.servers] == [()]
-    assert [account.domain for account in found.analysis.case.computer_accounts] == ["NORDAD"]
+    assert [account.domain for account in the_case(found).computer_accounts] == ["NORDAD"]
     assert found.errors == []
 
 
 def test_the_forest_is_read() -> None:
-    found = told(f"{DOMAIN}{CATEGORY}\n{computer()}{HOLDER}").analysis.case.directory
+    found = the_case(told(f"{DOMAIN}{CATEGORY}\n{computer()}{HOLDER}")).directory
     assert found is not None
     assert [domain.forest for domain in found.domains] == ["test.com"]
 
