@@ -16,7 +16,8 @@ from typing import Any
 
 from agent.iis.redirection import configuration_file
 from agent.iis.snapshot import Machine, Snapshot
-from agent.inspection import Sources, analyse
+from agent.inspection.sources import Sources
+from agent.inspection.stages import analyse
 from agent.names import AccountName, Spn
 from agent.render import terminal
 from agent.sources.snapshots.machine_file import complete

@@ -29,7 +29,8 @@ from worlds import server, site, windows
 from agent import explain, inspect
 from agent.cli.program import main
 from agent.iis.snapshot import Snapshot
-from agent.inspection import Analysis, Sources, analyse
+from agent.inspection.sources import Sources
+from agent.inspection.stages import Analysis, analyse
 from agent.names import spn
 from agent.render import terminal
 from agent.sources import option_files
@@ -555,9 +556,10 @@ KNOWN_OF_RANDOM_FARMS = {
     *((source, "no_error_names_what_works") for source in ("DNS", "machine.json", "machine.json, not --computer")),
     *((source, "no_error_names_what_works") for source in ("one server", "farm file")),
     ("one server", "explain_loses_answers_only"),
+    ("part of the directory", "no_step_is_new"),
 }
-"""What only some of the random farms show. Item 16: a host header that is another computer's own name, by which nobody
-reaches the site; item 4: explain of a name that nobody leads to a site without host header."""
+"""What only some of the random farms show: a host header that is another computer's own name, by which nobody reaches
+the site (item 16), and explain of a name that nobody leads to a site without host header (item 4)."""
 
 
 # -- the matrix ----------------------------------------------------------------------------------------------------

@@ -587,8 +587,6 @@ def _little_known() -> Iterator[Row]:
 
 
 NOT_YET = {
-    "alias-out": "an alias that leads out of the zones is forgotten",
-    "alias-held": "an alias that leads out of the zones is forgotten",
     "no-domain": "an account of a domain that nobody knows is taken for another account",
 }
 """Rows that the program does not predict yet; one that it predicts has to leave the table."""

@@ -15,7 +15,8 @@ import pytest
 pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
 
-from agent.inspection import Analysis, Sources, analyse
+from agent.inspection.sources import Sources
+from agent.inspection.stages import Analysis, analyse
 from agent.sources.ad.exports import read_exports
 from agent.sources.ad.ldap import LdapSource
 from agent.spn.directory import AskDirectory

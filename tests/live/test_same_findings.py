@@ -97,10 +97,11 @@ def _reader(*paths: Path) -> AskDirectory:
 
 
 def _comparable(found: Analysis) -> dict[str, Any]:
-    """The whole document but its times."""
+    """The whole document but its times, and what the sources are called."""
     document = cast("dict[str, Any]", json.loads(found.report.to_json()))
-    del document["started"], document["finished"]
+    del document["started"], document["finished"], document["summary"]["read"]
     document["findings"] = [each for each in document["findings"] if each["id"] != COUNTED_IN_EXPORTS]
+    document["causes"] = [each for each in document["causes"] if each["finding"] != COUNTED_IN_EXPORTS]
     return document
 
 
