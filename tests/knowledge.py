@@ -23,6 +23,7 @@ from agent.render import terminal
 from agent.sources.snapshots.machine_file import complete
 from agent.spn.directory import AskDirectory, Directory
 from agent.spn.domains import guessed_label
+from agent.spn.reach import FarmName
 from agent.story import explain, read_url
 
 Document = dict[str, Any]
@@ -51,6 +52,7 @@ class Run:
             json.loads(report.to_json()),
             {url: json.loads(story.to_json()) for url, story in stories.items()},
             terminal.to_text(report, 100, color=False).partition("\n")[0],
+            declared=declared(self.sources.farm),
         )
 
     def with_machines(self, change: Callable[[Machine], Machine], name: str) -> Run:
@@ -78,6 +80,12 @@ class Told:
     first_line: str = ""
     exits: Mapping[str, int] = field(default_factory=dict)
     """Exit codes of the commands, where the run went through them."""
+    declared: frozenset[str] = frozenset()
+    """The names, in small letters, whose servers a farm file lists."""
+
+
+def declared(farm: Iterable[FarmName]) -> frozenset[str]:
+    return frozenset(name.host.key for name in farm)
 
 
 def _changed(ask: AskDirectory, change: Callable[[Directory], Directory]) -> AskDirectory:
