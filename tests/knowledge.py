@@ -81,11 +81,11 @@ class Told:
     exits: Mapping[str, int] = field(default_factory=dict)
     """Exit codes of the commands, where the run went through them."""
     declared: frozenset[str] = frozenset()
-    """The names, in small letters, whose servers a farm file lists."""
+    """The names, in small letters, whose servers a farm file lists, and their first labels."""
 
 
 def declared(farm: Iterable[FarmName]) -> frozenset[str]:
-    return frozenset(name.host.key for name in farm)
+    return frozenset(host.key for name in farm for host in (name.host, name.host.first_label))
 
 
 def _changed(ask: AskDirectory, change: Callable[[Directory], Directory]) -> AskDirectory:
