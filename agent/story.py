@@ -19,7 +19,7 @@ from agent.spn.nameservice import Resolution
 from agent.spn.needs import how_to_know, spn_doubt, spn_hosts
 from agent.spn.question import Typed
 from agent.spn.reach import Names
-from agent.spn.require import ServerView, Wanted, is_started
+from agent.spn.require import NOT_LOOKED_AT, ServerView, Wanted, is_started
 from agent.spn.verdict import judge
 
 
@@ -245,7 +245,7 @@ def _outcome(case: Case, url: Url, client: Client, found: Answering) -> ClientOu
         story.append("The application does not offer Negotiate: no ticket is asked for.")
         return _without_ticket(case, client, name, "ntlm-fallback", story)
     doubt = spn_doubt(client, url.host, names)
-    decision = _decision(case, found, settings, hosts[0]).doubted(doubt)
+    decision = _decision(case, found, settings, hosts[0]).doubted(doubt or _unseen(found))
     wanted = Wanted(name, decision.account, "explicit", None, decision, (), (client.name,))
     requirement = judge(wanted, case.directory, case.service)
     story.append(f"{client.name} asks the KDC for {name}{', or for what it is an alias of' if doubt else ''}.")
@@ -342,6 +342,11 @@ def _decision(case: Case, found: Answering, settings: WindowsAuth, host: HostNam
     """Who decrypts for this very name: the table has another row where it is one of the computer's own."""
     identity = case.identity_of(found.application) or NO_POOL
     return decide(settings, identity, found.server.computer, found.server.names.kind_of(host))
+
+
+def _unseen(found: Answering) -> str:
+    """What may change who decrypts, and nobody looked at; empty where the application's own verdict has no doubt."""
+    return NOT_LOOKED_AT if found.decided.decryption == "uncertain" else ""
 
 
 def _decryption_told(found: Answering, settings: WindowsAuth, decision: Decision) -> str:

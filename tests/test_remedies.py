@@ -261,8 +261,8 @@ def test_a_farm_that_nobody_looked_up_leaves_the_other_names_of_its_nodes_alone(
     assert found.finding("farm-nodes-differ").fix[-1].endswith("separate them first.")
 
 
-def test_a_farm_that_nobody_looked_up_is_is_settled_by_hand() -> None:
+def test_a_farm_that_nobody_looked_up_has_no_step() -> None:
     nodes = [server(site(HEADER), name=n, pool=SERVICE, creds=n == "IIS02") for n in ("IIS01", "IIS02")]
     found = world(*nodes, farm=[farm_name("x.test.com", "IIS01", "IIS02")])
-    assert kinds(found) == ["iis-setting", "manual"]
-    assert found.report.plan.steps[1].note == rf"See who holds {NAME} (setspn -F -Q); it must be on {SERVICE} only."
+    assert kinds(found) == []
+    assert found.finding("farm-nodes-differ").fix[-1].startswith(f"See who holds {NAME} (setspn -F -Q) first")
