@@ -8,6 +8,7 @@ import pytest
 from worlds import World, ad, computer, cross_reference, server, setspn_l, site, user, whole, world
 
 from agent.names import AccountName, Guess, Likeness
+from agent.spn.domains import Domains, Placed
 
 CONTOSO = "HTTP/contoso.test.com"
 NORD = {"netbios_domain": None}
@@ -153,3 +154,18 @@ def test_nothing_is_required_for_a_name_made_up() -> None:
     found = world(server(site("*:80:"), facts={"dns_name": Guess("iis01.test.com")}))
     assert set(found.needs) == {"http/iis01"}
     assert found.report.servers[0].guessed == ("dns_name",)
+
+
+@pytest.mark.parametrize(
+    ("read", "home", "placed"),
+    [
+        ({"nord.example": "NORD"}, "", Placed("nord.example")),
+        ({"nord.example": "NORD", "nord.test": "NORD"}, "", Placed("")),
+        ({"nord.example": "NORD", "nord.test": "NORD"}, "nord.test", Placed("nord.test")),
+        ({"nord.example": "NORD", "nord.test": "NORD"}, "other.test", Placed("")),
+        ({}, "", Placed("nord.example", "NORD is nord.example")),
+        ({"nord.example": "EAST"}, "", Placed("")),
+    ],
+)
+def test_a_label_is_placed_where_one_domain_has_it(read: dict[str, str], home: str, placed: Placed) -> None:
+    assert Domains(read=read, known=frozenset({"nord.example"})).placed("NORD", home) == placed

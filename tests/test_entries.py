@@ -14,7 +14,7 @@ from agent.names import spn
 from agent.sources.ad.attributes import allowed_sids, file_time, sid_bytes, sid_text
 from agent.sources.ad.collector import SPOKEN_PROBLEMS, Collector
 from agent.sources.ad.distinguished_names import common_name, dns_name_of, is_deleted
-from agent.spn.directory import Directory, Question
+from agent.spn.directory import DEFAULT_MAPPED_TO_HOST, Directory, Question
 
 BASE = "DC=test,DC=com"
 QUESTION = Question(
@@ -379,3 +379,16 @@ def test_many_problems_become_a_count() -> None:
     directory = collected(*(user(f"u{i}", userAccountControl=[b"x"]) for i in range(SPOKEN_PROBLEMS + 7)))
     assert len(directory.problems) == SPOKEN_PROBLEMS + 1
     assert "7 more" in directory.problems[-1].message
+
+
+# The default value of sPNMappings, as Windows Server writes it into CN=Directory Service (rule R4.2).
+MAPPINGS = (
+    "host=alerter,appmgmt,cisvc,clipsrv,browser,dhcp,dnscache,replicator,eventlog,eventsystem,policyagent,oakley,"
+    "dmserver,dns,mcsvc,fax,msiserver,ias,messenger,netlogon,netman,netdde,netddedsm,nmagent,plugplay,"
+    "protectedstorage,rasman,rpclocator,rpc,rpcss,remoteaccess,rsvp,samss,scardsvr,scesrv,seclogon,scm,dcom,cifs,"
+    "spooler,snmp,schedule,tapisrv,trksvr,trkwks,ups,time,wins,www,http,w3svc,iisadmin,msdtc"
+)
+
+
+def test_the_default_mappings_to_host_are_those_of_windows() -> None:
+    assert set(MAPPINGS.removeprefix("host=").split(",")) == DEFAULT_MAPPED_TO_HOST
