@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.names import spn
+from agent.model import Problem
+from agent.names import AccountName, spn
 from agent.sources.ad.attributes import allowed_sids, file_time, sid_bytes, sid_text
 from agent.sources.ad.collector import SPOKEN_PROBLEMS, Collector
 from agent.sources.ad.distinguished_names import common_name, dns_name_of, is_deleted
-from agent.spn.directory import DEFAULT_MAPPED_TO_HOST, Directory, Question
+from agent.spn.directory import DEFAULT_MAPPED_TO_HOST, Directory, Domain, Question
 
 BASE = "DC=test,DC=com"
 QUESTION = Question(
@@ -392,3 +393,31 @@ MAPPINGS = (
 
 def test_the_default_mappings_to_host_are_those_of_windows() -> None:
     assert set(MAPPINGS.removeprefix("host=").split(",")) == DEFAULT_MAPPED_TO_HOST
+
+
+UNFINISHED = Problem(id="directory-incomplete", message="the server closed the connection")
+
+
+def whole(*, covered: bool = True, problems: tuple[Problem, ...] = ()) -> Directory:
+    domain = Domain(dns_name="test.com", netbios="TEST", dn=BASE, covered=covered)
+    return Directory(source="a", asked=QUESTION.spns, domains=(domain,), problems=problems)
+
+
+@pytest.mark.parametrize(
+    ("directory", "asked", "near", "proved"),
+    [
+        (whole(), "HTTP/contoso.test.com", AccountName("TEST", "svc"), True),
+        (whole(), "HTTP/contoso.test.com", None, True),
+        (whole(), "HTTP/other.test.com", AccountName("TEST", "svc"), False),
+        (whole(), "HTTP/contoso.test.com", AccountName("NORD", "svc"), False),
+        (whole(covered=False), "HTTP/contoso.test.com", AccountName("TEST", "svc"), False),
+        (whole(covered=False), "HTTP/contoso.test.com", None, False),
+        (whole(problems=(UNFINISHED,)), "HTTP/contoso.test.com", AccountName("TEST", "svc"), False),
+        (whole(problems=(UNFINISHED,)), "HTTP/contoso.test.com", None, False),
+    ],
+)
+def test_that_nobody_holds_a_name_is_known_where_it_was_asked_and_all_was_read(
+    directory: Directory, asked: str, near: AccountName | None, proved: bool
+) -> None:
+    assert directory.proves_absence(spn(asked), near) is proved
+    assert directory.holders(spn(asked), near) == (() if proved else None)
