@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from parts import corpus
 from worlds import World, ad, app, computer, entry, farm_name, server, site, user, world
 
 from agent import inspect, plan
 
-CORPUS = sorted((Path(__file__).parents[1].parent / "shared" / "corpus").glob("*CSS-Exchange*.config"))
 MAIL = "HTTP/mail.test.com"
 SHOW = "Get-ClientAccessService -IncludeAlternateServiceAccountCredentialStatus"
 POOLS = {"MSExchangeOWAAppPool": "LocalSystem", "DefaultAppPool": ""}
@@ -158,9 +158,7 @@ def test_a_pool_account_is_not_joined_by_an_alternate_one() -> None:
     assert found.outcome("HTTP/x.test.com", r"TEST\svc") == "modified"
 
 
-@pytest.mark.parametrize(
-    "file", CORPUS or [pytest.param(None, marks=pytest.mark.skip(reason="the corpus is not here"))]
-)
+@pytest.mark.parametrize("file", corpus("*CSS-Exchange*.config"))
 def test_real_exchange_servers_lose_nothing(file: Path, tmp_path: Path) -> None:
     text = ad(
         computer("EX01"),
