@@ -571,7 +571,11 @@ KNOWN_OF_RANDOM_FARMS = {
 }
 """What only some of the random farms show: a host header that is another computer's own name, by which nobody reaches
 the site (item 16), explain of a name that nobody leads to a site without host header (item 4), and a farm's name that
-its nodes are not known to answer (item 13); and worlds whose farm file and DNS contradict each other."""
+its nodes are not known to answer (item 13); and worlds whose farm file and DNS contradict each other.
+
+`no_step_is_new` is the gravest of them: in some random farms less knowledge still gives a step, such as a `setspn -D`
+without the farm file, an add without DNS, and useAppPoolCredentials=false without the account in the export. The cells
+without `no_step_is_new` were each seen with other random farms than the fixed ones that are tried now."""
 
 
 # -- the matrix ----------------------------------------------------------------------------------------------------
