@@ -787,7 +787,7 @@ def test_an_attribute_that_was_not_exported_is_not_judged() -> None:
         right(pwdLastSet=days_ago(9999)), rodc_group("20090101000000.0Z"), user("x", msDS_SupportedEncryptionTypes=24)
     )
     assert "etype-risk" in known.ids
-    unknown = custom(right(pwdLastSet=days_ago(9999)), user("x", msDS_SupportedEncryptionTypes=24))
+    unknown = custom(right(pwdLastSet=days_ago(5000)), user("x", msDS_SupportedEncryptionTypes=24))
     assert "etype-risk" not in unknown.ids, "whenCreated of RID 521 was not exported"
 
 
@@ -1028,6 +1028,58 @@ def test_a_domain_controllers_delegation_is_silent() -> None:
     built = server(facts={"domain_controller": True})
     found = world(built, ad=ad(computer(userAccountControl=0x82000)), dns="iis01 A 10.0.5.2")
     assert "unconstrained-delegation" not in found.ids
+
+
+def test_an_spn_with_the_port_is_told_of_where_a_host_spn_answers_without_it() -> None:
+    """The first hides nothing (rule 2.16): default clients get a ticket for the computer."""
+    shadowed = world(
+        server(site("*:8080:"), pool=SERVICE, creds=True),
+        ad=ad(computer(), user("contososvc", "HTTP/iis01.test.com:8080")),
+        dns="iis01 A 10.0.5.2",
+    )
+    assert shadowed.outcome("HTTP/iis01.test.com") == "modified"
+    assert "spn-shadowed-by-host" in shadowed.ids
+    assert shadowed.finding("spn-port-only", "HTTP/iis01.test.com").severity == "warning"
+    held = world(
+        server(site("*:8080:contoso.test.com"), pool=SERVICE, creds=True),
+        ad=ad(computer(), user("contososvc", f"{FULL}:8080"), user("othersvc", FULL)),
+        dns=A,
+    )
+    assert "spn-misplaced" in held.ids
+    assert "spn-port-only" not in held.ids
+
+
+def test_a_name_that_no_client_asked_about_sends_is_an_error_where_it_is_broken() -> None:
+    """A farm's name that is an alias, on the wrong account: the default clients send what it leads to."""
+    found = world(
+        server(pool=SERVICE, creds=True),
+        ad=ad(
+            computer(), user("contososvc", "HTTP/vip.test.com", "HTTP/vip"), user("othersvc", "HTTP/portal.test.com")
+        ),
+        dns="iis01 A 10.0.5.2; vip A 10.0.0.9; portal CNAME vip",
+        farm=[farm_name("portal.test.com", "IIS01")],
+    )
+    assert found.requirement("HTTP/portal.test.com").asked_by == ()
+    assert found.report.spns.broken == 1
+    told = found.finding("client-spn-variant", "HTTP/portal.test.com")
+    assert (told.severity, "portal.test.com as typed" in told.message) == ("error", True)
+
+
+@pytest.mark.parametrize(
+    ("clients", "whose"), [(("edge",), "clients that ask for it use"), (("edge", "java"), ": java use")]
+)
+def test_a_finding_names_the_clients_where_others_fare_otherwise(clients: tuple[str, ...], whose: str) -> None:
+    """An alias of the computer, by a name of its own: Edge asks for the computer, and works."""
+    found = world(
+        server(site(HEADER)),
+        ad=ad(computer()),
+        dns="iis01 A 10.0.5.2;contoso CNAME iis01",
+        clients=clients,
+    )
+    assert found.outcome("HTTP/iis01.test.com") == "kerberos"
+    told = [one.message for one in found.findings("spn-missing", FULL)]
+    assert all(whose in message for message in told)
+    assert bool(told) == ("java" in clients)
 
 
 # -- ages ----------------------------------------------------------------------------------------------------------

@@ -825,6 +825,17 @@ def test_alias_uniqueness_is_said_before() -> None:
     assert [str(f.spn) for f in found.findings("plan-blocked-by-alias")] == ["HTTP/x.test.com"]
 
 
+@pytest.mark.parametrize(("digit", "told"), [("0", True), ("3", True), ("4", False), ("7", False)])
+def test_alias_uniqueness_may_be_switched_off(digit: str, told: bool) -> None:
+    """KB5008382: the 21st character of dSHeuristics, bit 4."""
+    heuristics = worlds.directory_service(dSHeuristics=f"00000000010000000002{digit}")
+    found = world(
+        server(site(CUSTOM), pool=r"TEST\svc", creds=True),
+        ad=ad(computer(), computer("OLD", "HOST/x.test.com"), user("svc"), heuristics),
+    )
+    assert ("plan-blocked-by-alias" in found.ids) is told
+
+
 def test_only_another_accounts_host_spn_makes_the_controller_refuse() -> None:
     """HOST/x is on two accounts, so that an explicit HTTP/x is needed; the computer's own one is in nobody's way."""
     found = world(server(site(CUSTOM)), ad=ad(computer("IIS01", "HOST/x.test.com"), computer("OLD", "HOST/x.test.com")))

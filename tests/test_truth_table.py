@@ -318,6 +318,7 @@ ROWS: dict[str, Row] = {
     "OTH-05": row(
         "etype-risk",
         ad=directory({"contososvc": BOTH}, attributes={"contososvc": {"msDS_SupportedEncryptionTypes": 4}}),
+        outcome="kerberos",  # the rules, section 5.10, correct the row: what is explicit stays
     ),
     "OTH-06": row(
         "etype-risk",
@@ -329,6 +330,7 @@ ROWS: dict[str, Row] = {
             },
             more=rodc_group("20090101000000.0Z"),
         ),
+        outcome="uncertain",
     ),
     # not settled by the sources who needs delegation rights (R8.1): nothing may be claimed, the SPN rules stand
     "IIS-10": row(

@@ -207,7 +207,7 @@ def _asking_first(actions: Iterable[tuple[Action, str]]) -> Iterator[tuple[Actio
 def _refused(case: Case, steps: Iterable[Step]) -> Iterator[Finding]:
     """Adds of `HTTP/x` where `HOST/x` is on another account: alias uniqueness (KB5008382, rule R4.13)."""
     directory = case.directory
-    if directory is None:
+    if directory is None or directory.checks_off & 4:
         return
     for step in steps:
         if not step.is_add:

@@ -16,9 +16,6 @@ from agent.spn.require import ServerView
 OLD_PASSWORD = timedelta(days=365)
 """pwdLastSet older than this on a user account with an SPN invites offline guessing of its password."""
 
-AES = 0x18  # msDS-SupportedEncryptionTypes: AES128 and AES256 (MS-KILE 2.2.7)
-WEAK = 0x7  # DES and RC4
-
 
 def _accounts(case: Case) -> Iterator[tuple[AccountName, Account | None, Requirement]]:
     """Each account that must hold an SPN, once, with the first requirement that says so."""
@@ -210,6 +207,10 @@ def _are_foreign(directory: Directory, computer: Account, readers: frozenset[str
 # -- encryption types, passwords, delegation -----------------------------------------------------------------------
 
 
+_REFUSED = "today's KDC answers KDC_ERR_ETYPE_NOTSUPP (KB5073381), and clients use NTLM"
+_WEAK = "tickets for it are weak, and clients that take AES only (Protected Users) get none"
+
+
 def encryption(case: Case) -> Iterator[Finding]:
     """Keys that KDCs with the updates of April and July 2026 no longer use (KB5073381), and guessable passwords."""
     directory = case.directory
@@ -218,15 +219,15 @@ def encryption(case: Case) -> Iterator[Finding]:
     for name, account, requirement in _accounts(case):
         if account is None or account.kind not in {"user", "unknown"}:
             continue
-        risk = _etype_risk(case, account)
-        if risk is not None:
+        weak = case.weakness(name)
+        if weak is not None:
             yield finding(
                 "etype-risk",
-                f"{name} {risk}: the KDC answers KDC_ERR_ETYPE_NOTSUPP and clients use NTLM",
+                f"{name} {weak.text}: {_REFUSED if weak.is_refused else _WEAK}",
                 at=requirement.applications[0],
                 spn=requirement.spn,
                 account=name,
-                fix=("Reset its password, which makes AES keys, and set msDS-SupportedEncryptionTypes to 24 (0x18).",),
+                fix=weak.fix,
             )
         if account.kind == "user" and account.password_set and case.now - account.password_set > OLD_PASSWORD:
             yield finding(
@@ -238,20 +239,6 @@ def encryption(case: Case) -> Iterator[Finding]:
                 spn=requirement.spn,
                 fix=("Use a gMSA, or set a long random password.",),
             )
-
-
-def _etype_risk(case: Case, account: Account) -> str | None:
-    directory = case.directory
-    if directory is None or not directory.exports("msDS-SupportedEncryptionTypes"):
-        return None
-    types = account.encryption_types or 0
-    if types & WEAK and not types & AES:
-        return f"allows DES or RC4 only (msDS-SupportedEncryptionTypes {types:#x})"
-    if types & (AES | WEAK) or account.password_set is None or directory.aes_since is None:
-        return None
-    if account.password_set < directory.aes_since:
-        return f"has a password of {account.password_set:%Y-%m-%d}, older than the domain's AES keys, and no own value"
-    return None
 
 
 def delegation(case: Case) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ from agent.names import AccountName, HostName, Likeness, Spn, fold, http_spn
 from agent.spn.clients import Client
 from agent.spn.directory import Account, Directory
 from agent.spn.domains import Domains
+from agent.spn.encryption import Weakness, weakness
 from agent.spn.hidden import HiddenName
 from agent.spn.identity import PoolIdentity, Surroundings, pool_identity
 from agent.spn.nameservice import NameService
@@ -220,6 +221,11 @@ class Case:
         if name is None or self.directory is None:
             return None
         return self.directory.account(name)
+
+    def weakness(self, name: AccountName | None) -> Weakness | None:
+        """What is wrong with the encryption types of an account, as far as a directory tells."""
+        known = self.account(name)
+        return None if known is None or self.directory is None else weakness(known, self.directory)
 
     def may_be_pool_account(self, holder: Account) -> bool:
         """Whether an inspected pool runs as the account, as far as that can be told."""

@@ -112,7 +112,11 @@ FINDINGS: dict[str, FindingKind] = {
         ("warning",),
         "an HTTP/ SPN for one of our names, or a second holder, on a disabled or long unused account",
     ),
-    "spn-port-only": FindingKind(("warning",), "only a port-qualified SPN exists; default clients ask without port"),
+    "spn-port-only": FindingKind(
+        ("warning",),
+        "only a port-qualified SPN exists; default clients ask without port, and nobody, or a HOST/ SPN of another "
+        "account, answers them",
+    ),
     "upn-shadows-spn": FindingKind(("warning",), "a userPrincipalName has the text of the SPN"),
     "spn-conflict": FindingKind(
         ("error",),
@@ -143,7 +147,7 @@ FINDINGS: dict[str, FindingKind] = {
     "client-spn-variant": FindingKind(
         ("warning", "error"),
         "some client kind asks for another SPN (CNAME, port, short name) and gets a worse outcome; error when "
-        "a default client kind gets modified or duplicate (this finding alone then speaks for that name)",
+        "that is modified or duplicate (this finding alone then speaks for that name)",
     ),
     "name-suspected": FindingKind(
         ("info",),
@@ -180,7 +184,7 @@ FINDINGS: dict[str, FindingKind] = {
     ),
     "etype-risk": FindingKind(
         ("warning",),
-        "the holder's encryption types or password age will fail with today's KDC defaults",
+        "the holder's encryption types or password age will fail with today's KDC defaults, or leave RC4 only",
     ),
     "kerberoastable-account": FindingKind(("info",), "an HTTP/ SPN on a user account with an old password: use a gMSA"),
     "unconstrained-delegation": FindingKind(

@@ -364,6 +364,8 @@ def _settling(case: Case, judged: Judged) -> Iterator[str]:
     question = same_domain(case, requirement.account) if requirement.account is not None else None
     if question is not None:
         yield question
+    elif (weak := case.weakness(requirement.account)) is not None and weak.is_refused:
+        yield from weak.fix
     elif requirement.holders and case.directory is not None and is_safe(requirement.spn.text):
         holders = case.directory.seen(requirement.spn)
         if any(is_split(requirement.spn, holder, case.directory) for holder in holders):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from functools import cache
 
 from agent.checks.case import Case, Judged, finding
 from agent.checks.farm import spoken_for
-from agent.model import Application, Finding, Requirement, Severity
+from agent.model import Application, Finding, Outcome, Requirement, Severity
 from agent.names import AccountName, HostName, Likeness, Spn, fold, host_name, http_spn, printable, spn, spn_fault
 from agent.spn.directory import Account
 
@@ -38,40 +38,56 @@ def outcomes(case: Case) -> Iterator[Finding]:
         if requirement.need == "optional" or requirement.outcome not in {*BROKEN, "ntlm-fallback"}:
             continue
         if requirement.spn in joint:
-            yield from _held_twice(requirement)
+            if requirement.outcome == "duplicate":
+                yield _duplicate(case, requirement)
         elif judged.wanted.variant_of or requirement.need == "port-variant":
-            yield _variant(case, judged)
+            yield _variant(judged)
         elif requirement.asked_by or broken.intersection(requirement.applications):
             yield from _plain(case, judged)
         elif requirement.outcome in BROKEN:
             yield _unasked(judged.requirement)
 
 
-def _held_twice(requirement: Requirement) -> Iterator[Finding]:
-    if requirement.outcome == "duplicate":
-        message = f"{requirement.spn} leads to several accounts ({_listed(requirement.answers)})"
-        yield _about(requirement, "spn-duplicate", message)
+_ENDS: Mapping[Outcome, str] = {
+    "ntlm-fallback": "NTLM",
+    "modified": "KRB_AP_ERR_MODIFIED: three prompts, then 401",
+    "duplicate": "NTLM or 401",
+}
+"""What a client gets, said of a client."""
+
+
+def _who(case: Case, requirement: Requirement) -> str | None:
+    """The client kinds that send this SPN, where others asked about send another."""
+    others = {client.name for client in case.clients}.difference(requirement.asked_by)
+    return ", ".join(requirement.asked_by) if requirement.asked_by and others else None
+
+
+def _duplicate(case: Case, requirement: Requirement) -> Finding:
+    message = (
+        f"{requirement.spn} leads to {len(requirement.answers or ())} accounts ({_listed(requirement.answers)}): "
+        f"{_who(case, requirement) or 'clients'} get no ticket and use NTLM, or one that cannot be decrypted"
+    )
+    return _about(requirement, "spn-duplicate", message)
 
 
 def _plain(case: Case, judged: Judged) -> Iterator[Finding]:
     requirement = judged.requirement
     if requirement.outcome == "duplicate":
-        message = (
-            f"{requirement.spn} leads to {len(requirement.answers or ())} accounts ({_listed(requirement.answers)}): "
-            "clients get no ticket and use NTLM, or one that cannot be decrypted"
-        )
-        yield _about(requirement, "spn-duplicate", message)
+        yield _duplicate(case, requirement)
     elif requirement.outcome == "modified":
-        yield _modified(requirement)
+        yield _modified(case, requirement)
     else:
-        message = f"nobody answers for {requirement.spn}: users notice nothing, they are silently logged on with NTLM"
+        who = _who(case, requirement) or "clients that ask for it"
+        message = f"nobody answers for {requirement.spn}: {who} use NTLM, and users notice nothing"
         yield _about(requirement, "spn-missing", message)
+    if not requirement.holders:
         yield from _port_only(case, requirement)
 
 
-def _modified(requirement: Requirement) -> Finding:
+def _modified(case: Case, requirement: Requirement) -> Finding:
     decrypting = f"{requirement.account} decrypts"
-    effect = "KRB_AP_ERR_MODIFIED: users get three prompts, then 401"
+    who = _who(case, requirement)
+    effect = f"{_ENDS['modified']}{f' ({who})' if who else ''}"
     if requirement.holders:
         message = f"{requirement.spn} is on {requirement.holders[0]}, but {decrypting}: {effect}"
         return _about(requirement, "spn-misplaced", message)
@@ -81,13 +97,15 @@ def _modified(requirement: Requirement) -> Finding:
 
 
 def _port_only(case: Case, requirement: Requirement) -> Iterator[Finding]:
+    """What was registered with the port instead: nobody, or a HOST/ SPN of another account, answers without it."""
     if case.directory is None:
         return
     ports = {port for a in case.applications_of(requirement) for port in _ports(case, a)}
     for port in sorted(ports):
         name = http_spn(requirement.spn.host, port)
         if case.directory.seen(name):
-            message = f"only {name} is registered: clients ask for {requirement.spn}, without the port"
+            asking = ", ".join(requirement.asked_by) or "clients"
+            message = f"only {name} is registered: {asking} ask for {requirement.spn}, without the port"
             yield _about(requirement, "spn-port-only", message)
 
 
@@ -96,30 +114,28 @@ def _ports(case: Case, application: Application) -> set[int]:
     return {port for name in reached.names for port in name.ports}
 
 
-def _variant(case: Case, judged: Judged) -> Finding:
+def _variant(judged: Judged) -> Finding:
     """A name or port that only some clients make of what is typed."""
     requirement = judged.requirement
     asking = ", ".join(requirement.asked_by) or "some clients"
     typed = ", ".join(host.text for host in judged.wanted.variant_of)
     why = f"that is what they make of {typed}" if typed else "they include the port"
-    ends = {"modified": "KRB_AP_ERR_MODIFIED: three prompts, then 401", "duplicate": "NTLM or 401"}
-    default = {client.name for client in case.clients if client.default}
-    bad = requirement.outcome in BROKEN and bool(default.intersection(requirement.asked_by))
     who = f" ({_listed(requirement.answers)} answers, {requirement.account} decrypts)" if requirement.answers else ""
     return _about(
         requirement,
         "client-spn-variant",
-        f"{asking} ask for {requirement.spn}, because {why}, and get {ends.get(requirement.outcome, 'NTLM')}{who}",
-        severity="error" if bad else "warning",
+        f"{asking} ask for {requirement.spn}, because {why}, and get {_ENDS[requirement.outcome]}{who}",
+        severity="error" if requirement.outcome in BROKEN else "warning",
     )
 
 
 def _unasked(requirement: Requirement) -> Finding:
+    """Broken for clients that nobody asked about: those that were make another name of what is typed."""
     message = (
         f"{requirement.spn} leads to {_listed(requirement.answers)}, {requirement.account} decrypts: the clients asked "
-        "about send the full name, one that sends the short name as typed gets KRB_AP_ERR_MODIFIED"
+        f"about send another name, one that sends {requirement.spn.host} as typed gets {_ENDS[requirement.outcome]}"
     )
-    return _about(requirement, "client-spn-variant", message, severity="warning")
+    return _about(requirement, "client-spn-variant", message, severity="error")
 
 
 def _about(requirement: Requirement, finding_id: str, message: str, severity: Severity | None = None) -> Finding:
@@ -318,21 +334,16 @@ def principal_names(case: Case) -> Iterator[Finding]:
         )
 
 
-_ALLOWS_DUPLICATE_SPNS = 2
-_DS_HEURISTICS_CHARACTER = 21
-
-
 def directory_wide(case: Case) -> Iterator[Finding]:
     """What concerns the directory as a whole."""
     directory = case.directory
     if directory is None:
         return
-    heuristics = directory.ds_heuristics or ""
-    digit = heuristics[_DS_HEURISTICS_CHARACTER - 1 : _DS_HEURISTICS_CHARACTER]
-    if digit.isdigit() and int(digit) & _ALLOWS_DUPLICATE_SPNS:
+    if directory.checks_off & 2:
         yield finding(
             "spn-uniqueness-off",
-            f"dSHeuristics ({heuristics}) has {digit} as its 21st character: DCs let duplicate SPNs in",
+            f"dSHeuristics ({directory.ds_heuristics}) has {directory.checks_off} as its 21st character: DCs let "
+            "duplicate SPNs in",
             server=None,
             fix=("Set the 21st character of dSHeuristics back to 0 once the reason for it is gone (KB5008382).",),
         )

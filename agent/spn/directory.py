@@ -336,6 +336,15 @@ class Directory:
         """Whether it was read whole; a directory that was not is `directory-incomplete`."""
         return not self.problems
 
+    @property
+    def checks_off(self) -> int:
+        """The checks of uniqueness that controllers leave out: 1 of UPNs, 2 of SPNs, 4 of aliases of `HOST/`.
+
+        The 21st character of dSHeuristics says it (KB5008382).
+        """
+        digit = (self.ds_heuristics or "")[20:21]
+        return int(digit) if digit.isdecimal() else 0
+
     def exports(self, attribute: str) -> bool:
         """Whether any entry carried the attribute: one that none carries was not exported and is not judged."""
         return fold(attribute) in self.exported

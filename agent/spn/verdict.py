@@ -8,6 +8,7 @@ from agent.model import Outcome, Requirement
 from agent.names import AccountName, Likeness, Spn
 from agent.spn.clients import canonicalises
 from agent.spn.directory import Account, Directory
+from agent.spn.encryption import weakness
 from agent.spn.identity import superseding
 from agent.spn.nameservice import NameService
 from agent.spn.require import Wanted
@@ -69,7 +70,8 @@ def _outcome(wanted: Wanted, answers: tuple[Account, ...] | None, directory: Dir
         return "duplicate"
     if is_split(wanted.spn, answers[0], directory):
         return "uncertain"
-    return _OF_ONE[_opens(wanted, wanted.account, answers[0], directory)]
+    outcome = _OF_ONE[_opens(wanted, wanted.account, answers[0], directory)]
+    return "uncertain" if outcome == "kerberos" and is_refused(answers[0], directory) else outcome
 
 
 _OF_ONE: dict[Likeness, Outcome] = {
@@ -115,6 +117,12 @@ def is_split(name: Spn, holder: Account, directory: Directory) -> bool:
     mapped = directory.seen(name.with_service("HOST"))
     elsewhere = any(other.name.domain_likeness(holder.name) is not Likeness.SAME for other in mapped)
     return elsewhere and name in holder.spns  # last: an account may hold a thousand
+
+
+def is_refused(holder: Account, directory: Directory) -> bool:
+    """Whether the KDC has no encryption type for a ticket to the account, unless its default was set by hand."""
+    found = weakness(holder, directory)
+    return found is not None and found.is_refused
 
 
 def _unseen(account: AccountName, directory: Directory) -> Outcome:
