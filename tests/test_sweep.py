@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent.sources.endpoint import Endpoint
 from agent.sources.winrm.errors import RefusedError, UnreachableError
@@ -23,6 +26,7 @@ def number(endpoint: Endpoint) -> int:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is spread over time, and tests of hypothesis run many sweeps."""
     monkeypatch.setattr(engine, "JITTER_SECONDS", 0.0)
 
 
@@ -168,18 +172,121 @@ def test_a_server_that_dies_during_the_logon_passes_the_turn_on() -> None:
 
 
 def test_after_an_acceptance_a_refusal_is_that_servers_own() -> None:
-    outcomes = run(Farm(refuses=lambda n: n % 2 == 0), 20, parallel=1)
-    assert len(failed(outcomes)) == 10
+    outcomes = run(Farm(refuses=lambda n: n in {5, 9}), 20, parallel=1)
+    assert set(failed(outcomes)) == {"web0005", "web0009"}
 
 
-def test_three_refusals_in_a_row_stop_the_sweep() -> None:
-    farm = Farm(refuses=lambda n: n > 5)
-    outcomes = run(farm, 20, parallel=1)
-    assert farm.sent == [1, 2, 3, 4, 5, 6, 7, 8]
-    assert len(failed(outcomes)) == 15
+@pytest.mark.parametrize("between", [1, 7])
+def test_the_third_refusal_stops_the_sweep_whoever_accepts_between(between: int) -> None:
+    farm = Farm(refuses=lambda n: n % (between + 1) == 0)
+    outcomes = run(farm, 40, parallel=1)
+    third = 3 * (between + 1)
+    assert farm.sent == list(range(1, third + 1))
+    assert len(failed(outcomes)) == 3 + 40 - third
     last = outcomes[-1].failure
     assert last is not None
-    assert "at 3 servers in a row, last web0008," in last.reason
+    assert f"at 3 servers, last web{third:04d}," in last.reason
+
+
+@pytest.mark.parametrize(
+    ("refusing", "most"),
+    [((), [1, 3, 3, 3, 3, 8, 8, 8, 8, 8, 8]), ((7,), [1, 3, 3, 3, 3, 8, 8, 1, 2, 2, 2, 2, 7, 7])],
+)
+def test_with_each_server_that_accepts_more_may_judge_and_a_refusal_leads_back(
+    refusing: tuple[int, ...], most: list[int]
+) -> None:
+    """How many would be let in beside each other, before each server's verdict."""
+
+    async def scenario() -> list[int]:
+        door, seen = engine.Door(continue_on_denied=False), list[int]()
+        for endpoint in endpoints(len(most)):
+            waiting = [asyncio.ensure_future(_stays(door, other)) for other in endpoints(20)]
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            seen.append(sum(task.done() for task in waiting))
+            for task in waiting:
+                if not task.done():
+                    task.cancel()
+            for task in await asyncio.gather(*waiting, return_exceptions=True):
+                if isinstance(task, contextlib.AsyncExitStack):
+                    with contextlib.suppress(UnreachableError):
+                        async with task:
+                            raise UnreachableError("logon", "no verdict", "Look.")
+            with contextlib.suppress(RefusedError):
+                async with door.turn(endpoint):
+                    if number(endpoint) in refusing:
+                        raise RefusedError("logon", "the password is wrong", "Check it.")
+        return seen
+
+    assert asyncio.run(scenario()) == most
+
+
+async def _stays(door: engine.Door, endpoint: Endpoint) -> contextlib.AsyncExitStack:
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(door.turn(endpoint))
+        return stack.pop_all()
+
+
+Course = tuple[bool, int, int]
+"""A server: whether it takes any password, how long until it is asked, how long it judges."""
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.integers(0, 5)), min_size=1, max_size=60),
+    st.sampled_from([1, 2, 8, 64]),
+)
+def test_a_wrong_password_is_never_judged_often_enough_to_lock_the_account(
+    courses: list[Course], parallel: int
+) -> None:
+    """Whichever servers take any password, and whatever comes first: Windows locks at five or at ten."""
+    refused, under_way, most, takers = 0, 0, 0, set[str]()
+    spoken = 0
+
+    async def ask(endpoint: Endpoint, gate: Gate) -> str:
+        nonlocal refused, under_way, most, spoken
+        takes_any, before, takes = courses[number(endpoint) - 1]
+        for _ in range(before):
+            await asyncio.sleep(0)
+        async with gate(endpoint):
+            under_way += 1
+            most = max(most, refused + under_way)
+            allowed = 3 if len(takers) < 5 else 8
+            assert refused + under_way <= (1 if not takers else allowed)
+            for _ in range(takes):
+                await asyncio.sleep(0)
+            under_way -= 1
+            spoken += 1
+            if not takes_any:
+                refused += 1
+                raise RefusedError("logon", "the password is wrong", "Check it.")
+            takers.add(endpoint.name)
+        return "fine"
+
+    outcomes = asyncio.run(sweep(endpoints(len(courses)), ask, parallel=parallel))
+    faults = [
+        o.failure.reason for o in outcomes if o.failure is not None and "a fault of this program" in o.failure.reason
+    ]
+    assert (faults, most <= 8) == ([], True)
+    if refused < 3 and takers:
+        assert spoken == len(courses)
+
+
+def test_one_who_waits_and_gives_up_keeps_no_place() -> None:
+    async def scenario() -> int:
+        door = engine.Door(continue_on_denied=False)
+        first, second, third = endpoints(3)
+        async with door.turn(first):
+            waiting = asyncio.ensure_future(_stays(door, second))
+            await asyncio.sleep(0)
+            waiting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await waiting
+        async with contextlib.AsyncExitStack() as stack:
+            for endpoint in (first, second, third):
+                await stack.enter_async_context(door.turn(endpoint))
+            return 3
+
+    assert asyncio.run(asyncio.wait_for(scenario(), 60)) == 3
 
 
 def test_what_is_no_verdict_about_the_credentials_never_stops_the_sweep() -> None:

@@ -189,19 +189,40 @@ def test_a_wrong_password_is_judged_once_and_named(farm: Farm, transport: Transp
     assert (stats["connections"], judged) == (1, 0 if transport == "credssp" else 1)  # CredSSP says so inside its TLS
 
 
-def test_the_gate_opens_before_the_first_token_and_its_wait_is_not_counted(farm: Farm) -> None:
+JUDGED: list[tuple[Transport, bool, int, int]] = [  # requests before the one that is judged, and up to the acceptance
+    ("basic", True, 0, 1),
+    ("ntlm", True, 1, 2),
+    ("ntlm", False, 1, 2),
+    ("credssp", True, 3, 5),
+    ("credssp", False, 3, 5),
+]
+
+
+@pytest.mark.parametrize(("transport", "tls", "before", "accepted"), JUDGED)
+def test_the_gate_opens_before_what_is_judged_and_its_wait_is_not_counted(
+    farm: Farm, transport: Transport, tls: bool, before: int, accepted: int
+) -> None:
+    farm.reset()
     requests: list[int] = []
 
     @contextlib.asynccontextmanager
     async def gate(_: Endpoint) -> AsyncIterator[None]:
-        farm.reset()
         Clock().ahead = 10 * Limits().whole
         requests.append(farm.stats()["requests"])
         yield
         requests.append(farm.stats()["requests"])
 
-    assert ask(farm, endpoint(farm), gate=gate).exit_code == 0
-    assert requests == [0, 2]
+    assert ask(farm, endpoint(farm, transport, tls=tls), gate=gate).exit_code == 0
+    assert requests == [before, accepted]
+
+
+def test_a_certificate_waits_at_no_gate(farm: Farm) -> None:
+    @contextlib.asynccontextmanager
+    async def shut(_: Endpoint) -> AsyncIterator[None]:
+        raise AssertionError("no password is judged")
+        yield
+
+    assert ask(farm, endpoint(farm, "certificate", tls=True), Logon(), gate=shut).exit_code == 0
 
 
 @pytest.mark.parametrize("fault", ["401", "401close"])
@@ -299,7 +320,8 @@ def test_a_page_of_some_other_service_says_nothing_of_the_password(
     farm.set("web0001*", fault=fault, on="auth", after=before)
     gate, who = Watch(), logon(farm)
     error = failure(farm, endpoint(farm, transport, tls=tls), who, gate=gate, hangs=fault == "hangmid")
-    assert (type(error), gate.left, who.was_accepted) == (UnreachableError, [UnreachableError], False)
+    left = [] if transport == "certificate" else [UnreachableError]
+    assert (type(error), gate.left, who.was_accepted) == (UnreachableError, left, False)
     assert error.stage == ("shell" if tls else "logon")
     assert farm.stats()[f"injected.{fault}"] >= 1
     if transport != "certificate":  # a key can be proved again and again, a password is not
@@ -320,7 +342,8 @@ def test_a_fault_of_ws_management_is_an_acceptance(farm: Farm, transport: Transp
     farm.set("web0001*", fault=fault, on="Create")
     gate, who = Watch(), logon(farm)
     error = failure(farm, endpoint(farm, transport, tls=tls), who, gate=gate)
-    assert (error.stage, gate.left, who.was_accepted) == ("shell", [None], True)
+    left = [] if transport == "certificate" else [None]
+    assert (error.stage, gate.left, who.was_accepted) == ("shell", left, True)
 
 
 @pytest.mark.parametrize(("transport", "tls", "before"), [row for row in LAST_LEG if row[0] != "certificate"])
@@ -726,7 +749,7 @@ def test_cancelled_in_the_middle_it_says_which_shell_may_remain(farm: Farm) -> N
     assert farm.shells_left() == 1
 
 
-def test_cancelled_while_it_waits_at_the_gate_nothing_was_sent(farm: Farm) -> None:
+def test_cancelled_while_it_waits_at_the_gate_nothing_was_judged(farm: Farm) -> None:
     farm.reset()
 
     async def cancelled() -> None:
@@ -742,7 +765,7 @@ def test_cancelled_while_it_waits_at_the_gate_nothing_was_sent(farm: Farm) -> No
 
     with pytest.raises(InterruptedAskError) as caught:  # and no TimeoutError, as `RemoteShell.used` says
         asyncio.run(cancelled())
-    assert (caught.value.stage, caught.value.left_behind, farm.stats()["requests"]) == ("logon", None, 0)
+    assert (caught.value.stage, caught.value.left_behind, farm.stats()["requests"]) == ("logon", None, 1)
 
 
 def test_a_bug_of_ours_stays_one_and_leaves_no_shell(farm: Farm) -> None:

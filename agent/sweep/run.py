@@ -7,26 +7,31 @@ import contextlib
 import random
 import time
 import traceback
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
+from agent.names import fold
 from agent.sources.endpoint import Endpoint, secret_of
 from agent.sources.snapshots.sweep_file import NOT_ASKED
 from agent.sources.winrm.errors import RefusedError, UnreachableError
 
 PARALLEL = 64
 JITTER_SECONDS = 0.2
-"""The first connections, and the logons that waited for the canary, are spread over this time: name server and domain
-controller do not get them all at once, and the servers do not answer in step for the rest of the sweep."""
+"""The first connections are spread over this time: name server and domain controller do not get them all at once, and
+the servers do not answer in step for the rest of the sweep."""
 FAREWELL_SECONDS = 8.0
 """How long an interrupted sweep waits for its servers' remote shells to be removed."""
 RETRY_SECONDS = 1.0
-REFUSALS_IN_A_ROW = 3
-"""So many servers in a row that refuse credentials others accepted end the sweep: Windows locks accounts at five or
-ten wrong passwords as a rule."""
+MOST_REFUSALS = 3
+"""So many servers that refuse credentials others accepted end the sweep: Windows locks accounts at five or ten wrong
+passwords as a rule."""
+AT_ONCE = ((0, 1), (1, 3), (5, 8))
+"""So many servers have accepted a password, so many may be judging it at the same time. One that accepts anything
+proves nothing, and what is under way cannot be called back."""
 
 T = TypeVar("T")
 Gate = Callable[[Endpoint], AbstractAsyncContextManager[None]]
@@ -170,18 +175,22 @@ class Doors:
 
 
 class Door:
-    """Lets a user's credentials out to one server at a time until one has accepted them, then to all.
+    """Lets a password out to a few servers at a time: to one until a server has accepted it, to more as more have.
 
-    A wrong password sent to a thousand servers is a locked account. So the first refusal closes the door, and after
-    an acceptance three refusals in a row do; an answer that is no verdict about the credentials opens and closes
-    nothing.
+    A wrong password sent to a thousand servers is a locked account. So the first refusal closes the door where nobody
+    has accepted it yet, else leads back to one by one, and the third closes it. Refusals and logons under way are at
+    no time more than eight together, three where fewer than five servers have accepted. An answer that is no verdict
+    about the password counts for nothing.
     """
 
     def __init__(self, continue_on_denied: bool) -> None:
         self._continue_on_denied = continue_on_denied
-        self._one_by_one = asyncio.Lock()
-        self._is_open = False
+        self._was_accepted = False
+        self._accepted_by: set[str] = set()
+        """The servers since the latest refusal."""
         self._refusals = 0
+        self._under_way = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
         self._closed: NotAskedError | None = None
 
     def raise_if_closed(self) -> None:
@@ -191,26 +200,52 @@ class Door:
 
     @contextlib.asynccontextmanager
     async def turn(self, endpoint: Endpoint) -> AsyncIterator[None]:
-        """A server's turn to be sent the credentials."""
-        async with contextlib.AsyncExitStack() as stack:
-            if not self._is_open:
-                await stack.enter_async_context(self._one_by_one)
-                if self._is_open:  # the canary came through while this one waited
-                    await stack.aclose()
-                    await _jitter()
+        """A server's turn to judge the credentials."""
+        await self._place()
+        try:
             self.raise_if_closed()
-            try:
-                yield
-            except RefusedError as error:
-                self._count_refusal(endpoint, error)
-                raise
-            self._is_open, self._refusals = True, 0
+            yield
+            self._was_accepted = True
+            self._accepted_by.add(fold(endpoint.host))
+        except RefusedError as error:
+            self._count_refusal(endpoint, error)
+            raise
+        finally:
+            self._leave()
+
+    async def _place(self) -> None:
+        place = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        self._admit()
+        try:
+            await place
+        except asyncio.CancelledError:
+            if not place.cancelled():  # it was given meanwhile
+                self._leave()
+            raise
+
+    def _leave(self) -> None:
+        self._under_way -= 1
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and (self._closed is not None or self._under_way < self._most_at_once):
+            place = self._waiting.popleft()
+            if not place.done():
+                self._under_way += 1
+                place.set_result(None)
+
+    @property
+    def _most_at_once(self) -> int:
+        most = max(at_once for accepted, at_once in AT_ONCE if accepted <= len(self._accepted_by))
+        return most if self._continue_on_denied else max(1, most - self._refusals)
 
     def _count_refusal(self, endpoint: Endpoint, error: RefusedError) -> None:
         self._refusals += 1
-        limit = REFUSALS_IN_A_ROW if self._is_open else 1
+        self._accepted_by.clear()
+        limit = MOST_REFUSALS if self._was_accepted else 1
         if self._continue_on_denied or self._refusals < limit:
             return
-        where = f"at {self._refusals} servers in a row, last {endpoint.name}," if limit > 1 else f"at {endpoint.name}"
+        where = f"at {self._refusals} servers, last {endpoint.name}," if limit > 1 else f"at {endpoint.name}"
         reason = f"the sweep was stopped, so that no account is locked out: the logon {where} failed: {error.reason}"
         self._closed = NotAskedError("logon", reason, f"{error.advice}; --continue-on-denied asks on in a mixed farm")

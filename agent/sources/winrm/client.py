@@ -12,7 +12,7 @@ from agent.sources.winrm.errors import InterruptedAskError, RefusedError, Stage,
 from agent.sources.winrm.logon import Logon
 from agent.sources.winrm.messages import POLL_SECONDS, Question, ask
 from agent.sources.winrm.session import Gate, Limits, Session
-from agent.sources.winrm.shell import RemoteShell, open_gate
+from agent.sources.winrm.shell import RemoteShell
 from agent.sources.winrm.tls import Tls, tls_context
 
 __all__ = [
@@ -71,9 +71,8 @@ class _CommandShell(RemoteShell):
     """A cmd.exe that starts PowerShell."""
 
     def __init__(self, endpoint: Endpoint, logon: Logon, tls: Tls, limits: Limits, gate: Gate) -> None:
-        super().__init__(endpoint, logon, tls, limits)
+        super().__init__(endpoint, logon, tls, limits, gate)
         self.id = str(uuid.uuid4()).upper()
-        self._gate = gate
 
     async def run(self, script: bytes) -> tuple[bytes, bytes, int]:
         """Stdout, stderr and the exit code."""
@@ -110,7 +109,7 @@ class _CommandShell(RemoteShell):
                 return b"".join(out), b"".join(err), code
 
     async def _ask(self, stage: Stage, question: Question[_T], seconds: float | None = None) -> _T:
-        return await ask(self.session, self._gate, stage, self.id, question, seconds)
+        return await ask(self.session, self.gate, stage, self.id, question, seconds)
 
-    async def delete(self, session: Session) -> None:
-        await ask(session, open_gate, "answer", self.id, lambda say: say.delete(self.id))
+    async def delete(self, session: Session, gate: Gate) -> None:
+        await ask(session, gate, "answer", self.id, lambda say: say.delete(self.id))

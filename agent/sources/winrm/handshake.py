@@ -22,6 +22,7 @@ from agent.sources.winrm.logon import (
     WRONG_PRINCIPAL,
     Logon,
     Offer,
+    Turn,
     offer_to,
     sspi_code,
 )
@@ -45,29 +46,33 @@ Riding = Callable[[], bytes]
 """Gives the first question when a token that may be the last one is about to be sent."""
 
 
-async def log_on(connection: Connection, endpoint: Endpoint, logon: Logon, question: Riding) -> Accepted:
+async def log_on(connection: Connection, endpoint: Endpoint, logon: Logon, question: Riding, turn: Turn) -> Accepted:
     """Log on. Over TLS the question travels with the last token, and whether the server accepted the logon shows in
     the answer, which is for the caller to judge. Raises UnreachableError and RefusedError.
     """
     if endpoint.transport in ("basic", "certificate"):
-        return await _log_on_in_words(connection, endpoint, logon, question)
-    offer = await offer_to(endpoint, logon, connection.certificate)
+        return await _log_on_in_words(connection, endpoint, logon, question, turn)
+    offer = await offer_to(endpoint, logon, connection.certificate, turn)
     riding = question if endpoint.tls else None
     try:
-        reply = await _exchange(connection, offer, riding)
+        reply = await _exchange(connection, offer, riding, turn)
     except _OnlyKerberosError:
-        offer = (await offer_to(endpoint, logon, connection.certificate))._replace(scheme="Kerberos")
-        reply = await _exchange(connection, offer, riding)
+        offer = (await offer_to(endpoint, logon, connection.certificate, turn))._replace(scheme="Kerberos")
+        reply = await _exchange(connection, offer, riding, turn)
     if endpoint.tls:
         return Accepted(None, (), reply)
     _demand_encryption(offer)
     return Accepted(Seal(offer.context, "SPNEGO" if offer.scheme == "Negotiate" else offer.scheme), (), None)
 
 
-async def _log_on_in_words(connection: Connection, endpoint: Endpoint, logon: Logon, question: Riding) -> Accepted:
+async def _log_on_in_words(
+    connection: Connection, endpoint: Endpoint, logon: Logon, question: Riding, turn: Turn
+) -> Accepted:
     if not endpoint.tls:
         raise UnreachableError("logon", f"no {endpoint.transport} logon without TLS", "ask over https (port 5986)")
     header = ("Authorization", CERTIFICATE_SCHEME if endpoint.transport == "certificate" else _basic(logon))
+    if endpoint.transport == "basic":
+        await turn()
     reply = await connection.post("shell", [header, ("Content-Type", SOAP)], question())
     if reply.status == 401:
         raise _refusal_in_words(endpoint, reply)
@@ -80,8 +85,10 @@ def _basic(logon: Logon) -> str:
     return "Basic " + base64.b64encode(f"{logon.user}:{logon.secret()}".encode()).decode()
 
 
-async def _exchange(connection: Connection, offer: Offer, question: Riding | None) -> Reply | None:
+async def _exchange(connection: Connection, offer: Offer, question: Riding | None, turn: Turn) -> Reply | None:
     for _ in range(MAX_LEGS):
+        if offer.is_judged:
+            await turn()
         rides = question is not None and (offer.context.complete or offer.is_ticket)
         body = question() if rides and question else b""
         token = f"{offer.scheme} {base64.b64encode(offer.token).decode()}"

@@ -35,7 +35,7 @@ from agent.sources.winrm.errors import (
 from agent.sources.winrm.logon import Logon
 from agent.sources.winrm.messages import POLL_SECONDS
 from agent.sources.winrm.session import Gate, Limits, Session
-from agent.sources.winrm.shell import RemoteShell, open_gate
+from agent.sources.winrm.shell import RemoteShell
 from agent.sources.winrm.tls import Tls
 
 _T = TypeVar("_T")
@@ -55,8 +55,8 @@ async def run_command(
     what becomes of the remote shell are those of `winrm.run_script`.
     """
     _keep_quiet()
-    pool = _Pool(endpoint, logon, configuration, tls, limits)
-    (stdout, stderr), left_behind = await pool.used(pool.run(gate))
+    pool = _Pool(endpoint, logon, configuration, tls, limits, gate)
+    (stdout, stderr), left_behind = await pool.used(pool.run())
     return Answer(stdout, stderr, 1 if stderr else 0, left_behind)
 
 
@@ -69,8 +69,10 @@ def _keep_quiet() -> None:
 class _Pool(RemoteShell):
     """A runspace pool; pypsrp chooses its id."""
 
-    def __init__(self, endpoint: Endpoint, logon: Logon, configuration: str, tls: Tls, limits: Limits) -> None:
-        super().__init__(endpoint, logon, tls, limits)
+    def __init__(
+        self, endpoint: Endpoint, logon: Logon, configuration: str, tls: Tls, limits: Limits, gate: Gate
+    ) -> None:
+        super().__init__(endpoint, logon, tls, limits, gate)
         self._configuration = configuration
         self._wire = _Wire(endpoint)
         self._pool = RunspacePool(
@@ -78,9 +80,9 @@ class _Pool(RemoteShell):
         )
         self.id, self._resource = self._pool.id, self._pool.shell.resource_uri
 
-    async def run(self, gate: Gate) -> tuple[bytes, bytes]:
+    async def run(self) -> tuple[bytes, bytes]:
         """What the command printed, and PowerShell's complaints."""
-        return await _driven(self.session, gate, self._wire, self._configuration, self._talk)
+        return await _driven(self.session, self.gate, self._wire, self._configuration, self._talk)
 
     def _talk(self) -> tuple[bytes, bytes]:
         self._wire.at("shell", self.limits.shell)
@@ -97,12 +99,12 @@ class _Pool(RemoteShell):
                 self._wire.at("answer", None)
         return _printed(command, self._configuration)
 
-    async def delete(self, session: Session) -> None:
+    async def delete(self, session: Session, gate: Gate) -> None:
         wire = _Wire(self.endpoint)
         messages = _messages(self.endpoint, wire)
         await _driven(
             session,
-            open_gate,
+            gate,
             wire,
             self._configuration,
             lambda: _deleted(messages, self._resource, self.id),

@@ -83,6 +83,11 @@ class Tickets:
             self._asked[principal] = task
         return (await asyncio.shield(self._asked[principal])).name
 
+    def is_settled(self, principal: str) -> bool:
+        """Whether a KDC has given a ticket for its password, or cannot judge it: no server's turn is needed for it."""
+        asked = self._asked.get(principal)
+        return asked is not None and asked.done() and not isinstance(asked.exception(), RefusedError)
+
     async def ticket_for(
         self, host: str, cache: str | None, bindings: GssChannelBindings | None, *, seals: bool
     ) -> Ticket:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -108,13 +108,17 @@ class Offer(NamedTuple):
 
     @property
     def is_judged(self) -> bool:
-        """Whether all that the password can be judged by has been sent."""
+        """Whether the token has all that the password can be judged by."""
         if self.scheme == "CredSSP":
             return self.context.get_extra_info("auth_stage") in ("Public key exchange", "Credential exchange")
         return self.context.complete and not self.is_ticket
 
 
-async def offer_to(endpoint: Endpoint, logon: Logon, certificate: bytes) -> Offer:
+Turn = Callable[[], Awaitable[None]]
+"""Awaited before a password goes out to be judged; only the first time there is something to wait for."""
+
+
+async def offer_to(endpoint: Endpoint, logon: Logon, certificate: bytes, turn: Turn) -> Offer:
     """What to begin with; `certificate` is the server's. Raises UnreachableError and RefusedError."""
     keep_tokens_out_of_logs()
     bindings = channel_bindings(certificate)
@@ -124,23 +128,24 @@ async def offer_to(endpoint: Endpoint, logon: Logon, certificate: bytes) -> Offe
     if transport == "ntlm":
         return _ntlm(endpoint, logon, bindings)
     if sys.platform == "win32":
+        await turn()  # Windows shows the password to a KDC for each server
         return await asyncio.to_thread(_sspi, endpoint, logon, bindings)
     if transport == "kerberos":
-        return await _kerberos(endpoint, logon, bindings)
-    return await _automatic(endpoint, logon, bindings)
+        return await _kerberos(endpoint, logon, bindings, turn)
+    return await _automatic(endpoint, logon, bindings, turn)
 
 
-async def _automatic(endpoint: Endpoint, logon: Logon, bindings: GssChannelBindings | None) -> Offer:
+async def _automatic(endpoint: Endpoint, logon: Logon, bindings: GssChannelBindings | None, turn: Turn) -> Offer:
     """Kerberos where a ticket can be had, else NTLM; a password that a KDC refused is not tried again."""
     if not logon.user:
-        return await _kerberos(endpoint, logon, bindings)
+        return await _kerberos(endpoint, logon, bindings, turn)
     try:
-        return await _kerberos(endpoint, logon, bindings)
+        return await _kerberos(endpoint, logon, bindings, turn)
     except (KerberosError, UnknownClientError):
         return _ntlm(endpoint, logon, bindings)
 
 
-async def _kerberos(endpoint: Endpoint, logon: Logon, bindings: GssChannelBindings | None) -> Offer:
+async def _kerberos(endpoint: Endpoint, logon: Logon, bindings: GssChannelBindings | None, turn: Turn) -> Offer:
     host = endpoint.kerberos_host or endpoint.host
     if address_of(host):
         raise KerberosError("Kerberos needs a name, not an address", "ask by name, or --transport ntlm with a user")
@@ -149,6 +154,8 @@ async def _kerberos(endpoint: Endpoint, logon: Logon, bindings: GssChannelBindin
         principal = kerberos_principal(logon.user, host)
         if principal is None:
             raise KerberosError("no Kerberos realm follows from the names", "write the user as user@REALM")
+        if not logon.tickets.is_settled(principal):
+            await turn()
         cache = await logon.tickets.cache_of(principal, logon.secret)
     ticket = await logon.tickets.ticket_for(host, cache, bindings, seals=not endpoint.tls)
     return Offer("Negotiate", ticket.context, ticket.token, ticket.spn)

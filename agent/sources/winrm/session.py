@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import math
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -17,13 +17,14 @@ from agent.sources.endpoint import Endpoint
 from agent.sources.winrm.connection import Connection, Reply, addresses_of
 from agent.sources.winrm.errors import Stage, UnreachableError, nonsense_error, status_error
 from agent.sources.winrm.handshake import SOAP, Accepted, log_on
-from agent.sources.winrm.logon import Logon
+from agent.sources.winrm.logon import Logon, Turn
 from agent.sources.winrm.tls import Tls
 
 Gate = Callable[[Endpoint], AbstractAsyncContextManager[None]]
-"""Entered just before the first credential goes to a server, when TCP and TLS stand; left without an exception when the
-server accepted the logon: it answered as WS-Management does. Left with RefusedError when it refused, with any other
-UnreachableError when nobody knows, as after a page of some other service. The time until it opens is not counted."""
+"""Entered just before that goes out which a password is judged by, to the server or to a KDC; left without an exception
+when the server accepted the logon: it answered as WS-Management does. Left with RefusedError when it refused, with any
+other UnreachableError when nobody knows, as after a page of some other service. The time until it opens is not counted.
+Never entered where no password is judged: for a ticket that is there, and for a client certificate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,11 @@ class Session:
         self._end = asyncio.get_running_loop().time() + limits.whole
         self._connection: Connection | None = None
         self._accepted: Accepted | None = None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether this server has accepted the logon."""
+        return self._accepted is not None
 
     @property
     def is_clean(self) -> bool:
@@ -111,20 +117,32 @@ class Session:
 
     async def _log_on(self, gate: Gate, question: bytes, message_id: bytes) -> Reply | None:
         assert self._connection  # noqa: S101 - made by `_connect`
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        async with gate(self._endpoint):
-            self._end += loop.time() - began
+        async with contextlib.AsyncExitStack() as judging:
             try:
                 async with self._within(self._limits.logon) as clock:
-                    riding = self._riding(question, clock)
-                    accepted = await log_on(self._connection, self._endpoint, self._logon, riding)
+                    riding, turn = self._riding(question, clock), self._turn(gate, judging, clock)
+                    accepted = await log_on(self._connection, self._endpoint, self._logon, riding, turn)
             finally:
                 self.is_asked = self.is_asked and self._connection.status not in _NOTHING_DONE
             reply = self._checked(accepted.reply, message_id) if accepted.reply else None
             self._accepted = accepted
             self._logon.note_accepted()
         return reply
+
+    def _turn(self, gate: Gate, judging: contextlib.AsyncExitStack, clock: _Clock) -> Turn:
+        is_ours = False
+
+        async def turn() -> None:
+            nonlocal is_ours
+            if not is_ours:
+                is_ours = True
+                loop = asyncio.get_running_loop()
+                began = loop.time()
+                with clock.stopped():
+                    await judging.enter_async_context(gate(self._endpoint))
+                self._end += loop.time() - began
+
+        return turn
 
     def _riding(self, question: bytes, clock: _Clock) -> Callable[[], bytes]:
         def ride() -> bytes:
@@ -193,6 +211,17 @@ class _Clock:
         end = math.inf if seconds is None else asyncio.get_running_loop().time() + seconds
         self.allowed = self._whole if seconds is None or end >= self._end else seconds
         self.running.reschedule(min(end, self._end))
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """What passes within does not count."""
+        loop = asyncio.get_running_loop()
+        began, end = loop.time(), self.running.when()
+        self.running.reschedule(None)
+        yield
+        waited = loop.time() - began
+        self._end += waited
+        self.running.reschedule(end + waited if end is not None else None)
 
 
 _NOTHING_DONE = frozenset({400, 401, 403, 404, 405, 407, 413, 503})

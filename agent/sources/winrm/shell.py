@@ -12,7 +12,7 @@ from typing import TypeVar
 from agent.sources.endpoint import Endpoint
 from agent.sources.winrm.errors import InterruptedAskError, UnreachableError
 from agent.sources.winrm.logon import Logon
-from agent.sources.winrm.session import Limits, Session
+from agent.sources.winrm.session import Gate, Limits, Session
 from agent.sources.winrm.tls import Tls
 
 _T = TypeVar("_T")
@@ -25,12 +25,12 @@ class RemoteShell(ABC):
 
     id: str
 
-    def __init__(self, endpoint: Endpoint, logon: Logon, tls: Tls, limits: Limits) -> None:
-        self.endpoint, self.logon, self.tls, self.limits = endpoint, logon, tls, limits
+    def __init__(self, endpoint: Endpoint, logon: Logon, tls: Tls, limits: Limits, gate: Gate) -> None:
+        self.endpoint, self.logon, self.tls, self.limits, self.gate = endpoint, logon, tls, limits, gate
         self.session = Session(endpoint, logon, tls, limits)
 
     @abstractmethod
-    async def delete(self, session: Session) -> None:
+    async def delete(self, session: Session, gate: Gate) -> None:
         """Ask for its removal over this session; a shell that is not there is removed. Raises UnreachableError."""
 
     async def used(self, work: Awaitable[_T]) -> tuple[_T, str | None]:
@@ -95,13 +95,13 @@ class RemoteShell(ABC):
         if self.session.is_clean:
             try:
                 self.session.allow(self.limits.farewell)
-                return await self.delete(self.session)
+                return await self.delete(self.session, open_gate)
             except UnreachableError:
                 if self.session.is_clean:  # it was said no, in due form
                     raise
         fresh = Session(self.endpoint, self.logon, self.tls, replace(self.limits, whole=self.limits.farewell))
         try:
-            return await self.delete(fresh)
+            return await self.delete(fresh, open_gate if self.session.is_accepted else self.gate)
         finally:
             fresh.close()
 
