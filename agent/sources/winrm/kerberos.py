@@ -83,16 +83,21 @@ class Tickets:
             self._asked[principal] = task
         return (await asyncio.shield(self._asked[principal])).name
 
-    def is_settled(self, principal: str) -> bool:
-        """Whether a KDC has given a ticket for its password, or cannot judge it: no server's turn is needed for it."""
-        asked = self._asked.get(principal)
-        return asked is not None and asked.done() and not isinstance(asked.exception(), RefusedError)
+    def is_settled(self, host: str, principal: str | None) -> bool:
+        """Whether a KDC has answered for a server of this domain, and has judged the password well or not at all.
+
+        None: there is no password. Until then servers are asked one by one, and only the first waits for a silent KDC.
+        """
+        asked = self._asked.get(principal) if principal is not None else None
+        is_open = principal is not None and (asked is None or not asked.done())
+        is_refused = asked is not None and asked.done() and isinstance(asked.exception(), RefusedError)
+        return _domain_of(host) in self._answers and not is_open and not is_refused
 
     async def ticket_for(
         self, host: str, cache: str | None, bindings: GssChannelBindings | None, *, seals: bool
     ) -> Ticket:
         """As the function; at once KerberosError where no KDC has answered for the first server of the domain."""
-        domain = fold(host.partition(".")[2])
+        domain = _domain_of(host)
         silence = self._answers.get(domain)
         if silence is not None:
             raise KerberosError(silence.reason, silence.advice)
@@ -103,6 +108,10 @@ class Tickets:
             raise
         self._answers.setdefault(domain, None)
         return ticket
+
+
+def _domain_of(host: str) -> str:
+    return fold(host.partition(".")[2])
 
 
 class _SilentError(KerberosError):

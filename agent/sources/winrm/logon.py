@@ -149,14 +149,12 @@ async def _kerberos(endpoint: Endpoint, logon: Logon, bindings: GssChannelBindin
     host = endpoint.kerberos_host or endpoint.host
     if address_of(host):
         raise KerberosError("Kerberos needs a name, not an address", "ask by name, or --transport ntlm with a user")
-    cache = None
-    if logon.user:
-        principal = kerberos_principal(logon.user, host)
-        if principal is None:
-            raise KerberosError("no Kerberos realm follows from the names", "write the user as user@REALM")
-        if not logon.tickets.is_settled(principal):
-            await turn()
-        cache = await logon.tickets.cache_of(principal, logon.secret)
+    principal = kerberos_principal(logon.user, host) if logon.user else None
+    if logon.user and principal is None:
+        raise KerberosError("no Kerberos realm follows from the names", "write the user as user@REALM")
+    if not logon.tickets.is_settled(host, principal):
+        await turn()
+    cache = await logon.tickets.cache_of(principal, logon.secret) if principal is not None else None
     ticket = await logon.tickets.ticket_for(host, cache, bindings, seals=not endpoint.tls)
     return Offer("Negotiate", ticket.context, ticket.token, ticket.spn)
 

@@ -24,7 +24,7 @@ Gate = Callable[[Endpoint], AbstractAsyncContextManager[None]]
 """Entered just before that goes out which a password is judged by, to the server or to a KDC; left without an exception
 when the server accepted the logon: it answered as WS-Management does. Left with RefusedError when it refused, with any
 other UnreachableError when nobody knows, as after a page of some other service. The time until it opens is not counted.
-Never entered where no password is judged: for a ticket that is there, and for a client certificate."""
+Not entered where no password is judged: for a client certificate, and for tickets once a KDC has given the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
