@@ -77,9 +77,8 @@ def whoever_is_concerned_is_named(analysis: Analysis) -> Iterator[str]:
 
 def _unnamed(found: Finding, wanted: Requirement, asked: Collection[str]) -> Iterator[str]:
     words = set(re.findall(r"[\w-]+", found.message))
-    if set(wanted.asked_by) < set(asked):
-        if missing := set(wanted.asked_by) - words:
-            yield f"{found.id} for {wanted.spn} does not name {sorted(missing)}: {found.message}"
+    if set(wanted.asked_by) < set(asked) and (missing := set(wanted.asked_by) - words):
+        yield f"{found.id} for {wanted.spn} does not name {sorted(missing)}: {found.message}"
     if strangers := words & set(asked) - set(wanted.asked_by):
         yield f"{found.id}: {sorted(strangers)} do not send {wanted.spn}: {found.message}"
 
