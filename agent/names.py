@@ -37,7 +37,7 @@ def _fold_character(character: str) -> str:
 
 def printable(text: str) -> str:
     """`text` with everything that could drive a terminal or reorder a line written as `\\uXXXX`."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
     return "".join(c if _is_shown(c) else f"\\u{ord(c):04x}" for c in text)
 

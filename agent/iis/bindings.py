@@ -90,7 +90,7 @@ def _address(text: str) -> Address | None:
     """The address, "" for all; `1.1.1` is 1.1.0.1 as inet_aton reads it."""
     if text in {"", "*"}:
         return ALL_ADDRESSES
-    found = address_of(text) or address_of(_filled(text))
+    found = address_of(_filled(text))
     if found is None:
         return None
     return ALL_ADDRESSES if found.is_unspecified else Address(str(found))

@@ -9,7 +9,6 @@ from agent.names import AccountName, Likeness, Spn
 from agent.spn.clients import canonicalises
 from agent.spn.directory import Account, Directory
 from agent.spn.encryption import weakness
-from agent.spn.identity import superseding
 from agent.spn.nameservice import NameService
 from agent.spn.require import Wanted
 
@@ -97,11 +96,11 @@ def _ended(wanted: Wanted, account: AccountName, directory: Directory) -> Outcom
 
     A computer that the directory does not have is more likely called otherwise.
     """
+    is_pools = wanted.decision.decryption == "pool"
+    if is_absent(account, directory):
+        return "impossible" if is_pools else "uncertain"
     known = directory.account(account)
-    if known is None and is_absent(account, directory):
-        return "impossible" if wanted.decision.decryption == "pool" else "uncertain"
-    stopped = known is not None and known.disabled and superseding(known, directory) is None
-    return "impossible" if stopped and wanted.decision.decryption == "pool" else None
+    return "impossible" if is_pools and known is not None and known.disabled else None
 
 
 def is_absent(account: AccountName, directory: Directory) -> bool:
@@ -111,12 +110,12 @@ def is_absent(account: AccountName, directory: Directory) -> bool:
 
 
 def is_split(name: Spn, holder: Account, directory: Directory) -> bool:
-    """Whether the explicit SPN and the HOST/ SPN behind it are in two domains: which wins is not known (rule R4.7)."""
-    if name.service not in directory.mapped_to_host:
-        return False
-    mapped = directory.seen(name.with_service("HOST"))
-    elsewhere = any(other.name.domain_likeness(holder.name) is not Likeness.SAME for other in mapped)
-    return elsewhere and name in holder.spns  # last: an account may hold a thousand
+    """Whether the explicit SPN and the HOST/ SPN behind it are in two domains: which wins is not known (rule R4.7).
+
+    A holder of the HOST/ SPN alone stands in its own domain.
+    """
+    mapped = directory.seen(name.with_service("HOST")) if name.service in directory.mapped_to_host else ()
+    return any(other.name.domain_likeness(holder.name) is not Likeness.SAME for other in mapped)
 
 
 def is_refused(holder: Account, directory: Directory) -> bool:
