@@ -1,8 +1,12 @@
 """How many small changes to the core does a test notice? For a quiet hour, with `pip install coverage`:
 
-    python -m benchmarks.mutation map                        which test runs which line: once, and after a change
+    python -m benchmarks.mutation map                        which test runs which line: once
+    python -m benchmarks.mutation map --tests tests/test_x.py ...   the same for tests that are new or changed
     python -m benchmarks.mutation run --sample 300 --seed 1  mutants one after another; goes on where it was stopped
+    python -m benchmarks.mutation run --again --budget 1000  those that live, with the slower tests or with new ones
     python -m benchmarks.mutation report                     the score of each room, and the mutants that live
+
+The core may change after it was mapped: its lines are followed to where they stand.
 
 What it finds is kept in `.mutation/`. `accepted.txt` lists the survivors that may live, with a reason for each group.
 """
@@ -23,7 +27,7 @@ from pathlib import Path
 import pytest
 
 from . import results
-from .lines import ROOT, Map, digests, ordered
+from .lines import ALL, ROOT, Map, is_in, keep, ordered, read
 from .mutants import ROOMS, Mutant, every
 
 QUIET = ["-q", "-p", "no:cacheprovider", "--no-header", "--no-summary", "--ignore=tests/live"]
@@ -40,7 +44,8 @@ def main() -> int:
     parser.add_argument("--room", help="one of " + ", ".join(room.removesuffix(".py") for room in ROOMS))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--budget", type=float, default=60, help="seconds of tests for one mutant, the fastest first")
-    parser.add_argument("--tests", nargs="*", default=["tests"], help="for `map`: these files only")
+    parser.add_argument("--again", action="store_true", help="try those that live again, too")
+    parser.add_argument("--tests", nargs="*", default=[ALL], help="for `map`: these files only")
     parser.add_argument("--share", help=argparse.SUPPRESS)
     parser.add_argument("--name", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -52,26 +57,28 @@ def main() -> int:
 
 
 def map_lines(options: argparse.Namespace) -> int:
-    """Run every offline test once, watched."""
+    """Run the offline tests once, watched."""
     from .covering import Covering
 
     options.folder.mkdir(exist_ok=True)
     covering = Covering(ROOT)
     pytest.main([*QUIET, *options.tests], plugins=[covering])
-    covering.write(options.folder / "map.json")
-    (options.folder / "digests.json").write_text(json.dumps(digests()), encoding="utf-8")
-    return subprocess.call([*THIS, "control", "--folder", str(options.folder)])
+    keep(options.folder, covering.found(), options.tests)
+    return subprocess.call([*THIS, "control", "--folder", str(options.folder), "--tests", *options.tests])
 
 
 def control(options: argparse.Namespace) -> int:
-    """Run all tests in a fork and in the order of a trial, with nothing changed: one that fails so judges no mutant."""
+    """Run the tests in a fork and in the order of a trial, with nothing changed: one that fails so judges no mutant."""
     from .trial import Control
 
-    tests = json.loads((options.folder / "map.json").read_text(encoding="utf-8"))["tests"]
+    tests = [test for test in read(options.folder)["tests"] if is_in(test, options.tests)]
     found = Control(ordered(tests, dict.fromkeys(tests, 0)))
-    pytest.main([*QUIET, f"--basetemp={options.folder / 'tmp'}", "tests"], plugins=[found])
+    pytest.main([*QUIET, f"--basetemp={options.folder / 'tmp'}", *options.tests], plugins=[found])
     print(*(f"judges no mutant: {name}" for name in tests if name not in found.seconds), sep="\n")
-    (options.folder / "seconds.json").write_text(json.dumps(found.seconds), encoding="utf-8")
+    path = options.folder / "seconds.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    kept = {test: seconds for test, seconds in before.items() if not is_in(test, options.tests)}
+    path.write_text(json.dumps({**kept, **found.seconds}), encoding="utf-8")
     return 0
 
 
@@ -86,9 +93,10 @@ def _chosen(options: argparse.Namespace) -> list[Mutant]:
 
 def run(options: argparse.Namespace) -> int:
     """Try what was not tried yet, in processes of their own, and report."""
-    Map(options.folder)
     before = results.found(options.folder)
-    left = [mutant.name for mutant in _chosen(options) if (mutant.name, mutant.digest) not in before]
+    results.gather(options.folder, before)
+    wanted = {"not tried", *(("survived", "not covered") if options.again else ())}
+    left = [m.name for m in _chosen(options) if before.get((m.name, m.digest), "not tried") in wanted]
     print(f"{len(left)} mutants to try", flush=True)
     (options.folder / "left.json").write_text(json.dumps(left), encoding="utf-8")
     command = [*THIS, "share", "--folder", str(options.folder), "--budget", str(options.budget)]

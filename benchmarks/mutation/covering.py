@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import gc
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,19 @@ from typing import Any
 import coverage
 import pytest
 
+from .lines import Found, core
 from .mutants import ROOMS
 
 
 class Covering:
-    """Collects; `write` puts `{"tests": {id: [context]}, "lines": {context: {file: [line]}}}` on disk."""
+    """Collects; `found` is what came of it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         parts = [f"{root}/agent/{room}" + ("" if room.endswith(".py") else "/*") for room in ROOMS]
         self.coverage = coverage.Coverage(data_file=None, include=parts, config_file=False)
         self.tests: dict[str, list[str]] = {}
+        self.core = core()
         self.caches: list[Any] = []
         self.current = ""
 
@@ -62,7 +63,7 @@ class Covering:
     def pytest_sessionfinish(self) -> None:
         self.coverage.stop()
 
-    def write(self, path: Path) -> None:
+    def found(self) -> Found:
         data = self.coverage.get_data()
         lines: dict[str, dict[str, list[int]]] = {}
         for name in data.measured_files():
@@ -70,4 +71,4 @@ class Covering:
             for line, contexts in data.contexts_by_lineno(name).items():
                 for context in contexts:
                     lines.setdefault(context, {}).setdefault(file, []).append(line)
-        path.write_text(json.dumps({"tests": self.tests, "lines": lines}), encoding="utf-8")
+        return Found(tests=self.tests, lines=lines, core=self.core)

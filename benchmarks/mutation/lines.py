@@ -3,32 +3,92 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
+from typing import TypedDict, TypeVar
 
 from .mutants import Mutant, every
 
 ROOT = Path(__file__).parents[2]
+_T = TypeVar("_T")
+ALL = "tests"
 SLOW = 10.0
 """Seconds. A test that takes longer judges no mutant."""
 
 
-def digests() -> dict[str, str]:
+class Found(TypedDict):
+    """What `map` found: by test, it and the wide fixtures that it leans on; which lines each of these runs; and the
+    core's files as they were.
+    """
+
+    tests: dict[str, list[str]]
+    lines: dict[str, dict[str, list[int]]]
+    core: dict[str, str]
+
+
+def core() -> dict[str, str]:
     """The core's files as they are."""
-    files = sorted({mutant.file for mutant in every(ROOT)})
-    return {file: hashlib.sha256((ROOT / file).read_bytes()).hexdigest() for file in files}
+    return {file: (ROOT / file).read_text(encoding="utf-8") for file in sorted({mutant.file for mutant in every(ROOT)})}
+
+
+def read(folder: Path) -> Found:
+    """What was mapped, at the lines where it stands today."""
+    if not (folder / "map.json").exists():
+        sys.exit("no lines were mapped yet: python -m benchmarks.mutation map")
+    found: Found = json.loads((folder / "map.json").read_text(encoding="utf-8"))
+    today = core()
+    moved = {file: _moved(text, today[file]) for file, text in found["core"].items() if file in today}
+    for context, files in found["lines"].items():
+        found["lines"][context] = {
+            file: [line for one in lines for line in moved[file].get(one, ())]
+            for file, lines in files.items()
+            if file in moved
+        }
+    return Found(tests=found["tests"], lines=found["lines"], core=today)
+
+
+def _moved(before: str, after: str) -> dict[int, list[int]]:
+    """Where the lines of a file stand today. What is new counts as run by those who ran what it replaced, else by
+    those who ran the line before it.
+    """
+    found: dict[int, list[int]] = {}
+    for kind, begin, end, at, until in SequenceMatcher(
+        None, before.splitlines(), after.splitlines(), autojunk=False
+    ).get_opcodes():
+        if kind == "equal":
+            found.update({old + 1: [old + 1 + at - begin] for old in range(begin, end)})
+        for old in () if kind == "equal" else range(min(begin, end - 1), end):
+            found.setdefault(old + 1, []).extend(range(at + 1, until + 1))
+    return found
+
+
+def keep(folder: Path, found: Found, files: Sequence[str]) -> None:
+    """Write down what was mapped; what is known of tests in other files stays."""
+    path = folder / "map.json"
+    if path.exists() and files != [ALL]:
+        old = read(folder)
+        found["tests"] = {**_without(old["tests"], files), **found["tests"]}
+        found["lines"] = {**_without(old["lines"], files), **found["lines"]}
+    path.write_text(json.dumps(found), encoding="utf-8")
+
+
+def _without(by_name: Mapping[str, _T], files: Sequence[str]) -> dict[str, _T]:
+    return {name: each for name, each in by_name.items() if not is_in(name, files)}
+
+
+def is_in(test: str, files: Sequence[str]) -> bool:
+    """Whether a test, or a fixture, stands in one of the files."""
+    return files == [ALL] or test.partition("::")[0] in files
 
 
 class Map:
-    """What `map` found."""
+    """What `map` found, by line."""
 
     def __init__(self, folder: Path) -> None:
-        if not (folder / "map.json").exists() or json.loads((folder / "digests.json").read_text()) != digests():
-            sys.exit("the core has changed since its lines were mapped: python -m benchmarks.mutation map")
-        document = json.loads((folder / "map.json").read_text(encoding="utf-8"))
+        document = read(folder)
         seconds = json.loads((folder / "seconds.json").read_text(encoding="utf-8"))
         self.seconds: Mapping[str, float] = {name: taken for name, taken in seconds.items() if taken < SLOW}
         self._by_context: dict[str, list[str]] = {}

@@ -19,6 +19,14 @@ def found(folder: Path) -> dict[tuple[str, str], str]:
     return {(one["name"], one["digest"]): one["found"] for one in each}
 
 
+def gather(folder: Path, outcomes: dict[tuple[str, str], str]) -> None:
+    """Put what is known into the first file: what is added to others is later, and counts."""
+    lines = [json.dumps({"name": name, "digest": digest, "found": what}) for (name, digest), what in outcomes.items()]
+    (folder / "found.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    for path in folder.glob("found?*.jsonl"):
+        path.unlink()
+
+
 def add(path: Path, mutant: Mutant, what: str, seconds: float) -> None:
     """Note a trial at once: who stops a run loses nothing."""
     one = {"name": mutant.name, "digest": mutant.digest, "found": what, "seconds": round(seconds, 2)}

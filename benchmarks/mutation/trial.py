@@ -26,6 +26,8 @@ from _pytest.runner import runtestprotocol
 from .mutants import Mutant, mutated
 
 MEMORY = 3 << 30
+PATIENCE = 10
+"""Seconds that any test may take with a mutant, besides ten times what it takes without."""
 KILLED, SURVIVED, UNFIT = 0, 7, 9
 """Exit codes of a fork: any other one is a crash, which kills too."""
 
@@ -59,9 +61,8 @@ class Trials:
         child = os.fork()
         if child == 0:
             _die(lambda: self._judged(mutant, items))
-        limit = 10 + 10 * sum(self.seconds.get(item.nodeid, 0) for item in items)
-        status = _waited(child, limit)
-        if status is None:
+        status = _waited(child, PATIENCE + 10 * sum(self.seconds.get(item.nodeid, 0) for item in items))
+        if status is None or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGALRM):
             return "killed (time)"
         if os.WIFEXITED(status) and os.WEXITSTATUS(status) == SURVIVED:
             return "survived"
@@ -72,7 +73,7 @@ class Trials:
             return UNFIT
         for cache in [each for each in gc.get_objects() if isinstance(each, functools._lru_cache_wrapper)]:
             cache.cache_clear()
-        return judged(items)
+        return judged(items, self.seconds)
 
     def _put(self, mutant: Mutant) -> bool:
         """Give the functions that are there the changed code."""
@@ -120,19 +121,29 @@ def _waited(child: int, limit: float) -> int | None:
     while time.monotonic() < until:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
+            _end_all(child)
             return status
         time.sleep(0.005)
-    try:
-        os.killpg(child, signal.SIGKILL)
-    except ProcessLookupError:
-        os.kill(child, signal.SIGKILL)
+    _end_all(child)
     os.waitpid(child, 0)
     return None
 
 
-def judged(items: Sequence[pytest.Item]) -> int:
-    """Run tests until one fails."""
+def _end_all(child: int) -> None:
+    """End a fork and what its tests started."""
+    for end in (os.killpg, os.kill):
+        try:
+            end(child, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+        return
+
+
+def judged(items: Sequence[pytest.Item], seconds: Mapping[str, float]) -> int:
+    """Run tests until one fails; the alarm ends this process where one takes too long."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     for item, following in zip(items, [*items[1:], None], strict=True):
+        signal.alarm(PATIENCE + int(10 * seconds.get(item.nodeid, 0)))
         if any(report.failed for report in runtestprotocol(item, nextitem=following, log=False)):
             return KILLED
     return SURVIVED
