@@ -13,17 +13,17 @@ PORTAL = "HTTP/portal.test.com"
 @pytest.mark.parametrize(
     ("roots", "groups"),
     [
-        ({"test.com": None}, [{"test.com"}]),
-        ({"test.com": None, "eu.test.com": None}, [{"test.com", "eu.test.com"}]),
-        ({"eu.test.com": None, "us.test.com": None}, [{"eu.test.com", "us.test.com"}]),
-        ({"test.com": None, "corp.com": None}, [{"test.com"}, {"corp.com"}]),
-        ({"test.com": "test.com", "corp.com": "test.com"}, [{"test.com", "corp.com"}]),
-        ({"lab.test.com": "lab.test.com", "test.com": "test.com"}, [{"lab.test.com"}, {"test.com"}]),
+        ({"test.com": None}, [["test.com"]]),
+        ({"test.com": None, "eu.test.com": None}, [["test.com", "eu.test.com"]]),
+        ({"eu.test.com": None, "us.test.com": None}, [["eu.test.com", "us.test.com"]]),
+        ({"test.com": None, "corp.com": None}, [["test.com"], ["corp.com"]]),
+        ({"test.com": "test.com", "corp.com": "test.com"}, [["test.com", "corp.com"]]),
+        ({"lab.test.com": "lab.test.com", "test.com": "test.com"}, [["lab.test.com"], ["test.com"]]),
     ],
     ids=str,
 )
 def test_domains_are_of_one_forest_where_that_is_said_or_their_names_share_a_suffix(
-    roots: dict[str, str | None], groups: list[set[str]]
+    roots: dict[str, str | None], groups: list[list[str]]
 ) -> None:
     found = forests_of(roots)
     assert {frozenset(d for d in found if found[d] == key) for key in found.values()} == set(map(frozenset, groups))

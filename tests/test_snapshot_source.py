@@ -621,7 +621,7 @@ def test_entries_whose_paths_differ_in_case_only(tmp_path: Path) -> None:
     assert "twice" in why_none(taken(packed(tmp_path, files=files)))
 
 
-GOOD = gzip.compress(b'{"schema": "iis-spn/snapshot/1", "files": {}}')
+GOOD = gzip.compress(b'{"schema": "iis-spn/snapshot/1", "files": {}}', mtime=0)
 
 
 @pytest.mark.parametrize(
