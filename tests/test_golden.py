@@ -1,4 +1,5 @@
-"""Every command in every format, through the front door: stdout, stderr and exit code of the sample farm.
+"""Every command in every format, through the front door: stdout, stderr and exit code of the sample farm; and every
+finding as it is told.
 
 The golden texts change on purpose only: read the difference, then accept it with IIS_SPN_UPDATE_GOLDEN=1.
 """
@@ -14,10 +15,13 @@ from pathlib import Path
 
 import pytest
 from test_docs import Still, commands
+from test_findings import PAIRS
+from worlds import World
 
 from agent import __version__
 from agent.cli import formats, looking
 from agent.cli.program import main
+from agent.model import Evidence
 from tests.winrm import farm
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -56,6 +60,10 @@ def compare(name: str, words: tuple[str, ...], code: int, captured: tuple[str, s
     text = f"$ iis-spn {' '.join(words)}\n-- exit code {code}, stderr:\n{err}-- stdout:\n{out}"
     text = text.replace(__version__, "VERSION").replace(str(folder), "FOLDER")
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", text)
+    same(name, text)
+
+
+def same(name: str, text: str) -> None:
     path = GOLDEN / f"{name}.txt"
     if os.environ.get("IIS_SPN_UPDATE_GOLDEN"):
         path.write_text(text, encoding="utf-8", newline="")
@@ -84,6 +92,40 @@ def test_each_step_of_a_plan_stands_with_its_own_way_back(capsys: pytest.Capture
         at = lines.index(f"    {step['command']}")
         assert lines[at - 1].startswith(f"{step['order']}. ")
         assert lines[at + 1] == f"    back: {step['rollback']}"
+
+
+# -- every finding -------------------------------------------------------------------------------------------------
+
+
+def in_words(found: World) -> Iterator[str]:
+    """All that is told of a world: findings with what stands beside them, and the plan."""
+    for told in found.report.findings:
+        place = " ".join(filter(None, (told.server, told.site, told.path)))
+        yield f"{told.severity} {told.id}: {place or 'all servers'}"
+        yield f"  {told.message}"
+        beside = {"servers": told.servers, "holders": told.holders, "evidence": told.evidence, "fix": told.fix}
+        yield from (f"  {name}: {value}" for name in ("spn", "account") if (value := getattr(told, name)) is not None)
+        for name, values in beside.items():
+            yield from (f"  {name}: {_line(each) if isinstance(each, Evidence) else each}" for each in values)
+    for step in found.report.plan.steps:
+        yield f"{step.order}. {step.kind} for {step.finding}{', after a question' if step.confirm else ''}"
+        beside = {"command": step.command, "back": step.rollback, "note": step.note}
+        yield from (f"  {name}: {value}" for name, value in beside.items() if value is not None)
+    for way in found.report.plan.alternatives:
+        yield f"or for {way.finding}: {way.why}"
+        yield from (f"  {step.command or step.note}" for step in way.steps)
+    for blocked in found.report.plan.blocked:
+        yield f"blocked: {blocked.finding}: {blocked.why}"
+
+
+def _line(evidence: Evidence) -> str:
+    return f"{evidence.file}:{evidence.line} {evidence.text}"
+
+
+@pytest.mark.parametrize("finding_id", PAIRS)
+def test_finding(finding_id: str) -> None:
+    text = "\n".join([*in_words(PAIRS[finding_id][0]()), ""])
+    same(f"findings/{finding_id}", re.sub(r"\S*[/\\](?=ad0\.txt)", "", text))
 
 
 # -- played servers ------------------------------------------------------------------------------------------------
@@ -118,6 +160,7 @@ def test_collect(logon: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_each_golden_text_is_of_a_command_and_a_format() -> None:
-    known = {f"{command}.{form}.txt" for command, form in CASES} | {"rules.txt", "collect.txt"}
+    known = {f"{command}.{form}.txt" for command, form in CASES} | {"rules.txt", "collect.txt", "findings"}
     assert {path.name for path in GOLDEN.iterdir()} == known
+    assert {path.stem for path in (GOLDEN / "findings").iterdir()} == set(PAIRS)
     assert set(WORDS) == set(commands())
