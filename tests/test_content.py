@@ -304,6 +304,37 @@ def test_files_that_say_nothing_about_it_change_nothing(body: str) -> None:
         assert auth_at(configuration(), "Site", {r"C:\web\web.config": data}).fault is None
 
 
+OF_IIS = """
+    applicationInitialization asp aspNetCore caching cgi compression defaultDocument directoryBrowse diskCache farm
+    fastCgi globalModules handlers heliconZoo httpCompression httpErrors httpLogging httpPlatform httpProtocol
+    httpRedirect httpTracing httpsRedirect isapiFilters management media modules odbcLogging proxy
+    rewrite/allowedServerVariables
+    rewrite/globalRules rewrite/outboundRules rewrite/providers rewrite/rewriteMaps rewrite/rules security/access
+    security/applicationDependencies security/authentication/anonymousAuthentication
+    security/authentication/basicAuthentication security/authentication/clientCertificateMappingAuthentication
+    security/authentication/digestAuthentication
+    security/authentication/iisClientCertificateMappingAuthentication security/authentication/windowsAuthentication
+    security/authorization security/dynamicIpSecurity security/ipSecurity security/isapiCgiRestriction
+    security/requestFiltering serverRuntime serverSideInclude staticContent tracing/traceFailedRequests
+    tracing/traceProviderDefinitions urlCompression validation webFarms webSocket webdav/authoring
+    webdav/authoringRules webdav/globalSettings
+"""
+"""Sections of <system.webServer> that IIS (its configuration reference), URL Rewrite, ARR, the ASP.NET Core Module and
+HeliconZoo bring: whether a server has the module, its applicationHost.config need not tell."""
+
+
+@pytest.mark.parametrize("name", OF_IIS.split())
+def test_a_section_of_iis_or_of_its_known_modules_is_never_taken_for_unregistered(name: str) -> None:
+    *groups, section = name.split("/")
+    body = f"<{section}/>"
+    for group in reversed(["system.webServer", *groups]):
+        body = f"<{group}>{body}</{group}>"
+    if section != "windowsAuthentication":
+        assert auth_at(OPEN, "Site", {r"C:\web\web.config": web_config(body)}).fault is None
+    slip = body.replace(f"<{section}/>", f"<{section}X/>")
+    assert fault(OPEN, "Site", {r"C:\web\web.config": web_config(slip)})[0] == "config-invalid"
+
+
 def test_a_section_that_the_server_registers_is_known() -> None:
     declared = '<section name="theirs" />'
     text = configuration(mode="Allow").replace(

@@ -43,6 +43,7 @@ from agent.names import spn
 from agent.sources.endpoint import Endpoint
 from agent.sources.snapshots.targets import StaleAfter, dated
 from agent.spn.nameservice import NameService
+from agent.spn.reach import FarmName
 from agent.sweep.collect import unreachable
 from agent.sweep.run import Failure
 
@@ -1154,6 +1155,134 @@ def test_header_limits_are_told_once_for_all_servers() -> None:
     built = [server(name=name, facts=raised if name == "IIS03" else facts) for name in ("IIS01", "IIS02", "IIS03")]
     told = world(*built).finding("header-limit")
     assert (told.severity, set(told.servers)) == ("info", {"IIS01", "IIS02"})
+
+
+# -- what the configuration alone tells ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kernel", "pools", "because"),
+    [
+        (True, {"Pool": "ApplicationPoolIdentity"}, "with a built-in identity"),
+        (False, {"Pool": "ApplicationPoolIdentity"}, "with kernel mode off"),
+        (False, {"Pool": SERVICE}, "with kernel mode off"),
+        (True, {"Pool": SERVICE}, None),
+        (True, {"Else": SERVICE}, None),
+    ],
+)
+def test_pool_credentials_count_for_an_account_in_kernel_mode_only(
+    kernel: bool, pools: dict[str, str], because: str | None
+) -> None:
+    told = bare(creds=True, kernel=kernel, pools=pools).findings("pool-credentials-no-effect")
+    assert [one.message.partition("has no effect ")[2] for one in told] == ([because] if because else [])
+    assert not bare(creds=False, kernel=kernel, pools=pools).findings("pool-credentials-no-effect")
+
+
+@pytest.mark.parametrize(
+    ("offered", "told"),
+    [
+        (["Negotiate", "NTLM"], set()),
+        (["Negotiate"], set()),
+        (["NTLM", "Negotiate"], {"providers-order"}),
+        (["ntlm", "NEGOTIATE:Kerberos"], {"providers-order"}),
+        (["Negotiate:Kerberos", "NTLM"], set()),
+        (["Negotiate:PKU2U", "NTLM", "Negotiate"], {"providers-order"}),
+        (["Negotiate:PKU2U", "Negotiate", "NTLM"], set()),
+        (["NTLM"], {"negotiate-missing"}),
+        (["Negotiate:PKU2U", "NTLM"], {"negotiate-missing"}),
+        ([], {"windows-auth-not-installed"}),
+    ],
+)
+def test_what_the_list_of_providers_makes_of_it(offered: list[str], told: set[str]) -> None:
+    assert bare(offered=offered, kernel=False).ids == told
+    assert bare(offered=offered, kernel=False, enabled=False).ids == set()
+
+
+@pytest.mark.parametrize(
+    ("modules", "looks"),
+    [
+        (["WINDOWSAuthenticationModule"], "looks installed"),
+        (["BasicAuthenticationModule"], "looks not installed"),
+        (None, "nothing tells"),
+    ],
+)
+def test_without_any_provider_the_modules_tell_whether_the_role_is_there(modules: list[str] | None, looks: str) -> None:
+    assert looks in bare(offered=[], modules=modules).finding("windows-auth-not-installed").message
+
+
+@pytest.mark.parametrize(
+    ("membership", "words"), [("workgroup", "in a workgroup"), ("entra", "joined to Entra ID only"), ("domain", None)]
+)
+def test_a_server_outside_a_domain_is_told_where_it_negotiates(membership: str, words: str | None) -> None:
+    told = [one.message for one in bare(facts={"membership": membership}).findings("not-domain-joined")]
+    assert [words in message for message in told if words] == ([True] if words else [])
+    assert not bare(facts={"membership": membership}, enabled=False).findings("not-domain-joined")
+
+
+def test_the_evidence_of_a_conflict_tells_a_default_from_what_a_file_says() -> None:
+    found = world(
+        server(site(HEADER, apps=[app(), app("/b", "B")]), pools={"Pool": SERVICE, "B": ""}, kernel=None, creds=True)
+    )
+    lines = {line.text: line.file for line in found.finding("spn-conflict").evidence}
+    assert lines == {
+        "Site/: useKernelMode=true (IIS default)": None,
+        "Site/: useAppPoolCredentials=true": "applicationHost.config",
+        "Site/: pool Pool: SpecificUser": "applicationHost.config",
+        "Site/b: useKernelMode=true (IIS default)": None,
+        "Site/b: useAppPoolCredentials=true": "applicationHost.config",
+        "Site/b: pool B: ApplicationPoolIdentity (IIS default)": None,
+    }
+
+
+def variant(dns: str, *clients: str, port: int = 80, **more: object) -> World:
+    built = server(site(f"*:{port}:contoso.test.com"), pool=SERVICE, creds=True, **more)  # type: ignore[arg-type]
+    return world(built, ad=ad(computer(), right()), dns=dns, clients=clients)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda: variant("iis01 A 10.0.5.2;contoso CNAME iis01", "edge"),
+            "edge ask for HTTP/iis01.test.com, because that is what they make of contoso.test.com, and get "
+            r"KRB_AP_ERR_MODIFIED: three prompts, then 401 (TEST\IIS01$ answers, TEST\contososvc decrypts)",
+        ),
+        (
+            lambda: variant(A, "edge-port", port=8080),
+            "edge-port ask for HTTP/contoso.test.com:8080, because they include the port, and get NTLM",
+        ),
+        (
+            lambda: variant("iis01 A 10.0.5.2;web A 10.0.5.2;contoso CNAME web", "edge", "firefox"),
+            "edge, firefox ask for HTTP/web.test.com, because that is what they make of contoso.test.com, and get NTLM",
+        ),
+    ],
+)
+def test_a_variant_says_who_asks_why_and_what_they_get(make: Make, words: str) -> None:
+    assert make().finding("client-spn-variant").message == words
+
+
+SPLIT: dict[str, object] = {"pool": SERVICE, "creds": True, "second": {"creds": False}}
+
+
+@pytest.mark.parametrize(
+    ("dns", "farm", "is_farm"),
+    [
+        (None, [], False),
+        (None, [farm_name("portal.test.com", "IIS01", "IIS02")], True),
+        (None, [farm_name("portal.test.com", "IIS01")], False),
+        (None, [farm_name("portal.test.com", "IIS01"), farm_name("portal.test.com", "IIS02")], False),
+        (None, [farm_name("other.test.com", "IIS01", "IIS02")], False),
+        ("portal A 10.0.5.2;portal A 10.0.5.3", [], True),
+        ("portal A 10.0.5.2", [], False),
+        ("portal A 10.0.9.9", [], False),
+    ],
+)
+def test_servers_are_one_farm_where_the_farm_file_or_dns_says_it_of_two(
+    dns: str | None, farm: list[FarmName], is_farm: bool
+) -> None:
+    found = world(*pair(**SPLIT), dns=dns, farm=farm)  # type: ignore[arg-type]
+    assert ("farm-nodes-differ" in found.ids) is is_farm
+    assert ("farm-suspected" in found.ids) is (dns is None and not is_farm), "DNS tells to which of them it leads"
 
 
 # -- aliases, shadows, collisions ----------------------------------------------------------------------------------

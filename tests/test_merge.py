@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.iis.authentication import Auth
+from agent.iis.merge import initial
+from agent.iis.schema import WINDOWS_AUTHENTICATION_SCHEMA
 from agent.model import Origin, WindowsAuth
 from agent.names import path_key
 
@@ -40,6 +42,22 @@ def flags_of(auth: Auth) -> Flags:
         "useKernelMode": found.kernel_mode,
         "useAppPoolCredentials": found.pool_credentials,
     }
+
+
+def test_before_any_file_speaks_the_schemas_defaults_hold() -> None:
+    """IIS_schema.xml of IIS 10: kernel mode is on, all else is off."""
+    plain = initial(WINDOWS_AUTHENTICATION_SCHEMA).merged
+    assert {name: value.value for name, value in plain.values.items()} == {
+        "enabled": False,
+        "authPersistSingleRequest": False,
+        "authPersistNonNTLM": False,
+        "useKernelMode": True,
+        "useAppPoolCredentials": False,
+    }
+    protection = plain.elements["extendedProtection"].values
+    assert {name: value.value for name, value in protection.items()} == {"tokenChecking": "None", "flags": "None"}
+    assert all(value.source is None and value.line is None for value in (*plain.values.values(), *protection.values()))
+    assert plain.elements["providers"].items == ()
 
 
 @given(places, st.randoms(use_true_random=False))

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from worlds import World, ad, app, computer, config, farm_name, names, server, site, user, world
 
 from agent.iis.snapshot import CertificateNames, Snapshot, WorkerProcess
+from agent.inspection.stages import clients_named
 from agent.names import Guess, HostName, host_name
 from agent.spn.clients import CLIENTS
+from agent.spn.question import question
 
 SERVICE = r"TEST\contososvc"
 OTHER = r"TEST\othersvc"
@@ -359,6 +361,101 @@ def test_either_form_of_a_declared_name_may_lead_to_a_proxy(declared: str, heade
     assert "name-elsewhere" in world(built, dns=zone, farm=[farm_name("portal.else.example", "IIS01")]).ids
 
 
+# -- names of a site by binding, DNS and farm file -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("facts", "dns", "full"),
+    [
+        ({}, None, "portal.test.com"),
+        ({}, "portal A 10.0.5.2", "portal.test.com"),
+        ({"dns_name": "iis01.ad.test.com"}, None, "portal.ad.test.com"),
+        ({"dns_name": "iis01.ad.test.com"}, "portal A 10.0.5.2", "portal.test.com"),
+        ({"dns_name": "iis01.ad.test.com"}, "other A 10.0.5.2", "portal.ad.test.com"),
+        ({"dns_name": None}, "portal A 10.0.5.2", "portal.test.com"),
+        ({"dns_name": None}, "other A 10.0.5.2", None),
+        ({"dns_name": None}, None, None),
+        ({"dns_name": None, "membership": "workgroup", "domain": None}, None, None),
+    ],
+)
+def test_a_short_header_is_reached_in_full_where_dns_has_it_else_below_the_computers_suffix(
+    facts: dict[str, object], dns: str | None, full: str | None
+) -> None:
+    found = world(server(site("*:80:portal"), facts=facts), dns=dns)
+    assert hosts(found) == {"portal"} | ({full} if full else set())
+    is_joined = facts.get("membership") != "workgroup"
+    assert found.application().names_known is (full is not None or not is_joined), (
+        "in no domain nobody asks for a full one"
+    )
+
+
+@pytest.mark.parametrize(("site_of_farm", "need"), [(None, "optional"), ("SITE", "optional"), ("Other", "covered")])
+def test_the_computers_own_names_may_fail_behind_a_declared_name_of_the_very_site(
+    site_of_farm: str | None, need: str
+) -> None:
+    farm = [farm_name("portal.test.com", "IIS01", site=site_of_farm)]
+    found = world(server(site("*:80:")), farm=farm)
+    assert (found.need("HTTP/IIS01"), found.need("HTTP/iis01.test.com")) == (need, need)
+    assert ("http/portal.test.com" in found.needs) is (site_of_farm != "Other")
+
+
+@pytest.mark.parametrize(
+    ("declared", "of_site", "needs"),
+    [
+        ("portal.test.com", "SITE", {"http/portal.test.com": "explicit", "http/portal": "optional"}),
+        ("portal.else.example", "Site", {"http/portal.else.example": "explicit"}),
+        ("portal.test.com", "Other", {}),
+        ("portal.test.com", None, {}),
+    ],
+)
+def test_a_name_declared_for_a_site_leads_to_it_whatever_its_header(
+    declared: str, of_site: str | None, needs: dict[str, str]
+) -> None:
+    """A proxy in front rewrites the host. Which of two sites with headers is meant only the entry can say."""
+    built = server(site("net.tcp 808:*", "*:8080:app.test.com", "*:81:app.test.com"))
+    found = world(built, farm=[farm_name(declared, "IIS01", site=of_site)])
+    assert found.needs == {"http/app.test.com": "explicit", "http/app": "optional", **needs}
+    assert {url.port for url in found.application().urls if url.host.text == declared} == ({8080} if needs else set())
+
+
+def test_a_name_declared_for_a_site_without_http_leads_nowhere() -> None:
+    assert world(server(site("net.tcp 808:*")), farm=[farm_name("portal.test.com", "IIS01", site="Site")]).needs == {}
+
+
+OWN = {"http/iis01": "covered", "http/iis01.test.com": "covered"}
+WWW = {"http/www.test.com": "explicit", "http/www": "explicit"}
+PORTAL = {"http/portal.test.com": "explicit", "http/portal": "optional"}
+MAY_FAIL = dict.fromkeys(OWN, "optional")
+
+
+@pytest.mark.parametrize(
+    ("binding", "addresses", "dns", "farm", "needs"),
+    [
+        # all addresses: the computer's names, and whatever DNS or the farm file leads here
+        ("*:80:", ("10.0.5.2",), None, False, OWN),
+        ("*:80:", ("10.0.5.2",), "iis01 A 10.0.5.2;www A 10.0.5.2", False, OWN | WWW),
+        ("*:80:", ("10.0.5.2",), "iis01 A 10.0.5.2;www A 10.0.5.3", False, OWN),
+        ("*:80:", ("10.0.5.2", "10.0.5.3"), "iis01 A 10.0.5.2;www A 10.0.5.3", False, OWN | WWW),
+        ("*:80:", ("10.0.5.2",), None, True, MAY_FAIL | PORTAL),
+        # one address: the names that DNS gives it; without DNS the computer's, if it has no other address
+        ("10.0.5.2:80:", ("10.0.5.2",), None, False, OWN),
+        ("10.0.5.2:80:", ("10.0.5.2", "10.0.5.3"), None, False, None),
+        ("10.0.5.3:80:", ("10.0.5.2",), None, False, None),
+        ("10.0.5.2:80:", ("10.0.5.2", "10.0.5.3"), "iis01 A 10.0.5.2;www A 10.0.5.3", False, OWN),
+        ("10.0.5.3:80:", ("10.0.5.2", "10.0.5.3"), "iis01 A 10.0.5.2;www A 10.0.5.3", False, WWW),
+        ("10.0.5.3:80:", ("10.0.5.2", "10.0.5.3"), "iis01 A 10.0.5.2", False, None),
+        ("10.0.5.3:80:", ("10.0.5.2", "10.0.5.3"), "iis01 A 10.0.5.2", True, PORTAL),
+    ],
+)  # fmt: skip
+def test_the_names_of_a_binding_without_a_header(
+    binding: str, addresses: tuple[str, ...], dns: str | None, farm: bool, needs: dict[str, str] | None
+) -> None:
+    entries = [farm_name("portal.test.com", "IIS01")] if farm else []
+    found = world(server(site(binding), facts={"addresses": addresses}), dns=dns, farm=entries)
+    assert found.needs == (needs or {})
+    assert ("ip-only-binding" in found.ids) is (needs is None)
+
+
 # -- names nobody said, names of the directory ---------------------------------------------------------------------
 
 LONG = "AVERYLONGSERVERNAME"
@@ -429,6 +526,54 @@ def test_a_claimed_name_and_a_site_that_does_not_negotiate_are_silent(how: dict[
 
 
 # -- the question --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("identity", "controller", "names_asked"),
+    [
+        ("ApplicationPoolIdentity", False, set()),
+        (r"TEST\Svc", False, {"svc"}),
+        (r"test.com\svc", False, {"svc"}),
+        (r"TEST\gmsa$", False, {"gmsa$"}),
+        ("Svc@Test.com", False, {"svc", "svc@test.com"}),
+        ("svc", False, {"svc"}),
+        (r".\svc", False, set()),
+        (r"IIS01\svc", False, set()),
+        (r".\svc", True, {"svc"}),
+        (r"NT AUTHORITY\NETWORK SERVICE", False, set()),
+    ],
+)
+def test_the_directory_is_asked_for_the_accounts_of_the_computer_and_of_the_pools(
+    identity: str, controller: bool, names_asked: set[str]
+) -> None:
+    built = server(pool=identity, facts={"domain_controller": controller})
+    asked = question(world(built).analysis.cases[0].servers, [])
+    assert asked.account_names == {"iis01$"} | names_asked
+
+
+def test_of_a_server_without_a_name_no_computer_is_asked_for() -> None:
+    built = server(facts={"name": None, "dns_name": None})
+    assert question(world(built).analysis.cases[0].servers, []).account_names == frozenset()
+
+
+def test_the_servers_tell_the_directory_the_netbios_names_of_their_domains() -> None:
+    facts: list[dict[str, object]] = [
+        {},
+        {"domain": "NORD.example", "netbios_domain": "NORDAD"},
+        {"netbios_domain": None},
+    ]
+    built = [server(name=f"IIS0{number}", facts=each) for number, each in enumerate(facts, 1)]
+    asked = question(world(*built).analysis.cases[0].servers, [])
+    assert asked.netbios_domains == {"test.com": "TEST", "nord.example": "NORDAD"}
+
+
+@pytest.mark.parametrize(("binding", "port"), [("*:80:x.test.com", 80), ("https *:8443:x.test.com", 8443)])
+def test_every_name_is_asked_for_in_all_its_forms(binding: str, port: int) -> None:
+    """HTTP/ and HOST/, full and by the first label, without and with the port; the computer's own ones too."""
+    asked = question(world(server(site(binding))).analysis.cases[0].servers, clients_named(["edge"]))
+    hosts = ("x", "x.test.com", "iis01", "iis01.test.com", f"x:{port}", f"x.test.com:{port}")
+    assert {name.key for name in asked.spns} == {f"{service}/{host}" for service in ("http", "host") for host in hosts}
+
 
 ZONE = (
     "iis01 A 10.0.5.2;contoso CNAME iis01;portal A 10.0.5.2;*.w47 A 10.0.5.2;out CNAME vip.balancer.example.;"

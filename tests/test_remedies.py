@@ -163,6 +163,15 @@ def test_a_setting_is_changed_in_the_file_that_its_value_comes_from() -> None:
     assert {(step.command or "").split('"')[1] for step in found.report.plan.steps} == {"Site"}
 
 
+def test_a_setting_of_a_place_that_cannot_be_typed_is_made_by_hand() -> None:
+    found = world(server(site(HEADER, name="A & B"), pool=SERVICE), ad=ad(computer(), user("svc", NAME)))
+    (step,) = found.report.plan.steps
+    assert (step.kind, step.command, step.rollback) == ("iis-setting", None, None)
+    assert (step.note or "").startswith(
+        "In IIS Manager on IIS01 set useAppPoolCredentials=true for A & B/ (it is false now)."
+    )
+
+
 # -- aliases -------------------------------------------------------------------------------------------------------
 
 
@@ -194,6 +203,19 @@ def test_a_name_of_its_own_is_registered_as_clients_then_ask_for_it() -> None:
         clients=["edge-port"],
     )
     assert steps(found) == [("dns", "", ""), ("spn-add", f"{NAME}:8080", SERVICE)]
+
+
+@pytest.mark.parametrize(("kind", "address"), [("A", "10.0.5.2"), ("AAAA", "2001:db8::2")])
+def test_an_alias_of_one_address_becomes_a_record_of_its_kind(kind: str, address: str) -> None:
+    found = world(
+        server(site(HEADER), pool=SERVICE, creds=True, facts={"addresses": (address,)}),
+        ad=ad(computer(), user("svc", NAME)),
+        dns=f"iis01 {kind} {address}; x CNAME iis01",
+    )
+    (step,) = found.report.plan.steps
+    delete, add = "dnscmd /RecordDelete test.com x", "dnscmd /RecordAdd test.com x"
+    assert step.command == f"{delete} CNAME /f && {add} {kind} {address}"
+    assert step.rollback == f"{delete} {kind} /f && {add} CNAME iis01.test.com."
 
 
 def test_an_alias_whose_address_is_not_known_is_told_in_words() -> None:
