@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,6 +21,7 @@ from agent.change import journal
 from agent.change.apply import Applied, apply, roll_back
 from agent.change.journal import Files
 from agent.change.writer import RefusedError
+from agent.cli.program import main
 from agent.errors import SourceError, UsageError
 from agent.model import Step, StepKind
 from agent.names import AccountName, Spn, fold, spn
@@ -163,7 +167,7 @@ def test_a_move_and_its_way_back(files: Files) -> None:
     done = run(MOVES, writer, files)
     assert (done.outcome, len(done.done), done.left, done.failed) == ("done", 4, (), None)
     assert writer.state == MOVED
-    assert [line[0] for line in writer.log] == ["-", "-", "+", "+"]
+    assert [line[0] for line in writer.log] == ["-", "+", "-", "+"], "one name after the other"
     back = roll_back(files.rollback, writer, yes)
     assert back.outcome == "done"
     assert "Not as before" not in back.message
@@ -333,9 +337,11 @@ def test_changed_since_the_plan(change: Callable[[Memory], None], words: str, fi
     assert not files.rollback.exists()
 
 
-@pytest.mark.parametrize("kind", ["delete", "values"])
-@pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_changed_meanwhile(kind: str, count: int, files: Files) -> None:
+@pytest.mark.parametrize(
+    ("kind", "count", "done"),
+    [("delete", 1, 0), ("delete", 2, 2), ("delete", 3, 4), ("values", 1, 0), ("values", 2, 2), ("values", 3, 2)],
+)
+def test_changed_meanwhile(kind: str, count: int, done: int, files: Files) -> None:
     """Somebody else changes the value right before our request, or right before we look."""
     writer = misplaced()
     before, calls = writer.state, 0
@@ -348,16 +354,17 @@ def test_changed_meanwhile(kind: str, count: int, files: Files) -> None:
 
     writer.before = meddle
     stopped = run(MOVES, writer, files)
-    if count > 2:
+    assert len(stopped.done) == done
+    if done == len(MOVES):
         assert stopped.outcome == "done"
         return
     assert stopped.outcome == "stopped"
     assert "any more" in stopped.message
     assert stopped.failed is not None
     assert f"Stopped at:  - {stopped.failed.spn}" in stopped.message
-    assert len(stopped.done) == count - 1
     writer.before = lambda _: None
-    assert run(MOVES[2:], writer, Files.of(files.rollback.with_name("new.json"))).outcome == "done"
+    rest = [add for add in MOVES[2:] if add.spn not in {spn(change.spn) for change in stopped.done}]
+    assert run(rest, writer, Files.of(files.rollback.with_name("new.json"))).outcome == "done"
     for path in (files.rollback.with_name("new.json"), files.rollback):
         assert roll_back(path, writer, yes).outcome in {"done", "nothing"}
     ours = {c.spn for c in stopped.done}
@@ -375,9 +382,11 @@ def test_a_refused_add_says_that_nobody_holds_it_now(files: Files) -> None:
 
     writer.before = refuse
     stopped = run(MOVES, writer, files)
-    assert (stopped.outcome, len(stopped.done), len(stopped.left)) == ("stopped", 2, 2)
+    assert (stopped.outcome, len(stopped.done), len(stopped.left)) == ("stopped", 1, 3)
     assert "0x21C7" in stopped.message
-    assert "no account of this plan holds it now" in stopped.message
+    assert re.findall(r"(\S+) was deleted already, so no account of this plan holds it now", stopped.message) == [
+        "http/IIS01"
+    ], "one name, and it is named"
     assert "--rollback" in stopped.message
     with pytest.raises(UsageError, match="belongs to an earlier run"):
         run(MOVES, writer, files)
@@ -737,6 +746,263 @@ def test_strange_lines_in_the_journal_are_nothing(files: Files) -> None:
     writer = misplaced()
     assert run(MOVES, writer, files).outcome == "done"
     assert writer.state == MOVED
+
+
+# -- nothing begins that cannot end --------------------------------------------------------------------------------
+
+
+def pairs(count: int, new: str = "right") -> tuple[list[Step], Memory]:
+    """As many SPNs to be moved, removals first, as an older plan may have them."""
+    names = [f"HTTP/n{number}" for number in range(count)]
+    steps = [delete(name, "wrong") for name in names] + [add(name, new) for name in names]
+    return steps, memory(wrong=names, right=[])
+
+
+@pytest.mark.parametrize("moment", ["before the question", "after the yes"])
+def test_an_account_that_is_not_there_at_the_seventh_step(moment: str, files: Files) -> None:
+    steps, writer = pairs(3)
+    before = writer.state
+    steps.append(add("HTTP/seventh", "late"))
+    writer.accounts[dn_of("late")] = []
+
+    def leave(_: str) -> bool:
+        del writer.accounts[dn_of("late")]
+        return True
+
+    if moment == "before the question":
+        leave("")
+    ask = yes if moment == "before the question" else leave
+    numbered = [replace(one, order=order) for order, one in enumerate(steps, start=1)]
+    stopped = apply(numbered, None, writer, files, NOBODY, ask)
+    assert stopped.outcome == "stopped"
+    assert "Nothing was changed" in stopped.message
+    assert dn_of("late") in stopped.message
+    assert (writer.log, writer.state) == ([], before)
+    assert not files.rollback.exists()
+    assert not files.journal.exists()
+
+
+def test_what_is_spelt_anew_after_the_question_is_not_what_was_shown(files: Files) -> None:
+    writer = misplaced()
+
+    def respell(_: str) -> bool:
+        writer.accounts[dn_of("wrong")][1] = "HTTP/IIS01"
+        return True
+
+    stopped = apply(MOVES, None, writer, files, NOBODY, respell)
+    assert stopped.outcome == "stopped"
+    assert "not as it was when this was asked" in stopped.message
+    assert writer.log == []
+
+
+def test_a_right_that_is_not_shown_warns_and_does_not_stop(files: Files) -> None:
+    writer, shown = misplaced(), list[str]()
+    done = apply(
+        MOVES, None, writer, files, NOBODY, _showing(shown, answer=True), may_write=lambda dn: dn == dn_of("wrong")
+    )
+    assert done.outcome == "done"
+    doubts = [line for line in shown[0].splitlines() if "does not show that this logon may write" in line]
+    assert len(doubts) == 1
+    assert dn_of("right") in doubts[0]
+
+
+def test_killed_anywhere_at_most_one_name_has_no_holder(tmp_path: Path) -> None:
+    steps, writer = pairs(4)
+    moments = _attempt(None, partial(run, steps, writer, Files.of(tmp_path / "count.json")), writer)
+    worst = 0
+    for at in range(moments):
+        steps, writer = pairs(4)
+        assert _attempt(at, partial(run, steps, writer, Files.of(tmp_path / f"{at}.json")), writer) == at
+        held = {value for values in writer.accounts.values() for value in values}
+        worst = max(worst, 4 - len(held))
+    assert worst == 1
+
+
+@pytest.mark.parametrize("refused", range(4))
+def test_a_refused_add_leaves_one_name_and_says_which(refused: int, files: Files) -> None:
+    steps, writer = pairs(4)
+    adds = 0
+
+    def refuse(what: str) -> None:
+        nonlocal adds
+        adds += what == "add"
+        if what == "add" and adds == refused + 1:
+            raise RefusedError("the SPN is not unique in the forest (error 0x21C7, 8647)")
+
+    writer.before = refuse
+    stopped = run(steps, writer, files)
+    assert stopped.outcome == "stopped"
+    assert re.findall(r"(\S+) was deleted already", stopped.message) == [f"HTTP/n{refused}"]
+    held = {value for values in writer.accounts.values() for value in values}
+    assert {f"HTTP/n{number}" for number in range(4)} - held == {f"HTTP/n{refused}"}
+
+
+# -- taking back goes on -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["delete", "add"])
+@pytest.mark.parametrize("failing", range(4))
+def test_taking_back_goes_on_after_a_change_that_fails(kind: str, failing: int, files: Files) -> None:
+    steps, writer = pairs(4)
+    before = writer.state
+    run(steps, writer, files)
+    calls = 0
+
+    def refuse(what: str) -> None:
+        nonlocal calls
+        calls += what == kind
+        if what == kind and calls == failing + 1:
+            raise RefusedError("the logon may not write servicePrincipalName (insufficientAccessRights)")
+
+    writer.before = refuse
+    stopped = roll_back(files.rollback, writer, yes)
+    name = f"HTTP/n{3 - failing}"
+    assert stopped.outcome == "stopped"
+    assert {change.spn for change in stopped.left} == {name}
+    assert f"Not taken back:  {stopped.left[0]}" in stopped.message
+    assert "insufficientAccessRights" in stopped.message
+    assert set(before[dn_of("wrong")]) - writer.state[dn_of("wrong")] == {name}, "all others are back"
+    writer.before = lambda _: None
+    assert roll_back(files.rollback, writer, yes).outcome == "done"
+    assert writer.state == before
+
+
+def test_taking_back_ends_where_the_controller_goes_away(files: Files) -> None:
+    steps, writer = pairs(4)
+    before = writer.state
+    run(steps, writer, files)
+    calls = 0
+
+    def lose(_: str) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 3:
+            raise SourceError("dc1 closed the connection before its answer was complete")
+
+    writer.before = lose
+    broken = roll_back(files.rollback, writer, yes)
+    assert broken.outcome == "interrupted"
+    assert "Not begun:" in broken.message
+    writer.before = lambda _: None
+    assert roll_back(files.rollback, writer, yes).outcome == "done"
+    assert writer.state == before
+
+
+def test_what_was_left_to_people_is_theirs_to_take_back(files: Files) -> None:
+    writer = misplaced()
+    setting = replace(step("iis-setting", None, None), rollback="appcmd back", server="IIS01")
+    assert len(run([setting, *MOVES], writer, files).not_done) == 1
+    back = roll_back(files.rollback, writer, yes)
+    assert back.outcome == "done"
+    assert back.not_done == ("Not done by --rollback, where it was done on IIS01: appcmd back",)
+    assert back.not_done[0] in back.message
+
+
+# -- no silent omissions -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("damage", ["lost", "cut off", "emptied"])
+def test_a_lost_rollback_file_is_told_with_what_the_journal_knows(damage: str, files: Files) -> None:
+    writer = misplaced()
+    writer.before = lambda what: _kill() if what == "add" else None
+    with pytest.raises(Killed):
+        run(MOVES, writer, files)
+    writer.before = lambda _: None
+    if damage == "lost":
+        files.rollback.unlink()
+    else:
+        files.rollback.write_text(files.rollback.read_text()[:50] if damage == "cut off" else "")
+    state = writer.state
+    for attempt in (partial(roll_back, files.rollback, writer, yes), partial(run, MOVES, writer, files)):
+        with pytest.raises(UsageError) as caught:
+            attempt()
+        said = str(caught.value).splitlines()
+        assert str(files.rollback) in said[0]
+        assert f"  step 1, done: - http/IIS01  from TEST\\wrong ({dn_of('wrong')})" in said
+        assert f"  step 2, begun, perhaps done: + HTTP/iis01  to TEST\\right ({dn_of('right')})" in said
+        by_hand = said[next(at for at, line in enumerate(said) if line.startswith("To take them back by hand")) + 1 :]
+        assert [line.split()[:2] for line in by_hand[:2]] == [["-", "HTTP/iis01"], ["+", "http/IIS01"]]
+    assert writer.state == state
+
+
+def test_agreeing_to_what_is_not_planned_is_a_usage_error(files: Files) -> None:
+    writer = misplaced()
+    other = frozenset({spn("HTTP/other")})
+    with pytest.raises(UsageError, match=r"--confirm-delete HTTP/other: no step of this plan deletes it"):
+        apply(MOVES, None, writer, files, NOBODY, yes, deletable=other)
+    with pytest.raises(UsageError, match=r"--confirm-delete HTTP/new: no step of this plan deletes it"):
+        apply([add("HTTP/new", "third")], None, writer, files, NOBODY, yes, deletable=frozenset({spn("HTTP/new")}))
+    with pytest.raises(UsageError, match=r"--confirm HTTP/other: no step of this plan is about it"):
+        apply(MOVES, None, writer, files, other, yes)
+    assert writer.log == []
+
+
+@pytest.mark.parametrize("words", [["--confirm", "HTTP/a"], ["--confirm-delete", "HTTP/a"]])
+@pytest.mark.parametrize("more", [[], ["--rollback", "a.json"]])
+def test_agreeing_without_apply_is_a_usage_error(
+    words: list[str], more: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["plan", "--ad", "off", *words, *more]) == 64
+    assert f"{words[0]} HTTP/a says what --apply may do" in capsys.readouterr().err
+
+
+def test_apply_and_rollback_are_two_things(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--ad", "ldap://dc1", "--apply", "--rollback", "a.json"]) == 64
+    assert "one of them at a time" in capsys.readouterr().err
+
+
+# -- two at once ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("moment", ["asking", "changing", "taking back"])
+def test_the_second_run_in_a_folder_is_told_who_works_there(moment: str, tmp_path: Path, files: Files) -> None:
+    writer, said = misplaced(), list[str]()
+    before = writer.state
+
+    def second(_: str = "") -> bool:
+        writer.before = writer.after = lambda _: None
+        for attempt in (
+            lambda: run(MOVES, writer, files),
+            lambda: run([], writer, files),
+            lambda: roll_back(files.rollback, writer, yes),
+        ):
+            with pytest.raises(UsageError) as caught:
+                attempt()
+            said.append(str(caught.value))
+        return True
+
+    if moment == "changing":
+        writer.after = lambda what: None if what != "delete" else (second(), None)[1]
+    done = apply(MOVES, None, writer, files, NOBODY, second if moment == "asking" else yes)
+    assert (done.outcome, writer.state) == ("done", MOVED)
+    back = roll_back(files.rollback, writer, second if moment == "taking back" else yes)
+    assert (back.outcome, writer.state) == ("done", before)
+    assert len(said) == 3
+    for words in said:
+        assert words.startswith(f"nothing was changed: process {os.getpid()} of ")
+        assert f"works in {tmp_path} ({files.lock.name}): wait for its end" in words
+    assert not list(tmp_path.glob("*.lock")), "nothing is left that a person would have to remove"
+
+
+def test_a_run_that_was_killed_locks_nobody_out(tmp_path: Path) -> None:
+    """The system lets go of a lock when its process ends; the file that it leaves is no lock."""
+    code = "import os, pathlib, sys; from agent.change.lock import alone\n"
+    code += "held = alone(pathlib.Path(sys.argv[1]) / 'a.lock'); held.__enter__(); print('locked', flush=True)\n"
+    code += "sys.stdin.read(); os._exit(9)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=Path(__file__).parents[1],
+    ) as killed:
+        assert killed.stdout is not None
+        assert killed.stdout.readline() == b"locked" + os.linesep.encode()
+        with pytest.raises(UsageError, match=f"process {killed.pid} of"):
+            run(MOVES, misplaced(), Files.of(tmp_path / "a.json"))
+        killed.communicate()
+    assert list(tmp_path.glob("*.lock"))
+    assert run(MOVES, misplaced(), Files.of(tmp_path / "a.json")).outcome == "done"
+    assert not list(tmp_path.glob("*.lock"))
 
 
 # -- any directory -------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from replay import applied
 from work import calls
 from worlds import World, ad, app, computer, entry, farm_name, providers, server, site, user, world
 
-from agent.change.plan import Planned, held_back, plan, rolled_back
+from agent.change.plan import Planned, held_back, pairwise, plan, rolled_back
 from agent.checks import spns
 from agent.checks.commands import setspn
 from agent.checks.every import check
@@ -242,6 +242,69 @@ def restores(before: Bench, after: Bench, steps: Sequence[Step]) -> None:
     assert outcomes(back.report) == outcomes(before.report)
 
 
+def is_in_order(report: Report, steps: Sequence[Step]) -> None:
+    """DNS first and hand work last. Removals stand directly before their add, unless a setting changes who decrypts
+    for the SPN: then removals, settings, adds."""
+    kinds = [step.kind for step in steps]
+    outer = [kind for kind in kinds if kind in {"dns", "manual"}]
+    assert kinds[: outer.count("dns")] == ["dns"] * outer.count("dns")
+    assert kinds[len(kinds) - outer.count("manual") :] == ["manual"] * outer.count("manual")
+    settings_at = [at for at, kind in enumerate(kinds) if kind == "iis-setting"]
+    for name in {step.spn for step in steps if step.changes_spn}:
+        added = [at for at, step in enumerate(steps) if step.spn == name and step.is_add]
+        removed = [at for at, step in enumerate(steps) if step.spn == name and step.kind == "spn-delete"]
+        if any(_switches(report, steps[at], name) for at in settings_at):
+            assert all(at < min(settings_at) for at in removed), name
+            assert all(at > max(settings_at) for at in added), name
+        else:
+            places = [*removed, *added]
+            assert places == list(range(places[0], places[0] + len(places))), f"{name} is homeless for longer"
+        asked = [steps[at].confirm for at in removed]
+        assert asked == sorted(asked, reverse=True), "the removal that may stay undone comes first"
+
+
+def _switches(report: Report, setting: Step, name: Spn | None) -> bool:
+    return any(
+        requirement.spn == name and place.server == setting.server
+        for requirement in report.requirements
+        for place in requirement.applications
+        if f'"{place.site}{place.path}'.rstrip("/") + '"' in (setting.command or "")
+    )
+
+
+def test_an_spn_whose_decryptor_changes_is_on_nobody_while_the_setting_changes() -> None:
+    """A farm that is moved from its computers to its pools' account: 401 at no moment, NTLM for as long as it takes."""
+    nodes = [server(site("*:80:portal.test.com"), name=name, pool=r"TEST\svc") for name in ("IIS01", "IIS02")]
+    found = world(
+        *nodes,
+        ad=ad(computer("IIS01", "HTTP/portal.test.com"), computer("IIS02"), user("svc")),
+        farm=[farm_name("portal.test.com", "IIS01", "IIS02")],
+    )
+    kinds = [step.kind for step in found.report.plan.steps]
+    assert kinds == ["spn-delete", "iis-setting", "iis-setting", "spn-add"]
+    assert [step.kind for step in pairwise(found.report.plan.steps)] == ["spn-delete", "spn-add"]
+    is_in_order(found.report, found.report.plan.steps)
+
+
+@given(st.lists(st.tuples(st.sampled_from("wxyz"), st.booleans()), max_size=12))
+def test_pair_after_pair_at_most_one_name_is_without_a_holder(drawn: list[tuple[str, bool]]) -> None:
+    steps = [
+        Step(
+            order=order,
+            kind="spn-add" if is_add else "spn-delete",
+            spn=spn(f"HTTP/{name}"),
+            account=AccountName("TEST", "new" if is_add else "old"),
+        )
+        for order, (name, is_add) in enumerate(sorted(set(drawn), key=lambda each: (each[1], drawn.index(each))), 1)
+    ]
+    moved = {step.spn for step in steps if step.is_add} & {step.spn for step in steps if not step.is_add}
+    homeless: set[object] = set()
+    for step in pairwise(steps):
+        (homeless.discard if step.is_add else homeless.add)(step.spn)
+        assert len(homeless & moved) <= 1
+    assert sorted(pairwise(steps), key=lambda step: step.order) == steps, "none is lost"
+
+
 def is_safe(of: Bench) -> None:
     """What no plan may do, whatever the world is like."""
     report, case = of.report, of.analysis.cases[0]
@@ -249,6 +312,8 @@ def is_safe(of: Bench) -> None:
     conflicts = {found.spn for found in report.findings if found.id == "spn-conflict"}
     used = {*case.pool_accounts, *case.computer_accounts}
     everything = [*report.plan.steps, *(step for way in report.plan.alternatives for step in way.steps)]
+    for steps in (report.plan.steps, *(way.steps for way in report.plan.alternatives)):
+        is_in_order(report, steps)
     for step in everything:
         assert "replace" not in (step.command or "").lower()
         assert (step.command is None) == (step.rollback is None)
@@ -294,9 +359,7 @@ def test_the_samples_are_repaired(samples: Bench) -> None:
 def test_the_samples_plan(samples: Bench) -> None:
     plan = samples.report.plan
     assert [step.order for step in plan.steps] == list(range(1, len(plan.steps) + 1))
-    kinds = [step.kind for step in plan.steps]
-    rank = ("dns", "iis-setting", "spn-delete", "spn-add", "manual")
-    assert kinds == sorted(kinds, key=rank.index), "a delete before an add"
+    is_in_order(samples.report, plan.steps)
     assert {(s.kind, s.spn, str(s.account)) for s in plan.steps if s.confirm} == {
         ("spn-delete", spn("HTTP/wiki.test.com"), r"TEST\oldwikisvc")
     }
@@ -453,7 +516,7 @@ def test_where_only_own_names_are_served_the_computer_decrypts() -> None:
 
 def test_where_only_own_names_are_served_the_working_one_comes_along() -> None:
     found = world(server(pool=r"TEST\svc", creds=True), ad=ad(computer(), user("svc", "HTTP/IIS01")))
-    assert recommended(found) == [("iis-setting", ""), ("spn-delete", "HTTP/IIS01")]
+    assert recommended(found) == [("spn-delete", "HTTP/IIS01"), ("iis-setting", "")]
 
 
 def test_both_settings_are_changed_where_both_keep_the_computer_from_decrypting() -> None:
@@ -468,9 +531,9 @@ def test_two_names_with_one_repair_do_not_hold_each_other_back() -> None:
         ad=ad(computer(), user("svc"), user("other", "HTTP/IIS01", "HTTP/iis01.test.com")),
     )
     assert recommended(found) == [
-        ("iis-setting", ""),
         ("spn-delete", "HTTP/IIS01"),
         ("spn-delete", "HTTP/iis01.test.com"),
+        ("iis-setting", ""),
     ]
     assert found.report.plan.blocked == ()
 
@@ -747,7 +810,7 @@ def test_a_duplicate_of_a_farms_name_ends_with_the_farms_repair() -> None:
         ),
         farm=[farm_name("portal.test.com", "IIS01", "IIS02")],
     )
-    assert [step.kind for step in found.report.plan.steps] == ["iis-setting", "spn-delete"]
+    assert [step.kind for step in found.report.plan.steps] == ["spn-delete", "iis-setting"]
     assert found.report.plan.blocked == ()
     assert {told.fix for told in found.findings("spn-duplicate")} == {
         ("What mends farm-nodes-differ leaves it on one account.",)
@@ -956,8 +1019,8 @@ def test_the_farms_other_names_move_along_with_the_account() -> None:
     found = of_two_names("portal.test.com", "news.test.com")
     steps = found.report.plan.steps
     assert [(step.kind, str(step.spn), str(step.account)) for step in steps] == [
-        ("iis-setting", "HTTP/portal.test.com", r"TEST\svc"),
         ("spn-delete", "HTTP/news.test.com", r"TEST\IIS01$"),
+        ("iis-setting", "HTTP/portal.test.com", r"TEST\svc"),
         ("spn-add", "HTTP/news.test.com", r"TEST\svc"),
     ]
     assert {step.finding for step in steps} == {"farm-nodes-differ"}
@@ -1135,11 +1198,11 @@ def test_a_farm_of_which_one_application_decrypts_as_the_computer_is_repaired() 
     told = found.finding("farm-nodes-differ").message
     assert r"IIS01 decrypts as TEST\IIS01$ for Site/; IIS01 decrypts as TEST\svc for Site/b" in told
     assert [(step.kind, str(step.account)) for step in found.report.plan.steps] == [
-        ("iis-setting", r"TEST\svc"),
         ("spn-delete", r"TEST\IIS01$"),
+        ("iis-setting", r"TEST\svc"),
         ("spn-add", r"TEST\svc"),
     ]
-    assert '"Site"' in (found.report.plan.steps[0].command or "")
+    assert '"Site"' in (found.report.plan.steps[1].command or "")
 
 
 def test_servers_of_a_farm_with_the_same_conflict_do_not_differ() -> None:

@@ -565,8 +565,8 @@ def test_samples_as_a_powershell_script(samples: Report) -> None:
     assert changes_made(powershell(text)) == [
         ("Remove", "HTTP/iis05", "Set-ADUser"),
         ("Remove", "HTTP/iis05.test.com", "Set-ADUser"),
-        ("Remove", "HTTP/crm.test.com", "Set-ADComputer"),
         ("Remove", "HTTP/wiki.test.com", "Set-ADUser"),
+        ("Remove", "HTTP/crm.test.com", "Set-ADComputer"),
         ("Add", "HTTP/crm.test.com", "Set-ADUser"),
         ("Add", "HTTP/forms.test.com", "Set-ADComputer"),
     ]

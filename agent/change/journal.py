@@ -1,13 +1,13 @@
 """The two files that make `--apply` safe, beside each other: the rollback file and the journal.
 
 The rollback file, written before anything changes, holds the changes in the spelling of the directory and all values
-as they were. The journal gets a line, flushed to the disk, before and after each change.
+as they were. The journal begins with the changes too, and gets a line, flushed to the disk, before and after each.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,11 @@ class Files(NamedTuple):
     def of(cls, rollback: Path) -> Files:
         """The pair to which a rollback file belongs."""
         return cls(rollback, rollback.with_suffix(".journal"))
+
+    @property
+    def lock(self) -> Path:
+        """Held by the run that uses the pair."""
+        return self.rollback.with_suffix(".lock")
 
     @classmethod
     def within(cls, folder: Path) -> Files:
@@ -97,6 +102,14 @@ class Words(NamedTuple):
 
 FORTH = Words("intent", "done", "refused")
 BACK = Words("undo", "undone", "kept")
+_STATES = {
+    "intent": "begun, perhaps done",
+    "done": "done",
+    "refused": "refused",
+    "undo": "perhaps taken back",
+    "undone": "taken back",
+    "kept": "done, and not taken back",
+}
 TO_UNDO = frozenset({"intent", "done", "undo", "kept"})
 """What the last line about a change says where it may be in force."""
 
@@ -105,30 +118,36 @@ TO_UNDO = frozenset({"intent", "done", "undo", "kept"})
 
 
 class Record(NamedTuple):
-    """The rollback file: the changes, and all values of the accounts as they were."""
+    """The rollback file: the changes, and all values of the accounts as they were.
+
+    `not_done` says what --apply left to people, `by_hand` how they take it back where they did it.
+    """
 
     server: str
     changes: tuple[Change, ...]
     before: Mapping[str, Sequence[str]]
     not_done: tuple[str, ...]
+    by_hand: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, path: Path) -> Record:
-        """Raises UsageError."""
+    def read(cls, files: Files) -> Record:
+        """Raises UsageError; where the journal is there, with what it knows."""
+        path = files.rollback
         try:
             return cls._of(json.loads(path.read_text(encoding="utf-8")))
         except OSError as error:
-            raise UsageError(f"cannot read {path}: {error.strerror}") from None
+            why = f"cannot read {path}: {error.strerror}"
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            raise UsageError(f"{path} is no rollback file of iis-spn ({ROLLBACK_SCHEMA})") from None
+            why = f"{path} is no rollback file of iis-spn ({ROLLBACK_SCHEMA})"
+        raise UsageError("\n".join((why, *Journal(files.journal).known())))
 
     @classmethod
     def _of(cls, plain: Any) -> Record:
         if plain["schema"] != ROLLBACK_SCHEMA:
             raise ValueError(plain["schema"])
-        changes = tuple(Change.read(number, step) for number, step in enumerate(plain["steps"], start=1))
         before = {_str(dn): tuple(map(_str, values)) for dn, values in plain["before"].items()}
-        return cls(_str(plain["server"]), changes, before, tuple(map(_str, plain["not_done"])))
+        said = (tuple(map(_str, plain[key])) for key in ("not_done", "by_hand") if key in plain)
+        return cls(_str(plain["server"]), _changes(plain["steps"]), before, *said)
 
     def write(self, files: Files) -> None:
         """In one step and down to the disk. Raises SourceError."""
@@ -140,11 +159,16 @@ class Record(NamedTuple):
             "steps": [change.plain for change in self.changes],
             "before": self.before,
             "not_done": self.not_done,
+            "by_hand": self.by_hand,
         }
         try:
             write_whole(files.rollback, [f"{json.dumps(plain, indent=2)}\n".encode()], private=True, durable=True)
         except OSError as error:
             raise SourceError(f"cannot write {files.rollback}: {error.strerror}") from None
+
+
+def _changes(plain: Sequence[Mapping[str, Any]]) -> tuple[Change, ...]:
+    return tuple(Change.read(number, step) for number, step in enumerate(plain, start=1))
 
 
 def _str(value: object) -> str:
@@ -164,6 +188,7 @@ class Journal:
         self.path = path
         self.phase: str | None = None
         self.steps: dict[int, str] = {}
+        self.changes: tuple[Change, ...] = ()
         try:
             text = path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
@@ -181,9 +206,25 @@ class Journal:
             self.steps[int(number)] = event  # type: ignore[arg-type]  # without a number a TypeError: not our line
         else:
             self.phase = event
+            self.changes = _changes(plain["steps"]) if "steps" in plain else self.changes
 
-    def begin(self, server: str) -> None:
-        self._append({"schema": JOURNAL_SCHEMA, "event": "begin", "server": server})
+    def known(self) -> Iterator[str]:
+        """What can be told, and done, without the rollback file."""
+        if not self.steps:
+            return
+        changes = {change.number: change for change in self.changes}
+        yield f"Its journal, {self.path}, knows these steps:"
+        for number, state in self.steps.items():
+            yield f"  step {number}, {_STATES[state]}: {changes.get(number, 'which one is not in the journal')}"
+        back = [change.inverse for number, change in changes.items() if self.steps.get(number) in TO_UNDO]
+        if back:
+            yield "To take them back by hand, last first, each where setspn -L shows that it was done:"
+            yield from (f"  {change}" for change in reversed(back))
+        yield "Keep the journal until that is done, then move it to another folder."
+
+    def begin(self, server: str, changes: Iterable[Change]) -> None:
+        steps = [change.plain for change in changes]
+        self._append({"schema": JOURNAL_SCHEMA, "event": "begin", "server": server, "steps": steps})
         with suppress(OSError):
             sync_folder(self.path.parent)
 

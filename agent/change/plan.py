@@ -29,8 +29,9 @@ UNREPAIRABLE = {
     "config-malformed": "the file must be corrected first",
 }
 
-_RANK: Mapping[StepKind, int] = {"dns": 0, "iis-setting": 1, "spn-delete": 2, "spn-add": 3, "manual": 4}
-"""A delete stands before an add: while the old value is visible on a global catalog the add is refused (R4.12)."""
+_STAGE: Mapping[StepKind, int] = {"dns": 0, "iis-setting": 2, "spn-delete": 4, "spn-add": 4, "manual": 5}
+_AROUND: Mapping[StepKind, int] = {"spn-delete": 1, "spn-add": 3}
+"""Where a setting changes who decrypts nobody holds the SPN meanwhile: clients use NTLM, and none gets a 401."""
 
 
 class Planned(NamedTuple):
@@ -156,7 +157,7 @@ class _Draft:
         for action in first.actions:
             self.actions.setdefault(_key(action.step), (action, found.id))
         for way in others:
-            steps = tuple(_ordered((action, found.id) for action in way.actions))
+            steps = tuple(_ordered(self.case, ((action, found.id) for action in way.actions)))
             self.alternatives.append(Alternative(finding=found.id, why=way.why, steps=steps))
         return ""
 
@@ -169,7 +170,7 @@ class _Draft:
         self.blocked.append(Blocked(finding=found.id, why=f"{_about(found)}: {why}"))
 
     def steps(self) -> tuple[Step, ...]:
-        return tuple(_ordered(self.actions.values()))
+        return tuple(_ordered(self.case, self.actions.values()))
 
 
 def _key(step: Step) -> tuple[str | None, str]:
@@ -182,23 +183,53 @@ def _about(found: Finding) -> str:
     return printable(" ".join(part for part in (found.server, place, name) if part))
 
 
-def _ordered(actions: Iterable[tuple[Action, str]]) -> Iterator[Step]:
-    ranked = sorted(actions, key=lambda pair: _RANK[pair[0].step.kind])
-    for order, (action, served) in enumerate(_asking_first(ranked), start=1):
+# -- the order -----------------------------------------------------------------------------------------------------
+
+
+def _ordered(case: Case, actions: Iterable[tuple[Action, str]]) -> Iterator[Step]:
+    """DNS, settings, then SPN after SPN; one whose decryptor changes goes before the settings and comes after them."""
+    pairs = tuple(actions)
+    switched = _switched(case, (action for action, _ in pairs))
+    places = _places_of(action.step for action, _ in pairs)
+
+    def place(pair: tuple[Action, str]) -> tuple[int, int, bool, bool]:
+        step = pair[0].step
+        stage = _AROUND.get(step.kind) if step.spn in switched else None
+        at, is_add, waits = _within(step, places)
+        return _STAGE[step.kind] if stage is None else stage, at, is_add, waits
+
+    for order, (action, served) in enumerate(sorted(pairs, key=place), start=1):
         yield replace(action.step, order=order, finding=served)
 
 
-def _asking_first(actions: Iterable[tuple[Action, str]]) -> Iterator[tuple[Action, str]]:
-    """Of several removals of an SPN the one that may stay undone comes first, so that the others wait with it.
+def _switched(case: Case, actions: Iterable[Action]) -> frozenset[Spn]:
+    """The SPNs of the applications whose decryptor a setting changes."""
+    applications = (case.application_at[action.at] for action in actions if action.at is not None)
+    return frozenset(judged.requirement.spn for each in applications for judged in case.judged_for(each))
 
-    Else a duplicate, which means NTLM, could become one wrong holder, which means 401.
+
+def pairwise(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The SPN steps alone, SPN after SPN, so that wherever one stops at most one name has no holder."""
+    changes = tuple(step for step in steps if step.changes_spn)
+    places = _places_of(changes)
+    return tuple(sorted(changes, key=lambda step: _within(step, places)))
+
+
+def _places_of(steps: Iterable[Step]) -> Mapping[Spn | None, int]:
+    """The SPNs in their order, those that are only removed before all others."""
+    changes = [step for step in steps if step.changes_spn]
+    added = {step.spn for step in changes if step.is_add}
+    names = sorted(dict.fromkeys(step.spn for step in changes), key=lambda name: name in added)
+    return {name: place for place, name in enumerate(names)}
+
+
+def _within(step: Step, places: Mapping[Spn | None, int]) -> tuple[int, bool, bool]:
+    """A removal stands before what takes its place: while a global catalog shows it an add is refused (R4.12).
+
+    Of several removals the one that may stay undone comes first, so that the others wait with it: else a duplicate,
+    which means NTLM, could become one wrong holder, which means 401.
     """
-    by_value: dict[object, list[tuple[Action, str]]] = {}
-    for number, pair in enumerate(actions):
-        step = pair[0].step
-        by_value.setdefault(step.spn if step.kind == "spn-delete" else number, []).append(pair)
-    for same in by_value.values():
-        yield from sorted(same, key=lambda pair: not pair[0].step.confirm)
+    return (places[step.spn], step.is_add, not step.confirm) if step.changes_spn else (0, False, False)
 
 
 # -- what a domain controller will refuse --------------------------------------------------------------------------

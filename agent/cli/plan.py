@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent import exits
-from agent.change.apply import Applied, apply, roll_back
+from agent.change.applied import Applied
+from agent.change.apply import apply, roll_back
 from agent.change.journal import Files
+from agent.change.lock import alone
 from agent.cli import console, output
 from agent.cli.looking import judged, live_logon
-from agent.cli.options import Plan
+from agent.cli.options import Change, Plan
 from agent.errors import UsageError
 from agent.model import Report
 from agent.names import spn
@@ -22,8 +24,12 @@ from agent.sources.selected import LiveLogon, ldap_source
 if TYPE_CHECKING:
     from agent.sources.ad.modify import LdapWriter
 
+LOCK = "iis-spn-apply.lock"
+"""Of the folder: a run that works there is not one that was broken off."""
+
 
 def run(options: Plan) -> int:
+    _demand_sense(options.change)
     rollback, logon = options.change.rollback, live_logon(options.logon)
     if rollback is not None:
         return _changed(options, logon, lambda writer: roll_back(rollback, writer, _asked))
@@ -38,6 +44,15 @@ def run(options: Plan) -> int:
         console.note(f"{what}, so nothing is applied")
         return exits.INCOMPLETE
     return _changed(options, logon, lambda writer: _apply(options, report, writer))
+
+
+def _demand_sense(change: Change) -> None:
+    """An agreement that nothing would ask for is not passed over."""
+    if change.apply and change.rollback is not None:
+        raise UsageError("--apply and --rollback: one of them at a time")
+    for option, names in (("--confirm", change.confirm), ("--confirm-delete", change.confirm_delete)):
+        if names and not change.apply:
+            raise UsageError(f"{option} {names[0]} says what --apply may do, and there is no --apply")
 
 
 def _changed(options: Plan, logon: LiveLogon, change: Callable[[LdapWriter], Applied]) -> int:
@@ -60,8 +75,10 @@ def _apply(options: Plan, report: Report, writer: LdapWriter) -> Applied:
     confirmed, deletable = (
         frozenset(map(spn, given)) for given in (options.change.confirm, options.change.confirm_delete)
     )
-    files = Files.within(Path.cwd())
-    return apply(report.plan.steps, None, writer, files, confirmed, _asked, deletable=deletable)
+    steps, folder = report.plan.steps, Path.cwd()
+    with alone(folder / LOCK):
+        files = Files.within(folder)
+        return apply(steps, None, writer, files, confirmed, _asked, deletable=deletable, may_write=writer.may_write)
 
 
 def _asked(text: str) -> bool:

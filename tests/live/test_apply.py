@@ -345,6 +345,33 @@ def test_the_command_line(
     assert _state(dc) == before
 
 
+def test_two_command_lines_in_one_folder(
+    dc: DomainController, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While one is at its question the other is told who works there; no file is left that says so for ever."""
+    case = next(case for case in CASES if case.name == "SEED-W1")
+    _set_up(dc, case.row)
+    before = _state(dc)
+    words = ["plan", "--ad", f"ldap://{dc.address}", "--dns", "off", "--apply", _snapshot_folder(case.row, tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-m", "agent", *words]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, **pipes) as first:  # type: ignore[call-overload]
+        line = ""
+        while "The way back" not in line:
+            line = first.stderr.readline()
+            assert line, "it ended before its question"
+        monkeypatch.chdir(tmp_path)
+        assert main(words) == 64
+        assert f"nothing was changed: process {first.pid} of " in capsys.readouterr().err
+        assert _state(dc) == before
+        first.communicate("no\n", timeout=60)
+    assert not list(tmp_path.glob("*.lock"))
+    assert main([*words, "--confirm-delete", "HTTP/nobody.test.com"]) == 64
+    assert "no step of this plan deletes it" in capsys.readouterr().err
+    assert _state(dc) == before
+
+
 def _snapshot_folder(row: Row, folder: Path) -> str:
     made = row.servers[0]
     place = folder / made.name

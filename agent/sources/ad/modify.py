@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from agent.sources.borrowed import PackingOptions
 
 ATTRIBUTE = "servicePrincipalName"
+ALLOWED = "allowedAttributesEffective"
+"""Constructed for each reader: the attributes that he may write on this very object ([MS-ADTS] 3.1.1.4.5.16)."""
 
 Operation = Literal["add", "delete"]
 _OPERATIONS: Mapping[Operation, int] = {"add": 0, "delete": 1}
@@ -152,6 +154,17 @@ class LdapWriter:
         filter_ = FilterEquality(ATTRIBUTE, _data(text))
         with _refusals():
             return tuple(dn for dn, _ in self._connection.search(self._base, SUBTREE, filter_, ["1.1"]))
+
+    def may_write(self, dn: str) -> bool:
+        """Whether the controller shows that the logon may write servicePrincipalName of an account.
+
+        Not shown are validated writes; a controller may refuse all the same.
+        """
+        self._deadline.renew()
+        with _refusals():
+            for _, found in self._connection.search(dn, BASE, None, [ALLOWED]):
+                return ATTRIBUTE.lower() in {_text(value).lower() for values in found.values() for value in values}
+        return False
 
     def add_value(self, dn: str, text: str) -> None:
         self._deadline.renew()
