@@ -308,6 +308,7 @@ def test_lines_hold_200_characters() -> None:
 def path_on_the_server(written: str, variables: dict[str, str]) -> str | None:
     """Expand-PhysicalPath of the script: its patterns, read out of it and run by Python's engine."""
     body = TEXT[TEXT.index("function Expand-PhysicalPath") : TEXT.index("function Select-Value")]
+    body = body.replace(r"\z", r"\Z")  # what .NET calls the very end
     if any(name.lower() not in variables for name in re.findall("%([^%]+)%", written)):
         return None
     path = re.sub("%([^%]+)%", lambda match: variables[match[1].lower()], written)
@@ -323,7 +324,7 @@ def path_on_the_server(written: str, variables: dict[str, str]) -> str | None:
 
 PATHS = st.lists(
     st.sampled_from(
-        [*"\\\\\\/:.? cCdx", "..", "C:", "UNC", "\\\\", "\\\\?\\", "\\\\.\\", "%Root%", "%nobody%", "srv", "web"]
+        [*"\\\\\\/:.? cCdx\n", "..", "C:", "UNC", "\\\\", "\\\\?\\", "\\\\.\\", "%Root%", "%nobody%", "srv", "web"]
     ),
     max_size=9,
 ).map("".join)
@@ -333,6 +334,8 @@ PATHS = st.lists(
 @example(r"\\?\UNC\srv\share\app")
 @example("C:\\web \\")
 @example("%ROOT%/web/.")
+@example("C:\n")
+@example("C:\\web\\\n")
 def test_physical_path_leads_where_python_says(written: str) -> None:
     variables = {"root": r"D:\Root"}
     found = path_on_the_server(written, variables)
@@ -354,7 +357,7 @@ def test_https_bindings_follow_the_name_of_their_site() -> None:
     xpath, https = (re.findall(rf"\${name} = '(.+)'\n", TEXT)[0] for name in ("xpath", "https"))
     binding = '<binding protocol="{}" bindingInformation="{}" />'
     text = "<configuration><system.applicationHost><sites><siteDefaults name='no' />"
-    for site, protocols in (("A", ("http", "https", "https")), ("B", ("net.tcp",)), ("C", ("https",))):
+    for site, protocols in (("A", ("http", "https", "HTTPS")), ("B", ("net.tcp",)), ("C", ("https",))):
         each = "".join(binding.format(protocol, f"*:{port}:") for port, protocol in enumerate(protocols))
         text += f'<site id="1" name="{site}"><application path="/" /><bindings>{each}</bindings></site>'
     tree = etree.fromstring(f"{text}</sites></system.applicationHost></configuration>")
@@ -412,13 +415,13 @@ foreach ($drive in 'C', 'D') {
 }
 $env:windir = 'C:\Windows'; $env:SystemRoot = 'C:\Windows'; $env:SystemDrive = 'C:'; $env:DATA = 'D:'
 $env:COMPUTERNAME = 'WEB01'; $env:USERDOMAIN = 'TEST'; $env:USERDNSDOMAIN = 'TEST.COM'; $env:UNUSED = 'geheim'
-$registry = @{
+$hives = @{     # no name that the script has: what it calls is run in its own scope
     'HKLM:\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters' = @{ Hostname = 'web01'; Domain = 'test.com' }
     'HKLM:\SYSTEM\CurrentControlSet\Control\Lsa\MSV1_0' = @{ BackConnectionHostNames = [string[]]@('www.test.com') }
     'HKLM:\SYSTEM\CurrentControlSet\Services\HTTP\Parameters' = @{ MaxFieldLength = 65534 }
 }
 function Get-ItemProperty($LiteralPath, $Name, $ErrorAction) {
-    if ($registry[$LiteralPath]) { [pscustomobject]$registry[$LiteralPath] }
+    if ($hives[$LiteralPath]) { [pscustomobject]$hives[$LiteralPath] }
 }
 function Get-CimInstance($ClassName, $Filter, $Property) {
     switch ($ClassName) {
@@ -432,6 +435,7 @@ function Get-Service($Name, $ErrorAction) {
     if ($Name -eq 'W3SVC') { [pscustomobject]@{ Status = 'Running' } }
     if ($Name -eq 'WMSVC') { [pscustomobject]@{ Status = 'StopPending' } }
 }
+. 'ROOT/more.ps1'
 $code = [IO.File]::ReadAllText('SCRIPT')
 $ExecutionContext.SessionState.LanguageMode = 'MODE'
 Invoke-Expression $code
@@ -475,8 +479,12 @@ def server(root: Path) -> Path:
     return root
 
 
-def printed(root: Path, mode: str) -> bytes:
-    """What the script prints on a make-believe Windows, started as WinRM starts it: the code comes on stdin."""
+def printed(root: Path, mode: str, more: str = "") -> bytes:
+    """What the script prints on a make-believe Windows, started as WinRM starts it: the code comes on stdin.
+
+    `more` is what this Windows has besides, as PowerShell; in a file, as Out-String wraps its lines.
+    """
+    put(root / "more.ps1", more)
     prelude = WINDOWS.replace("ROOT", str(root)).replace("SCRIPT", str(SCRIPT)).replace("MODE", mode)
     assert PWSH is not None
     done = subprocess.run(

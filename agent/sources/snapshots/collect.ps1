@@ -143,10 +143,10 @@ function Expand-PhysicalPath([string]$path) {
         }
         $whole += $part
     }
-    $whole = $whole -replace '/', '\' -replace '^\\\\\?\\UNC\\', '\\' -replace '^\\\\\?\\' -replace '\\+$'
-    if ($whole -notmatch '^([A-Za-z]:(\\|$)|\\\\[^\\.?])') { throw 'it is no full path' }
-    if ($whole -match '\\\.\.(\\|$)') { throw 'the path leads upwards' }
-    if ($whole -match '\\(?!\.(\\|$))[^\\]*[. ](\\|$)') { throw 'a name in it ends in a dot or a blank' }
+    $whole = $whole -replace '/', '\' -replace '^\\\\\?\\UNC\\', '\\' -replace '^\\\\\?\\' -replace '\\+\z'
+    if ($whole -notmatch '^([A-Za-z]:(\\|\z)|\\\\[^\\.?])') { throw 'it is no full path' }
+    if ($whole -match '\\\.\.(\\|\z)') { throw 'the path leads upwards' }
+    if ($whole -match '\\(?!\.(\\|\z))[^\\]*[. ](\\|\z)') { throw 'a name in it ends in a dot or a blank' }
     $whole
 }
 
@@ -388,7 +388,7 @@ if ($configuration -and (Test-Path -LiteralPath 'Cert:\LocalMachine')) {
     try {
         $bound = Get-BoundName
         $xpath = '//*[local-name()="sites"]/*[local-name()="site"]'
-        $https = '/*[local-name()="bindings"]/*[local-name()="binding"][@protocol="https"]/@bindingInformation'
+        $https = '/*[local-name()="bindings"]/*[translate(@protocol,"HTPS","htps")="https"]/@bindingInformation'
         $text = $configuration -replace '^\ufeff'
         $sites = @(foreach ($found in Select-Xml -Content $text -XPath "$xpath/@name | $xpath$https") {
             if ($found.Node.LocalName -eq 'name') {
