@@ -17,6 +17,7 @@ from agent.sources.ad import ldif_blocks
 from agent.sources.ad.collector import Collector
 from agent.sources.ad.exports import read_exports
 from agent.sources.ad.ldif_entries import EntryReader
+from agent.sources.ad.ldif_mending import Mender
 from agent.spn.directory import Directory, Question
 from tests.worlds import readers, sid
 
@@ -117,6 +118,13 @@ def test_a_search_that_hit_a_limit_covers_nothing(tmp_path: Path, mark: str) -> 
     directory = load(tmp_path, DOMAIN + SVC + f"{mark}search: 2\n{mark}result: 4 Size limit exceeded\n")
     assert covered(directory) == [False]
     assert "4 Size limit exceeded" in directory.problems[0].message
+
+
+def test_what_ldapsearch_began_and_did_not_end_was_cut(tmp_path: Path) -> None:
+    begun = "# extended LDIF\n#\n# LDAPv3\n# requesting: ALL \n#\n\n" + DOMAIN + SVC
+    directory = load(tmp_path, begun)
+    assert (covered(directory), lines(directory)) == ([False], [begun.count("\n") + 1])
+    assert covered(load(tmp_path, begun + "# search result\nsearch: 2\nresult: 0 Success\n")) == [True]
 
 
 def test_a_file_cut_in_a_line(tmp_path: Path) -> None:
@@ -334,10 +342,10 @@ def plainly(path: Path, question: Question) -> Directory:
     """Every entry taken apart, none skimmed."""
     collector = Collector(question, {})
     collector.next_source(str(path))
-    entries = EntryReader(collector)
+    entries, mender = EntryReader(collector), Mender(collector)
     with path.open("rb") as stream:
         for block in ldif_blocks.blocks_of(stream, collector):
-            for record in entries.mended(block).split(b"\n\n"):
+            for record in mender.mended(block).split(b"\n\n"):
                 collector.saw({re.split(b"[:;]", line)[0].decode().lower() for line in record.split(b"\n")})
                 entries.read(block, record)
     return collector.directory(str(path))

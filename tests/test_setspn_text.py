@@ -9,7 +9,7 @@ import pytest
 from agent.errors import MalformedError
 from agent.names import spn
 from agent.sources.ad.exports import read_exports
-from agent.sources.ad.setspn_text import Holding, decoded, holdings
+from agent.sources.ad.setspn_text import Absence, Holding, decoded, said_in
 from agent.spn.directory import Question
 
 LISTED = """Registered ServicePrincipalNames for CN=MYHOST,CN=Computers,DC=CONTOSO,DC=com:
@@ -43,16 +43,23 @@ SHARED_HOLDINGS = tuple(
 )
 
 
+def holdings(text: str) -> tuple[Holding, ...]:
+    """Who holds what by a text of which every line is understood."""
+    said = said_in(text, "f")
+    assert said.remarks == ()
+    return said.holdings
+
+
 def test_each_form() -> None:
-    assert holdings(LISTED, "f") == (LISTED_HOLDING,)
-    assert holdings(QUERIED, "f") == (QUERIED_HOLDING,)
-    assert holdings(SHARED, "f") == SHARED_HOLDINGS
+    assert holdings(LISTED) == (LISTED_HOLDING,)
+    assert holdings(QUERIED) == (QUERIED_HOLDING,)
+    assert holdings(SHARED) == SHARED_HOLDINGS
 
 
 @pytest.mark.parametrize("prompt", ["C:\\Users\\me>", "PS C:\\> ", "[dc01]: PS C:\\Windows> ", "> "])
 def test_several_runs_with_prompts(prompt: str) -> None:
     text = f"{prompt}setspn -L myhost\n{LISTED}{prompt}setspn -Q */dc\n{QUERIED}{prompt}setspn -X -F\n{SHARED}{prompt}"
-    assert holdings(text, "f") == (LISTED_HOLDING, QUERIED_HOLDING, *SHARED_HOLDINGS)
+    assert holdings(text) == (LISTED_HOLDING, QUERIED_HOLDING, *SHARED_HOLDINGS)
 
 
 @pytest.mark.parametrize(
@@ -65,41 +72,44 @@ def test_several_runs_with_prompts(prompt: str) -> None:
     ],
 )
 def test_the_language_does_not_matter(header: str) -> None:
-    assert holdings("\n".join((header, *LISTED.splitlines()[1:])), "f") == (LISTED_HOLDING,)
+    assert holdings("\n".join((header, *LISTED.splitlines()[1:]))) == (LISTED_HOLDING,)
 
 
 def test_names_being_removed_are_not_held() -> None:
     text = (
         "Unregistering ServicePrincipalNames for CN=anni,OU=x,DC=eagle,DC=local\n        http/ws001\nUpdated object\n"
     )
-    assert holdings(text + LISTED, "f") == (LISTED_HOLDING,)
+    said = said_in(text + LISTED, "f")
+    assert (said.holdings, [line for line, _ in said.remarks]) == ((LISTED_HOLDING,), [1])
 
 
-def test_failures_and_counters_are_no_names() -> None:
-    text = (
-        "Checking domain DC=a,DC=com\nProcessing entry 0\rProcessing entry 1\r\n"
-        "Duplicate SPN found, aborting operation!\n"
-        "Failed to assign SPN on account 'CN=x,DC=a,DC=com', error 0x2098/8344 -> Insufficient access rights.\n"
-        "found 0 groups of duplicate SPNs.\n"
-    )
-    assert holdings(text, "f") == ()
+def test_counters_are_no_names() -> None:
+    text = "Checking domain DC=a,DC=com\nProcessing entry 0\rProcessing entry 1\r\nfound 0 groups of duplicate SPNs.\n"
+    assert holdings(text) == ()
+
+
+def test_a_failure_is_told() -> None:
+    failed = "Failed to assign SPN on account 'CN=x,DC=a,DC=com', error 0x2098/8344 -> Insufficient access rights."
+    said = said_in(f"{QUERIED}\n{failed}\n", "f")
+    assert (said.holdings, [line for line, _ in said.remarks]) == ((QUERIED_HOLDING,), [8])
+    assert "0x2098" in said.remarks[0].text
 
 
 def test_an_account_without_names_is_still_there() -> None:
-    assert holdings("x CN=a,DC=test,DC=com:\n", "f") == (Holding("CN=a,DC=test,DC=com", ()),)
+    assert holdings("x CN=a,DC=test,DC=com:\n") == (Holding("CN=a,DC=test,DC=com", ()),)
 
 
 def test_doubled_carriage_returns_separate_nothing() -> None:
-    assert holdings(LISTED.replace("\n", "\r\r\n"), "f") == (LISTED_HOLDING,)
+    assert holdings(LISTED.replace("\n", "\r\r\n")) == (LISTED_HOLDING,)
 
 
 def test_a_search_without_holders_is_empty() -> None:
-    assert holdings("Checking domain DC=jlg,DC=local\n\nNo such SPN found.\n", "f") == ()
+    assert holdings("Checking domain DC=jlg,DC=local\n\nNo such SPN found.\n") == ()
 
 
 def test_another_text_is_refused() -> None:
     with pytest.raises(MalformedError) as caught:
-        holdings("hello\n    HTTP/contoso\n", "notes.txt")
+        said_in("hello\n    HTTP/contoso\n", "notes.txt")
     assert (caught.value.file, caught.value.line) == ("notes.txt", 1)
 
 

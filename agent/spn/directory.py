@@ -144,6 +144,17 @@ class ForestSettings(NamedTuple):
     ds_heuristics: str | None = None
 
 
+class Scope(NamedTuple):
+    """Where somebody searched for one SPN: a domain, or the forest of that root, by folded DNS name."""
+
+    root: str
+    is_forest: bool
+
+    def includes(self, domain: str) -> bool:
+        """Whether a domain was searched. One of the forest that does not stand below its root is not known as such."""
+        return domain == self.root or (self.is_forest and domain.endswith(f".{self.root}"))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memberships:
     """The groups of an account, those within groups and the primary one too, as far as the source tells.
@@ -211,6 +222,8 @@ class Directory:
     problems: tuple[Problem, ...] = ()
     read: tuple[SourceRead, ...] = ()
     """Each file and each server behind it."""
+    absent: Mapping[Spn, frozenset[Scope]] = field(default_factory=dict)
+    """Where a search for an SPN found no account, though no domain there was read whole."""
 
     @cached_property
     def _by_spn(self) -> dict[Spn, tuple[Account, ...]]:
@@ -243,10 +256,16 @@ class Directory:
         return self.holders(name.with_service("HOST"), near)
 
     def proves_absence(self, name: Spn, near: AccountName | None) -> bool:
-        """Whether "nobody holds it" can be said: it was asked about, and the domain of the account was read whole."""
+        """Whether "nobody holds it" can be said: it was asked about, and the domain of the account was read whole.
+
+        Instead of that, it may have been searched for there.
+        """
         if not self.is_complete or name not in self.asked:
             return False
-        return self.covers(near) if near is not None else any(domain.covered for domain in self.domains)
+        searched = self.absent.get(name, frozenset())
+        if near is None:
+            return bool(searched) or any(domain.covered for domain in self.domains)
+        return self.covers(near) or any(scope.includes(near.dns) for scope in searched)
 
     # -- accounts by name --------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from agent.sources.ad.accounts import Entry, account_of, joined
 from agent.sources.ad.census import Census, Groups, GroupValues, hashable
 from agent.sources.ad.concern import Concern
 from agent.sources.ad.distinguished_names import dns_name_of, domain_dn_of, is_deleted
-from agent.spn.directory import DEFAULT_MAPPED_TO_HOST, Account, Directory, Domain, ForestSettings, Question
+from agent.spn.directory import DEFAULT_MAPPED_TO_HOST, Account, Directory, Domain, ForestSettings, Question, Scope
 from agent.spn.forests import forests_of
 
 SPOKEN_PROBLEMS = 20
@@ -72,12 +72,16 @@ class Collector:
         self._file: str | None = None
         self._domains_here: dict[str, str] = {}
         self._whole = True
+        self._absent: dict[Spn, frozenset[Scope]] = {}
+        self.searched_here: set[Spn] = set()
+        self._answered: dict[str, str] = {}
 
     def next_source(self, file: str | None = None) -> None:
         """What follows comes from another file or server; `file` is named in problems."""
         if self._whole:
             self._forest.whole.update(self._domains_here)
         self._domains_here, self._whole, self._file = {}, True, file
+        self.searched_here.clear()
 
     @property
     def covered_here(self) -> tuple[str, ...]:
@@ -146,6 +150,13 @@ class Collector:
         self._accounts[key] = account if known is None else joined(known, account)
         if account.sid:
             self._dn_of_sid[account.sid] = key
+
+    def nobody_holds(self, name: Spn, root: str, *, in_forest: bool) -> None:
+        """A search for this SPN in a domain, or in the forest of that root, found no account."""
+        domain = fold(dns_name_of(root))
+        self._answered[domain] = root
+        self.searched_here.add(name)
+        self._absent[name] = self._absent.get(name, frozenset()) | {Scope(domain, in_forest)}
 
     def _read_other(self, entry: Entry) -> None:
         classes = entry.classes()
@@ -222,6 +233,7 @@ class Collector:
             group_member_of=group_member_of,
             problems=self._told_problems(),
             read=tuple(read),
+            absent=self._absent,
         )
 
     def _settled(self, account: Account) -> Account:
@@ -241,7 +253,7 @@ class Collector:
         return self._forest.netbios.get(key) or self._netbios_names.get(key)
 
     def _domains(self, accounts: Iterable[Account]) -> tuple[Domain, ...]:
-        found = {fold(dns_name_of(account.dn)): domain_dn_of(account.dn) for account in accounts}
+        found = self._answered | {fold(dns_name_of(account.dn)): domain_dn_of(account.dn) for account in accounts}
         found |= self._forest.whole
         return tuple(
             Domain(

@@ -31,10 +31,9 @@ def read_exports(
     rows = [(row, path) for path in paths if (row := _row(path, collector)) is not None]
     read = {path: SourceRead(kind="directory", source=str(path), note="it could not be read") for path in paths}
     for row, path in sorted(rows, key=lambda found: -found[0]):
-        _read_one(path, READERS[row], collector)
-        covers = collector.covered_here
-        note = None if covers else "it shows holders, but cannot prove that nobody holds an SPN"
-        read[path] = SourceRead(kind="directory", source=str(path), date=written(path), covers=covers, note=note)
+        if _is_read(path, READERS[row], collector):
+            covers, note = collector.covered_here, _note(collector)
+            read[path] = SourceRead(kind="directory", source=str(path), date=written(path), covers=covers, note=note)
     return collector.directory(", ".join(map(str, paths)), read.values())
 
 
@@ -79,13 +78,27 @@ def _head(path: Path) -> str:
     return text.replace("\r\n", "\n")
 
 
-def _read_one(path: Path, reader: Reader, collector: Collector) -> None:
+def _is_read(path: Path, reader: Reader, collector: Collector) -> bool:
     try:
         reader.read(path, collector)
     except OSError as fault:
         _tell_unreadable(path, fault, collector)
+        return False
     except MalformedError as fault:
         collector.incomplete(fault.reason, fault.line)
+        return False
+    return True
+
+
+def _note(collector: Collector) -> str | None:
+    """What the present file cannot prove."""
+    if collector.covered_here:
+        return None
+    searched = len(collector.searched_here)
+    if not searched:
+        return "it shows holders, but cannot prove that nobody holds an SPN"
+    spns = "1 SPN is" if searched == 1 else f"{searched} SPNs are"
+    return f"it shows holders, and that {spns} nobody's; of no other it can prove that nobody holds it"
 
 
 def _tell_unreadable(path: Path, fault: OSError, collector: Collector) -> None:

@@ -19,6 +19,7 @@ from agent.sources.ad.census import GroupValues, folded
 from agent.sources.ad.collector import Collector
 from agent.sources.ad.ldif_blocks import Block, blocks_of
 from agent.sources.ad.ldif_entries import LDAPSEARCH_WORDS, EntryReader
+from agent.sources.ad.ldif_mending import Mender
 
 MOST_WORDS = 2000
 """A schema with Exchange has some hundred attributes on accounts; a file with more names than this is no export."""
@@ -33,12 +34,13 @@ def read_ldif(path: Path, collector: Collector) -> None:
     with path.open("rb") as stream:
         for block in blocks_of(stream, collector):
             skimmer.skim(block)
-    if not skimmer.saw_entries:
-        collector.incomplete("no entry stands in it", 1)
+    skimmer.end()
 
 
 _FIRST_WORD = re.compile(rb"[a-z0-9][a-z0-9._-]*(?:;[^:]*)?::?\Z")
 _COMMENT = re.compile(rb"\n#[^\n]*")
+_BEGUN_BY_LDAPSEARCH = b"\n# LDAPv3\n"
+_ENDED_BY_LDAPSEARCH = (b"\n# search result", b"\nresult: ")
 _RESULT_COMMENT = re.compile(rb"\n# result: ([1-9][^\n]*)")
 _SPN = b"\nserviceprincipalname: "
 _SPNS = re.compile(_SPN + rb"([^\n]*)")
@@ -85,14 +87,18 @@ class _Skimmer:
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
         self._entries = EntryReader(collector)
+        self._mender = Mender(collector)
         self._asked = _asked_lines(collector)
         self._dressed = False
+        self._last_line = 1
+        self._is_open = False
         self._words: frozenset[bytes] = frozenset()
         self._unusual = _out_of_the_ordinary(self._words)
 
     def skim(self, block: Block) -> None:
         text = b"\n\n" + block.raw
         if self._dressed:
+            self._note_ends(block, text)
             text = self._undressed(text)
         lower = text.lower()
         places = self._unusual_places(lower)
@@ -101,7 +107,7 @@ class _Skimmer:
             self.skim(block)
             return
         if places is None:
-            text = b"\n\n" + self._entries.mended(block)
+            text = b"\n\n" + self._mender.mended(block)
             lower = text.lower()
             places = self._unusual_places(lower) or []
         if any(lower.startswith(_DELETED, place) for place in places):
@@ -125,20 +131,35 @@ class _Skimmer:
         return _COMMENT.sub(b"", text)
 
     def _unusual_places(self, lower: bytes) -> list[int] | None:
-        """Where a line of other than the ordinary kind begins; None where one is not `name: value` at all."""
+        """Where a line of other than the ordinary kind begins; None where one is not `name: value` at all.
+
+        Nor is one that blanks fill up, or a dn that stands right below the lines of another entry.
+        """
         places = [match.start() for match in self._unusual.finditer(lower)]
         lines = {lower[place + 1 : lower.find(b"\n", place + 1)] for place in places} - {b""}
         new = {line.partition(b" ")[0] for line in lines} - self._words
-        if b"\0" in lower or not all(map(_FIRST_WORD.match, new)):
+        if b"\0" in lower or not all(map(_FIRST_WORD.match, new)) or _is_damaged(lower):
             return None
         if not new or len(self._words) > MOST_WORDS:
             return places
         self._learn(new)
         return self._unusual_places(lower)
 
-    @property
-    def saw_entries(self) -> bool:
-        return not self._words.isdisjoint({b"dn:", b"dn::"})
+    def _note_ends(self, block: Block, text: bytes) -> None:
+        """`ldapsearch` begins with a comment, and without it nothing of this is asked; it ends with the result."""
+        if _BEGUN_BY_LDAPSEARCH in text:
+            self._is_open = True
+        if any(mark in text for mark in _ENDED_BY_LDAPSEARCH):
+            self._is_open = False
+        self._last_line = block.line + block.raw.count(b"\n")
+
+    def end(self) -> None:
+        """The file ends here."""
+        if self._is_open:
+            reason = "the result that ldapsearch writes at the end is missing: the file was cut, or a part taken out"
+            self._collector.incomplete(reason, self._last_line)
+        if self._words.isdisjoint({b"dn:", b"dn::"}):
+            self._collector.incomplete("no entry stands in it", 1)
 
     def _learn(self, words: set[bytes]) -> None:
         self._words |= words
@@ -201,6 +222,10 @@ class _Skimmer:
             found += [value] if value is not None else []
             place = lower.find(name, place + 1, end)
         return found
+
+
+def _is_damaged(lower: bytes) -> bool:
+    return b" \n" in lower or lower.count(b"\ndn:") != lower.count(b"\n\ndn:")
 
 
 def _living(text: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from agent.sources.ad.collector import Collector
 
@@ -22,6 +22,14 @@ def blocks_of(stream: BinaryIO, collector: Collector) -> Iterator[Block]:
     yield from cutter.last()
 
 
+class LogicalLine(NamedTuple):
+    """A line with its continuations, under the number of its first line."""
+
+    number: int
+    text: bytes
+    is_folded: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """Whole entries, folded as in the file; `line` is the number of the first line."""
@@ -29,19 +37,25 @@ class Block:
     line: int
     raw: bytes
 
-    def logical_lines(self) -> Iterator[tuple[int, bytes]]:
-        """Every line with its continuations, under the number of its first line."""
-        number, start = self.line, self.line
+    def logical_lines(self) -> Iterator[LogicalLine]:
+        """Every line with its continuations; one of blanks continues none."""
+        start = self.line
         parts: list[bytes] = []
-        for physical in self.raw.split(b"\n"):
-            if not physical.startswith(b" "):
-                if parts:
-                    yield start, b"".join(parts)
-                start, parts = number, [physical]
-            else:
+        for number, physical in enumerate(self.raw.split(b"\n"), self.line):
+            if physical.startswith(b" ") and physical.strip():
                 parts.append(physical[1:])
-            number += 1
-        yield start, b"".join(parts)
+                continue
+            if parts:
+                yield LogicalLine(start, _joined(parts), len(parts) > 1)
+            start, parts = number, [physical]
+        yield LogicalLine(start, _joined(parts), len(parts) > 1)
+
+
+def _joined(parts: list[bytes]) -> bytes:
+    """A line that was folded. Where blanks fill it up at its end, they fill up its parts too: a console copies them."""
+    if len(parts) > 1 and parts[-1].endswith(b" "):
+        return b"".join((*map(bytes.rstrip, parts[:-1]), parts[-1]))
+    return b"".join(parts)
 
 
 def _plain_chunks(stream: BinaryIO) -> Iterator[bytes]:
@@ -69,15 +83,17 @@ class _Cutter:
         self._passing_over = False
 
     def cut(self, chunk: bytes) -> Iterator[Block]:
-        """The whole entries that stand before the last empty line so far."""
-        searched = max(0, len(self._rest) - 1)
+        """The whole entries that stand before the last empty line so far, else before the last line with a dn."""
+        searched = max(0, len(self._rest) - 3)
         self._rest += chunk
         if self._passing_over:
             self._pass_over()
             searched = 0
-        end = self._rest.rfind(b"\n\n", searched)
-        if end >= 0:
-            yield self._take(end + 2)
+        empty, dn = self._rest.rfind(b"\n\n", searched), -1
+        if empty < 0:
+            dn = self._rest.rfind(b"\ndn:", searched)
+        if empty >= 0 or dn >= 0:
+            yield self._take(empty + 2 if empty >= 0 else dn + 1)
         reason = None if self._passing_over else _too_long(self._rest)
         if reason:
             self._passing_over = True

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 
 from agent.names import printable
 from agent.sources.ad.attributes import ATTRIBUTES
@@ -22,7 +21,6 @@ LDAPSEARCH_WORDS = frozenset(
 )
 """First words of the lines that `ldapsearch` without -LLL writes between and after the entries."""
 
-_LINE = re.compile(rb"([A-Za-z0-9][A-Za-z0-9._-]*(?:;[^:\s]*)?)(::|:<|:)[ \t]*(.*)", re.DOTALL)
 _READ = ATTRIBUTES | {"dn", "changetype"}
 
 
@@ -31,30 +29,6 @@ class EntryReader:
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
-
-    def mended(self, block: Block) -> bytes:
-        """The block with one space after each name, without the lines that cannot be read: those are told."""
-        kept: list[bytes] = []
-        for number, line in block.logical_lines():
-            match = _LINE.fullmatch(line)
-            if not line:
-                kept.append(line)
-            elif line.startswith(b"#"):
-                continue
-            elif b"\0" in line:
-                self._collector.incomplete("binary data (a NUL) stands in this line", number)
-            elif match is None:
-                self._tell_unreadable(line, number)
-            elif match[2] == b":<":
-                self._collector.incomplete("a value is given as a URL, which is not opened", number)
-            else:
-                kept.append(match[1] + match[2] + b" " + match[3])
-        return b"\n".join(kept).rstrip(b"\n") + b"\n\n"
-
-    def _tell_unreadable(self, line: bytes, number: int) -> None:
-        if line != b"-":  # it ends each part of a change record, which is told as such
-            start = printable(line[:40].decode("utf-8", "replace"))
-            self._collector.incomplete(f"this line is not of the form 'attribute: value': {start}", number)
 
     def read(self, block: Block, record: bytes) -> None:
         """One entry of a block, its lines unfolded and with one space after each name."""
@@ -110,7 +84,7 @@ class EntryReader:
         """Where a line stands in the file; a mended line is found by its attribute."""
         name = line.partition(b":")[0]
         near = block.line
-        for number, text in block.logical_lines():
+        for number, text, _ in block.logical_lines():
             if text == line:
                 return number
             if text.startswith(name):
