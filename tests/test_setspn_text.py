@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from agent.errors import MalformedError
-from agent.names import spn
+from agent.names import AccountName, spn
 from agent.sources.ad.exports import read_exports
-from agent.sources.ad.setspn_text import Absence, Holding, decoded, said_in
+from agent.sources.ad.setspn_text import Holding, decoded, said_in
 from agent.spn.directory import Question
 
 LISTED = """Registered ServicePrincipalNames for CN=MYHOST,CN=Computers,DC=CONTOSO,DC=com:
@@ -72,7 +72,7 @@ def test_several_runs_with_prompts(prompt: str) -> None:
     ],
 )
 def test_the_language_does_not_matter(header: str) -> None:
-    assert holdings("\n".join((header, *LISTED.splitlines()[1:]))) == (LISTED_HOLDING,)
+    assert holdings("\n".join((header, *LISTED.splitlines()[1:], ""))) == (LISTED_HOLDING,)
 
 
 def test_names_being_removed_are_not_held() -> None:
@@ -105,6 +105,86 @@ def test_doubled_carriage_returns_separate_nothing() -> None:
 
 def test_a_search_without_holders_is_empty() -> None:
     assert holdings("Checking domain DC=jlg,DC=local\n\nNo such SPN found.\n") == ()
+
+
+@pytest.mark.parametrize(
+    ("cut", "held"),
+    [("        HOST/MYHO", ["HOST/myhost.contoso.com", "HOST/MYHO"]), ("   ", ["HOST/myhost.contoso.com"])],
+)
+def test_a_text_that_ends_in_a_line_was_cut(cut: str, held: list[str]) -> None:
+    said = said_in("\n".join((*LISTED.splitlines()[:2], cut)), "f")
+    assert [(list(one.spns), said.remarks[0].line) for one in said.holdings] == [(held, 3)]
+    assert said_in(f"{LISTED}x CN=a,DC=test,DC=c", "f").holdings == (LISTED_HOLDING,)
+
+
+@pytest.mark.parametrize(
+    ("line", "at"),
+    [
+        ("        HOST/MYHOST   <-- this one", 3),  # a remark
+        ("this is the old one", 3),
+        ("DC=com", 3),  # the rest of a line
+        ("        CN=x,OU=y", 3),
+        ("        HOST/MYHO\nST", 4),
+        ("> HOST/MYHOST", 3),
+    ],
+)
+def test_a_block_with_a_line_of_another_form_does_not_count(line: str, at: int) -> None:
+    first, second, _ = LISTED.splitlines()
+    said = said_in(f"{first}\n{second}\n{line}\n\n{QUERIED}", "f")
+    assert (said.holdings, [remark.line for remark in said.remarks]) == ((QUERIED_HOLDING,), [at])
+
+
+@pytest.mark.parametrize(("said", "seen"), [("found 2 groups", 1), ("2 Gruppen gefunden", 1)])
+def test_the_groups_of_x_are_counted(said: str, seen: int) -> None:
+    (remark,) = said_in(SHARED.replace("found 1 group", said), "f").remarks
+    assert (remark.line, str(seen) in remark.text) == (7, True)
+    missing = said_in("Checking domain DC=a,DC=com\nProcessing entry 0\nfound 3 groups of duplicate SPNs.\n", "f")
+    assert [remark.line for remark in missing.remarks] == [3]
+    (remark,) = said_in(SHARED[: SHARED.index("found")], "f").remarks
+    assert "cut off" in remark.text
+
+
+ROOT = "Checking {} DC=test,DC=com\n\n{}\n"
+ASKED = "HTTP/a.test.com\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "absent"),
+    [
+        (ASKED + ROOT.format("domain", "No such SPN found."), [("HTTP/a.test.com", "DC=test,DC=com", False)]),
+        (ASKED + ROOT.format("forest", "No such SPN found."), [("HTTP/a.test.com", "DC=test,DC=com", True)]),
+        (
+            (ASKED + ROOT.format("forest", "No such SPN found.")) * 2 + "HTTP/b.test.com\n" + QUERIED,
+            [("HTTP/a.test.com", "DC=test,DC=com", True)] * 2,
+        ),
+        (ROOT.format("forest", "No such SPN found."), []),
+        ("C:\\>setspn -F -Q HTTP/a.test.com\n" + ROOT.format("forest", "No such SPN found."), []),
+        (ROOT.format("domain", "No such SPN found.") + ASKED + "No such SPN found.\n", []),
+        (ASKED + ROOT.format("forest", ""), []),
+        (ASKED + ROOT.format("forest", "No such"), []),
+        (ASKED + ROOT.format("forest", "Ldap Error(0x51 -- Server Down): ldap_connect"), []),
+        (ASKED + ROOT.format("domain", "found 0 group of duplicate SPNs."), []),
+        (ASKED + "Checking domain DC=test,\nDC=com\n\nNo such SPN found.\n", []),
+    ],
+)
+def test_an_echoed_question_proves_absence(text: str, absent: list[tuple[str, str, bool]]) -> None:
+    assert [tuple(one) for one in said_in(text, "f").absences] == absent
+
+
+def test_where_a_search_proves_absence(tmp_path: Path) -> None:
+    path, name = tmp_path / "held.txt", spn("HTTP/a.test.com")
+
+    def proves(word: str, domain: str, *more: str) -> bool:
+        path.write_text(ASKED + ROOT.format(word, "No such SPN found.") + "".join(more))
+        directory = read_exports([path], Question(spns=frozenset({name})))
+        return directory.proves_absence(name, AccountName("T", "svc", domain))
+
+    assert proves("domain", "test.com")
+    assert proves("forest", "test.com")
+    assert proves("forest", "child.test.com")
+    assert not proves("domain", "child.test.com")
+    assert not proves("forest", "other.com")
+    assert not proves("forest", "test.com", "a remark of somebody\n")
 
 
 def test_another_text_is_refused() -> None:

@@ -100,13 +100,31 @@ class SetspnText(NamedTuple):
 def said_in(text: str, file: str) -> SetspnText:
     """What one or several runs say (reference 7.2). Raises MalformedError for another text."""
     reading = _Reading()
-    for block in _blocks(text):
+    whole, last = _cut_off(text)
+    for block in _blocks(whole):
         reading.take(block)
     reading.end()
+    if last is not None:
+        reading.remarks.append(last)
     if not _NAMES.search(text):
         raise MalformedError(file, 1, "no distinguished name stands in it: neither LDIF nor the output of setspn")
     held = tuple(Holding(dn, tuple(dict.fromkeys(names))) for dn, names in reading.found.items())
     return SetspnText(held, tuple(reading.absences), tuple(sorted(reading.remarks)))
+
+
+def _cut_off(text: str) -> tuple[str, Remark | None]:
+    """The text without half a distinguished name at its end, and that it was cut: setspn ends every line.
+
+    A prompt, and a sentence that is whole, may stand there without an end.
+    """
+    above, _, last = text.rpartition("\n")
+    if not last.strip():
+        last = above.rpartition("\n")[2] if last else ""
+    form = _form(last.rstrip())
+    if not last.strip() or _PROMPT.match(last) or (form is not None and form[0] in {"sentence", "aside"}):
+        return text, None
+    remark = Remark(text.count("\n") + 1, f"the text ends in the middle of a line: it was cut: {_shown(last)}")
+    return above if _NAMES.search(last) else text, remark
 
 
 # -- one line ------------------------------------------------------------------------------------------------------
@@ -236,7 +254,7 @@ def _belongs(line: str, kind: Kind) -> bool:
     """Whether an indented line may stand below one of this kind."""
     is_dn = len(line) <= LONGEST_LINE and _DN.fullmatch(line) is not None
     if kind in {"holder", "listed"}:
-        return not is_dn and not any(map(str.isspace, line))
+        return _NAMES.search(line) is None and not any(map(str.isspace, line))
     return kind == "shared" and is_dn
 
 

@@ -1,0 +1,208 @@
+"""Files damaged in ways that people damage them: each is read as the whole is, or it is told where it is damaged.
+
+What is told may cost an answer; it never gives another one, and no step that the whole does not give.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from damage import HARMFUL, HARMLESS, begun_late, cut
+from inputs import Inputs, written
+from worlds import cross_reference, server, site, whole
+
+from agent.model import Report
+
+UNIT = "OU=Service Accounts,OU=Tier 1,OU=Intranet and Portals,DC=test,DC=com"
+SITES = {
+    "right": ("svc-right", ["svc-right"]),
+    "wrong": ("svc-wrong", ["svc-other"]),
+    "twice": ("svc-twice", ["svc-twice", "svc-twice-of-the-old-portal"]),
+    "none": ("svc-none", []),
+}
+"""By the first label of its name: the account of a site's pool, and who holds the SPN."""
+
+
+def host(label: str) -> str:
+    return f"{label}.intranet.test.com"
+
+
+def spns(account: str) -> list[str]:
+    return [f"HTTP/{host(label)}" for label, (_, holders) in SITES.items() if account in holders]
+
+
+ACCOUNTS = tuple(dict.fromkeys(one for pool, holders in SITES.values() for one in (pool, *holders)))
+
+
+def dn(account: str) -> str:
+    return f"CN={account},{UNIT}"
+
+
+def ldif(account: str) -> str:
+    held = "".join(f"servicePrincipalName: {name}\n" for name in [*spns(account), "MSSQLSvc/db.test.com:1433"])
+    return f"dn: {dn(account)}\nobjectClass: user\nsAMAccountName: {account}\n{held}\n"
+
+
+def folded(text: str) -> str:
+    """As `ldapsearch` folds: after 76 characters."""
+    return "".join(line[:76] + "".join(f"\n {line[at:at + 75]}" for at in range(76, len(line), 75)) + "\n"
+                   for line in text.splitlines())  # fmt: skip
+
+
+ENTRIES = whole() + cross_reference("TEST") + "".join(map(ldif, ACCOUNTS))
+BY_LDAPSEARCH = (
+    f"# extended LDIF\n#\n# LDAPv3\n# requesting: ALL \n#\n\n{folded(ENTRIES)}"
+    "# search result\nsearch: 2\nresult: 0 Success\n\n# numResponses: 9\n# numEntries: 8\n"
+)
+
+
+def answer(label: str) -> str:
+    found = "".join(f"{dn(account)}\n\tHTTP/{host(label)}\n" for account in SITES[label][1])
+    return f"Checking forest DC=test,DC=com\n{found}\n{'Existing SPN found!' if found else 'No such SPN found.'}\n"
+
+
+def question(label: str, service: str = "HTTP") -> str:
+    nobody = "Checking forest DC=test,DC=com\n\nNo such SPN found.\n"
+    return f"{service}/{host(label)}\n{answer(label) if service == 'HTTP' else nobody}"
+
+
+QUERIES = "".join(f"C:\\>setspn -F -Q HTTP/{host(label)}\n{answer(label)}\n" for label in SITES)
+QUESTIONS = "".join(question(label, service) for label in SITES for service in ("HTTP", "HOST"))
+LISTS = "".join(
+    f"Registered ServicePrincipalNames for {dn(account)}:\n" + "".join(f"        {name}\n" for name in spns(account))
+    for account in ACCOUNTS
+)
+SHARED = (
+    f"Checking domain DC=test,DC=com\nProcessing entry 0\nHTTP/{host('twice')} is registered on these accounts:\n"
+    + "".join(f"\t{dn(account)}\n" for account in SITES["twice"][1])
+    + "\nfound 1 group of duplicate SPNs.\n"
+)
+DIRECTORIES = {
+    "LDIF of ldifde": ENTRIES,
+    "LDIF of ldapsearch": BY_LDAPSEARCH,
+    "setspn -Q": QUERIES,
+    "setspn -F -Q with its questions": QUESTIONS,
+    "setspn -L": LISTS,
+    "setspn -X": SHARED,
+}
+
+
+class Said(NamedTuple):
+    """What a report says of each SPN, what it would do, and which damage it tells."""
+
+    outcomes: dict[str, tuple[str, ...]]
+    steps: frozenset[str]
+    told: tuple[str, ...]
+    complete: bool
+
+
+def said(report: Report) -> Said:
+    outcomes = {
+        f"{one.spn} on {one.account}": (one.outcome, *sorted(map(str, one.holders or ())))
+        for one in report.requirements
+    }
+    # which kind of account it is, an account of which nothing is known does not say
+    steps = frozenset(f"{step.kind} {step.command}".replace(" -U", "") for step in report.plan.steps)
+    told = [f"{at.file}:{at.line}" for found in report.findings for at in found.evidence if "incomplete" in found.id]
+    return Said(outcomes, steps, tuple(told), report.complete)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    sites = [site(f"*:80:{host(label)}", name=label, apps=()) for label in SITES]
+    pools = {pool: f"TEST\\{pool}" for pool, _ in SITES.values()}
+    named = [
+        one.__class__(one.name, one.bindings, tuple(app.__class__(pool=SITES[one.name][0]) for app in one.apps))
+        for one in sites
+    ]
+    room = tmp_path_factory.mktemp("damaged")
+    dns = "$ORIGIN intranet.test.com.;" + ";".join(f"{label} A 10.0.5.2" for label in SITES)
+    return written(room / "whole", [server(*named, pools=pools, creds=True)], ad="", dns=dns)
+
+
+def inspected(bench: Inputs, data: bytes) -> Said:
+    (file,) = bench.directory
+    file.write_bytes(data)
+    return said(bench.inspected())
+
+
+UNKNOWN = {"unchecked", "uncertain"}
+POORER = {
+    **dict.fromkeys(["kerberos", "modified", "ntlm-fallback"], UNKNOWN),
+    "duplicate": {*UNKNOWN, "kerberos", "modified"},
+}
+"""What may be said where a part is missing: of two holders one was seen (contract)."""
+
+
+def wrong(found: Said, right: Said, file: Path) -> Iterator[str]:
+    """What a damaged file must not give."""
+    if found == right:
+        return
+    if found.complete or not any(place.startswith(f"{file}:") for place in found.told):
+        yield f"silently another answer: {found}"
+    for name, outcome in found.outcomes.items():
+        if outcome[0] not in POORER.get(right.outcomes[name][0], ()) and outcome[0] != right.outcomes[name][0]:
+            yield f"{name}: {outcome} instead of {right.outcomes[name]}"
+        if not set(outcome[1:]) <= set(right.outcomes[name][1:]):
+            yield f"{name}: a holder that is none: {outcome}"
+    yield from (f"a step more: {step}" for step in found.steps - right.steps if not does_nothing(step))
+
+
+def does_nothing(step: str) -> bool:
+    """Whether a step registers an SPN on an account that has it already, where the other of two holders was seen."""
+    return step in {
+        f"spn-add setspn -F -S HTTP/{host(label)} TEST\\{account}"
+        for label, (_, accounts) in SITES.items()
+        for account in accounts
+    }
+
+
+@pytest.mark.parametrize("kind", DIRECTORIES)
+def test_the_whole_is_understood(bench: Inputs, kind: str) -> None:
+    found = inspected(bench, DIRECTORIES[kind].encode())
+    outcome = {label: {o[0] for name, o in found.outcomes.items() if host(label) in name} for label in SITES}
+    proves = kind.startswith("LDIF") or "questions" in kind
+    expected = {"right": "kerberos", "wrong": "modified", "twice": "duplicate", "none": "ntlm-fallback"}
+    assert (found.told, found.complete) == ((), True)
+    assert outcome["twice"] == {"duplicate"}
+    if kind != "setspn -X":
+        assert outcome == {k: {v if proves or k != "none" else "unchecked"} for k, v in expected.items()}
+
+
+@pytest.mark.parametrize("kind", DIRECTORIES)
+@pytest.mark.parametrize("damage", HARMLESS)
+def test_an_encoding_changes_nothing(bench: Inputs, kind: str, damage: str) -> None:
+    text = DIRECTORIES[kind]
+    assert inspected(bench, HARMLESS[damage](text)) == inspected(bench, text.encode())
+
+
+@pytest.mark.parametrize("kind", DIRECTORIES)
+def test_damage_of_directory_files(bench: Inputs, kind: str) -> None:
+    text, (file,) = DIRECTORIES[kind], bench.directory
+    right = inspected(bench, text.encode())
+    for name, damage in HARMFUL.items():
+        found = list(wrong(inspected(bench, damage(text)), right, file))
+        assert not found, (name, found)
+
+
+@pytest.mark.parametrize("kind", DIRECTORIES)
+def test_directory_files_cut(bench: Inputs, kind: str) -> None:
+    """At the end of a line a text that has no end of its own (ldifde, `setspn -L`) does not show that it was cut.
+
+    What setspn was not asked, or no longer answers, is not known; that is said of each SPN.
+    """
+    text, (file,) = DIRECTORIES[kind], bench.directory
+    right = inspected(bench, text.encode())
+    late = [] if kind == "setspn -L" else begun_late(text, 37)  # what is listed says nothing of other accounts
+    for name, data in [*cut(text, 11), *late]:
+        if kind in {"LDIF of ldifde", "setspn -L"} and text.startswith(data.decode()) and data.endswith(b"\n"):
+            continue
+        found = inspected(bench, data)
+        unknown = {**right.outcomes, **{k: o for k, o in found.outcomes.items() if o[0] in UNKNOWN}}
+        if kind.startswith("setspn") and (found.complete, found.outcomes) == (True, unknown):
+            continue
+        faults = list(wrong(found, right, file))
+        assert not faults, (name, data[-100:], faults)
