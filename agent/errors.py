@@ -1,4 +1,9 @@
-"""What can go wrong outside this program, each with the words a person needs."""
+"""What can go wrong outside this program, each with the words a person needs; and what a fault of its own is called."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
 
 
 class IisSpnError(Exception):
@@ -32,3 +37,12 @@ class SourceError(IisSpnError):
 
 class OutputError(IisSpnError):
     """What there is to say could not be written: the disk is full, or it may not be written there."""
+
+
+def fault_of_ours(error: BaseException) -> str:
+    """What a fault of this program is called: its type and its place. `--debug` shows its traceback."""
+    import logging  # nothing else of `--help` needs it
+
+    logging.getLogger("agent").debug("a fault of this program", exc_info=error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"a fault of this program ({type(error).__name__} in {Path(place.filename).name}:{place.lineno})"

@@ -31,7 +31,7 @@ OPTIONS = [
     (command, action)
     for command, parser in commands().items()
     for action in parser._actions
-    if action.option_strings and action.dest != "help"
+    if action.option_strings and action.dest not in {"help", "debug"}  # --debug is the program's, with any command
 ]
 IDS = [f"{command} {action.option_strings[-1]}" for command, action in OPTIONS]
 

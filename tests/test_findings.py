@@ -36,7 +36,7 @@ from worlds import (
 
 from agent.checks import spns
 from agent.checks.findings import FINDINGS
-from agent.iis.snapshot import CertificateNames
+from agent.iis.snapshot import CertificateNames, read_or_lost
 from agent.library import inspect
 from agent.model import Problem
 from agent.names import spn
@@ -154,6 +154,10 @@ PAIRS: dict[str, tuple[Make, Make]] = {
     ),
     "server-unreachable": (
         lambda: world(server(), unreachable(Endpoint(name="web02", host="web02"), Failure("connect", "no", "Ask."))),
+        lambda: world(server(), server(name="IIS02")),
+    ),
+    "internal-error": (
+        lambda: world(server(), read_or_lost("web02", lambda: 1 // 0)),  # type: ignore[arg-type,return-value]
         lambda: world(server(), server(name="IIS02")),
     ),
     "machine-unknown": (lambda: bare(facts={"name": None, "dns_name": None}), bare),

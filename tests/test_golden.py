@@ -125,7 +125,8 @@ def _line(evidence: Evidence) -> str:
 @pytest.mark.parametrize("finding_id", PAIRS)
 def test_finding(finding_id: str) -> None:
     text = "\n".join([*in_words(PAIRS[finding_id][0]()), ""])
-    same(f"findings/{finding_id}", re.sub(r"\S*[/\\](?=ad0\.txt)", "", text))
+    text = re.sub(r"\S*[/\\](?=ad0\.txt)", "", text)
+    same(f"findings/{finding_id}", re.sub(r"(?<=\.py:)\d+", "N", text))
 
 
 # -- played servers ------------------------------------------------------------------------------------------------

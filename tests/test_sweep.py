@@ -92,7 +92,7 @@ def test_a_failure_and_a_fault_of_ours_cost_no_other_server_anything() -> None:
         return "fine"
 
     outcomes = asyncio.run(sweep(endpoints(6), ask, parallel=2))
-    assert failed(outcomes) == {"web0003": "connect", "web0005": "answer"}
+    assert failed(outcomes) == {"web0003": "connect", "web0005": "internal error"}
     fault = outcomes[4].failure
     assert fault is not None
     assert "a fault of this program (KeyError in test_sweep.py:" in fault.reason

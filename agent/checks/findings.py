@@ -205,6 +205,7 @@ FINDINGS: dict[str, FindingKind] = {
     ),
     "snapshot-stale": FindingKind(("warning",), "a snapshot is older than `--stale-after`"),
     "server-unreachable": FindingKind(("error",), "a server of the sweep gave no answer; with the reason"),
+    "internal-error": FindingKind(("error",), "a fault of this program cost one server; nothing is said of it"),
     "directory-incomplete": FindingKind(("error",), "the directory could not be read whole"),
 }
 """Finding id -> what it is."""

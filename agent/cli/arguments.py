@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 nothing at or above --fail-on; 1 findings; 2 incomplete; 64 wrong usage; 70 a bug.",
     )
     program.add_argument("--version", action="store_true", help="print the version and exit")
-    program.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+    program.add_argument("--debug", action="store_true", help=_DEBUG)
     program.set_defaults(make=None)
     commands = program.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
     _inspect_parser(commands)
@@ -70,7 +70,12 @@ def parser() -> argparse.ArgumentParser:
     _explain_parser(commands)
     _plan_parser(commands)
     _rules_parser(commands)
+    for command in commands.choices.values():
+        command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=_DEBUG)
     return program
+
+
+_DEBUG = "show where faults of this program were raised, to report them"
 
 
 _Commands = argparse._SubParsersAction  # argparse names its own return type so

@@ -7,7 +7,7 @@ import errno
 import os
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from agent.errors import OutputError
 
@@ -25,6 +25,25 @@ def prepare() -> None:
     reconfigure = getattr(sys.stdin, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
+@contextlib.contextmanager
+def faults_shown(is_wanted: bool) -> Iterator[None]:
+    """With `--debug`, tracebacks of this program's own faults on stderr, also of those that cost one server only."""
+    if not is_wanted:
+        yield
+        return
+    import logging
+
+    log, shown = logging.getLogger("agent"), logging.StreamHandler()
+    before = log.level
+    log.setLevel(logging.DEBUG)
+    log.addHandler(shown)
+    try:
+        yield
+    finally:
+        log.removeHandler(shown)
+        log.setLevel(before)
 
 
 def note(text: str) -> None:

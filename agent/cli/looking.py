@@ -10,6 +10,7 @@ from itertools import chain
 from agent.cli import console
 from agent.cli.options import Expected, Looking
 from agent.errors import UsageError
+from agent.iis.snapshot import read_or_lost
 from agent.inspection.sources import Sources
 from agent.inspection.stages import Analysis, analyse, clients_named
 from agent.sources import option_files
@@ -42,7 +43,7 @@ def judged(
             raise UsageError("--inventory and --stale-after are about snapshots: name them, or their folder")
         from agent.sources import local
 
-        return analyse([local.read_this_server()], sources)
+        return analyse([read_or_lost("this server", local.read_this_server)], sources)
     paths, swept = snapshots.expand(targets), snapshots.sweep_folders(targets)
     if looking.computer and len(paths) > 1:
         raise UsageError("--computer names one server, but several targets are given")

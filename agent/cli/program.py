@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import NamedTuple
 
 from agent import exits
 from agent.cli import arguments, console, options
-from agent.errors import IisSpnError, UsageError
+from agent.errors import IisSpnError, UsageError, fault_of_ours
 from agent.sources.extras import Extra, demand
 
 
@@ -39,6 +37,11 @@ def main(words: Sequence[str] | None = None) -> int:
         line = arguments.read(words)
     except UsageError as error:
         return _failed(str(error), exits.USAGE)
+    with console.faults_shown(line.debug):
+        return _ended(line)
+
+
+def _ended(line: arguments.Line) -> int:
     try:
         return _run(line)
     except UsageError as error:
@@ -50,7 +53,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _failed("interrupted", exits.INCOMPLETE)
     except Exception as error:  # noqa: BLE001  # a fault of ours is told as one, with how to report it
-        return _bug(error, debug=line.debug)
+        return _failed(f"{fault_of_ours(error)}. Please report it; --debug shows more.", exits.BUG)
 
 
 def _run(line: arguments.Line) -> int:
@@ -72,13 +75,3 @@ def _run(line: arguments.Line) -> int:
 def _failed(text: str, code: int) -> int:
     console.note(text)
     return code
-
-
-def _bug(error: Exception, *, debug: bool) -> int:
-    if debug:
-        sys.stderr.write(traceback.format_exc())
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{Path(place.filename).name}:{place.lineno}"
-    return _failed(
-        f"a fault of this program ({type(error).__name__} in {where}). Please report it; --debug shows more.", exits.BUG
-    )

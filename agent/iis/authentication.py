@@ -100,14 +100,17 @@ class AuthenticationPaths:
     # -- states ------------------------------------------------------------------------------------------------
 
     def _state(self, path: str, application: str) -> State:
-        key = (path, application if self._scoped else "")
-        state = self._states.get(key)
-        if state is None:
-            state = self._states[key] = self._computed(path, application)
-        return state
+        scope = application if self._scoped else ""
+        missing = [path]
+        state = self._states.get((path, scope))
+        while state is None and missing[-1]:
+            missing.append(missing[-1].rpartition("/")[0])
+            state = self._states.get((missing[-1], scope))
+        for one in reversed(missing if state is None else missing[:-1]):
+            state = self._states[one, scope] = self._computed(one, state or _SCHEMA_DEFAULTS, application)
+        return state or _SCHEMA_DEFAULTS
 
-    def _computed(self, path: str, application: str) -> State:
-        state = self._state(path.rpartition("/")[0], application) if path else _SCHEMA_DEFAULTS
+    def _computed(self, path: str, state: State, application: str) -> State:
         if state.fault is not None:
             return state
         if path in self._faults:

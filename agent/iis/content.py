@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from agent.errors import MalformedError
 from agent.iis.merge import SectionFault
-from agent.iis.parse import Document, Node, parse, parse_section
+from agent.iis.parse import MAXIMUM_SEGMENTS, Document, Node, parse, parse_section
 from agent.iis.schema import KNOWN_WEB_SERVER_SECTIONS, WINDOWS_AUTHENTICATION
 from agent.iis.snapshot import Snapshot, file_key
 from agent.names import fold, printable
@@ -128,7 +128,7 @@ class Content:
                 by_folder.setdefault(mount.folder, []).append(path)
         for folder in self._folders:
             above, below = folder, ""
-            while above:
+            while above and below.count("/") < MAXIMUM_SEGMENTS:
                 for path in by_folder.get(above, ()):
                     yield f"{path}/{below}" if below else path
                 above, _, last = above.rpartition("/")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from agent.iis.authentication import Auth, AuthenticationPaths
 from agent.iis.bindings import Binding, binding
 from agent.iis.content import Content, Mount
-from agent.iis.parse import Document, Node
+from agent.iis.parse import Document, Node, demand_segments
 from agent.iis.schema import (
     APPLICATION_POOLS,
     DEFAULT_ENABLED_PROTOCOLS,
@@ -292,6 +292,8 @@ class Evaluation:
 
     def _unique_applications(self, site: Node) -> list[Node]:
         nodes = self._unique(site, "application", "path")
+        for node in nodes:
+            demand_segments(node.attributes["path"], self.file, node.line)
         return [node for node in nodes if node.attributes.get("path", "").startswith("/")]
 
     def _application(

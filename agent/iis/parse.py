@@ -23,6 +23,9 @@ from agent.names import fold, printable
 MAXIMUM_SIZE = 64 * 1024 * 1024
 """Largest file read, in bytes; a real applicationHost.config has 0.05 to 2 MB."""
 
+MAXIMUM_SEGMENTS = 255
+"""Segments of a path. HTTP.sys answers 400 to a URL that has more (UrlSegmentMaxCount): no request gets there."""
+
 XDT_NAMESPACE = "http://schemas.microsoft.com/XML-Document-Transform"
 _NO_ELEMENTS = expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS]
 
@@ -225,6 +228,7 @@ class _Reader:
         path = element.get("path", "")
         path = "" if path == "." else path
         line = self.lines[element]
+        demand_segments(path, self.file, line)
         self._check_location(element, path, line)
         sections = [found for child in element for found in self._sections(child, _local(child.tag), path)]
         if (reason := _path_fault(path)) is not None:
@@ -274,6 +278,13 @@ class _Reader:
                     self.faults.append(Fault(self.lines[child], f"section '{printable(path)}' is declared twice"))
                 mode = _MODES.get(fold(child.get("overrideModeDefault", "")))
                 self.definitions[path] = Definition(mode, self.lines[child])
+
+
+def demand_segments(path: str, file: str, line: int) -> None:
+    """Raises MalformedError for a path that no request gets to, and that would take long to follow."""
+    if path.count("/") > MAXIMUM_SEGMENTS:
+        reason = f"a path of {path.count('/') + 1} segments: more than {MAXIMUM_SEGMENTS} are not read"
+        raise MalformedError(file, line, reason)
 
 
 def _override(element: etree._Element) -> str | None:

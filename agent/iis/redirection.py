@@ -90,7 +90,7 @@ def _is_enabled(node: Node, file: str) -> bool:
 
 def _says_all(problem: Problem, snapshot: Snapshot) -> bool:
     """Whether it was said that the whole target could not be read, or the server not be reached."""
-    return problem.file == snapshot.source or problem.id == "server-unreachable"
+    return problem.file == snapshot.source or problem.id in {"server-unreachable", "internal-error"}
 
 
 def _local(snapshot: Snapshot) -> InForce:

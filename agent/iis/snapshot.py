@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
 
+from agent.errors import UsageError, fault_of_ours
 from agent.model import Problem
 from agent.names import Address, Guess, HostName, fold, host_name, netbios_name
 
@@ -119,6 +120,24 @@ class Snapshot:
     def label(self) -> str:
         """What the server is called in the report."""
         return str(self.machine.name or self.source)
+
+
+REPORT = ("Please report it: run the command again with --debug, and say what is special about this server.",)
+
+
+def internal_error(error: Exception) -> Problem:
+    """That a fault of this program cost a server: nothing is said of it."""
+    return Problem(id="internal-error", message=f"{fault_of_ours(error)}: it is left out", fix=REPORT)
+
+
+def read_or_lost(source: str, read: Callable[[], Snapshot]) -> Snapshot:
+    """What `read` gives; a fault of this program costs this server, never the others. Raises UsageError."""
+    try:
+        return read()
+    except UsageError:
+        raise
+    except Exception as error:  # noqa: BLE001  # the barrier between servers
+        return Snapshot(source=source, machine=Machine(), files={}, problems=(internal_error(error),))
 
 
 _VARIABLE = re.compile(r"%([^%]+)%")

@@ -11,7 +11,7 @@ from agent.iis.effective import Configuration, effective
 from agent.iis.parse import parse
 from agent.iis.redirection import configuration_file
 from agent.iis.schema import APPLICATION_POOLS, SITES
-from agent.iis.snapshot import Machine, Snapshot
+from agent.iis.snapshot import Machine, Snapshot, internal_error
 from agent.model import (
     Problem,
 )
@@ -34,6 +34,21 @@ class Read(NamedTuple):
     configuration: Configuration | None
     problems: tuple[Problem, ...]
     written: str | None = None
+
+
+def read_each(snapshots: Iterable[Snapshot]) -> Iterator[Read]:
+    """Each server, read; a fault of this program costs the server it comes with."""
+    for snapshot in snapshots:
+        try:
+            read = read_server(snapshot)
+        except Exception as error:  # noqa: BLE001  # the barrier between servers
+            read = left_out(Read(snapshot.label, snapshot.source, snapshot.machine, None, snapshot.problems), error)
+        yield read
+
+
+def left_out(read: Read, error: Exception) -> Read:
+    """The server without its configuration, of which nothing is said then."""
+    return read._replace(configuration=None, problems=(*read.problems, internal_error(error)))
 
 
 def read_server(snapshot: Snapshot) -> Read:

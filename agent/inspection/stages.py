@@ -13,8 +13,9 @@ from typing import NamedTuple
 from agent.checks.case import Case, Judged
 from agent.errors import UsageError
 from agent.iis.snapshot import Snapshot
+from agent.inspection.barrier import judged_apart
 from agent.inspection.reporting import report_of
-from agent.inspection.servers import names_question, read_server, server_views, told_apart
+from agent.inspection.servers import Read, names_question, read_each, server_views, told_apart
 from agent.inspection.sources import Sources
 from agent.model import (
     Report,
@@ -67,7 +68,11 @@ def patient_collector() -> Iterator[None]:
 def analyse(snapshots: Iterable[Snapshot], sources: Sources) -> Analysis:
     """Judge a run of servers. Snapshots may be a stream: only what is needed of each is kept."""
     started = datetime.now(UTC)
-    reads = list(told_apart(read_server(snapshot) for snapshot in snapshots))
+    reads = list(told_apart(read_each(snapshots)))
+    return judged_apart(reads, sources, lambda reads, sources: _judged(reads, sources, started))
+
+
+def _judged(reads: Sequence[Read], sources: Sources, started: datetime) -> Analysis:
     service = sources.names(*names_question(reads, sources.farm, sources.typed))
     views = server_views(reads, sources.farm, service, Domains(), None)
     asked = question(views, sources.clients, sources.typed)

@@ -11,15 +11,17 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from agent.errors import MalformedError, UsageError
-from agent.iis.snapshot import Snapshot
+from agent.iis.snapshot import Snapshot, read_or_lost
 from agent.model import Alias, Asked
 from agent.names import fold
 from agent.sources.endpoint import Endpoint
 from agent.sources.snapshots import store, targets
+from agent.sources.snapshots.disk import shown
 from agent.sources.snapshots.framed import unframe
 from agent.sources.snapshots.packed import document_in
 from agent.sources.snapshots.standing import Standing, assess
@@ -117,17 +119,18 @@ class Run(NamedTuple):
     def snapshots(self) -> Iterator[Snapshot]:
         """Each machine once, one at a time; a server that gave no answer is a snapshot that says why."""
         for path in self.kept:
-            yield targets.read_target(path, None, self.netbios)
+            yield read_or_lost(shown(path), partial(targets.read_target, path, None, self.netbios))
         for outcome in self.outcomes:
             if outcome.failure is not None:
                 yield unreachable(outcome.endpoint, outcome.failure)
             elif outcome.answer is not None and outcome.answer.alias_of is None:
-                yield self._snapshot(outcome.endpoint, outcome.answer)
+                name = outcome.endpoint.name
+                yield read_or_lost(name, partial(self._snapshot, name, outcome.answer))
 
-    def _snapshot(self, endpoint: Endpoint, answer: Collected) -> Snapshot:
+    def _snapshot(self, name: str, answer: Collected) -> Snapshot:
         if answer.path is not None:
             return targets.read_target(answer.path, None, self.netbios)
-        return targets.from_document(answer.packed or b"", endpoint.name, None, self.netbios)
+        return targets.from_document(answer.packed or b"", name, None, self.netbios)
 
 
 def unreachable(endpoint: Endpoint, failure: run.Failure) -> Snapshot:

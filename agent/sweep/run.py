@@ -6,17 +6,17 @@ import asyncio
 import contextlib
 import random
 import time
-import traceback
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
+from agent.errors import fault_of_ours
+from agent.iis.snapshot import REPORT
 from agent.names import fold
 from agent.sources.endpoint import Endpoint, secret_of
-from agent.sources.snapshots.sweep_file import NOT_ASKED
+from agent.sources.snapshots.sweep_file import INTERNAL, NOT_ASKED
 from agent.sources.winrm.errors import RefusedError, UnreachableError
 
 PARALLEL = 64
@@ -120,7 +120,7 @@ async def _one(endpoint: Endpoint, ask: Callable[[Endpoint, Gate], Awaitable[T]]
         stage = NOT_ASKED if isinstance(error, NotAskedError) else error.stage
         failure = Failure(stage, error.reason, _sentence(error.advice, error.left_behind))
     except Exception as error:  # noqa: BLE001  # one server's surprise must not cost the others their answers
-        failure = _fault_of_ours(error)
+        failure = Failure(INTERNAL, fault_of_ours(error), *REPORT)
     return Result(endpoint=endpoint, answer=answer, failure=failure, seconds=time.monotonic() - began)
 
 
@@ -139,12 +139,6 @@ def _sentence(advice: str, left_behind: str | None) -> str:
     text = f"{advice}; {left_behind}" if left_behind else advice
     end = "" if text.endswith((".", "?")) else "."
     return text[:1].upper() + text[1:] + end
-
-
-def _fault_of_ours(error: Exception) -> Failure:
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
-    return Failure("answer", f"a fault of this program ({where})", "Please report it, with what is special about it.")
 
 
 async def _stop(workers: Sequence[asyncio.Task[None]]) -> None:

@@ -26,6 +26,8 @@ SCHEMA = "iis-spn/sweep/1"
 SWEEP = "sweep.json"
 NOT_ASKED = "not asked"
 """The stage of a server whose turn did not come."""
+INTERNAL = "internal error"
+"""The stage where a fault of this program cost a server."""
 
 T = TypeVar("T")
 
@@ -79,7 +81,7 @@ def key_of(host: str) -> str:
 def unanswered(failed: Failed) -> Snapshot:
     """A server that gave no answer, as the report takes it."""
     problem = Problem(
-        id="server-unreachable",
+        id="internal-error" if failed.stage == INTERNAL else "server-unreachable",
         message=printable(f"no answer over WinRM ({failed.stage}): {failed.reason}"),
         fix=(printable(failed.fix),),
     )

@@ -12,12 +12,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from agent.errors import MalformedError, UsageError
 from agent.iis.redirection import APPLICATION_HOST
-from agent.iis.snapshot import Machine, Snapshot
+from agent.iis.snapshot import Machine, Snapshot, read_or_lost
 from agent.model import Problem
 from agent.names import fold, host_fault, host_name, printable
 from agent.sources.snapshots.disk import is_folder, load, shown
@@ -137,7 +138,7 @@ def read_targets(
     """
     present: set[str] = set()
     for path in (path for path in paths if path not in swept):
-        found = read_target(path, computer, netbios)
+        found = read_or_lost(shown(path), partial(read_target, path, computer, netbios))
         present |= _names_of(path, found.machine)
         yield found if stale_after is None else dated(found, stale_after)
     for folder in swept:
