@@ -1,31 +1,28 @@
 """collect.ps1: what it may run, that its table of secrets is Python's, and, where there is a pwsh, what it answers."""
 
-import functools
 import json
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tree_sitter
 import tree_sitter_powershell
+from canaries import CANARY, SECRETS, documents
 from hypothesis import example, given
 from hypothesis import strategies as st
 from lxml import etree
 from parts import MAY_LIST_ALL, PWSH, corpus, needs_powershell
-from secrets_in_xml import FIRING, SILENT, elements, xml
 from work import Counted, Tally
 
 from agent.errors import MalformedError
-from agent.iis.parse import parse
+from agent.iis.parse import ENCODINGS, parse, tree
 from agent.iis.redirection import configuration_file
-from agent.iis.schema import READ_SECTIONS
+from agent.iis.schema import READ, READ_SECTIONS, TRANSPARENT
 from agent.iis.snapshot import Snapshot, file_key, full_path
 from agent.sources import local
-from agent.sources.snapshots import blanking
 from agent.sources.snapshots.blanking import blanked
 from agent.sources.snapshots.framed import unframe
 from agent.sources.snapshots.targets import from_document, read_target
@@ -82,7 +79,7 @@ CMDLETS = {
 New-Object is for Full Language."""
 OF_EXCHANGE = {"Get-ClientAccessService"}
 """Reads, too; Exchange's own shell has it as a function."""
-FULL_LANGUAGE_ONLY = {"Read-Exactly", "Get-ShortDomain", "Compress-Text"}
+FULL_LANGUAGE_ONLY = {"Read-Exactly", "ConvertTo-Base64", "Get-ShortDomain", "Compress-Text"}
 
 
 def test_it_is_ascii_of_readable_lines() -> None:
@@ -146,152 +143,170 @@ def test_bounds_and_registry_are_those_of_local() -> None:
     assert any(section.endswith("/windowsAuthentication") for section in READ_SECTIONS)
 
 
-# -- secrets: the same table, run as Python -------------------------------------------------------------------------
+# -- what leaves the server: the same table, and the same scan run as Python ------------------------------------------
 
 
 def constant(name: str) -> str:
     """The string that a variable of the script holds."""
-    found = re.search(rf"^\${name} = ((?:{_PART}(?:\s*\+\s*)?)+)(?: -creplace 'i', '(.+?)')?", TEXT, re.MULTILINE)
-    assert found is not None
-    return str(literals(found[1])).replace("i", found[2] or "i")
+    (found,) = re.findall(rf"^\${name} = '((?:[^'\n]|'')*)'$", TEXT, re.MULTILINE)
+    return str(found).replace("''", "'")
 
 
-_PART = r"(?:'(?:[^']|'')*'|\$\w+)"
+def rows() -> dict[str, frozenset[str]]:
+    """The table of the script: the attributes that keep their values, by row."""
+    block = TEXT[TEXT.index("$readIn = @{") : TEXT.index("$rowNames = ")]
+    found = re.findall(r"^    '([^']*)' =((?:\s+'[^']*'(?: \+)?)+)$", block, re.MULTILINE)
+    values = {path: "".join(re.findall("'([^']*)'", value)) for path, value in found}
+    assert len(values) == block.count(" =") - 1
+    return {path: frozenset(filter(None, value.split("|"))) for path, value in values.items()}
 
 
-def test_names_are_those_of_python() -> None:
-    assert tuple(constant("secretNames").split("|")) == blanking.SECRET_NAMES
-    assert tuple(constant("noSecrets").lower().split("|")) == blanking.NO_SECRETS
-    assert tuple(constant("secretElements").lower().split("|")) == blanking.SECRET_ELEMENTS
+def test_what_is_read_is_what_python_reads() -> None:
+    assert rows() == READ
+    within = dict(re.findall(r"'([^']+)' = '([^']*)'", re.findall(r"\$within = @\{(.+)\}", TEXT)[0]))
+    assert within == TRANSPARENT
+    narrow = constant("narrow").removeprefix(r"\A(?:").removesuffix(r")\z")
+    assert narrow.replace("utf-8", "utf-(8|16(le|be)?)") == ENCODINGS
 
 
-_TOKEN = re.compile(r"'(?P<text>(?:[^']|'')*)'|\$(?P<name>\w+)|(?P<sign>[+(),])|@|#[^\n]*|\s+")
+NET = {r"\z": r"\Z", "(?>[^>\"']+|\"[^\"]*\"|'[^']*')+>)": "(?:[^>\"']++|\"[^\"]*+\"|'[^']*+')++>)"}
+"""What Python writes in another way; an atomic group of repeats is one of possessive repeats."""
 
 
-def literals(expression: str) -> Any:
-    """The value of a PowerShell expression of strings, variables, + and @( ), as nested tuples."""
-    read, position = [], 0
-    while position < len(expression):
-        token = _TOKEN.match(expression, position)
-        assert token is not None, expression[position : position + 80]
-        if token["text"] is not None:
-            read.append(repr(token["text"].replace("''", "'")))
-        else:
-            read.append(repr(constant(token["name"])) if token["name"] else token["sign"] or "")
-        position = token.end()
-    return eval("".join(read))  # only literals and + ( ) , can stand here
+def pattern(name: str) -> str:
+    text = constant(name)
+    for net, python in NET.items():
+        text = text.replace(net, python)
+    return text
 
 
-def table(name: str) -> Any:
-    """One of the tables of patterns and replacements."""
-    found = re.search(rf"^\${name} = @(\(.+?^\))", TEXT, re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return literals(found[1])
+class HideUnread:
+    """Hide-Unread of the script, step by step: the patterns and the table are read out of it."""
 
+    def __init__(self) -> None:
+        names = ("markup", "quoted", "otherVersion", "namespaces")
+        self.markup, self.quoted, self.other_version, self.namespaces = (re.compile(pattern(name)) for name in names)
+        self.rows = rows()
 
-Rule = Callable[[str], str]
-Seen = Callable[[re.Pattern[str]], Any]
-"""A pattern as it is used: itself, or counted."""
+    def __call__(self, text: str) -> str:
+        open_rows: list[str | None] = []
+        pieces = self.markup.split(text)
+        return "".join(self.piece(piece, bool(index % 2), open_rows) for index, piece in enumerate(pieces))
 
+    def piece(self, piece: str, is_markup: bool, open_rows: list[str | None]) -> str:
+        breaks = re.sub(r"[^\r\n]+", "", piece)
+        if not is_markup:
+            return breaks if re.search(r"[^ \t\r\n]", piece) else piece
+        if piece.startswith("</"):
+            open_rows.pop()
+            return piece
+        for start, end, shown in (("<!--", "-->", "<!--"), ("<![", "]]>", "<![CDATA[")):
+            if piece.startswith(start):
+                return f"{shown}{breaks}{end}"
+        if re.match(r"<\?xml\s", piece):
+            return self.other_version.sub(r"\g<1>1.0", piece)
+        return f"<?x{breaks}?>" if piece.startswith("<?") else self.start(piece, open_rows)
 
-def replacing(pattern: str, replacement: str, seen: Seen) -> Rule:
-    r"""`-replace` of .NET: \G is where the last match ended, and at first the beginning."""
-    anew = seen(re.compile(pattern.replace(r"\G(?!\A)", "(?!)"), re.IGNORECASE))
-    onward = seen(re.compile(pattern.replace(r"\G(?!\A)", ""), re.IGNORECASE))
-    groups = [int(number) for number in replacement.split("$")[1:]]
+    def start(self, tag: str, open_rows: list[str | None]) -> str:
+        named = re.match(r"<(?:[^\s/>]*:)?([^\s/>]+)", tag)
+        if named is None:
+            return tag
+        row = self.row(open_rows[-1] if open_rows else None, named[1], not open_rows)
+        if not tag.endswith("/>"):
+            open_rows.append(row)
+        return self.hide_value(tag, "|".join(self.rows.get(row or "", ())) if row is not None else "")
 
-    def replaced(text: str) -> str:
-        pieces, position = list[str](), 0
-        while match := (onward.match(text, position) if position else None) or anew.search(text, position):
-            pieces += [text[position : match.start()], *(match[group] or "" for group in groups)]
-            position = match.end()
-        return "".join([*pieces, text[position:]])
+    def row(self, above: str | None, name: str, is_root: bool) -> str | None:
+        if is_root:
+            whole = [row for row, listed in self.rows.items() if "configSource" in listed]
+            return "" if name == "configuration" else next((row for row in whole if row.split("/")[-1] == name), None)
+        row = None if above is None else f"{TRANSPARENT.get(above, above)}/{name}".removeprefix("/")
+        return row if row in self.rows else None
 
-    return replaced
-
-
-def blanking_rules(seen: Seen) -> Rule:
-    """Hide-Secret of the script: its patterns, read out of it and run by Python's engine."""
-    in_quotes, plain = table("inQuotes"), table("blankings")
-    assert (len(in_quotes), len(plain)) == (3, 3)
-    rules = [replacing(pattern.replace("Q", quote), groups, seen) for quote in "\"'" for pattern, groups in in_quotes]
-    rules += [replacing(pattern, groups, seen) for pattern, groups in plain]
-    return lambda text: functools.reduce(lambda read, rule: rule(read), rules, text)
+    def hide_value(self, tag: str, listed: str) -> str:
+        keeps = rf"\s(?:{listed})\s*=\s*\Z" if listed else "(?!)"
+        parts = self.quoted.split(tag)
+        for index in range(1, len(parts), 2):
+            before, part = parts[index - 1], parts[index]
+            space = re.search(r"\sxmlns(?::([^\s=]+))?\s*=\s*\Z", before)
+            if not re.search(keeps, before) and not (space and self.namespaces.match(part)):
+                breaks = re.sub(r"[^\r\n]+", "", part)
+                parts[index] = f"{part[0]}{(space and space[1]) or ''}{breaks}{part[0]}"
+        return "".join(parts)
 
 
 @pytest.fixture(scope="module")
-def hide_secret() -> Rule:
-    return blanking_rules(lambda pattern: pattern)
+def hide_unread() -> HideUnread:
+    return HideUnread()
 
 
-@pytest.mark.parametrize("text", FIRING)
-def test_server_blanks_what_python_blanks(hide_secret: Rule, text: str) -> None:
-    shown = hide_secret(text)
-    assert "heim" not in shown
-    assert shown.count("\n") == text.count("\n")
+@given(documents())
+def test_any_file_is_blanked_alike_on_both_sides(hide_unread: HideUnread, text: str) -> None:
+    assert hide_unread(text).encode() == blanked(text.encode())
 
 
-@given(elements())
-def test_any_file_is_blanked_alike_on_both_sides(hide_secret: Rule, drawn: list[tuple[str, dict[str, str]]]) -> None:
-    text = xml(drawn)
-    for form in (text, text.translate({ord('"'): "'", ord("'"): '"'}), text.replace("\n", "\r\n\r\n")):
-        assert hide_secret(form).encode() == blanked(form.encode())
+@pytest.mark.parametrize("secret", SECRETS)
+def test_server_lets_no_secret_out(hide_unread: HideUnread, secret: str) -> None:
+    text = f"\ufeff<?xml version='3'?>\n<configuration>{secret.format(*('Zq1qZ' for _ in range(9)))}</configuration>"
+    assert hide_unread(text).encode() == blanked(text.encode())
+    assert not CANARY.search(hide_unread(text))
 
 
-PIECES = (
-    *(
-        " ",
-        "\n",
-        "=",
-        "token",
-        'name="b" ',
-        'value="b" ',
-        'token="" ',
-        '"\n',
-        "token=&quot;",
-        "a='",
-        "<a ",
-        '<a b="x" ',
-    ),
-    *("<value ", '<value a="', '<value x=">" ', "<![CDATA[ x", "<string", "&a"),
-)
-
-
-@pytest.mark.parametrize("piece", PIECES)
-@pytest.mark.parametrize("start", ["", "<a ", 'password="', '<a key="b" value="', "<value ", "<![CDATA["])
-def test_cost_is_in_proportion_to_the_length(start: str, piece: str) -> None:
-    tally = Tally()
-    hide_secret = blanking_rules(lambda pattern: Counted(pattern, tally))
-    most = 100  # one more than the attributes that a pattern looks through
-    assert tally.growth(lambda size: hide_secret(start + piece * size), most) < 2.05
-
-
-def test_every_culture_finds_the_names(hide_secret: Rule) -> None:
-    """`-replace` compares by the culture of the session, and the capital of the Turkish i is another letter."""
-    assert "i" in constant("secretNames")
-    assert "i" not in constant("anySecret").replace("[iI]", "")
-    used = TEXT[TEXT.index("$inQuotes = ") : TEXT.index("function Hide-Secret")]
-    assert "$anySecret" in used
-    assert "$secretNames" not in used
-    assert "heim" not in hide_secret('<x APIKEY="geheim"/>')
-
-
-@pytest.mark.parametrize("text", SILENT)
-def test_server_keeps_what_python_keeps(hide_secret: Rule, text: str) -> None:
-    assert hide_secret(text) == text
-
-
-@pytest.mark.parametrize("file", [*SAMPLES, *corpus("*E19_Configured*.config", "*ff76c00*")])
-def test_real_files_are_blanked_alike_on_both_sides(hide_secret: Rule, file: Path) -> None:
+@pytest.mark.parametrize("file", [*SAMPLES, *corpus("*.config")])
+def test_real_files_are_blanked_alike_on_both_sides(hide_unread: HideUnread, file: Path) -> None:
     data = file.read_bytes()
-    assert hide_secret(data.decode("latin-1")).encode("latin-1") == blanked(data)
+    assert hide_unread(data.decode()).encode() == blanked(data)
+
+
+@pytest.mark.parametrize("name", ["markup", "quoted"])
+@pytest.mark.parametrize(
+    "piece", ["<a/>", "<a b='>' c=\"'\"/>", "x > y", "<!-- - -->", "<![CDATA[]] >]]>", "<?x ? >?>"]
+)
+def test_cost_is_in_proportion_to_the_length(name: str, piece: str) -> None:
+    tally = Tally()
+    counted = Counted(re.compile(pattern(name).replace("(\\A\ufeff|", "(")), tally)
+    assert tally.growth(lambda size: list(counted.finditer(f"<x>{piece * size}</x>")), 100) < 2.05
+
+
+@pytest.mark.parametrize(
+    ("text", "has_one"),
+    [
+        ("<!DOCTYPE a><a/>", True),
+        ("\ufeff<?xml version='1.0'?>\n<!-- a -->\n<!DOCTYPE a>", True),
+        ("<a><!-- <!DOCTYPE b> --></a>", False),
+        ("<!-- <!DOCTYPE b> --><a/>", False),
+    ],
+)
+def test_a_dtd_is_seen_where_one_can_stand(text: str, has_one: bool) -> None:
+    (found,) = re.findall(r"\$text -cmatch '(.+)<!DOCTYPE'", TEXT)
+    assert bool(re.match(found.replace("\\ufeff", "\ufeff") + "<!DOCTYPE", text)) is has_one
+
+
+@pytest.mark.parametrize(
+    ("first", "wide"),
+    [
+        (b"\xff\xfe", "Unicode"),
+        (b"<\0", "Unicode"),
+        (b"\n\0", "Unicode"),
+        (b"\xfe\xff", "BigEndianUnicode"),
+        (b"\0<", "BigEndianUnicode"),
+        (b"<a", None),
+        (b"\xef\xbb", None),
+        (b"", None),
+    ],
+)
+def test_utf_16_is_known_by_its_beginning(first: bytes, wide: str | None) -> None:
+    body = TEXT[TEXT.index("function Get-WideEncoding") : TEXT.index("$declared = ")]
+    tried = re.findall(r"-cmatch '(.+?)'\) \{ '(\w+)' \}", body)
+    said = " ".join(map(str, first))
+    assert next((name for found, name in tried if re.match(found.replace(r"\z", r"\Z"), said)), None) == wide
 
 
 # -- how it is printed ----------------------------------------------------------------------------------------------
 
 
 def test_constrained_language_escapes_what_is_not_printable_ascii() -> None:
-    pattern, again = re.findall(r"-(?:csplit|cmatch) '\(?(\[.+?\])\)?'", TEXT)
+    pattern, again = re.findall(r"-(?:csplit|cmatch) '\(?(\[.+?\])\)?'", TEXT[TEXT.index("# -- the answer") :])
     assert pattern == again
     escaped = {character for character in range(0x10000) if re.match(pattern, chr(character))}
     assert escaped == {*range(0x20), ord("|"), *range(0x7F, 0x10000)}
@@ -527,11 +542,15 @@ def test_files_of_the_server(found: Snapshot) -> None:
         "files/c/inetpub/wwwroot/a/b/c/web.config",
         "files/c/inetpub/wwwroot/broken/web.config",
         "files/c/inetpub/wwwroot/web.config",
-        "files/d/sites/latin/web.config",
         "files/d/sites/web.config",
     ]
-    assert found.files["applicationhost.config"].data == HOST.replace("geheim", "").encode()
-    assert sorted(found.machine.unread) == [
+    assert found.files["applicationhost.config"].data == blanked(HOST.encode())
+    broken = found.files["files/c/inetpub/wwwroot/broken/web.config"].malformed
+    assert broken is not None
+    assert broken.reason == "not well-formed XML"
+    unread = dict(found.machine.unread)
+    assert re.match("its (text is not utf-8|characters cannot be told)", unread.pop(r"D:\sites\latin\web.config"))
+    assert sorted(unread.items()) == [
         (r"%Nobody%\x", "the variable %Nobody% is not known"),
         (r"D:\sites\folder\web.config", "a folder, not a file"),
         (r"\\srv\share\app\web.config", "not found"),
@@ -541,8 +560,37 @@ def test_files_of_the_server(found: Snapshot) -> None:
 @needs_powershell
 def test_full_language_keeps_every_byte(tmp_path: Path) -> None:
     found = from_document(unframe(printed(server(tmp_path), "FullLanguage"), "WEB01"), "WEB01", None, {})
-    for name in ("sites/web.config", "sites/latin/web.config"):
-        assert found.files[f"files/d/{name}"].data == (tmp_path / "D" / name).read_bytes()
+    name = "sites/web.config"
+    assert found.files[f"files/d/{name}"].data == blanked((tmp_path / "D" / name).read_bytes())
+
+
+SPREAD = [text.format(*(f"Zq{number}qZ" for number in range(9))) for text in SECRETS if "urn:" not in text]
+
+
+@needs_powershell
+@pytest.mark.parametrize("mode", ["FullLanguage", "ConstrainedLanguage"])
+def test_the_server_itself_blanks_as_python_does(tmp_path: Path, mode: str) -> None:
+    text = HOST.replace("<system.applicationHost>", "".join(SPREAD) + "<system.applicationHost>", 1)
+    put(server(tmp_path) / CONFIG_FOLDER / "applicationHost.config", text)
+    answer = unframe(printed(tmp_path, mode), "WEB01")
+    assert not CANARY.search(answer.decode())
+    assert from_document(answer, "x", None, {}).files["applicationhost.config"].data == blanked(text.encode())
+
+
+@needs_powershell
+@pytest.mark.parametrize("mode", ["FullLanguage", "ConstrainedLanguage"])
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "windows-1252"])
+def test_what_is_not_utf_8_is_read_rightly_or_not_at_all(tmp_path: Path, mode: str, encoding: str) -> None:
+    declared = f'<?xml version="1.0" encoding="{encoding}"?>' if encoding == "windows-1252" else ""
+    put(server(tmp_path) / CONFIG_FOLDER / "applicationHost.config", (declared + HOST).encode(encoding))
+    found = from_document(unframe(printed(tmp_path, mode), "WEB01"), "WEB01", None, {})
+    file = found.files["applicationhost.config"]
+    if file.error is not None:
+        assert (mode, encoding) == ("ConstrainedLanguage", "windows-1252")
+        assert file.error.startswith("its characters cannot be told")
+    else:
+        pool = next(node for node in tree(file.data, "x").children[0].children if node.name == "applicationPools")
+        assert pool.children[0].children[0].attributes["userName"] == r"TEST\Grüße"
 
 
 @needs_powershell

@@ -149,6 +149,11 @@ class Counted(Generic[AnyStr]):
             start = found.end() + (found.end() == found.start())
         self._checked(None, text, start, end)
 
+    def sub(self, replacement: Any, text: AnyStr) -> AnyStr:
+        for _found in self.finditer(text):
+            pass
+        return self._real.sub(replacement, text)
+
     def _checked(self, found: Any, text: AnyStr, start: int, end: int) -> Any:
         last = min(end, len(text)) if found is None else found.start()
         for position in range(start, last):

@@ -154,7 +154,7 @@ class Content:
         if file.error is not None:
             return _unreadable(file.name, file.error)
         try:
-            document = self._with_sources(parse(file.data, file.name), key)
+            document = self._with_sources(parse(file.xml(), file.name), key)
         except _UnreadError as error:
             return _unreadable(error.name, error.why)
         except MalformedError as error:
@@ -201,7 +201,7 @@ class Content:
             raise MalformedError(document.file, node.line, reason)
         if named.error is not None:
             raise _UnreadError(named.name, named.error)
-        return parse_section(named.data, named.name, node.name)
+        return parse_section(named.xml(), named.name, node.name)
 
 
 def _every_section(document: Document) -> Iterator[tuple[str, Node]]:

@@ -1,27 +1,43 @@
 """XML to configuration sections, with the file and line of every element: the only reader of XML.
 
-lxml builds the tree; expat counts the lines, because lxml gives the *last* line of a start tag and guesses past line
-65,535. No document with a DTD is read: an entity would be expanded inside attributes, and this configuration is all
-attributes. Passwords are dropped here: no object made from a document holds one.
+One pass of expat, which alone gives the exact line of a start tag that spans several. What is kept is what
+`agent.iis.schema.READ` lists: nothing else of a document becomes an object, so a file costs what is read of it, and no
+object holds a password. No document with a DTD is read: an entity would be expanded inside attributes, and this
+configuration is all attributes.
 """
 
 from __future__ import annotations
 
-from array import array
+import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from sys import intern
-from typing import NamedTuple, cast
+from typing import NamedTuple
 from xml.parsers import expat
 
-from lxml import etree
-
 from agent.errors import MalformedError
-from agent.iis.schema import READ_SECTIONS, SECTION_GROUPS, misspelt
+from agent.iis.schema import (
+    READ,
+    READ_SECTIONS,
+    SECTION_GROUPS,
+    STRICT,
+    TRANSPARENT,
+    WINDOWS_AUTHENTICATION,
+    misspelt,
+)
 from agent.names import fold, printable
 
 MAXIMUM_SIZE = 64 * 1024 * 1024
 """Largest file read, in bytes; a real applicationHost.config has 0.05 to 2 MB."""
+MAXIMUM_DEPTH = 256
+"""How deep elements may stand in each other; IIS's own go 11 deep."""
+MAXIMUM_ELEMENTS = 1_000_000
+"""Most elements of one file that are read; a server with 8,000 sites has 50,000."""
+
+ENCODINGS = r"utf-(8|16(le|be)?)|us-ascii|iso-8859-[0-9]{1,2}|(windows-|cp)125[0-8]|koi8-[ru]|(ibm|cp)8[0-9]{2}"
+"""Encodings that a file may declare: in these markup is what it is in ASCII, and nothing else looks like it.
+
+Python knows others, such as `unicode_escape`, which Windows does not.
+"""
 
 MAXIMUM_SEGMENTS = 255
 """Segments of a path. HTTP.sys answers 400 to a URL that has more (UrlSegmentMaxCount): no request gets there."""
@@ -91,106 +107,171 @@ class Document(NamedTuple):
 
 def parse(data: bytes, file: str) -> Document:
     """Read a configuration file. Raises MalformedError with file and line for anything that is not one."""
-    root, lines = _tree(data, file)
-    if _local(root.tag) != "configuration":
-        raise MalformedError(file, lines[root], f"the root element is <{_local(root.tag)}>, not <configuration>")
-    return _Reader(file, lines).read(root)
+    root = tree(data, file)
+    if root.name != "configuration":
+        raise MalformedError(file, root.line, f"the root element is <{root.name}>, not <configuration>")
+    return _Reader(file).read(root)
 
 
 def parse_section(data: bytes, file: str, name: str) -> Node:
     """Read the file that a `configSource` names: its root element is the section itself."""
-    root, lines = _tree(data, file)
-    if _local(root.tag) != name:
-        raise MalformedError(file, lines[root], f"the root element is <{_local(root.tag)}>, not <{name}>")
-    return _node(root, lines)
+    root = tree(data, file)
+    if root.name != name:
+        raise MalformedError(file, root.line, f"the root element is <{root.name}>, not <{name}>")
+    return root
 
 
 # -- bytes to tree -------------------------------------------------------------------------------------------------
 
-_Lines = Mapping[etree._Element, int]
-"""The first line of each element's start tag."""
 
-
-def _tree(data: bytes, file: str) -> tuple[etree._Element, _Lines]:
+def tree(data: bytes, file: str) -> Node:
+    """The root element with what is read below it. Raises MalformedError for what is not well-formed, or has a DTD."""
     if len(data) > MAXIMUM_SIZE:
         raise MalformedError(file, None, f"larger than {MAXIMUM_SIZE // 1024 // 1024} MB")
     if not data.strip(b"\xef\xbb\xbf\xff\xfe \t\r\n"):
         raise MalformedError(file, 1, "the file is empty")
-    starts = _start_lines(data, file)
-    try:
-        root = etree.fromstring(data, _xml_parser())
-    except etree.XMLSyntaxError as error:
-        raise MalformedError(file, error.lineno, f"not well-formed XML: {printable(error.msg or '')}") from None
-    if XDT_NAMESPACE in root.nsmap.values():
-        raise MalformedError(file, starts[0], "an XDT transform, not a configuration")
-    return root, dict(zip(root.iter("*"), starts, strict=True))
+    return _Builder(file).build(data)
 
 
-def _xml_parser() -> etree.XMLParser:
-    return etree.XMLParser(
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        attribute_defaults=False,
-        huge_tree=False,
-        remove_pis=True,
-        remove_comments=True,
-        remove_blank_text=True,
-    )
+class _Open:
+    """An element whose end has not come. `path` is its row in READ, None where nothing of it is read but its name."""
+
+    __slots__ = ("attributes", "children", "line", "name", "path", "seen")
+
+    def __init__(self, name: str, line: int, path: str | None, attributes: dict[str, str]) -> None:
+        self.name = name
+        self.line = line
+        self.path = path
+        self.attributes = attributes
+        self.children: list[Node] = []
+        self.seen: set[str] = set()
+        """Names of children of which nothing is read: each is kept once."""
+
+    def node(self) -> Node:
+        return Node(self.name, self.attributes, self.line, tuple(self.children))
 
 
-def _start_lines(data: bytes, file: str) -> array[int]:
-    """The first line of every start tag in document order; refuses a DTD and what is not well-formed."""
-    parser = expat.ParserCreate()
-    starts = array("L")
-    append = starts.append
+class _Builder:
+    """Makes nodes of what READ lists, and of the first of each other name beside it; passes over all else."""
 
-    def start(_name: str, _attributes: object) -> None:
-        append(parser.CurrentLineNumber)
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.open: list[_Open] = []
+        self.passed_over = 0
+        self.count = 0
+        self.is_transform = False
+        self.parser = expat.ParserCreate(namespace_separator="}")
+        self.parser.ordered_attributes = True
 
-    def doctype(*_arguments: object) -> None:
-        raise MalformedError(
-            file, parser.CurrentLineNumber, "it has a document type definition (DTD), which is refused"
-        )
+    def build(self, data: bytes) -> Node:
+        parser = self.parser
+        document = self.open = [_Open("", 0, "", {})]
+        parser.XmlDeclHandler = self.declaration
+        parser.StartElementHandler = self.start
+        parser.EndElementHandler = self.end
+        parser.StartDoctypeDeclHandler = self.doctype
+        parser.StartNamespaceDeclHandler = self.namespace
+        try:
+            parser.Parse(data, True)
+        except expat.ExpatError as error:
+            raise self.malformed(error) from None
+        except (ValueError, LookupError) as error:
+            raise MalformedError(self.file, parser.CurrentLineNumber, f"not well-formed XML: {error}") from None
+        finally:  # they hold this object, which holds the parser: a cycle
+            parser.XmlDeclHandler = parser.StartElementHandler = parser.EndElementHandler = None
+            parser.StartDoctypeDeclHandler = parser.StartNamespaceDeclHandler = None
+        (root,) = document[0].children
+        if self.is_transform:
+            raise MalformedError(self.file, root.line, "an XDT transform, not a configuration")
+        return root
 
-    parser.StartElementHandler = start
-    parser.StartDoctypeDeclHandler = doctype
-    try:
-        parser.Parse(data, True)
-    except expat.ExpatError as error:
+    def malformed(self, error: expat.ExpatError) -> MalformedError:
         line = error.lineno
         if line > 1 and error.offset == 0 and error.code == _NO_ELEMENTS:
             line -= 1  # the end of the file is the end of its last line
-        raise MalformedError(file, line, f"not well-formed XML: {expat.ErrorString(error.code)}") from None
-    except (ValueError, LookupError) as error:
-        raise MalformedError(file, parser.CurrentLineNumber, f"not well-formed XML: {error}") from None
-    finally:
-        parser.StartElementHandler = parser.StartDoctypeDeclHandler = None  # they hold the parser: a cycle
-    return starts
+        return MalformedError(self.file, line, f"not well-formed XML: {expat.ErrorString(error.code)}")
+
+    def refuse(self, reason: str) -> MalformedError:
+        return MalformedError(self.file, self.parser.CurrentLineNumber, reason)
+
+    def declaration(self, _version: str, encoding: str | None, _standalone: int) -> None:
+        if encoding is not None and re.fullmatch(ENCODINGS, encoding, re.IGNORECASE) is None:
+            raise self.refuse("not well-formed XML: its encoding is not known")
+
+    def doctype(self, *_arguments: object) -> None:
+        raise self.refuse("it has a document type definition (DTD), which is refused")
+
+    def namespace(self, _prefix: str | None, uri: str | None) -> None:
+        self.is_transform |= uri == XDT_NAMESPACE and len(self.open) == 1
+
+    def start(self, tag: str, attributes: list[str]) -> None:
+        if len(self.open) + self.passed_over > MAXIMUM_DEPTH:
+            raise self.refuse(f"its elements stand more than {MAXIMUM_DEPTH} deep in each other")
+        above, name = self.open[-1], intern(tag[tag.rfind("}") + 1 :])
+        path = None if self.passed_over else self.path_of(above, name)
+        if path is None and (self.passed_over or not self.is_told(above, name)):
+            self.passed_over += 1
+            return
+        self.count += 1
+        if self.count > MAXIMUM_ELEMENTS:
+            raise self.refuse(f"more than {MAXIMUM_ELEMENTS:,} elements that this program reads")
+        kept = _kept(path, attributes) if attributes and path is not None else {}
+        self.open.append(_Open(name, self.parser.CurrentLineNumber, path, kept))
+
+    def path_of(self, above: _Open, name: str) -> str | None:
+        if len(self.open) == 1:
+            return row(name)
+        return below(above.path, name) if above.path is not None else None
+
+    def is_told(self, above: _Open, name: str) -> bool:
+        """Whether the name alone is kept of an element that is not read: the root's, and the first where it matters."""
+        if len(self.open) == 1:
+            return True
+        if above.path is None or not _names_matter(above.path) or name in above.seen:
+            return False
+        above.seen.add(name)
+        return True
+
+    def end(self, _tag: str) -> None:
+        if self.passed_over:
+            self.passed_over -= 1
+        else:
+            done = self.open.pop()
+            self.open[-1].children.append(done.node())
+
+
+def row(root: str) -> str | None:
+    """The row of READ that a root element of this name is: a whole configuration, or the file of one section."""
+    if root == "configuration":
+        return ""
+    return next((path for path in READ_SECTIONS if path.rpartition("/")[2] == root), None)
+
+
+def below(path: str, name: str) -> str | None:
+    """The row of READ of an element of this name in one of that row, None where there is none."""
+    above = TRANSPARENT.get(path, path)
+    below = f"{above}/{name}" if above else name
+    return below if below in READ else None
+
+
+def _names_matter(path: str) -> bool:
+    """Whether the mere name of an element that is not read says something: a section, or one that IIS refuses."""
+    return path in {"", "location"} or path in SECTION_GROUPS or path.startswith(WINDOWS_AUTHENTICATION)
+
+
+def _kept(path: str, attributes: list[str]) -> dict[str, str]:
+    """The attributes that are read; where IIS would refuse a name that it does not know, such names without values."""
+    listed = READ[path]
+    pairs = zip(attributes[::2], attributes[1::2], strict=True)
+    is_strict = path.startswith(STRICT)
+    return {
+        name: value if name in listed else ""
+        for name, value in pairs
+        if (name in listed or is_strict) and not value.startswith("[enc:")
+    }
 
 
 # -- tree to sections ----------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1024)
-def _local(tag: object) -> str:
-    return intern(str(tag).rpartition("}")[2])
-
-
-@lru_cache(maxsize=1024)
-def _is_password(name: str) -> bool:
-    return fold(name).endswith("password")
-
-
-_FREE_NAMES = "environmentVariables"  # of an application pool: names are free there, and values may be passwords
-
-
-def _node(element: etree._Element, lines: _Lines) -> Node:
-    children = tuple([_node(child, lines) for child in element if child.tag != _FREE_NAMES]) if len(element) else ()
-    attributes = cast("list[tuple[str, str]]", element.items())
-    shown = {intern(name): text for name, text in attributes if not (_is_password(name) or text.startswith("[enc:"))}
-    return Node(_local(element.tag), shown, lines[element], children)
 
 
 _LOCATION_ATTRIBUTES = frozenset({"path", "overrideMode", "allowOverride", "inheritInChildApplications"})
@@ -201,83 +282,82 @@ _BOOLEANS = {"true": True, "false": False}
 class _Reader:
     """Walks one document; collects what IIS would refuse instead of stopping at it."""
 
-    def __init__(self, file: str, lines: _Lines) -> None:
+    def __init__(self, file: str) -> None:
         self.file = file
-        self.lines = lines
         self.definitions: dict[str, Definition] = {}
         self.others: list[tuple[str, int]] = []
         self.faults: list[Fault] = []
 
-    def read(self, root: etree._Element) -> Document:
-        locations = [Location("", self.lines[root], None, True, ())]
+    def read(self, root: Node) -> Document:
+        locations = [Location("", root.line, None, True, ())]
         body: list[tuple[str, Node]] = []
-        for child in root:
-            name = _local(child.tag)
+        for child in root.children:
+            name = child.name
             if name == "location":
                 locations.append(self._location(child))
             elif name == "configSections":
-                if child is not root[0]:
-                    self.faults.append(Fault(self.lines[child], "<configSections> stands once, and before all else"))
+                if child is not root.children[0]:
+                    self.faults.append(Fault(child.line, "<configSections> stands once, and before all else"))
                 self._definitions(child, "")
             else:
                 body.extend(self._sections(child, name, ""))
         locations[0] = locations[0]._replace(sections=tuple(body))
         return Document(self.file, self.definitions, tuple(locations), tuple(self.others), tuple(self.faults))
 
-    def _location(self, element: etree._Element) -> Location:
-        path = element.get("path", "")
+    def _location(self, element: Node) -> Location:
+        path = element.attributes.get("path", "")
         path = "" if path == "." else path
-        line = self.lines[element]
+        line = element.line
         demand_segments(path, self.file, line)
         self._check_location(element, path, line)
-        sections = [found for child in element for found in self._sections(child, _local(child.tag), path)]
+        sections = [found for child in element.children for found in self._sections(child, child.name, path)]
         if (reason := _path_fault(path)) is not None:
             self.faults.append(Fault(line, f"location path '{printable(path)}' is not understood: {reason}"))
             sections = []
-        inherit = _BOOLEANS.get(fold(element.get("inheritInChildApplications", "true")), True)
+        inherit = _BOOLEANS.get(fold(element.attributes.get("inheritInChildApplications", "true")), True)
         return Location(path, line, _override(element), inherit, tuple(sections))
 
-    def _check_location(self, element: etree._Element, path: str, line: int) -> None:
-        for name in element.attrib:
-            if str(name) not in _LOCATION_ATTRIBUTES:
-                self.faults.append(Fault(line, f"unrecognized attribute '{printable(str(name))}' on <location>", path))
-        if "overrideMode" in element.attrib and "allowOverride" in element.attrib:
+    def _check_location(self, element: Node, path: str, line: int) -> None:
+        for name in element.attributes:
+            if name not in _LOCATION_ATTRIBUTES:
+                self.faults.append(Fault(line, f"unrecognized attribute '{printable(name)}' on <location>", path))
+        if "overrideMode" in element.attributes and "allowOverride" in element.attributes:
             self.faults.append(Fault(line, "both allowOverride and overrideMode on one <location>", path))
-        if fold(element.get("overrideMode", "inherit")) not in _MODES:
+        if fold(element.attributes.get("overrideMode", "inherit")) not in _MODES:
             self.faults.append(Fault(line, "overrideMode must be one of Allow, Deny, Inherit", path))
         for name in ("allowOverride", "inheritInChildApplications"):
-            if fold(element.get(name, "true")) not in _BOOLEANS:
+            if fold(element.attributes.get(name, "true")) not in _BOOLEANS:
                 self.faults.append(Fault(line, f"{name} must be true or false", path))
 
-    def _sections(self, element: etree._Element, path: str, location: str) -> Iterator[tuple[str, Node]]:
+    def _sections(self, element: Node, path: str, location: str) -> Iterator[tuple[str, Node]]:
         if path in READ_SECTIONS:
-            yield path, _node(element, self.lines)
+            yield path, element
         elif path in SECTION_GROUPS:
-            for child in element:
-                yield from self._sections(child, f"{path}/{_local(child.tag)}", location)
+            for child in element.children:
+                yield from self._sections(child, f"{path}/{child.name}", location)
         else:
             self._other(element, path, location)
 
-    def _other(self, element: etree._Element, path: str, location: str) -> None:
-        line = self.lines[element]
+    def _other(self, element: Node, path: str, location: str) -> None:
+        line = element.line
         if path == "location":
             self.faults.append(Fault(line, "a <location> inside a <location>", location))
         elif (right := misspelt(path)) is not None:
-            reason = f"unrecognized element <{_local(element.tag)}>: names are case-sensitive, IIS knows "
+            reason = f"unrecognized element <{element.name}>: names are case-sensitive, IIS knows "
             self.faults.append(Fault(line, f"{reason}<{right.rpartition('/')[2]}>", location))
         else:
             self.others.append((path, line))
 
-    def _definitions(self, element: etree._Element, prefix: str) -> None:
-        for child in element:
-            path = prefix + child.get("name", "")
-            if _local(child.tag) == "sectionGroup":
+    def _definitions(self, element: Node, prefix: str) -> None:
+        for child in element.children:
+            path = prefix + child.attributes.get("name", "")
+            if child.name == "sectionGroup":
                 self._definitions(child, f"{path}/")
-            elif _local(child.tag) == "section":
+            elif child.name == "section":
                 if path in self.definitions:
-                    self.faults.append(Fault(self.lines[child], f"section '{printable(path)}' is declared twice"))
-                mode = _MODES.get(fold(child.get("overrideModeDefault", "")))
-                self.definitions[path] = Definition(mode, self.lines[child])
+                    self.faults.append(Fault(child.line, f"section '{printable(path)}' is declared twice"))
+                mode = _MODES.get(fold(child.attributes.get("overrideModeDefault", "")))
+                self.definitions[path] = Definition(mode, child.line)
 
 
 def demand_segments(path: str, file: str, line: int) -> None:
@@ -287,10 +367,10 @@ def demand_segments(path: str, file: str, line: int) -> None:
         raise MalformedError(file, line, reason)
 
 
-def _override(element: etree._Element) -> str | None:
-    if "overrideMode" in element.attrib:
-        return _MODES.get(fold(element.get("overrideMode", "")))
-    legacy = _BOOLEANS.get(fold(element.get("allowOverride", "")))
+def _override(element: Node) -> str | None:
+    if "overrideMode" in element.attributes:
+        return _MODES.get(fold(element.attributes.get("overrideMode", "")))
+    legacy = _BOOLEANS.get(fold(element.attributes.get("allowOverride", "")))
     return None if legacy is None else ("Allow" if legacy else "Deny")
 
 

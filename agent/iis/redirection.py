@@ -68,7 +68,7 @@ def redirection(snapshot: Snapshot) -> Redirection | None:
         return None
     if file.error is not None:
         raise MalformedError(file.name, None, file.error)
-    document = parse(file.data, file.name)
+    document = parse(file.xml(), file.name)
     for fault in document.faults:
         raise MalformedError(file.name, fault.line, fault.reason)
     node = document.section(REDIRECTION)

@@ -7,7 +7,7 @@ are not unless the schema says so (IIS configuration reference).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from agent.names import fold
@@ -70,6 +70,58 @@ WINDOWS_AUTHENTICATION_SCHEMA = ElementSchema(
     },
 )
 
+LOCKS = ("lockAttributes", "lockAllAttributesExcept", "lockElements", "lockAllElementsExcept", "lockItem")
+
+
+def _read_of(schema: ElementSchema, path: str) -> Iterator[tuple[str, frozenset[str]]]:
+    yield path, frozenset({*schema.attributes, *LOCKS})
+    for name, child in schema.elements.items():
+        yield from _read_of(child, f"{path}/{name}")
+    if schema.key:
+        yield f"{path}/{schema.clear}", frozenset(LOCKS)
+        for name in (schema.add, schema.remove):
+            yield f"{path}/{name}", frozenset({schema.key, *LOCKS})
+
+
+_POOL = {"": "name autoStart", "/processModel": "identityType userName"}
+_DEFAULTS = {
+    "/applicationDefaults": "applicationPool enabledProtocols",
+    "/virtualDirectoryDefaults": "allowSubDirConfig",
+}
+_BINDINGS = {"/bindings": "", "/bindings/clear": "", "/bindings/binding": "protocol bindingInformation sslFlags"}
+_APPLICATION = {
+    "": "path applicationPool enabledProtocols",
+    "/virtualDirectory": "path physicalPath allowSubDirConfig",
+    "/virtualDirectoryDefaults": "allowSubDirConfig",
+}
+_SITE = {
+    "": "name id serverAutoStart",
+    **_BINDINGS,
+    **_DEFAULTS,
+    **{f"/application{below}": names for below, names in _APPLICATION.items()},
+}
+_ELEMENTS = {
+    "": "",
+    "location": "path overrideMode allowOverride inheritInChildApplications",
+    "configSections": "",
+    "configSections/sectionGroup": "name",
+    "configSections/section": "name overrideModeDefault",
+    APPLICATION_POOLS: "",
+    **{f"{APPLICATION_POOLS}/add{below}": names for below, names in _POOL.items()},
+    **{f"{APPLICATION_POOLS}/applicationPoolDefaults{below}": names for below, names in _POOL.items()},
+    SITES: "",
+    **{f"{SITES}/site{below}": names for below, names in _SITE.items()},
+    **{f"{SITES}{below}": names for below, names in _DEFAULTS.items()},
+    f"{SITES}/siteDefaults": "serverAutoStart",
+    **{f"{SITES}/siteDefaults{below}": names for below, names in _BINDINGS.items()},
+    GLOBAL_MODULES: "",
+    f"{GLOBAL_MODULES}/add": "name",
+    REDIRECTION: "enabled path",
+    WEB_FARMS: "",
+    f"{WEB_FARMS}/webFarm": "",
+    f"{WEB_FARMS}/webFarm/server": "address",
+}
+
 IDENTITY_TYPES = ("LocalSystem", "LocalService", "NetworkService", "SpecificUser", "ApplicationPoolIdentity")
 DEFAULT_IDENTITY_TYPE = "ApplicationPoolIdentity"  # since IIS 7.5; NetworkService in 7.0
 DEFAULT_ENABLED_PROTOCOLS = "http"
@@ -92,6 +144,24 @@ SECTION_GROUPS = frozenset(
         "system.webServer/webdav",
     }
 )
+
+_ALL_READ = {
+    **dict.fromkeys(sorted(SECTION_GROUPS), frozenset[str]()),
+    **{path: frozenset(names.split()) for path, names in _ELEMENTS.items()},
+    **dict(_read_of(WINDOWS_AUTHENTICATION_SCHEMA, WINDOWS_AUTHENTICATION)),
+}
+READ: Mapping[str, frozenset[str]] = {
+    path: names | {"configSource"} if path in READ_SECTIONS else names for path, names in _ALL_READ.items()
+}
+"""Everything of a configuration file that is read: the attributes, by the element's path below `<configuration>`.
+
+Nothing else comes into the program or into a snapshot; collect.ps1 has the same table. `configSource` names another
+file that holds the section.
+"""
+TRANSPARENT = {"location": "", "configSections/sectionGroup": "configSections"}
+"""Elements whose children are read as if they stood somewhere else."""
+STRICT = (WINDOWS_AUTHENTICATION, "location")
+"""Where IIS's refusal of a name that it does not know is told."""
 
 _WEB_SERVER_SECTIONS = (
     *("asp", "aspNetCore", "applicationInitialization", "caching", "cgi", "defaultDocument", "diskCache"),

@@ -8,19 +8,36 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from agent.errors import UsageError, fault_of_ours
+from agent.errors import MalformedError, UsageError, fault_of_ours
 from agent.model import Problem
 from agent.names import Address, Guess, HostName, fold, host_name, netbios_name
 
 Membership = Literal["domain", "workgroup", "entra"]
 
 
+class Malformed(NamedTuple):
+    """Why a file is no configuration, and the line of its fault."""
+
+    reason: str
+    line: int | None
+
+
 class SourceFile(NamedTuple):
-    """One file of a server: the name shown to people, its bytes, or why it could not be opened."""
+    """One file of a server: the name shown to people, its bytes, or why it could not be opened.
+
+    `malformed`: of a file that is not well-formed a snapshot keeps nothing else.
+    """
 
     name: str
     data: bytes
     error: str | None = None
+    malformed: Malformed | None = None
+
+    def xml(self) -> bytes:
+        """Its bytes, to be parsed. Raises MalformedError where it was malformed when it was collected."""
+        if self.malformed is not None:
+            raise MalformedError(self.name, self.malformed.line, self.malformed.reason)
+        return self.data
 
 
 class WorkerProcess(NamedTuple):

@@ -11,7 +11,7 @@ from agent.iis.effective import Configuration, effective
 from agent.iis.parse import parse
 from agent.iis.redirection import configuration_file
 from agent.iis.schema import APPLICATION_POOLS, SITES
-from agent.iis.snapshot import Machine, Snapshot, internal_error
+from agent.iis.snapshot import Machine, Snapshot, SourceFile, internal_error
 from agent.model import (
     Problem,
 )
@@ -57,7 +57,7 @@ def read_server(snapshot: Snapshot) -> Read:
     configuration = None
     if force.file is not None:
         try:
-            configuration = _configuration(snapshot, force.file.data, force.file.name, force.file.error)
+            configuration = _configuration(snapshot, force.file)
         except MalformedError as error:
             problems.append(Problem(id="config-malformed", message=error.reason, file=error.file, line=error.line))
     if configuration is not None:
@@ -68,13 +68,13 @@ def read_server(snapshot: Snapshot) -> Read:
     return Read(snapshot.label, snapshot.source, snapshot.machine, configuration, tuple(problems), snapshot.written)
 
 
-def _configuration(snapshot: Snapshot, data: bytes, name: str, error: str | None) -> Configuration:
-    if error is not None:
-        raise MalformedError(name, None, f"could not be opened: {error}")
-    document = parse(data, name)
+def _configuration(snapshot: Snapshot, file: SourceFile) -> Configuration:
+    if file.error is not None:
+        raise MalformedError(file.name, None, f"could not be opened: {file.error}")
+    document = parse(file.xml(), file.name)
     if document.section(SITES) is None and document.section(APPLICATION_POOLS) is None:
         reason = "it has no <system.applicationHost> with sites: this is not an applicationHost.config"
-        raise MalformedError(name, 1, reason)
+        raise MalformedError(file.name, 1, reason)
     return effective(document, snapshot)
 
 

@@ -127,7 +127,7 @@ def _with_content(windows: Windows, found: Snapshot) -> Snapshot:
 
 def _sites(source: SourceFile) -> Node | None:
     try:
-        return parse(source.data, source.name).section(SITES)
+        return parse(source.xml(), source.name).section(SITES)
     except MalformedError:
         return None
 
@@ -247,7 +247,7 @@ def _sources(file: SourceFile) -> Iterator[str]:
     if b"configSource" not in file.data.replace(b"\0", b""):
         return
     try:
-        document = parse(file.data, file.name)
+        document = parse(file.xml(), file.name)
     except MalformedError:
         return
     for location in document.locations:

@@ -7,6 +7,7 @@ from hashlib import sha256
 from threading import Lock
 from typing import NamedTuple
 
+from agent.errors import MalformedError
 from agent.iis.redirection import APPLICATION_HOST
 from agent.iis.snapshot import Snapshot
 from agent.names import fold
@@ -60,9 +61,17 @@ class Machines:
         who = fingerprint_of(found)
         if who is None or who in self._first or (who.name, who.dns_name) not in self._names:
             return who
-        file = found.files.get(APPLICATION_HOST)
-        bare = who._replace(configuration=_digest(blanked(file.data) if file is not None else b""))
+        bare = who._replace(configuration=_digest(_kept(found)))
         return bare if bare in self._first else who
+
+
+def _kept(found: Snapshot) -> bytes:
+    """What a stored snapshot has of its applicationHost.config."""
+    file = found.files.get(APPLICATION_HOST)
+    try:
+        return blanked(file.data) if file is not None else b""
+    except MalformedError:
+        return b""
 
 
 def _digest(data: bytes) -> str:

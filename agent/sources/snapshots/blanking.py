@@ -1,135 +1,126 @@
-"""Which texts of a configuration file are secrets, and the file without them: the table that collect.ps1 has too.
+"""A configuration file without what this program does not read: the table and the scan that collect.ps1 has too.
 
-The server blanks before anything leaves it; what is stored is blanked once more, because the answer may come from an
-older or a foreign collector. Values become empty, names and line breaks stay: every line keeps its number.
+Only what `agent.iis.schema.READ` lists keeps its value; every other attribute value, text, comment, CDATA section and
+processing instruction is emptied. Names and line breaks stay: every line keeps its number. The server blanks before
+anything leaves it; what is stored is blanked once more, because the answer may come from an older or a foreign
+collector.
+
+Only well-formed XML of a known encoding is scanned, so that a tag is where it seems to be. Of all else nothing is kept
+but why, and where its fault is.
 """
 
 from __future__ import annotations
 
 import codecs
-import heapq
+import io
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
-SECRET_NAMES = (
-    *("password", "passwd", "passphrase", "pwd", "secret", "token", "apikey", "api-key", "api_key"),
-    *("accesskey", "accountkey", "privatekey", "sessionkey", "validationkey", "decryptionkey", "connectionstring"),
-)
-"""What the name of a secret holds, in lower case."""
-NO_SECRETS = ("tokenchecking", "publickeytoken")
-"""Names that are none: a setting of extendedProtection, and a part of the name of every .NET assembly."""
-NAMING = ("name", "key")
-"""Attributes that name a `value` beside them: appSettings, environment variables, headers. A provider has no name."""
-SECRET_ELEMENTS = ("ciphervalue", "value", "string")
-"""Elements whose text is one: encrypted sections, and the values of applicationSettings."""
+from agent.errors import MalformedError
+from agent.iis.parse import XDT_NAMESPACE, below, row, tree
+from agent.iis.schema import READ
 
-_TELLTALES = (*(word.encode() for word in SECRET_NAMES), b"value")
-_ATTRIBUTE = re.compile(rb"(?<![\w.:-])([\w.:-]++)\s*+=\s*+([\"'])")
-_ANY_NAME = "|".join(SECRET_NAMES)
-_NAME = re.compile(_ANY_NAME.encode())
-_PART = re.compile(
-    rf"(?<!publickey)(?:{_ANY_NAME})=((?:[^;&\"'<>\r\n]++|&quot;[^\"'<>\r\n]*?&quot;|&(?:[#\w]++;)?)++)".encode()
-)
-_TEXT = re.compile(
-    rf"<(?:[\w.-]{{1,60}}:)?(?:{'|'.join(SECRET_ELEMENTS)})".encode()
-    + rb"(?:\s(?:[^<>\"']++|\"[^\"<]*+\"|'[^'<]*+')*+)?(?<!/)>([^<]+)|<!\[cdata\[(.+?)(?:\]\]>|\Z)",
+
+def blanked(data: bytes, file: str = "") -> bytes:
+    """A configuration file without what is not read of it, in its own encoding.
+
+    Raises MalformedError where it is not well-formed, has a DTD, or its characters cannot be told for certain.
+    """
+    tree(data, file)
+    encoding = _encoding(data)
+    try:
+        text = data.decode(encoding)
+    except (UnicodeDecodeError, LookupError):
+        raise MalformedError(file, None, f"its text is not {encoding}") from None
+    kept = io.StringIO(newline="")
+    for piece in _pieces(text):
+        kept.write(piece)
+    return kept.getvalue().encode(encoding)
+
+
+# -- bytes to characters -------------------------------------------------------------------------------------------
+
+_DECLARED = re.compile(r"(?:\ufeff|ï»¿)?<\?xml\s[^>]*?\bencoding\s*=\s*[\"']([^\"']*)[\"']")
+
+
+def _encoding(data: bytes) -> str:
+    """UTF-16 is known by its mark or by the zero in its first character, all else by what the file says."""
+    if data.startswith(codecs.BOM_UTF16_LE) or data[1:2] == b"\0":
+        return "utf-16-le"
+    if data.startswith((codecs.BOM_UTF16_BE, b"\0")):
+        return "utf-16-be"
+    declared = _DECLARED.match(data[:1000].decode("latin-1"))
+    return declared[1] if declared is not None else "utf-8"
+
+
+# -- characters to tags --------------------------------------------------------------------------------------------
+
+_MARKUP = re.compile(
+    r"<(?:(?P<closing>/)?(?P<name>[^\s/>!?]+)(?P<attributes>(?:[^>\"']++|\"[^\"]*+\"|'[^']*+')*+)>"
+    r"|!--(?P<comment>.*?)-->|!\[CDATA\[(?P<cdata>.*?)\]\]>|\?(?P<instruction>.*?)\?>)",
     re.DOTALL,
 )
-_NAMING = {word.encode() for word in NAMING}
-_NO_SECRETS = {word.encode() for word in NO_SECRETS}
-_NOT_BREAKS = bytes(set(range(256)) - set(b"\r\n"))
+_ATTRIBUTE = re.compile(r"(?P<name>[^\s=]+)(?P<equals>\s*=\s*)(?P<value>\"[^\"]*\"|'[^']*')")
+_VERSION = re.compile(r"(?<=\A<\?xml)(\s+version\s*=\s*[\"'])(?!1\.[0-9][\"'])[^\"']*")
+_NOT_BREAKS = re.compile(r"[^\r\n]+")
+NAMESPACES = (XDT_NAMESPACE, "http://www.w3.org/XML/1998/namespace")
+"""Of the namespaces these two mean something. Any other is called as its prefix: one must not be empty."""
+
+_Path = str | None
+"""An element's row in READ, None where nothing of it is read."""
 
 
-def blanked(data: bytes) -> bytes:
-    """A configuration file without its secrets, in its own encoding."""
-    encoding = _wide_encoding(data)
-    if encoding is None:
-        return _blank(data)
-    whole = len(data) // 2 * 2
-    narrow = data[:whole].decode(encoding, "surrogatepass").encode("utf-8", "surrogatepass")
-    return _blank(narrow).decode("utf-8", "surrogatepass").encode(encoding, "surrogatepass") + data[whole:]
+def _pieces(text: str) -> Iterator[str]:
+    paths: list[_Path] = []
+    position = int(text.startswith("\ufeff"))
+    yield text[:position]
+    for found in _MARKUP.finditer(text, position):
+        yield _between(text[position : found.start()])
+        yield _markup(found, paths)
+        position = found.end()
+    yield _between(text[position:])
 
 
-def _wide_encoding(data: bytes) -> str | None:
-    """UTF-16 by its mark, or by the `<` that every XML file begins with."""
-    if data.startswith((codecs.BOM_UTF16_LE, b"<\0")):
-        return "utf-16-le"
-    return "utf-16-be" if data.startswith((codecs.BOM_UTF16_BE, b"\0<")) else None
+def _between(text: str) -> str:
+    return text if not text.strip(" \t\r\n") else _breaks(text)
 
 
-# -- where secrets stand -------------------------------------------------------------------------------------------
+def _breaks(text: str) -> str:
+    return _NOT_BREAKS.sub("", text)
 
 
-class _Span(NamedTuple):
-    start: int
-    end: int
+def _markup(found: re.Match[str], paths: list[_Path]) -> str:
+    if found["name"] is not None:
+        return _closed(found, paths) if found["closing"] else _opened(found, paths)
+    if found["comment"] is not None:
+        return f"<!--{_breaks(found['comment'])}-->"
+    if found["cdata"] is not None:
+        return f"<![CDATA[{_breaks(found['cdata'])}]]>"
+    if re.match(r"xml\s", found["instruction"]):  # the declaration, of which a parser has read all but the version
+        return _VERSION.sub(r"\g<1>1.0", found[0])
+    return f"<?x{_breaks(found['instruction'])}?>"
 
 
-def _blank(data: bytes) -> bytes:
-    """All names are compared in lower case; `bytes.lower` leaves every byte in its place."""
-    pieces, position = [], 0
-    for span in sorted(_spans(data.lower())):
-        if span.end > position:
-            start = max(span.start, position)
-            pieces += [data[position:start], data[start : span.end].translate(None, _NOT_BREAKS)]
-            position = span.end
-    return b"".join((*pieces, data[position:])) if pieces else data
+def _closed(found: re.Match[str], paths: list[_Path]) -> str:
+    del paths[-1:]
+    return found[0]
 
 
-def _spans(text: bytes) -> Iterator[_Span]:
-    for match in _TEXT.finditer(text):
-        yield _Span(*match.span(match.lastindex or 0))
-    position = 0
-    for hit in _hits(text):
-        if hit < position:
-            continue
-        start = max(text.rfind(b"<", position, hit), position)
-        end = text.find(b"<", hit)
-        position = end if end >= 0 else len(text)
-        for match in _PART.finditer(text, start, position):
-            yield _Span(*match.span(1))
-        for span in _in_tag(text, start, position):
-            position = max(position, span.end)
-            yield span
+def _opened(found: re.Match[str], paths: list[_Path]) -> str:
+    name, attributes = found["name"].rpartition(":")[2], found["attributes"]
+    above = paths[-1] if paths else None
+    path = row(name) if not paths else below(above, name) if above is not None else None
+    if not attributes.endswith("/"):
+        paths.append(path)
+    listed = READ[path] if path is not None else frozenset[str]()
+    return f"<{found['name']}{_ATTRIBUTE.sub(lambda match: _attribute(match, listed), attributes)}>"
 
 
-def _hits(text: bytes) -> Iterator[int]:
-    """Where something tells of a secret, in order: one search per word is many times faster than one for all."""
-    return heapq.merge(*(_occurrences(word, text) for word in _TELLTALES))
-
-
-def _occurrences(word: bytes, text: bytes) -> Iterator[int]:
-    position = text.find(word)
-    while position >= 0:
-        yield position
-        position = text.find(word, position + 1)
-
-
-def _in_tag(text: bytes, start: int, end: int) -> Iterator[_Span]:
-    """The secret values between a `<` and the next one: what has a secret's name, and the value that has any name."""
-    names: set[bytes] = set()
-    values: list[_Span] = []
-    while (attribute := _ATTRIBUTE.search(text, start, end)) is not None:
-        name, quote = attribute[1], attribute[2]
-        closing = text.find(quote, attribute.end())
-        value = _Span(attribute.end(), closing if closing >= 0 else len(text))
-        names.add(name)
-        if name == b"value":
-            values.append(value)
-        if _is_secret(name):
-            yield value
-            start = value.end + 1
-        else:
-            start = value.end + 1 if _is_closed(text, value, end) else attribute.end()
-    if names & _NAMING:
-        yield from values
-
-
-def _is_secret(name: bytes) -> bool:
-    return name not in _NO_SECRETS and _NAME.search(name) is not None
-
-
-def _is_closed(text: bytes, value: _Span, end: int) -> bool:
-    """Whether a value ends where it seems to: in a file that is not XML a quote may be missing."""
-    return value.end < end and text[value.end + 1 : value.end + 2] in b" \t\r\n/>?"
+def _attribute(found: re.Match[str], listed: frozenset[str]) -> str:
+    name, value = found["name"], found["value"]
+    if name in listed:
+        return found[0]
+    kept = _breaks(value[1:-1])
+    if name == "xmlns" or name.startswith("xmlns:"):
+        kept = value[1:-1] if value[1:-1] in NAMESPACES else name[6:] + kept
+    return f"{name}{found['equals']}{value[0]}{kept}{value[0]}"

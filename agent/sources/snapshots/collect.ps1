@@ -4,11 +4,12 @@
 #   then, on any other computer:           iis-spn inspect WEB01.snapshot
 #
 # It changes nothing and sends nothing anywhere: it reads IIS's configuration, the web.config files below the
-# virtual directories, and a few facts of the computer, and prints them. Passwords, keys, connection strings, tokens
-# and the values of appSettings and environment variables are replaced by nothing before anything is printed.
+# virtual directories, and a few facts of the computer, and prints them. Of a configuration file only what iis-spn reads
+# keeps its value, by the list below; everything else, passwords among it, is emptied before anything is printed.
 #
 # Windows PowerShell 5.1 and PowerShell 7, in Full and in Constrained Language; no modules beyond the built-in ones.
-# In Constrained Language .NET cannot be called, so the answer is not compressed and files are read as UTF-8 text.
+# In Constrained Language .NET cannot be called, so the answer is not compressed, and of files only UTF-8 and UTF-16 is
+# read.
 # The format of what it prints is docs/snapshot.md, the document inside it docs/snapshot.schema.json.
 
 $ErrorActionPreference = 'Stop'             # what goes wrong is caught where it happens, and told
@@ -25,49 +26,155 @@ $files = @{}                                # path in the snapshot -> @{ text = 
 $unread = @{}                               # path on this server -> why it could not be read
 $seen = @{}                                 # directories looked into
 
-# -- secrets ----------------------------------------------------------------------------------------------------------
+# -- what leaves this server ------------------------------------------------------------------------------------------
 
-$secretNames = 'password|passwd|passphrase|pwd|secret|token|apikey|api-key|api_key|' +
-    'accesskey|accountkey|privatekey|sessionkey|validationkey|decryptionkey|connectionstring'
-$anySecret = $secretNames -creplace 'i', '[iI]'      # -replace follows the culture: in Turkish these are two letters
-$noSecrets = 'tokenChecking|publicKeyToken'
-$secretElements = 'CipherValue|value|string'
+# What iis-spn reads of a configuration file: attributes, by the path of their element below <configuration>. All else
+# is emptied: other attributes, text, comments, CDATA sections and processing instructions. Names and line breaks stay,
+# so that every line keeps its number. The same table as in iis-spn, agent/iis/schema.py.
+$readIn = @{
+    'system.applicationHost' = ''
+    'system.ftpServer' = ''
+    'system.ftpServer/security' = ''
+    'system.webServer' = ''
+    'system.webServer/rewrite' = ''
+    'system.webServer/security' = ''
+    'system.webServer/security/authentication' = ''
+    'system.webServer/tracing' = ''
+    'system.webServer/webdav' = ''
+    '' = ''
+    'location' = 'allowOverride|inheritInChildApplications|overrideMode|path'
+    'configSections' = ''
+    'configSections/sectionGroup' = 'name'
+    'configSections/section' = 'name|overrideModeDefault'
+    'system.applicationHost/applicationPools' = 'configSource'
+    'system.applicationHost/applicationPools/add' = 'autoStart|name'
+    'system.applicationHost/applicationPools/add/processModel' = 'identityType|userName'
+    'system.applicationHost/applicationPools/applicationPoolDefaults' = 'autoStart|name'
+    'system.applicationHost/applicationPools/applicationPoolDefaults/processModel' = 'identityType|userName'
+    'system.applicationHost/sites' = 'configSource'
+    'system.applicationHost/sites/site' = 'id|name|serverAutoStart'
+    'system.applicationHost/sites/site/bindings' = ''
+    'system.applicationHost/sites/site/bindings/clear' = ''
+    'system.applicationHost/sites/site/bindings/binding' = 'bindingInformation|protocol|sslFlags'
+    'system.applicationHost/sites/site/applicationDefaults' = 'applicationPool|enabledProtocols'
+    'system.applicationHost/sites/site/virtualDirectoryDefaults' = 'allowSubDirConfig'
+    'system.applicationHost/sites/site/application' = 'applicationPool|enabledProtocols|path'
+    'system.applicationHost/sites/site/application/virtualDirectory' = 'allowSubDirConfig|path|physicalPath'
+    'system.applicationHost/sites/site/application/virtualDirectoryDefaults' = 'allowSubDirConfig'
+    'system.applicationHost/sites/applicationDefaults' = 'applicationPool|enabledProtocols'
+    'system.applicationHost/sites/virtualDirectoryDefaults' = 'allowSubDirConfig'
+    'system.applicationHost/sites/siteDefaults' = 'serverAutoStart'
+    'system.applicationHost/sites/siteDefaults/bindings' = ''
+    'system.applicationHost/sites/siteDefaults/bindings/clear' = ''
+    'system.applicationHost/sites/siteDefaults/bindings/binding' = 'bindingInformation|protocol|sslFlags'
+    'system.webServer/globalModules' = 'configSource'
+    'system.webServer/globalModules/add' = 'name'
+    'configurationRedirection' = 'configSource|enabled|path'
+    'webFarms' = 'configSource'
+    'webFarms/webFarm' = ''
+    'webFarms/webFarm/server' = 'address'
+    'system.webServer/security/authentication/windowsAuthentication' =
+        'authPersistNonNTLM|authPersistSingleRequest|configSource|enabled|lockAllAttributesExcept|' +
+        'lockAllElementsExcept|lockAttributes|lockElements|lockItem|useAppPoolCredentials|' +
+        'useKernelMode'
+    'system.webServer/security/authentication/windowsAuthentication/providers' =
+        'lockAllAttributesExcept|lockAllElementsExcept|lockAttributes|lockElements|lockItem'
+    'system.webServer/security/authentication/windowsAuthentication/providers/clear' =
+        'lockAllAttributesExcept|lockAllElementsExcept|lockAttributes|lockElements|lockItem'
+    'system.webServer/security/authentication/windowsAuthentication/providers/add' =
+        'lockAllAttributesExcept|lockAllElementsExcept|lockAttributes|lockElements|lockItem|value'
+    'system.webServer/security/authentication/windowsAuthentication/providers/remove' =
+        'lockAllAttributesExcept|lockAllElementsExcept|lockAttributes|lockElements|lockItem|value'
+    'system.webServer/security/authentication/windowsAuthentication/extendedProtection' =
+        'flags|lockAllAttributesExcept|lockAllElementsExcept|lockAttributes|lockElements|lockItem|' +
+        'tokenChecking'
+    'system.webServer/security/authentication/windowsAuthentication/extendedProtection/clearSpns' =
+        'lockAllAttributesExcept|lockAllElementsExcept|lockAttributes|lockElements|lockItem'
+    'system.webServer/security/authentication/windowsAuthentication/extendedProtection/spn' =
+        'lockAllAttributesExcept|lockAllElementsExcept|lockAttributes|lockElements|lockItem|name'
+    'system.webServer/security/authentication/windowsAuthentication/extendedProtection/removeSpn' =
+        'lockAllAttributesExcept|lockAllElementsExcept|lockAttributes|lockElements|lockItem|name'
+}
+$rowNames = @($readIn.Keys)
+# A <location> is passed through, and so are groups of sections.
+$within = @{ 'location' = ''; 'configSections/sectionGroup' = 'configSections' }
 
-# Pattern and replacement. Line breaks within a value stay, so that every line keeps its number: \G goes on with the
-# next line of a value where the last match ended. "$kept" is an attribute that stays; it is matched as a whole, with
-# the space behind it, so that nothing inside its value is taken for an attribute. Bounds, and the look ahead at what
-# follows a name, keep the time in proportion to the length, whatever somebody has written into a web.config.
-$kept = '[\w.:-]+\s*=\s*(?:"[^"<]*"|''[^''<]*'')(?=[\s/>?])'
-$others = '(?:\s+' + $kept + '){0,99}?\s+'              # attributes before another one
-$before = '<[\w.:-]+' + $others                         # a tag up to one of its attributes
-$naming = '(?:name|key)\s*=\s*'
-$nextLine = '\G(?!\A)([\r\n]+)[^Q\r\n]+'
-$inQuotes = @(                                          # Q is one of the two quotes
-    # password="..."
-    @(('(?<![\w.:-])((?=[\w.:-]+\s*=\s*Q[\r\n]*[^Q\r\n])(?!(?:' + $noSecrets + ')\s*=)' +
-       '[\w.:-]*(?:' + $anySecret + ')[\w.:-]*\s*=\s*Q[\r\n]*)[^Q\r\n]+|' + $nextLine +
-       '|(?<![\w.:-])(' + $kept + '\s*)'), '$1$2$3'),
-    # key="..." value="...", and value="..." key="..."
-    @(('(' + $before + $naming + '(?:"[^"<]*"|''[^''<]*'')' + $others + 'value\s*=\s*Q[\r\n]*)[^Q\r\n]+|' + $nextLine),
-        '$1$2'),
-    @(('(' + $before + 'value\s*=\s*(?=Q[^Q]*Q' + $others + $naming + '["''])Q[\r\n]*)[^Q\r\n]+|' + $nextLine), '$1$2')
-)
-$blankings = @(
-    # ...;Password=...;
-    @(('((?<!publicKey)(?:' + $anySecret + ')=)' +
-       '(?:&quot;[^"''<>\r\n]*?&quot;|&[#\w]+;|[^;"''<>\r\n])+'), '$1'),
-    # <CipherValue>...</CipherValue>, <![CDATA[...]]>
-    @(('(<(?:[\w.-]{1,60}:)?(?:' + $secretElements + ')(?:\s(?:[^<>"'']|"[^"<]*"|''[^''<]*'')*)?(?<!/)>|\G(?!\A))' +
-       '([\r\n]*)[^<\r\n]+'), '$1$2'),
-    @('(<!\[CDATA\[|\G(?!\A))([\r\n]*)(?:(?!\]\]>)[^\r\n])+', '$1$2')
-)
+$markup = '(\A\ufeff|<!--[\s\S]*?-->|<!\[CDATA\[[\s\S]*?\]\]>|<\?[\s\S]*?\?>|<(?>[^>"'']+|"[^"]*"|''[^'']*'')+>)'
+$quoted = '("[^"]*"|''[^'']*'')'
+$otherVersion = '(?<=\A<\?xml)(\s+version\s*=\s*["''])(?!1\.[0-9]["''])[^"'']*'
+$namespaces = '\A.(?:http://schemas\.microsoft\.com/XML-Document-Transform|http://www\.w3\.org/XML/1998/namespace).\z'
 
-function Hide-Secret([string]$text) {
-    foreach ($quote in '"', "'") {
-        foreach ($rule in $inQuotes) { $text = $text -replace ($rule[0] -creplace 'Q', $quote), $rule[1] }
+# The row of $readIn that an element is; $null where nothing of it is read.
+function Get-Row($above, [string]$name, $isRoot) {
+    if ($isRoot) {
+        if ($name -ceq 'configuration') { return '' }
+        $isFile = { $readIn[$_] -cmatch '\bconfigSource\b' -and ($_ -creplace '.*/') -ceq $name }   # of one section
+        return $rowNames | Where-Object $isFile
     }
-    foreach ($rule in $blankings) { $text = $text -replace $rule }
-    $text
+    if ($null -eq $above) { return }
+    if ($rowNames -ccontains $above -and $null -ne $within[$above]) { $above = $within[$above] }
+    $row = "$above/$name" -creplace '\A/'
+    if ($rowNames -ccontains $row) { $row }
+}
+
+# A start tag in which only the listed attributes keep their values. The name of a namespace must not be empty where it
+# has a prefix: it is called as its prefix.
+function Hide-Value([string]$tag, [string]$listed) {
+    $keeps = '(?!)'
+    if ($listed) { $keeps = "\s(?:$listed)\s*=\s*\z" }
+    $before = ''
+    $isValue = $false
+    $parts = foreach ($part in $tag -csplit $quoted) {
+        if (-not $isValue -or $before -cmatch $keeps) { $part }
+        elseif ($before -cmatch '\sxmlns(?::([^\s=]+))?\s*=\s*\z' -and $part -cnotmatch $namespaces) {
+            $quote = $part -creplace '(?<=\A.)[\s\S]+'
+            "$quote$($matches[1])$($part -creplace '[^\r\n]+')$quote"
+        } elseif ($before -cmatch '\sxmlns(?::[^\s=]+)?\s*=\s*\z') { $part }
+        else { $part -creplace '(?<!\A)[^\r\n](?!\z)' }
+        $before = $part
+        $isValue = -not $isValue
+    }
+    $parts -join ''
+}
+
+# A configuration file, which has to be well-formed, with nothing in it but what is read.
+function Hide-Unread([string]$text) {
+    $rows = @{}                                 # of the open elements, by their depth
+    $depth = 0
+    $isMarkup = $false
+    $pieces = foreach ($piece in $text -csplit $markup) {
+        $breaks = $piece -creplace '[^\r\n]+'
+        if (-not $isMarkup) { if ($piece -cmatch '[^ \t\r\n]') { $breaks } else { $piece } }
+        elseif ($piece -cmatch '\A</') { $depth--; $piece }
+        elseif ($piece -cmatch '\A<!--') { "<!--${breaks}-->" }
+        elseif ($piece -cmatch '\A<!\[') { "<![CDATA[${breaks}]]>" }
+        elseif ($piece -cmatch '\A<\?xml\s') { $piece -creplace $otherVersion, '${1}1.0' }
+        elseif ($piece -cmatch '\A<\?') { "<?x${breaks}?>" }
+        elseif ($piece -cmatch '\A<(?:[^\s/>]*:)?([^\s/>]+)') {
+            $row = Get-Row $rows[$depth] $matches[1] ($depth -eq 0)
+            $listed = ''
+            if ($null -ne $row) { $listed = $readIn[$row] }
+            Hide-Value $piece $listed
+            if ($piece -cnotmatch '/>\z') { $depth++; $rows[$depth] = $row }
+        } else { $piece }
+        $isMarkup = -not $isMarkup
+    }
+    $pieces -join ''
+}
+
+# Why nothing of a text is kept, and the line: it is no XML, or has a DTD. Nothing where it is one without.
+function Get-Fault([string]$text) {
+    if ($text -cnotmatch '[^\s\ufeff]') { return @{ text = ''; malformed = 'the file is empty'; line = 1 } }
+    if ($text -cmatch '\A\ufeff?(?>\s+|<\?[\s\S]*?\?>|<!--[\s\S]*?-->)*<!DOCTYPE') {
+        $line = @($matches[0] -csplit '\r\n?|\n').Count
+        return @{ text = ''; malformed = 'it has a document type definition (DTD), which is refused'; line = $line }
+    }
+    try { $null = Select-Xml -Content ($text -creplace '\A\ufeff') -XPath '/*' }
+    catch {
+        $line = "$($_.Exception.InnerException.LineNumber)"
+        if ($line -notmatch '\A[1-9][0-9]*\z') { return @{ text = ''; malformed = 'not well-formed XML' } }
+        @{ text = ''; malformed = 'not well-formed XML'; line = [int]$line }
+    }
 }
 
 # -- files ------------------------------------------------------------------------------------------------------------
@@ -79,38 +186,66 @@ function Get-Reason($failure) {
     else { "$($failure.Exception.Message)" -replace '[\p{C}\p{Z}]+', ' ' }
 }
 
-# Full Language only: the bytes of a file, exactly, but for its secrets. UTF-16 is known by its mark or by the "<" that
-# XML begins with; everything else is read as Latin-1, where each byte is one character and comes back the same.
+# Full Language only: what a file says, to the last byte, and the encoding that it says it in.
 function Read-Exactly([string]$path) {
     $bytes = [IO.File]::ReadAllBytes($path)
-    $encoding = [Text.Encoding]::GetEncoding(28591)
-    $mark = "$($bytes[0]) $($bytes[1])"
-    $isBigEndian = '254 255', '0 60' -contains $mark
-    $isWide = $isBigEndian -or '255 254', '60 0' -contains $mark
-    if ($isWide) { $encoding = New-Object Text.UnicodeEncoding $isBigEndian, $true, $true }
-    $text = Hide-Secret ($encoding.GetString($bytes))
-    $bytes = $encoding.GetBytes($text)
-    $entry = @{ base64 = [Convert]::ToBase64String($bytes) }
-    # As text where the reader of the snapshot gets the same bytes back: UTF-8 that does not say it is something else.
-    if (-not $isWide -and $text -notmatch '^[^<]{0,3}<\?xml[^>]*\sencoding\s*=\s*["''](?!utf-8["''])') {
-        try {
-            $text = (New-Object Text.UTF8Encoding $false, $true).GetString($bytes)
-            $entry = @{ text = $text }
-        } catch { }    # not UTF-8: it stays base64
+    $wide = Get-WideEncoding "$($bytes[0]) $($bytes[1])"
+    $named = 'utf-8'
+    if (-not $wide) {
+        $head = [Text.Encoding]::GetEncoding(28591).GetString($bytes, 0, [Math]::Min(1000, $bytes.Count))
+        if ($head -cmatch $declared) { $named = $matches[1] }
+        if ($named -notmatch $narrow) { throw 'its encoding is none that iis-spn knows for certain' }
     }
-    @{ text = $text; entry = $entry }
+    $isPlain = -not $wide -and $named -match '\Autf-8\z'
+    if ($wide) { $encoding = New-Object Text.UnicodeEncoding ($wide -eq 'BigEndianUnicode'), $true, $true }
+    elseif ($isPlain) { $encoding = New-Object Text.UTF8Encoding $false, $true }
+    else { $encoding = [Text.Encoding]::GetEncoding($named) }
+    try { $text = $encoding.GetString($bytes) } catch { throw "its text is not $($encoding.WebName)" }
+    @{ text = $text; encoding = $encoding; isPlain = $isPlain }
 }
 
+# Full Language only.
+function ConvertTo-Base64([string]$text, $encoding) { [Convert]::ToBase64String($encoding.GetBytes($text)) }
+
+# UTF-16 is known by its mark, or by the zero in its first character.
+function Get-WideEncoding([string]$first) {
+    if ($first -cmatch '\A(?:255 254|[1-9][0-9]* 0)\z') { 'Unicode' }
+    elseif ($first -cmatch '\A(?:254 255|0 .*)\z') { 'BigEndianUnicode' }
+}
+$declared = '\A(?:\ufeff|\xef\xbb\xbf)?<\?xml\s[^>]*?\bencoding\s*=\s*["'']([^"'']*)["'']'
+$narrow = '\A(?:utf-8|us-ascii|iso-8859-[0-9]{1,2}|(windows-|cp)125[0-8]|koi8-[ru]|(ibm|cp)8[0-9]{2})\z'
+$bytewise = @{ Encoding = 'Byte' }
+if ($PSVersionTable.PSVersion.Major -ge 6) { $bytewise = @{ AsByteStream = $true } }
+
+# What a file says, where only cmdlets can read it: UTF-16 or UTF-8. Nobody can tell what else is written in.
+function Read-Text([string]$path) {
+    $wide = Get-WideEncoding "$(Get-Content -LiteralPath $path -TotalCount 2 @bytewise)"
+    $encoding = 'UTF8'
+    if ($wide) { $encoding = $wide }
+    $text = "$(Get-Content -LiteralPath $path -Raw -Encoding $encoding)"
+    $named = 'utf-8'
+    if ($wide) { $named = 'utf-16' }
+    if ($text -cmatch $declared) { $named = $matches[1] }
+    $isAsSaid = $named -match $(if ($wide) { '\Autf-16\z' } else { '\Autf-8\z' })
+    $isAscii = -not $wide -and $named -match $narrow -and $text -cnotmatch '[^\x00-\x7f]'
+    if ($text -cmatch '[\ufffd\x00]' -or -not ($isAsSaid -or $isAscii)) {
+        throw 'its characters cannot be told for certain in Constrained Language'
+    }
+    @{ text = $text }
+}
+
+# A file as it leaves this server, and its text; $null where nothing of it is kept but why.
 function Read-File([string]$path) {
     $item = Get-Item -LiteralPath $path -Force
     if ($item.PSIsContainer) { throw 'a folder, not a file' }
     if ($item.Length -gt $maximumBytes) { throw 'larger than 64 MB' }
-    if ($isFull) { Read-Exactly $item.FullName }
-    else {
-        # A string in quotes is a new one: what Get-Content returns carries properties that would become JSON.
-        $text = Hide-Secret "$(Get-Content -LiteralPath $path -Raw -Encoding UTF8)"
-        @{ text = $text; entry = @{ text = $text } }
-    }
+    if ($isFull) { $file = Read-Exactly $item.FullName } else { $file = Read-Text $path }
+    $fault = Get-Fault $file['text']
+    if ($fault) { return @{ text = $null; entry = $fault } }
+    $text = Hide-Unread $file['text']
+    $entry = @{ text = $text }
+    if ($isFull) { if (-not $file['isPlain']) { $entry = @{ base64 = ConvertTo-Base64 $text $file['encoding'] } } }
+    @{ text = $text; entry = $entry }
 }
 
 # Reads a file into the snapshot and answers its text, $null where it could not be read.
@@ -151,18 +286,17 @@ function Expand-PhysicalPath([string]$path) {
 }
 
 function Select-Value([string]$text, [string]$xpath) {
-    if ($text -match '<!DOCTYPE') { throw 'it has a DTD' }
     foreach ($found in Select-Xml -Content ($text -replace '^\ufeff') -XPath $xpath) { "$($found.Node.Value)" }
 }
 
 # -- web.config -------------------------------------------------------------------------------------------------------
 
 # Whether a web.config can have a say about windowsAuthentication, or is one that IIS would refuse.
-function Test-Relevant([string]$text) {
+function Test-Relevant($text) {
+    if ($null -eq $text) { return $true }
     if ($text -match 'windowsAuthentication|configSource|configSections|system\.webServer') { return $true }
-    if ($text -match '<!DOCTYPE|XML-Document-Transform') { return $true }
-    try { (Select-Xml -Content ($text -replace '^\ufeff') -XPath '/*').Node.LocalName -cne 'configuration' }
-    catch { $true }                         # not XML
+    if ($text -match 'XML-Document-Transform') { return $true }
+    (Select-Xml -Content ($text -creplace '\A\ufeff') -XPath '/*').Node.LocalName -cne 'configuration'
 }
 
 function Add-WebConfig([string]$folder) {
@@ -243,7 +377,6 @@ if ($unread["$folder\applicationHost.config"] -eq 'not found') {      # Windows 
     $unread["$folder\applicationHost.config"] = 'not found: IIS is not installed, or this takes administrator rights'
 }
 $redirection = Add-File 'redirection.config' "$folder\redirection.config" -optional
-$null = Add-File 'administration.config' "$folder\administration.config" -optional
 $texts = @("$configuration", "$redirection")
 
 # While a redirection is enabled IIS reads the applicationHost.config of another folder, mostly on a share.

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from agent.errors import MalformedError
 from agent.iis.parse import MAXIMUM_SIZE
 from agent.iis.redirection import APPLICATION_HOST, REDIRECTION_FILE
-from agent.iis.snapshot import Machine, SourceFile, file_key
+from agent.iis.snapshot import Machine, Malformed, SourceFile, file_key
 from agent.model import Problem
 from agent.names import fold, printable
 from agent.sources.snapshots.disk import sized, too_large
@@ -29,6 +29,9 @@ MAXIMUM_FOLDER = 512 * 1024 * 1024
 """Most bytes read from one snapshot folder."""
 MAXIMUM_PACKED = 256 * 1024 * 1024
 """Most bytes a snapshot file may have once it is unpacked."""
+
+_WORDS = 300
+"""Most characters of a reason that a collector gives."""
 
 TOP = frozenset({APPLICATION_HOST, REDIRECTION_FILE, MACHINE})
 
@@ -142,19 +145,26 @@ def _unpack_file(name: str, entry: object, room: int, is_second: bool) -> Source
     if room <= 0:
         return SourceFile(name, b"", f"the snapshot holds more than {MAXIMUM_FOLDER // 1024 // 1024} MB")
     try:
-        return sized(name, _bytes(entry), MAXIMUM_SIZE)
+        return sized(name, bytes_of(entry, name), MAXIMUM_SIZE)
     except WrongError as error:
         return SourceFile(name, b"", str(error))
+    except MalformedError as error:
+        return SourceFile(name, b"", malformed=Malformed(error.reason, error.line))
 
 
-def _bytes(entry: object) -> bytes:
+def bytes_of(entry: object, file: str) -> bytes:
+    """The bytes of one entry of `files`. Raises WrongError with the reason where it has none that are certain, and
+    MalformedError where the file was found malformed when it was collected.
+    """
+    if isinstance(entry, dict):
+        _look_kept(entry, file)
     if not isinstance(entry, dict) or len(entry.keys() & {"text", "base64"}) != 1:
         raise WrongError("neither text nor base64 is given")
     kind, value = ("text", entry["text"]) if "text" in entry else ("base64", entry["base64"])
     if not isinstance(value, str):
         raise WrongError(f"{kind} is not a string")
     if kind == "text":
-        return _encoded(value)
+        return encoded(value)
     try:
         return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
@@ -166,8 +176,23 @@ _XML_ENCODING = re.compile(
 )
 
 
-def _encoded(text: str) -> bytes:
-    """The text in the encoding that its own XML declaration names, which the reader of XML goes by."""
+def _look_kept(entry: Mapping[str, object], file: str) -> None:
+    """Of some files the collector kept only why nothing else was kept."""
+    unread, malformed, line = entry.get("unread"), entry.get("malformed"), entry.get("line")
+    if isinstance(unread, str):
+        raise WrongError(printable(unread[:_WORDS]))
+    if isinstance(malformed, str):
+        place = line if isinstance(line, int) and 0 < line <= MAXIMUM_SIZE else None
+        raise MalformedError(file, place, printable(malformed[:_WORDS]))
+
+
+def encoded(text: str) -> bytes:
+    """The text in the encoding that its own XML declaration names, which the reader of XML goes by.
+
+    Raises WrongError where somebody decoded it wrongly: it holds what stands for a character that could not be told.
+    """
+    if "\ufffd" in text or "\0" in text:
+        raise WrongError("its characters cannot be told: it was read in another encoding than it is written in")
     declared = _XML_ENCODING.match(text)
     for encoding in (*((declared[1],) if declared else ()), "utf-8"):
         try:

@@ -65,6 +65,6 @@ def _why_unread(snapshot: Snapshot) -> Mapping[str, str]:
 
 def _may_matter(configuration: SourceFile) -> bool:
     try:
-        return is_delegated(parse(configuration.data, configuration.name))
+        return is_delegated(parse(configuration.xml(), configuration.name))
     except MalformedError:
         return True

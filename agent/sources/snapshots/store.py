@@ -7,7 +7,6 @@ more before anything is stored.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import os
 import re
@@ -16,10 +15,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent.errors import UsageError
+from agent.errors import MalformedError, UsageError
 from agent.names import address_of, fold, host_fault, host_name, printable
 from agent.sources.snapshots.blanking import blanked
-from agent.sources.snapshots.packed import document_in
+from agent.sources.snapshots.machine_file import WrongError
+from agent.sources.snapshots.packed import bytes_of, document_in, encoded
 from agent.writing import write_whole
 
 SUFFIX = ".snapshot.json.gz"
@@ -116,15 +116,18 @@ def _blanked_files(value: object) -> dict[str, object]:
     return {path: _blanked_entry(entry) for path, entry in entries if fold(path).endswith(".config")}
 
 
-def _blanked_entry(entry: object) -> dict[str, str]:
-    """One file's entry; an empty one, which the reader tells as damaged, where it cannot be blanked."""
-    if not isinstance(entry, dict) or len(entry.keys() & {"text", "base64"}) != 1:
-        return {}
-    text, packed = entry.get("text"), entry.get("base64")
-    if isinstance(text, str):
-        return {"text": blanked(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")}
+def _blanked_entry(entry: object) -> dict[str, object]:
+    """One file's entry, as text where the reader makes the same bytes of it; else what is wrong with it."""
     try:
-        data = base64.b64decode(packed, validate=True) if isinstance(packed, str) else None
-    except (binascii.Error, ValueError):
-        data = None
-    return {} if data is None else {"base64": base64.b64encode(blanked(data)).decode()}
+        data = blanked(bytes_of(entry, ""))
+    except MalformedError as error:
+        return {"text": "", "malformed": error.reason, "line": error.line}
+    except WrongError as error:
+        return {"text": "", "unread": str(error)}
+    try:
+        text = data.decode()
+        if encoded(text) == data:
+            return {"text": text}
+    except (UnicodeDecodeError, WrongError):
+        pass
+    return {"base64": base64.b64encode(data).decode()}
