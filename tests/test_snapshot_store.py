@@ -23,6 +23,7 @@ from work import counted
 from agent.errors import MalformedError, UsageError
 from agent.iis.effective import effective
 from agent.iis.parse import parse
+from agent.iis.schema import READ, WINDOWS_AUTHENTICATION
 from agent.iis.snapshot import Machine, Snapshot
 from agent.names import fold
 from agent.sources.snapshots import blanking
@@ -55,6 +56,20 @@ def test_only_what_is_read_is_left(text: str) -> None:
     )
     assert re.findall(r"\r|\n", shown) == re.findall(r"\r|\n", text)
     assert blanked(shown.encode()).decode() == shown
+
+
+def test_what_must_stay_and_what_must_never_stay_is_so_listed() -> None:
+    """Issue 12, item 4: these are read; passwords, environment variables and customMetadata are not."""
+    assert "name" in READ["system.webServer/globalModules/add"]
+    assert {"overrideMode", "allowOverride", "path"} <= READ["location"]
+    assert "overrideModeDefault" in READ["configSections/section"]
+    locked = [path for path in READ if path.startswith(WINDOWS_AUTHENTICATION)]
+    assert len(locked) == 9
+    assert all({"lockAttributes", "lockItem"} <= READ[path] for path in locked)
+    assert not [
+        name for names in READ.values() for name in names if re.search("(?i)pass|secret|token(?!Checking)", name)
+    ]
+    assert not [path for path in READ if re.search("(?i)metadata|environment|settings|connection", path)]
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
