@@ -259,13 +259,16 @@ def _names_matter(path: str) -> bool:
     return path in {"", "location"} or path in SECTION_GROUPS or path.startswith(WINDOWS_AUTHENTICATION)
 
 
+_NOT_READ = "..."
+
+
 def _kept(path: str, attributes: list[str]) -> dict[str, str]:
-    """The attributes that are read; where IIS would refuse a name that it does not know, such names without values."""
+    """The attributes that are read; where IIS would refuse a name that it does not know, such names too."""
     listed = READ[path]
     pairs = zip(attributes[::2], attributes[1::2], strict=True)
     is_strict = path.startswith(STRICT)
     return {
-        name: value if name in listed else ""
+        name: value if name in listed else _NOT_READ
         for name, value in pairs
         if (name in listed or is_strict) and not value.startswith("[enc:")
     }
