@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 from damage import HARMFUL, HARMLESS, begun_late, cut
 from inputs import Inputs, written
-from worlds import cross_reference, server, site, whole
+from worlds import computer, cross_reference, server, site, user, whole
 
 from agent.model import Report
 
@@ -90,6 +90,9 @@ DIRECTORIES = {
 }
 
 
+TOLD = frozenset({"directory-incomplete", "dns-incomplete", "config-malformed"})
+
+
 class Said(NamedTuple):
     """What a report says of each SPN, what it would do, and which damage it tells."""
 
@@ -106,7 +109,7 @@ def said(report: Report) -> Said:
     }
     # which kind of account it is, an account of which nothing is known does not say
     steps = frozenset(f"{step.kind} {step.command}".replace(" -U", "") for step in report.plan.steps)
-    told = [f"{at.file}:{at.line}" for found in report.findings for at in found.evidence if "incomplete" in found.id]
+    told = [f"{at.file}:{at.line}" for found in report.findings for at in found.evidence if found.id in TOLD]
     return Said(outcomes, steps, tuple(told), report.complete)
 
 
@@ -206,3 +209,104 @@ def test_directory_files_cut(bench: Inputs, kind: str) -> None:
             continue
         faults = list(wrong(found, right, file))
         assert not faults, (name, data[-100:], faults)
+
+
+# -- zones ---------------------------------------------------------------------------------------------------------
+
+RECORDS = "".join(
+    f"{name:23} {record}\n"
+    for name, record in [
+        *(("@", "[AGE:3731000] 600\tA\t10.0.5.1"), ("_gc._tcp", "600\tSRV\t0 100 3268\tdc01.test.com.")),
+        *(("dc01", "3600\tA\t10.0.5.1"), ("iis01", "[AGE:3731000] 1200\tA\t10.0.5.2")),
+        *(("portal", "A\t10.0.5.2"), ("vip", "A\t10.0.5.20"), ("other", "A\t10.0.5.21")),
+        ("wiki", "CNAME\ta-rather-long-name-behind-which-the-wiki-stands.intranet.test.com."),
+        ("a-rather-long-name-behind-which-the-wiki-stands.intranet", "A\t10.0.5.2"),
+    ]
+)
+SOA = (
+    "@                       IN  SOA dc01.test.com. hostmaster.test.com. (\n"
+    "                        \t\t412          ; serial number\n                        \t\t900          ; refresh\n"
+    "                        \t\t600          ; retry\n                        \t\t86400        ; expire\n"
+    "                        \t\t3600       ) ; default TTL\n\n;\n;  Zone NS records\n;\n\n"
+    "@                       NS\tdc01.test.com.\n\n;\n;  Zone records\n;\n\n"
+)
+ZONES = {
+    "dnscmd": f";\n;  Database file (null) for test.com zone.\n;      Zone version:  412\n;\n\n{SOA}{RECORDS}",
+    "a zone scope": f";\n;  Database file (null) for Default zone scope in zone test.com.\n;\n\n{SOA}{RECORDS}",
+    "$ORIGIN": f"$ORIGIN test.com.\n{SOA}{RECORDS}",
+    "$ORIGIN above each part": f"$ORIGIN test.com.\n{SOA}$ORIGIN test.com.\n{RECORDS}",
+}
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    """A site without a host header: DNS says by which names it is reached."""
+    everything = whole() + cross_reference("TEST") + computer() + user("svc", "HTTP/portal.test.com")
+    room = tmp_path_factory.mktemp("zones")
+    pools = [server(site(), pool=r"TEST\svc", creds=True)]
+    return written(room / "whole", pools, ad=everything, dns="portal A 10.0.5.2")
+
+
+def by_zone(named: Inputs, data: bytes) -> Said:
+    (file,) = named.zones
+    file.write_bytes(data)
+    renamed = file.with_name("export.txt")
+    file.rename(renamed)
+    try:
+        return said(named.inspected())
+    finally:
+        renamed.rename(file)
+
+
+def wrongly_named(found: Said, right: Said, nothing: Said) -> Iterator[str]:
+    """What a damaged zone file must not give: another answer in silence, a name that the whole does not, or a step
+    that neither the whole gives nor a run without DNS."""
+    if found == right:
+        return
+    if found.complete or not any("export.txt:" in place for place in found.told):
+        yield f"silently another answer: {found}"
+    yield from (f"a name that is none: {name}" for name in found.outcomes.keys() - right.outcomes)
+    yield from (f"a step more: {step}" for step in found.steps - right.steps - nothing.steps)
+
+
+def without_a_zone(named: Inputs) -> Said:
+    (file,) = named.zones
+    kept = file.rename(named.folder / "aside")
+    try:
+        return said(named.inspected())
+    finally:
+        kept.rename(file)
+
+
+@pytest.mark.parametrize("kind", ZONES)
+@pytest.mark.parametrize("damage", HARMLESS)
+def test_an_encoding_of_a_zone_changes_nothing(named: Inputs, kind: str, damage: str) -> None:
+    found = by_zone(named, HARMLESS[damage](ZONES[kind]))
+    assert (found.told, found.complete) == ((), True)
+    assert found == by_zone(named, ZONES["$ORIGIN"].encode())
+    assert {name.partition(" ")[0] for name in found.outcomes} > {
+        "HTTP/portal.test.com",
+        "HTTP/wiki.test.com",
+        "HTTP/a-rather-long-name-behind-which-the-wiki-stands.intranet.test.com",
+    }
+
+
+@pytest.mark.parametrize("kind", ZONES)
+def test_damage_of_zones(named: Inputs, kind: str) -> None:
+    right, nothing = by_zone(named, ZONES[kind].encode()), without_a_zone(named)
+    for name, damage in HARMFUL.items():
+        faults = list(wrongly_named(by_zone(named, damage(ZONES[kind])), right, nothing))
+        assert not faults, (name, faults)
+
+
+@pytest.mark.parametrize("kind", ZONES)
+def test_zones_cut(named: Inputs, kind: str) -> None:
+    """Whether more records stood below the end of a line, a zone file does not say; nor, without a title and with full
+    names only, that it is a part."""
+    right, nothing = by_zone(named, ZONES[kind].encode()), without_a_zone(named)
+    for name, data in [*cut(ZONES[kind], 11), *begun_late(ZONES[kind], 37)]:
+        is_start = ZONES[kind].startswith(data.decode())
+        if data.endswith(b"\n") if is_start else b"\nvip" not in data:
+            continue
+        faults = list(wrongly_named(by_zone(named, data), right, nothing))
+        assert not faults, (name, data[-60:], faults)

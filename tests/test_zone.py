@@ -96,7 +96,12 @@ def test_encodings_of_windows(tmp_path: Path, encoding: str) -> None:
         ("$ORIGIN a.com.\nwww A 10.0.0.1\n", "b.com.dns", "a.com"),
         ("$TTL 1h\n$ORIGIN a.com ; no dot\nwww A 10.0.0.1\n", "x.txt", "a.com"),
         ("a.com. 3600 IN SOA ns hm 1 2 3 4 5\nwww A 10.0.0.1\n", "b.com.dns", "a.com"),
-        (";  Database file x.dns for a.com zone.\nwww A 10.0.0.1\n", "b.com.dns", "a.com"),
+        (";  Database file x.dns for a.com zone.\nwww A 10.0.0.1\n", "x.txt", "a.com"),
+        (";  Database file x.dns for a.com zone.\nwww A 10.0.0.1\nx CNAME w.a.com.\n", "b.com.dns", "a.com"),
+        (";  Database file (null) for corp zone.\nwww A 10.0.0.1\nx NS w.x.corp.\n", "x.txt", "corp"),
+        (";  Database file (null) for Default zone scope in zone a.com.\nwww A 10.0.0.1\n", "x.txt", "a.com"),
+        (";  Database file (null) for default zone scope in zone corp.\nwww A 10.0.0.1\n", "corp.dns", "corp"),
+        (";  Database file (null) for Intern und Labor zone scope in zone a.com.\nwww A 10.0.0.1\n", "x.txt", "a.com"),
         ("$ORIGIN .\na.com SOA ns hm 1 2 3 4 5\n$ORIGIN a.com.\nwww A 10.0.0.1\n", "b.com.dns", "a.com"),
         ("www A 10.0.0.1\n", "a.com.dns", "a.com"),
         ("www A 10.0.0.1\n", "a.com.zone", "a.com"),
@@ -109,6 +114,54 @@ def test_where_the_origin_comes_from(tmp_path: Path, text: str, name: str, origi
     assert service.problems == ()
     assert service.suffixes == (origin,)
     assert chain(service, "www") == [f"www.{origin}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (";  Database file x.dns for a.com zone.\nwww A 10.0.0.1\n", "b.com.dns"),
+        (";  Database file x.dns for a.com zone.\nwww A 10.0.0.1\nx NS w.b.com.\n", "b.com.dns"),
+        (";  Database file (null) for Default zone.\nwww A 10.0.0.1\nx NS w.b.com.\n", "x.txt"),
+    ],
+)
+def test_a_file_that_contradicts_its_title_is_refused(tmp_path: Path, text: str, name: str) -> None:
+    service = read(tmp_path, text, name)
+    (problem,) = service.problems
+    assert (problem.line, "$ORIGIN" in problem.message) == (1, True)
+    assert (list(service.answers), service.suffixes) == ([], ())
+    assert read(tmp_path, f"$ORIGIN c.com.\n{text}", name).suffixes == ("c.com",)
+
+
+@pytest.mark.parametrize("text", ["@ A 10.0.0.1\n", SOA + "a.b A 10.0.0.1\n", "c.d A 10.0.0.1\nweb A 10.0.0.1\n"])
+def test_a_zone_that_nobody_named_is_refused(tmp_path: Path, text: str) -> None:
+    service = read(tmp_path, text, "pasted.txt")
+    assert [(problem.line, "$ORIGIN" in problem.message) for problem in service.problems] == [
+        (2 if "c.d" in text else 1, True)
+    ]
+    assert list(service.answers) == []
+
+
+def test_another_zone_scope_is_named_and_proves_no_absence(tmp_path: Path) -> None:
+    title = ";  Database file (null) for {} zone scope in zone test.com.\n"
+    inner, usual = (read(tmp_path, title.format(scope) + SOA + "a A 10.0.0.1\n") for scope in ("Inner", "Default"))
+    assert (inner.problems, usual.problems, usual.read[0].note) == ((), (), None)
+    assert "Inner" in (inner.read[0].note or "")
+    assert chain(inner, "a") == chain(usual, "a") == ["a.test.com"]
+    assert inner.resolve(host_name("b.test.com")) is None
+    assert usual.resolve(host_name("b.test.com")) == absent("b.test.com")
+
+
+def test_a_lone_word_may_be_the_rest_of_a_record(tmp_path: Path) -> None:
+    service = read(tmp_path, "first A 10.1.0.1\nweb A 10.1.0.\n12\nnext A 10.1.0.3\nalias CNAME web.te\nst.com.\n")
+    assert [problem.line for problem in service.problems] == [2, 3, 6]
+    assert [str(name) for name in service.answers] == ["first.test.com"]
+
+
+def test_a_record_without_an_end_was_cut(tmp_path: Path) -> None:
+    service = read(tmp_path, "first A 10.1.0.1\nweb A 10.1.0.1")
+    assert [(problem.line, "cut" in problem.message) for problem in service.problems] == [(2, True)]
+    assert [str(name) for name in service.answers] == ["first.test.com"]
+    assert [problem.line for problem in read(tmp_path, "first A 10.1.0.1\n; the en").problems] == [2]
 
 
 def test_a_fragment_of_no_zone_keeps_its_names_and_claims_nothing(tmp_path: Path) -> None:
@@ -263,7 +316,7 @@ def test_generate_within_bounds(tmp_path: Path) -> None:
         ("bad A", "no address"),
         ("bad CNAME", "without a target"),
         ("bad FLUBBER x", "FLUBBER"),
-        ("bad", "without a type"),
+        ("bad 600", "without a type"),
         ("bad A ( 10.0.0.1", ""),
         ('bad TXT "never closed', ""),
         ('"quoted" A 10.0.0.1', "quoted"),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from agent.model import Problem, SourceRead
 from agent.names import Address, HostName, host_name, printable
-from agent.sources.dns.zone_records import MOST_TOLD, Book, Owner, enter_file, is_reverse, problem
+from agent.sources.dns.zone_records import MOST_TOLD, Book, Entered, Owner, enter_file, is_reverse, problem
 from agent.sources.text_file import written
 from agent.spn.nameservice import NameService, Resolution
 
@@ -38,8 +38,15 @@ def read_zones(paths: Sequence[Path]) -> NameService:
     )
 
 
-def _read(path: Path, whole: Iterable[HostName]) -> SourceRead:
-    return SourceRead(kind="dns", source=str(path), date=written(path), covers=tuple([zone.text for zone in whole]))
+def _read(path: Path, entered: Entered) -> SourceRead:
+    note = f"zone scope {printable(entered.scope)}: only clients that a DNS policy leads there get these answers"
+    return SourceRead(
+        kind="dns",
+        source=str(path),
+        date=written(path),
+        covers=tuple([zone.text for zone in entered.whole]),
+        note=note if entered.scope else None,
+    )
 
 
 class ZoneAnswers(Mapping[HostName, Resolution]):

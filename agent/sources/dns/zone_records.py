@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import dns.exception
 import dns.name
@@ -25,10 +26,12 @@ import dns.zone
 from agent.errors import MalformedError
 from agent.model import Problem
 from agent.names import Address, HostName, host_name, ip_address, printable
+from agent.sources.dns.zone_origin import NOISE, ORIGIN, first_origin, name_fault, title_of
 
 LARGEST_FILE = 64 * 1024 * 1024
 MOST_TOLD = 20
 """Most faults of one file that are told one by one."""
+_NARROWEST_CONSOLE = 40
 _LONGEST_RECORD = 256 * 1024
 _LONGEST_SPAN = 256
 _MOST_GENERATED = 65536
@@ -72,22 +75,32 @@ def problem(file: str, line: int | None, reason: str) -> Problem:
     return Problem(id="config-malformed", message=reason, file=file, line=line)
 
 
-def enter_file(path: Path, book: Book) -> tuple[HostName, ...]:
-    """Add what a zone file says to the book; the zones that it holds whole. Never raises for what stands in it."""
+class _TypeError(ValueError):
+    """A record has no type, or none that there is."""
+
+
+class Entered(NamedTuple):
+    """The zones that a file holds whole, and the zone scope it is of, "" for what every client gets."""
+
+    whole: tuple[HostName, ...] = ()
+    scope: str = ""
+
+
+def enter_file(path: Path, book: Book) -> Entered:
+    """Add what a zone file says to the book. Never raises for what stands in it."""
     try:
-        text = _text(path)
+        reader = _Reader(str(path), _text(path))
     except OSError as error:
         book.problems.append(problem(str(path), None, f"cannot be read: {error.strerror or error}"))
-        return ()
+        return Entered()
     except MalformedError as error:
         book.problems.append(problem(str(path), error.line, error.reason))
-        return ()
-    reader = _Reader(str(path), text)
+        return Entered()
     origins = _enter_all(reader, book)
     book.zones.update(origins)
-    book.complete.update(whole := origins if not reader.faults else {})
+    book.complete.update(whole := origins if not (reader.faults or reader.title.scope) else {})
     book.problems.extend(reader.problems())
-    return tuple(whole)
+    return Entered(tuple(whole), reader.title.scope)
 
 
 def _enter_all(reader: _Reader, book: Book) -> dict[HostName, None]:
@@ -128,9 +141,7 @@ def _enter(record: _Record, file: str, book: Book) -> None:
     """Add one record to the book."""
     if not record.owner.key:
         if record.kind in {"A", "AAAA", "CNAME"}:
-            raise ValueError(
-                "no origin is known for this name: no $ORIGIN, no absolute SOA record, no telling file name"
-            )
+            raise ValueError(_NO_ORIGIN)
         return
     owner = book.owners.setdefault(record.owner, Owner(file, record.line))
     match record.kind, record.value:
@@ -163,11 +174,6 @@ def _reversed(owner: HostName) -> Address | None:
         return None
 
 
-_NOISE = re.compile(r'\\.|"(?:[^"\\]|\\.)*"|;.*')
-_ABSOLUTE_SOA = re.compile(r"(\S+)\.\s[^;]*\bSOA\s", re.IGNORECASE)
-_ORIGIN = re.compile(r"\$ORIGIN\s+([^\s;]+)", re.IGNORECASE)
-_COMMENT = re.compile(r"^;[ \t]*Database file [^\n]{1,300} for (\S+?)\.? zone", re.IGNORECASE | re.MULTILINE)
-_FILE_NAME = re.compile(r"(?:db\.(?P<after>.+)|(?P<before>.+)\.(?:dns|zone|db))\Z", re.IGNORECASE)
 _LEADING = re.compile(r"\[AGE:\d+\]|(?:\d+[wdhms])*\d*|IN", re.IGNORECASE)
 _OTHER_CLASSES = frozenset({"CH", "HS", "CS", "ANY", "NONE"})
 _WINDOWS_TYPES = frozenset({"WINS", "WINSR", "WINS-R", "ATMA"})
@@ -198,7 +204,7 @@ def _depth(line: str) -> int:
     """How many more parentheses a line opens than it closes; those in strings and comments do not count."""
     if ("(" not in line and ")" not in line) or len(line) > _LONGEST_RECORD:
         return 0
-    bare = _NOISE.sub("", line)
+    bare = NOISE.sub("", line)
     return bare.count("(") - bare.count(")")
 
 
@@ -215,43 +221,6 @@ def _words(entry: str) -> list[str]:
     return words
 
 
-def _first_origin(entries: Sequence[tuple[int, str]], text: str, path: Path) -> str:
-    """What relative names at the top of the file belong to, without the last dot; empty where nothing says it.
-
-    In this order: an `$ORIGIN` before the first record, an absolute SOA owner, the comment of a Windows export, the
-    file's name, an `$ORIGIN` further down.
-    """
-    absolute = (found[1] for _, entry in entries if (found := _ABSOLUTE_SOA.match(entry)))
-    comment = _COMMENT.search(text)
-    later = (found[1] for _, entry in entries if (found := _ORIGIN.match(entry)))
-    origin = (
-        _leading_origin(entries)
-        or next(absolute, None)
-        or (comment and comment[1])
-        or _origin_of_file(path)
-        or next(later, "")
-    )
-    bare = origin.removesuffix(".")
-    return "" if _name_fault(bare) else bare
-
-
-def _leading_origin(entries: Sequence[tuple[int, str]]) -> str | None:
-    for _, entry in entries:
-        if found := _ORIGIN.match(entry):
-            return found[1]
-        if entry.strip() and not entry.lstrip().startswith((";", "$")):
-            return None
-    return None
-
-
-def _origin_of_file(path: Path) -> str | None:
-    """`test.com` of `test.com.dns`, `test.com.zone`, `test.com.db` and `db.test.com`."""
-    found = _FILE_NAME.match(path.name)
-    origin = (found["after"] or found["before"] or "") if found else ""
-    plausible = re.fullmatch(r"[\w-]+(\.[\w-]+)+", origin) and not origin.replace(".", "").isdigit()
-    return origin if plausible else None
-
-
 def _absolute(word: str, origin: str) -> HostName:
     """The full name that a word of the file means (RFC 1035 section 5.1); ValueError for what is no name."""
     if word.startswith('"'):
@@ -266,23 +235,9 @@ def _absolute(word: str, origin: str) -> HostName:
         text = f"{word}.{origin}" if origin else word
     else:
         text = word[:-1]
-    if fault := _name_fault(text):
+    if fault := name_fault(text):
         raise ValueError(f"'{printable(text[:80])}' is no name: {fault}")
     return host_name(text)
-
-
-def _name_fault(text: str) -> str | None:
-    """Why a text cannot be the name of anything in DNS (RFC 1035 section 2.3.4), or None."""
-    if len(text) > 1024:
-        return "longer than 255 octets"
-    if printable(text) != text:
-        return "it holds an invisible or control character"
-    key = host_name(text).key
-    if text.startswith(".") or ".." in text or text.endswith("."):
-        return "it has an empty label"
-    if len(key) > 253:
-        return "longer than 255 octets"
-    return "a label is longer than 63 octets" if any(len(label) > 63 for label in key.split(".")) else None
 
 
 @lru_cache(maxsize=512)
@@ -294,13 +249,30 @@ def _is_type(word: str) -> bool:
     return True
 
 
+_NO_ORIGIN = "what this name belongs to is not said: no $ORIGIN, no absolute SOA record, no telling file name"
+
+
+def _relative(entries: Sequence[tuple[int, str]]) -> int | None:
+    """The line of the first record whose name can only be part of one: `@`, or a single label."""
+    for line, entry in entries:
+        if ORIGIN.match(entry):
+            return None
+        words = entry.split(None, 1)
+        if len(words) > 1 and not entry[0].isspace() and entry[0] not in ";$" and "." not in words[0]:
+            return line
+    return None
+
+
 class _Reader:
     """One file on its way into records: the current origin, the last owner, and the faults met."""
 
     def __init__(self, file: str, text: str) -> None:
         self.file = file
         self.entries = tuple(_entries(text))
-        self.first_origin = _first_origin(self.entries, text, Path(file))
+        self.title = title_of(text)
+        self.first_origin = first_origin(self.entries, self.title, Path(file))
+        if not self.first_origin and (line := _relative(self.entries)) is not None:
+            raise MalformedError(file, line, _NO_ORIGIN)
         self.origin = self.first_origin
         self.owner: HostName | None = None
         self.generated = 0
@@ -319,12 +291,28 @@ class _Reader:
             yield problem(self.file, None, f"{more} more records could not be read")
 
     def records(self) -> Iterator[_Record]:
-        """Every record that can be read."""
+        """Every record that can be read, but for those beside a line that a console may have broken.
+
+        The last line of a file has an end; without it a name or an address may be half of one.
+        """
+        held: list[_Record] = []
+        is_broken = False
         for line, entry in self.entries:
+            was_broken, is_broken, is_rest = is_broken, False, False
             try:
-                yield from self._entry(line, _words(entry))
+                found = self._whole(line, entry)
             except (dns.exception.DNSException, ValueError) as error:
                 self.fault(line, printable(str(error)[:300]) or "cannot be understood")
+                found, is_rest = [], len(entry.split()) == 1 and not entry.startswith("$")
+                is_broken = is_rest or (isinstance(error, _TypeError) and len(entry) >= _NARROWEST_CONSOLE)
+            yield from held if not is_rest else ()
+            held = found if not was_broken else []
+        yield from held
+
+    def _whole(self, line: int, entry: str) -> list[_Record]:
+        if (line, entry) == self.entries[-1] and entry.strip():
+            raise ValueError("the file ends in the middle of this line: it was cut")
+        return list(self._entry(line, _words(entry)))
 
     def _entry(self, line: int, words: list[str]) -> Iterator[_Record]:
         if len(words) < 2 and not "".join(words):
@@ -332,6 +320,8 @@ class _Reader:
         if words[0].startswith("$"):
             yield from self._directive(line, words[0].upper(), words[1:])
             return
+        if words[0].startswith((">", "`", "|")):
+            raise ValueError("what stands before the name is none of a zone file: the text was quoted")
         if words[0]:
             self.owner = None
             self.owner = _absolute(words[0], self.origin)
@@ -376,7 +366,7 @@ def _record(line: int, owner: HostName, words: list[str], origin: str) -> _Recor
     if kind in _OTHER_CLASSES:
         return None
     if not kind or not _is_type(kind):
-        raise ValueError(f"'{printable(kind[:80])}' is no record type" if kind else "a record without a type")
+        raise _TypeError(f"'{printable(kind[:80])}' is no record type" if kind else "a record without a type")
     return _Record(line, owner, kind, _value(kind, next(rest, ""), origin))
 
 
