@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from worlds import ad, app, computer, farm_name, server, site, user, world
+from worlds import ad, app, computer, farm_name, server, site, user, windows, world
 
 from agent.errors import UsageError
 from agent.inspection.sources import Sources
@@ -61,12 +61,14 @@ def test_the_document_is_the_report_with_the_url_and_the_outcomes() -> None:
     found = world(server(site("*:80:contoso.test.com"), pool=SERVICE, creds=True), ad=ad(computer(), POOLED), dns=A)
     said = json.loads(explain(found.analysis, "http://contoso.test.com/").to_json())
     report = json.loads(found.report.to_json())
-    assert set(said) == {*report, "url", "outcomes"}
+    assert set(said) == {*report, "url", "outcomes", "answered", "unnamed"}
     assert said["url"] == "http://contoso.test.com/"
     assert said["requirements"] == report["requirements"]
     assert [outcome["client"] for outcome in said["outcomes"]] == ["edge", "chrome", "firefox", "dotnet"]
     first = said["outcomes"][0]
-    assert set(first) == {"client", "spn", "holders", "answers", "decrypts_as", "outcome", "because", "provided"}
+    contract = {"client", "spn", "holders", "answers", "decrypts_as", "outcome", "because"}
+    assert set(first) == {*contract, "provided", "server", "site", "path", "fix"}
+    assert (first["server"], first["site"], first["path"]) == ("IIS01", "Site", "/")
     assert first["spn"] == "HTTP/contoso.test.com"
     assert first["holders"] == first["answers"] == [r"TEST\contososvc"]
     assert first["decrypts_as"] == r"TEST\contososvc"
@@ -189,8 +191,8 @@ def test_where_nobody_answers_that_is_said(url: str) -> None:
     found = world(server(), ad=ad(computer()), dns="iis01 A 10.0.5.2")
     for outcome in found.explain(url):
         assert outcome.outcome == "uncertain"
-        assert outcome.decrypts_as is None
-        assert "No inspected server" in outcome.because[0]
+        assert outcome.decrypts_as is outcome.server is None
+        assert outcome.because[0].startswith("Nothing ")
 
 
 # -- outcomes ------------------------------------------------------------------------------------------------------
@@ -228,12 +230,35 @@ def test_an_address_is_no_name_to_ask_for(url: str) -> None:
         assert any("address" in line for line in outcome.because)
 
 
-@pytest.mark.parametrize("settings", [{"enabled": False}, {"offered": ["NTLM"]}])
-def test_what_does_not_negotiate_asks_for_no_ticket(settings: dict[str, object]) -> None:
+LOCKED = {"web": {"": f"<configuration>{windows(useKernelMode='false')}</configuration>"}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "outcome", "told"),
+    [
+        ({"enabled": False}, None, "Windows authentication is off here"),
+        (LOCKED, None, "IIS refuses the configuration here"),
+        ({"offered": []}, None, "The list of providers is empty"),
+        ({"offered": ["Negotiate:PKU2U"]}, None, "No provider leads to Kerberos"),
+        ({"offered": ["NTLM"]}, "ntlm-fallback", "asked for NTLM"),
+    ],
+)
+def test_where_no_ticket_is_asked_for_it_says_what_is_there(
+    settings: dict[str, object], outcome: str | None, told: str
+) -> None:
+    """The contract: no outcome for what is anonymous, refused or switched off; NTLM alone is NTLM."""
     found = world(server(**settings), ad=ad(computer()), dns="iis01 A 10.0.5.2")  # type: ignore[arg-type]
-    for outcome in found.explain("http://iis01/"):
-        assert (outcome.outcome, outcome.decrypts_as) == ("ntlm-fallback", None)
-        assert any("Negotiate" in line for line in outcome.because)
+    for one in found.explain("http://iis01/"):
+        assert (one.outcome, one.decrypts_as) == (outcome, None)
+        assert one.because[-1].startswith(told) or told in one.because[-1]
+        assert ("NTLM" in " ".join(one.because)) == (outcome is not None or "PKU2U" in str(settings))
+
+
+def test_what_nobody_looked_at_may_switch_it_on() -> None:
+    built = server(enabled=False, mode="Allow", facts={"content_looked": False})
+    found = world(built, ad=ad(computer()), dns="iis01 A 10.0.5.2")
+    assert found.ends("http://iis01/") == {"uncertain"}
+    assert all("web.config files were not looked at" in one.because[-1] for one in found.explain("http://iis01/"))
 
 
 @pytest.mark.parametrize(

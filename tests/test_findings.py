@@ -1066,8 +1066,8 @@ def test_a_name_that_no_client_asked_about_sends_is_an_error_where_it_is_broken(
     )
     assert found.requirement("HTTP/portal.test.com").asked_by == ()
     assert found.report.spns.broken == 1
-    told = found.finding("client-spn-variant", "HTTP/portal.test.com")
-    assert (told.severity, "portal.test.com as typed" in told.message) == ("error", True)
+    told = found.finding("spn-misplaced", "HTTP/portal.test.com")
+    assert (told.severity, "(only clients that send portal.test.com as typed)" in told.message) == ("error", True)
 
 
 @pytest.mark.parametrize(

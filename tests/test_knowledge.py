@@ -537,11 +537,6 @@ def _not_yet() -> Iterator[tuple[str, str, str]]:
         for name in ("no_outcome_is_another", "no_error_is_new"):
             yield source, name, "item 1: a bare file does not say whether it is a domain controller's (.\\svc there)"
         yield source, "explain_loses_answers_only", "items 4 and 8: explain, as without web.config and DNS"
-    yield (
-        "web.config",
-        "explain_loses_answers_only",
-        "item 8: explain where no web.config was looked at",
-    )
     for source in ("web.config", "machine.json, not --computer"):
         yield (
             source,

@@ -223,7 +223,7 @@ def test_names_are_texts_and_unknown_is_null() -> None:
 
 def test_an_explanation_is_a_report_with_url_and_outcomes() -> None:
     read = json.loads(explanation().to_json())
-    assert list(read)[-2:] == ["url", "outcomes"]
+    assert list(read)[-4:] == ["url", "outcomes", "answered", "unnamed"]
     assert read["outcomes"][2]["spn"] is None
 
 
@@ -673,7 +673,7 @@ def test_an_empty_report_renders() -> None:
 
 def test_the_story_groups_clients_that_get_the_same() -> None:
     text = story.to_text(explanation(), 80, color=False)
-    assert text.startswith("https://sales/\n")
+    assert text.startswith("https://sales/: BROKEN for edge, chrome, NTLM for curl-mit\n")
     assert "\nedge, chrome\n  BROKEN " in text
     assert "\ncurl-mit\n  NTLM " in text
     assert "  asks for    HTTP/sales.test.com\n" in text

@@ -13,6 +13,14 @@ from agent.names import AccountName, fold, spn
 from agent.spn.directory import Account, Directory, Memberships
 from agent.spn.require import ServerView
 
+OF_THE_ACCOUNT = frozenset(
+    {
+        *("account-not-found", "account-disabled", "account-superseded", "gmsa-server-not-allowed", "etype-risk"),
+        *("kerberoastable-account", "unconstrained-delegation", "delegation-broken"),
+    }
+)
+"""Findings about an account, whatever SPN of it they name as the first."""
+
 OLD_PASSWORD = timedelta(days=365)
 """pwdLastSet older than this on a user account with an SPN invites offline guessing of its password."""
 

@@ -14,6 +14,9 @@ from agent.spn.directory import Account
 from agent.spn.identity import negotiate_place
 from agent.spn.require import ServerView
 
+DOWNWARDS = frozenset({"section-locked", "config-invalid", "config-malformed", "content-unread"})
+"""Faults of a file that hold from the place they are told of down."""
+
 
 def notices(case: Case) -> Iterator[Finding]:
     """What was said while applicationHost.config was read."""

@@ -147,7 +147,7 @@ FINDINGS: dict[str, FindingKind] = {
     "client-spn-variant": FindingKind(
         ("warning", "error"),
         "some client kind asks for another SPN (CNAME, port, short name) and gets a worse outcome; error when "
-        "that is modified or duplicate (this finding alone then speaks for that name)",
+        "a client kind asked about gets modified or duplicate (this finding alone then speaks for that name)",
     ),
     "name-suspected": FindingKind(
         ("info",),

@@ -39,13 +39,13 @@ def outcomes(case: Case) -> Iterator[Finding]:
             continue
         if requirement.spn in joint:
             if requirement.outcome == "duplicate":
-                yield _duplicate(case, requirement)
+                yield _duplicate(requirement, _who(case, requirement))
         elif judged.wanted.variant_of or requirement.need == "port-variant":
             yield _variant(judged)
         elif requirement.asked_by or broken.intersection(requirement.applications):
-            yield from _plain(case, judged)
+            yield from _plain(case, requirement, _who(case, requirement))
         elif requirement.outcome in BROKEN:
-            yield _unasked(judged.requirement)
+            yield from _plain(case, requirement, f"only clients that send {requirement.spn.host} as typed")
 
 
 _ENDS: Mapping[Outcome, str] = {
@@ -62,31 +62,32 @@ def _who(case: Case, requirement: Requirement) -> str | None:
     return ", ".join(requirement.asked_by) if requirement.asked_by and others else None
 
 
-def _duplicate(case: Case, requirement: Requirement) -> Finding:
+def _duplicate(requirement: Requirement, who: str | None) -> Finding:
     message = (
         f"{requirement.spn} leads to {len(requirement.answers or ())} accounts ({_listed(requirement.answers)}): "
-        f"{_who(case, requirement) or 'clients'} get no ticket and use NTLM, or one that cannot be decrypted"
+        f"{who or 'clients'} get no ticket and use NTLM, or one that cannot be decrypted"
     )
     return _about(requirement, "spn-duplicate", message)
 
 
-def _plain(case: Case, judged: Judged) -> Iterator[Finding]:
-    requirement = judged.requirement
+def _plain(case: Case, requirement: Requirement, who: str | None) -> Iterator[Finding]:
+    """`who` notices it, where that is not everybody who comes by the name."""
     if requirement.outcome == "duplicate":
-        yield _duplicate(case, requirement)
+        yield _duplicate(requirement, who)
     elif requirement.outcome == "modified":
-        yield _modified(case, requirement)
+        yield _modified(requirement, who)
     else:
-        who = _who(case, requirement) or "clients that ask for it"
-        message = f"nobody answers for {requirement.spn}: {who} use NTLM, and users notice nothing"
+        message = (
+            f"nobody answers for {requirement.spn}: {who or 'clients that ask for it'} use NTLM, and users notice "
+            "nothing"
+        )
         yield _about(requirement, "spn-missing", message)
     if not requirement.holders:
         yield from _port_only(case, requirement)
 
 
-def _modified(case: Case, requirement: Requirement) -> Finding:
+def _modified(requirement: Requirement, who: str | None) -> Finding:
     decrypting = f"{requirement.account} decrypts"
-    who = _who(case, requirement)
     effect = f"{_ENDS['modified']}{f' ({who})' if who else ''}"
     if requirement.holders:
         message = f"{requirement.spn} is on {requirement.holders[0]}, but {decrypting}: {effect}"
@@ -127,15 +128,6 @@ def _variant(judged: Judged) -> Finding:
         f"{asking} ask for {requirement.spn}, because {why}, and get {_ENDS[requirement.outcome]}{who}",
         severity="error" if requirement.outcome in BROKEN else "warning",
     )
-
-
-def _unasked(requirement: Requirement) -> Finding:
-    """Broken for clients that nobody asked about: those that were make another name of what is typed."""
-    message = (
-        f"{requirement.spn} leads to {_listed(requirement.answers)}, {requirement.account} decrypts: the clients asked "
-        f"about send another name, one that sends {requirement.spn.host} as typed gets {_ENDS[requirement.outcome]}"
-    )
-    return _about(requirement, "client-spn-variant", message, severity="error")
 
 
 def _about(requirement: Requirement, finding_id: str, message: str, severity: Severity | None = None) -> Finding:

@@ -49,14 +49,21 @@ def _write(output: Output, report: Report) -> None:
 
 
 def _exit_code(report: Report, fail_on: FailOn) -> int:
+    if isinstance(report, Explanation):
+        return _exit_code_of_url(report, fail_on)
     if not report.complete:
         return exits.INCOMPLETE
     found = any(finding.severity in fail_on.severities and finding.accepted is None for finding in report.findings)
-    return exits.FINDINGS if found or (fail_on.unchecked and _is_open(report)) else exits.CLEAN
+    return exits.FINDINGS if found or (fail_on.unchecked and report.spns.unknown) else exits.CLEAN
 
 
-def _is_open(report: Report) -> bool:
-    """Whether an SPN that matters was not checked or is uncertain; for one URL, what a client asked about gets."""
-    if isinstance(report, Explanation):
-        return any(outcome.outcome in {"unchecked", "uncertain"} for outcome in report.outcomes)
-    return report.spns.unknown > 0
+def _exit_code_of_url(story: Explanation, fail_on: FailOn) -> int:
+    """What the clients asked about get counts, and what else is wrong with what answers; no other site's SPNs."""
+    if not story.complete or story.unnamed:
+        return exits.INCOMPLETE
+    found = {outcome.severity for outcome in story.outcomes}
+    found |= {finding.severity for finding in story.findings if finding.spn is None and finding.accepted is None}
+    if story.answered is False:
+        found.add("error")
+    is_open = any(outcome.outcome in {"unchecked", "uncertain"} for outcome in story.outcomes)
+    return exits.FINDINGS if found & fail_on.severities or (fail_on.unchecked and is_open) else exits.CLEAN

@@ -525,24 +525,45 @@ class Survey(Report):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientOutcome:
-    """What one kind of client gets for the URL asked about, and the story of why, step by step."""
+    """What one kind of client gets for the URL asked about, and the story of why, step by step.
+
+    `outcome` is None where no ticket is asked for. `server`, `site` and `path` say what answers, None where nothing
+    inspected does; `fix` what mends it where no finding of the report speaks of this application.
+    """
 
     client: str
     spn: Spn | None
     holders: tuple[AccountName, ...] | None
     answers: tuple[AccountName, ...] | None
     decrypts_as: AccountName | None
-    outcome: Outcome
+    outcome: Outcome | None
     because: tuple[str, ...]
     provided: tuple[str, ...] | None = None
+    server: str | None = None
+    site: str | None = None
+    path: str | None = None
+    fix: tuple[str, ...] = ()
+
+    @property
+    def severity(self) -> Severity | None:
+        """How bad it is for people, None for what works, asks for no ticket, or is not known."""
+        if self.outcome in {"modified", "duplicate", "impossible"}:
+            return "error"
+        return "warning" if self.outcome == "ntlm-fallback" else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation(Report):
-    """The report of `explain`: one URL, and an outcome per client kind."""
+    """The report of `explain`: one URL, and an outcome per client kind (and server, where several answer it).
+
+    `answered`: whether something inspected answers the URL, None where the report is of a release that did not write
+    it. `unnamed` are the servers of which nobody said the name that the answer depends on.
+    """
 
     url: str
     outcomes: tuple[ClientOutcome, ...]
+    answered: bool | None = None
+    unnamed: tuple[str, ...] = ()
 
 
 SCHEMA = "iis-spn/report/2"

@@ -4,28 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from agent.model import ClientOutcome, Explanation
-from agent.render.findings import write_findings, write_incomplete
+from agent.model import ClientOutcome, Explanation, Outcome
+from agent.render.findings import write_findings, write_incomplete, write_sentence
 from agent.render.layout import LOOKS, Page, with_commas
 from agent.render.verdict import if_told, not_looked_at
-from agent.render.wording import MEANINGS, WORDS, by_severity, listed
+from agent.render.wording import MEANINGS, NO_TICKET, WORDS, by_severity, first_few, listed, plural
+
+_WORST_FIRST: tuple[Outcome | None, ...] = (
+    *("modified", "duplicate", "impossible", "ntlm-fallback", "uncertain", "unchecked", "kerberos"),
+    None,
+)
 
 
 def to_text(explanation: Explanation, width: int, color: bool) -> str:
     """One URL: what each kind of client asks for, whom the KDC picks, who decrypts, what happens, what to change."""
     page = Page(width)
-    page.line((explanation.url, "bold"))
+    page.prose(first_line(explanation), look="bold")
     write_incomplete(page, explanation)
     for sentence in not_looked_at(explanation):
         page.prose(sentence)
+    if explanation.unnamed:
+        page.prose(f"Nobody said the name of {first_few(explanation.unnamed)}: give --computer.")
+    said = frozenset(sentence for finding in explanation.findings for sentence in finding.fix)
     for clients, outcome in _distinct(explanation.outcomes):
-        _told(page, clients, outcome)
+        _told(page, clients, outcome, said)
     findings = by_severity(explanation.findings)
     if findings:
         page.heading("What to do", "")
         server = explanation.servers[0] if len(explanation.servers) == 1 else None
         write_findings(page, findings, server, frozenset())
     return page.text(color)
+
+
+# -- the first line ------------------------------------------------------------------------------------------------
+
+
+def first_line(explanation: Explanation) -> str:
+    """`http://portal/: BROKEN on 1 of 2 servers (IIS07), OK on 1 of 2 servers (IIS06)`, or that nothing answers."""
+    outcomes = explanation.outcomes
+    if explanation.answered is False and outcomes and outcomes[0].because:
+        return outcomes[0].because[0]
+    parts = [_part(end, outcomes) for end in _WORST_FIRST if any(outcome.outcome == end for outcome in outcomes)]
+    return f"{explanation.url}: {', '.join(parts)}"
+
+
+def _part(end: Outcome | None, outcomes: Iterable[ClientOutcome]) -> str:
+    """One outcome with the clients and the servers that it is for, where others get another one."""
+    every = [(outcome.client, outcome.server or "") for outcome in outcomes]
+    these = [(outcome.client, outcome.server or "") for outcome in outcomes if outcome.outcome == end]
+    clients, servers = (list(dict.fromkeys(column)) for column in zip(*these, strict=True))
+    all_clients, all_servers = ({*column} for column in zip(*every, strict=True))
+    text = NO_TICKET if end is None else WORDS[end]
+    if len(clients) < len(all_clients):
+        text += f" for {', '.join(clients)}"
+    if len(servers) < len(all_servers):
+        text += f" on {len(servers)} of {plural(len(all_servers), 'server')} ({first_few(servers)})"
+    return text
+
+
+# -- client by client ----------------------------------------------------------------------------------------------
 
 
 def _distinct(outcomes: Iterable[ClientOutcome]) -> Iterator[tuple[list[str], ClientOutcome]]:
@@ -43,22 +80,30 @@ def _of_any(step: str, client: str) -> str:
     return f"The client {step.removeprefix(f'{client} ')}" if step.startswith(f"{client} ") else step
 
 
-def _told(page: Page, clients: list[str], outcome: ClientOutcome) -> None:
+def _told(page: Page, clients: list[str], outcome: ClientOutcome, said: frozenset[str]) -> None:
     page.blank()
     page.prose(", ".join(clients), 0, look="bold")
-    ends = outcome.because[-1] if outcome.because else MEANINGS[outcome.outcome]
-    word = (f"  {WORDS[outcome.outcome]}", LOOKS[outcome.outcome])
+    end = outcome.outcome
+    word = (f"  {NO_TICKET if end is None else WORDS[end]}", "bold" if end is None else LOOKS[end])
     if outcome.provided:
         page.line(word, f", {if_told(outcome.provided)}")
-    page.prose(ends, 14, first="" if outcome.provided else word)
+    told = outcome.because[-1] if outcome.because else "" if end is None else MEANINGS[end]
+    page.prose(told, 14, first="" if outcome.provided else word)
     for label, value in _facts(outcome):
         page.prose(with_commas(value.split(", ")), 14, first=f"  {label}")
     page.blank()
     for number, step in enumerate(outcome.because[:-1], 1):
         page.prose(_of_any(step, outcome.client), 6, first=f"  {number}.".ljust(6))
+    fixes = [sentence for sentence in outcome.fix if sentence not in said]
+    if fixes:
+        page.blank()
+    for number, sentence in enumerate(fixes):
+        write_sentence(page, sentence, 11, first="" if number else ("  do", "bold"))
 
 
 def _facts(outcome: ClientOutcome) -> Iterator[tuple[str, str]]:
+    if outcome.outcome is None:
+        return
     yield "asks for", "no ticket" if outcome.spn is None else str(outcome.spn)
     if outcome.spn is not None:
         held = "not known" if outcome.holders is None else listed(outcome.holders) or "nobody"

@@ -35,6 +35,9 @@ WORDS: Mapping[Outcome, str] = {
 }
 """What stands in a table for an outcome; `MEANINGS` says it in a sentence."""
 
+NO_TICKET = "NO TICKET"
+"""The same where no ticket is asked for, so that there is no outcome."""
+
 MEANINGS: Mapping[Outcome, str] = {
     "kerberos": "Kerberos works",
     "ntlm-fallback": "nobody answers for the SPN: clients use NTLM, and users notice nothing",

@@ -1,0 +1,88 @@
+"""The story of one request: name typed -> DNS -> SPN asked -> holder -> application -> who decrypts -> outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from agent.checks.accounts import OF_THE_ACCOUNT
+from agent.checks.causes import causes
+from agent.checks.configuration import DOWNWARDS
+from agent.inspection.stages import Analysis
+from agent.model import ApplicationRef, ClientOutcome, Explanation, Finding, Report
+from agent.names import fold
+from agent.story.answering import Answering, answering, is_below
+from agent.story.outcome import Asking, nobody
+from agent.story.url import Url, read_url
+
+__all__ = ["Url", "explain", "read_url"]
+
+
+def explain(analysis: Analysis, text: str) -> Explanation:
+    """Tell for each client kind what happens with one URL."""
+    url = read_url(text)
+    found: list[Answering] = []
+    outcomes: list[ClientOutcome] = []
+    advised = {(each.spn, each.account): each.advice for each in analysis.report.requirements}
+    for case in analysis.cases:
+        here = list(answering(case, url))
+        found += here
+        outcomes += [
+            Asking(case=case, url=url, client=client, found=each, advised=advised).outcome()
+            for each in here
+            for client in case.clients
+        ]
+    if not found:
+        outcomes = [nobody(analysis.cases[0], url, client) for client in analysis.cases[0].clients]
+    report = analysis.report
+    concern = _Concern(report, url, found, outcomes)
+    findings = tuple(each for each in report.findings if concern.by(each))
+    told = {**{name: getattr(report, name) for name in type(report).__dataclass_fields__}, "findings": findings}
+    return Explanation(
+        **{**told, "causes": causes(findings)},
+        url=text,
+        outcomes=tuple(outcomes),
+        answered=bool(found),
+        unnamed=tuple(dict.fromkeys(_unnamed(found, outcomes))),
+    )
+
+
+def _unnamed(found: Iterable[Answering], outcomes: Iterable[ClientOutcome]) -> Iterator[str]:
+    """The servers on whose names the answer depends, and nobody said them."""
+    for each in found:
+        ends = (outcome for outcome in outcomes if outcome.server == each.server.label)
+        open_ = [outcome for outcome in ends if outcome.outcome == "uncertain" and outcome.spn is not None]
+        if not each.server.machine.is_known and any(not each.is_sure or end.decrypts_as is None for end in open_):
+            yield each.server.label
+
+
+class _Concern:
+    """Which findings are about the applications that answer, and what their clients ask for."""
+
+    def __init__(self, report: Report, url: Url, found: Iterable[Answering], outcomes: Iterable[ClientOutcome]) -> None:
+        self.url = url
+        self.answering = {each.application.reference: each for each in found}
+        self.spns = {outcome.spn for outcome in outcomes if outcome.spn is not None}
+        self.accounts = {outcome.decrypts_as for outcome in outcomes if outcome.decrypts_as is not None}
+        self.needed = {
+            (requirement.spn, account)
+            for requirement in report.requirements
+            if any(reference in self.answering for reference in requirement.applications)
+            for account in (requirement.account, None)
+        }
+
+    def by(self, found: Finding) -> bool:
+        """Whether one is."""
+        if found.id in OF_THE_ACCOUNT:
+            return found.account in self.accounts
+        if found.spn is not None:
+            return found.spn in self.spns and (found.spn, found.account) in self.needed
+        if found.server is None:
+            return found.severity != "info"
+        return any(self._is_here(found, place, each) for place, each in self.answering.items())
+
+    def _is_here(self, found: Finding, place: ApplicationRef, each: Answering) -> bool:
+        if found.server != place.server or found.site not in {None, place.site}:
+            return False
+        if found.path is None or fold(found.path) in {fold(place.path), fold(each.decided.path)}:
+            return True
+        return found.id in DOWNWARDS and is_below(self.url.path, found.path)
