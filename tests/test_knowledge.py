@@ -561,12 +561,14 @@ KNOWN_OF_RANDOM_FARMS = {
     ("DNS", "a_verdict_carries_its_if"),
     *((source, "no_step_is_new") for source in ("DNS", "machine.json", "machine.json, not --computer")),
     ("part of the directory", "no_step_is_new"),
+    ("part of the directory", "no_error_is_new"),
     ("farm file", "nothing_needed_is_elsewhere"),
     ("farm file", "no_step_is_new"),
 }
 """What only some of the random farms show: a host header that is another computer's own name, by which nobody reaches
 the site (item 16), explain of a name that nobody leads to a site without host header (item 4), and a farm's name that
-its nodes are not known to answer (item 13); and worlds whose farm file and DNS contradict each other.
+its nodes are not known to answer (item 13); worlds whose farm file and DNS contradict each other; and without an
+account in the export, which lets its servers' own names fail (`name-suspected`), an error for these.
 
 `no_step_is_new` is the gravest of them: in some random farms less knowledge still gives a step, such as a `setspn -D`
 without the farm file, an add without DNS, and useAppPoolCredentials=false without the account in the export. The cells
