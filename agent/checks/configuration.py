@@ -43,7 +43,7 @@ def refused(case: Case) -> Iterator[Finding]:
             if fault is None or (fault.file, fault.line, fault.message) in seen:
                 continue
             seen[fault.file, fault.line, fault.message] = None
-            lines = (Evidence(fault.file, fault.line, fault.text),)
+            lines = tuple(Evidence(fault.file, line, text) for line, text in ((fault.line, fault.text), *fault.more))
             yield finding(
                 fault.id,
                 f"{site.name}{path or application.path}: {fault.message}",
@@ -65,6 +65,12 @@ def _every_auth(server: ServerView) -> Iterator[tuple[Site, EffectiveApplication
 
 def _refused_fix(fault: SectionFault) -> tuple[str, ...]:
     place = fault.file if fault.line is None else f"{fault.file}, line {fault.line}"
+    if fault.id == "section-locked" and fault.more:
+        lines = ", ".join(str(line) for line, _ in ((fault.line, ""), *fault.more))
+        return (
+            f"Take these sections out of {fault.file} (lines {lines}), or unlock every one of them for that path in "
+            "applicationHost.config.",
+        )
     if fault.id == "section-locked":
         return (f"Take the section out of {place}, or unlock it for that path in applicationHost.config.",)
     if fault.id == "content-unread" and fault.text:

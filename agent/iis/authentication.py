@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from agent.iis.content import Content
-from agent.iis.delegation import default_mode
-from agent.iis.merge import Contribution, Merged, SectionFault, State, Value, apply, initial
+from agent.iis.delegation import Locks, default_mode
+from agent.iis.merge import LOCKED, Contribution, Merged, SectionFault, State, Value, apply, initial
 from agent.iis.parse import Document
 from agent.iis.schema import WINDOWS_AUTHENTICATION, WINDOWS_AUTHENTICATION_SCHEMA
 from agent.model import Origin, Origins, WindowsAuth
@@ -42,6 +42,8 @@ class AuthenticationPaths:
         self._scoped = False
         self._states: dict[tuple[str, str], State] = {}
         self._relative: dict[str, dict[str, list[Contribution]]] = {}
+        self._locks = Locks(document)
+        self._locked: dict[str, dict[str, list[tuple[int, str]]]] = {}
         for contribution in self._contributions(document, "", 0):
             self._by_path.setdefault(path_key(contribution.path), []).append(contribution)
         for fault in document.faults:
@@ -85,6 +87,20 @@ class AuthenticationPaths:
             if found is not None and found.fault is not None:
                 yield level
             yield from self._level(level)
+            yield from self._locked_at(level)
+
+    def _locked_at(self, level: str) -> dict[str, list[tuple[int, str]]]:
+        """The locked sections that the web.config of one level holds, windowsAuthentication aside, by folded target."""
+        known = self._locked.get(level)
+        if known is None:
+            known = self._locked[level] = {}
+            found = self._content.at(level)
+            for location in found.document.locations if found is not None and found.document is not None else ():
+                target = path_key("/".join(part for part in (level, location.path) if part))
+                for name, line in location.others:
+                    if self._locks.is_locked(name, target):
+                        known.setdefault(target, []).append((line, f"<{name.rpartition('/')[2]}>"))
+        return known
 
     def _level(self, level: str) -> dict[str, list[Contribution]]:
         """What the web.config of one level says, by folded target path."""
@@ -128,6 +144,8 @@ class AuthenticationPaths:
             levels.append(path[:end])
             end = path.find("/", end + 1)
         nearer = [c for level in levels for c in self._level(level).get(path, ())]
+        for level in (*levels, path):
+            state = self._refused(state, level, path)
         state = self._applied(state, nearer, application)
         own = self._content.at(path)
         if own is not None and own.fault is not None and state.fault is None:
@@ -135,6 +153,20 @@ class AuthenticationPaths:
                 return state  # what is locked cannot be set there, read or not
             return state._replace(fault=own.fault)
         return self._applied(state, self._level(path).get(path, ()), application)
+
+    def _refused(self, state: State, level: str, path: str) -> State:
+        """The state where the web.config of one level holds locked sections for a path: one fault, all their lines."""
+        locked = self._locked_at(level).get(path)
+        found = self._content.at(level) if locked and state.fault is None else None
+        if not locked or found is None or found.document is None or found.fault is not None:
+            return state
+        if state.is_locked(level.count("/") + 1, self._default_mode):
+            own = self._level(level).get(path, ())
+            locked = sorted([*locked, *((each.node.line, each.node.text) for each in own)])
+        (line, text), *more = locked
+        return state._replace(
+            fault=SectionFault("section-locked", LOCKED, found.document.file, line, text, tuple(more))
+        )
 
     def _applied(self, state: State, found: Iterable[Contribution], application: str) -> State:
         reaching = [c for c in found if c.location.inherit_in_child_applications or c.application in {"", application}]

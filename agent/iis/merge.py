@@ -33,13 +33,14 @@ class Contribution(NamedTuple):
 
 
 class SectionFault(NamedTuple):
-    """Why IIS refuses the section from some path down; `id` is a finding's."""
+    """Why IIS refuses the section from some path down; `id` is a finding's. `more` are further lines of the kind."""
 
     id: str
     message: str
     file: str
     line: int | None
     text: str
+    more: tuple[tuple[int, str], ...] = ()
 
 
 class Value(NamedTuple):
@@ -91,6 +92,11 @@ class State(NamedTuple):
             if at < rank:
                 return mode == "Deny"
         return default == "Deny"
+
+
+LOCKED = (
+    "this section is locked at a parent level: IIS answers 500.19 with 0x80070021 here and below, whatever the value"
+)
 
 
 class _RefusedError(Exception):
@@ -152,11 +158,7 @@ def _refuse_second(first: Contribution, second: Contribution) -> None:
 
 
 def _refuse_locked(contribution: Contribution) -> None:
-    reason = (
-        "this section is locked at a parent level: IIS answers 500.19 with 0x80070021 here and below, "
-        "whatever the value"
-    )
-    raise _RefusedError("section-locked", reason, contribution.node)
+    raise _RefusedError("section-locked", LOCKED, contribution.node)
 
 
 # -- one element ---------------------------------------------------------------------------------------------------

@@ -62,13 +62,17 @@ class Node(NamedTuple):
 
 
 class Location(NamedTuple):
-    """A `<location>`, or the level of the file itself (path ""). `override` is Allow, Deny or None for Inherit."""
+    """A `<location>`, or the level of the file itself (path ""). `override` is Allow, Deny or None for Inherit.
+
+    `others` are sections of which only their name is read: (section path, line).
+    """
 
     path: str
     line: int
     override: str | None
     inherit_in_child_applications: bool
     sections: tuple[tuple[str, Node], ...]
+    others: tuple[tuple[str, int], ...] = ()
 
 
 class Definition(NamedTuple):
@@ -87,13 +91,17 @@ class Fault(NamedTuple):
 
 
 class Document(NamedTuple):
-    """One configuration file. `others` are sections this program does not read: (section path, line)."""
+    """One configuration file."""
 
     file: str
     definitions: Mapping[str, Definition]
     locations: tuple[Location, ...]
-    others: tuple[tuple[str, int], ...]
     faults: tuple[Fault, ...]
+
+    @property
+    def others(self) -> tuple[tuple[str, int], ...]:
+        """Sections of which only their name is read, wherever they stand: (section path, line)."""
+        return tuple(found for location in self.locations for found in location.others)
 
     def section(self, path: str) -> Node | None:
         """The section at the level of the file itself."""
@@ -289,6 +297,7 @@ class _Reader:
         self.file = file
         self.definitions: dict[str, Definition] = {}
         self.others: list[tuple[str, int]] = []
+        """Of the `<location>`, or the level of the file, that is being read."""
         self.faults: list[Fault] = []
 
     def read(self, root: Node) -> Document:
@@ -304,8 +313,8 @@ class _Reader:
                 self._definitions(child, "")
             else:
                 body.extend(self._sections(child, name, ""))
-        locations[0] = locations[0]._replace(sections=tuple(body))
-        return Document(self.file, self.definitions, tuple(locations), tuple(self.others), tuple(self.faults))
+        locations[0] = locations[0]._replace(sections=tuple(body), others=tuple(self.others))
+        return Document(self.file, self.definitions, tuple(locations), tuple(self.faults))
 
     def _location(self, element: Node) -> Location:
         path = element.attributes.get("path", "")
@@ -313,12 +322,14 @@ class _Reader:
         line = element.line
         demand_segments(path, self.file, line)
         self._check_location(element, path, line)
+        before, self.others = self.others, []
         sections = [found for child in element.children for found in self._sections(child, child.name, path)]
         if (reason := _path_fault(path)) is not None:
             self.faults.append(Fault(line, f"location path '{printable(path)}' is not understood: {reason}"))
             sections = []
+        others, self.others = tuple(self.others), before
         inherit = _BOOLEANS.get(fold(element.attributes.get("inheritInChildApplications", "true")), True)
-        return Location(path, line, _override(element), inherit, tuple(sections))
+        return Location(path, line, _override(element), inherit, tuple(sections), others)
 
     def _check_location(self, element: Node, path: str, line: int) -> None:
         for name in element.attributes:
