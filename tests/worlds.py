@@ -53,6 +53,8 @@ class App:
     creds: bool | None = None
     providers: Sequence[str] | None = None
     token_checking: str | None = None
+    flags: str = "None"
+    service_names: Sequence[str] = ()
 
     @property
     def section(self) -> str:
@@ -61,7 +63,9 @@ class App:
         said = {name: str(value).lower() for name, value in named.items() if value is not None}
         inner = providers(self.providers) if self.providers is not None else ""
         if self.token_checking is not None:
-            inner += f'<extendedProtection tokenChecking="{self.token_checking}" />\n'
+            names = "".join(f'<spn name="{name}" />\n' for name in self.service_names)
+            attributes = f'tokenChecking="{self.token_checking}" flags="{self.flags}"'
+            inner += f"<extendedProtection {attributes}>\n{names}</extendedProtection>\n"
         return windows(inner, **said) if said or inner else ""
 
 

@@ -180,7 +180,8 @@ FINDINGS: dict[str, FindingKind] = {
     ),
     "extended-protection-behind-proxy": FindingKind(
         ("warning",),
-        "tokenChecking=Require behind a proxy that terminates TLS",
+        "tokenChecking Require or Allow behind a proxy that terminates TLS, unless flags=Proxy with an spn list that "
+        "holds the clients' name, or the proxy uses the same certificate",
     ),
     "etype-risk": FindingKind(
         ("warning",),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from agent.checks.case import Case, finding
 from agent.model import Application, Evidence, Finding, WindowsAuth
-from agent.names import HostName, fold, host_fault, host_name
-from agent.spn.needs import how_to_know
+from agent.names import HostName, fold, host_fault, host_name, http_spn, spn
+from agent.spn.needs import how_to_know, spn_hosts
 from agent.spn.require import ServerView, is_started
 
 DEFAULT_HEADER_BYTES = 16384  # MaxFieldLength and MaxRequestBytes of http.sys (KB820129)
@@ -189,24 +189,51 @@ def _has_default_limits(registry: Mapping[str, object] | None) -> bool:
 # -- proxies -------------------------------------------------------------------------------------------------------
 
 
-def _demands_binding(settings: WindowsAuth) -> bool:
-    return fold(settings.token_checking) == "require"
-
-
 def proxies(case: Case) -> Iterator[Finding]:
-    """Extended protection that demands a channel binding which a proxy that ends TLS must break (rule R9.3)."""
-    ending = [name for name in case.farm if name.proxy == "terminates-tls"]
-    for name in ending:
-        for application in case.applications:
+    """Extended protection that a proxy which ends TLS breaks for clients (rules R9.3, R15.4)."""
+    for name in case.farm:
+        for application in case.applications if name.proxy == "terminates-tls" else ():
             settings = application.windows_auth
             server = case.by_label[application.server]
-            if settings is None or not application.negotiates or not _demands_binding(settings):
+            if settings is None or not application.negotiates or not name.includes(server.machine):
                 continue
-            if name.includes(server.machine) and (name.site is None or fold(name.site) == fold(application.site)):
+            why = _binding_fails(settings, name.host, _asked_names(case, server, name.host))
+            if why and (name.site is None or fold(name.site) == fold(application.site)):
+                whose = "clients that send a binding" if fold(settings.token_checking) == "allow" else "users"
                 yield finding(
                     "extended-protection-behind-proxy",
-                    f"tokenChecking=Require, and the proxy in front of {name.host} ends TLS: the binding cannot match "
-                    "and users get 401",
+                    f"tokenChecking={settings.token_checking}, and the proxy in front of {name.host} ends TLS: {why}, "
+                    f"and {whose} get 401",
                     at=application,
-                    fix=("Let the proxy pass TLS through, or set tokenChecking=None behind it.",),
+                    fix=(
+                        f"Set flags=Proxy and put HTTP/{name.host.spn_text} into the spn list of extendedProtection, "
+                        "or set tokenChecking=None behind the proxy.",
+                        "Or let the proxy pass TLS through, or begin it anew with the server's own certificate (proxy "
+                        'in the farm file: "passthrough", "same-certificate").',
+                    ),
                 )
+
+
+def _asked_names(case: Case, server: ServerView, host: HostName) -> list[tuple[HostName, ...]]:
+    """What each client puts into the SPN for a name: that is the service name which the server is shown."""
+    return [hosts for client in case.clients if (hosts := spn_hosts(client, host, server.names))]
+
+
+def _binding_fails(settings: WindowsAuth, host: HostName, asked: Iterable[tuple[HostName, ...]]) -> str:
+    """Why a client's token is refused behind a proxy that ends TLS, "" where it is not.
+
+    Allow checks too, it lets those through that send no binding; with the flag Proxy the service name is checked in
+    place of the TLS channel, unless NoServiceNameCheck says otherwise (IIS reference, extendedProtection).
+    """
+    flags = {fold(flag) for flag in settings.flags.split(",")}
+    if fold(settings.token_checking) == "none":
+        return ""
+    if "proxy" not in flags:
+        return "a token bound to the proxy's TLS channel cannot match"
+    listed = {spn(text) for text in settings.service_names}
+    missing = [hosts[0] for hosts in asked if not any(http_spn(each) in listed for each in hosts)]
+    if "noservicenamecheck" in flags or (not missing and ("allowdotlessspn" in flags or not host.is_short)):
+        return ""
+    if not missing:
+        return f"{host} is a short name, which needs the flag AllowDotlessSpn"
+    return f"the spn list does not hold {http_spn(missing[0])}"

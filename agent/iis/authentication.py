@@ -206,14 +206,15 @@ def _auth(state: State, path: str) -> Auth:
 
 def _settings(merged: Merged) -> WindowsAuth:
     values = merged.values
-    protection = merged.elements["extendedProtection"].values
+    protection = merged.elements["extendedProtection"]
     return _shared(
         enabled=bool(values["enabled"].value),
         kernel_mode=bool(values["useKernelMode"].value),
         pool_credentials=bool(values["useAppPoolCredentials"].value),
         providers=tuple([item.key for item in merged.elements["providers"].items]),
-        token_checking=str(protection["tokenChecking"].value),
-        flags=str(protection["flags"].value),
+        token_checking=str(protection.values["tokenChecking"].value),
+        flags=str(protection.values["flags"].value),
+        service_names=tuple([item.key for item in protection.items]),
     )
 
 

@@ -46,7 +46,7 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowsAuth:
-    """Effective windowsAuthentication at one path."""
+    """Effective windowsAuthentication at one path. `service_names` is the spn list of its extended protection."""
 
     enabled: bool
     kernel_mode: bool
@@ -54,6 +54,7 @@ class WindowsAuth:
     providers: tuple[str, ...]
     token_checking: str
     flags: str
+    service_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,8 @@ from agent.names import Address, HostName, fold, host_name, is_loopback
 from agent.spn.nameservice import NameService, Resolution
 from agent.spn.rules import NameKind
 
-Proxy = Literal["terminates-tls", "passthrough"]
+Proxy = Literal["terminates-tls", "passthrough", "same-certificate"]
+"""What stands in front: it ends TLS, passes it through, or ends it and begins it anew with the server's certificate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
