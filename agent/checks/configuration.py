@@ -11,7 +11,7 @@ from agent.iis.merge import SectionFault
 from agent.model import Application, ApplicationRef, Evidence, Finding, WindowsAuth
 from agent.names import HostName, fold, printable
 from agent.spn.directory import Account
-from agent.spn.identity import negotiate_place
+from agent.spn.identity import excludes_kernel_mode, negotiate_place
 from agent.spn.require import ServerView
 
 DOWNWARDS = frozenset({"section-locked", "config-invalid", "config-malformed", "content-unread"})
@@ -142,17 +142,20 @@ def providers(case: Case) -> Iterator[Finding]:
         if settings is None or not settings.enabled:
             continue
         yield from _provider_list(case, application, settings)
-        if any(fold(name) == "negotiate:kerberos" for name in settings.providers) and settings.kernel_mode:
-            yield finding(
-                "negotiate-kerberos-kernel-mode",
-                "the provider Negotiate:Kerberos cannot be used with kernel-mode authentication",
-                at=application,
-                evidence=evidence(application.origins.providers, "Negotiate:Kerberos"),
-                fix=(
-                    "Use the provider Negotiate, or set useKernelMode=false; the pool identity then decrypts and "
-                    "every SPN must be on its account.",
-                ),
-            )
+    for application in case.applications:
+        for decided in (application, *application.places):
+            settings = decided.windows_auth
+            if settings is not None and settings.enabled and excludes_kernel_mode(settings):
+                yield finding(
+                    "negotiate-kerberos-kernel-mode",
+                    "the provider Negotiate:Kerberos cannot be used with kernel-mode authentication",
+                    at=ApplicationRef(application.server, application.site, decided.path),
+                    evidence=evidence(decided.origins.providers, "Negotiate:Kerberos"),
+                    fix=(
+                        "Use the provider Negotiate, or set useKernelMode=false; the pool identity then decrypts and "
+                        "every SPN must be on its account.",
+                    ),
+                )
 
 
 def _provider_list(case: Case, application: Application, settings: WindowsAuth) -> Iterator[Finding]:
@@ -237,7 +240,7 @@ def decryption(case: Case) -> Iterator[Finding]:
             continue
         if settings.pool_credentials:
             yield from _no_effect(case, application, settings)
-        if application.decryption in {"impossible", "uncertain"}:
+        if application.decryption in {"impossible", "uncertain"} and not excludes_kernel_mode(settings):
             yield from _doubtful(case, application)
 
 

@@ -217,6 +217,14 @@ def why_not(settings: WindowsAuth | None, serves_http: bool) -> WhyNot | None:
     return None if serves_http else "not-http"
 
 
+def excludes_kernel_mode(settings: WindowsAuth) -> bool:
+    """Whether kernel mode is on beside a provider that must not be used with it: what happens then no document says
+    (rule R9.2).
+    """
+    return settings.kernel_mode and any(fold(name) == "negotiate:kerberos" for name in settings.providers)
+
+
+NOT_IN_KERNEL_MODE = "the provider Negotiate:Kerberos cannot be used with kernel mode, which is on"
 UNKNOWN_COMPUTER = "the server's name or its domain is not known"
 
 
@@ -224,6 +232,8 @@ def decide(settings: WindowsAuth, identity: PoolIdentity, host: Computer, name: 
     """Who decrypts, where clients are asked for a ticket: as the table's row says, or classified before it (1.1)."""
     if not host.joined:
         return Decision("impossible", None, "Kerberos needs a domain")
+    if excludes_kernel_mode(settings):
+        return Decision("uncertain", None, NOT_IN_KERNEL_MODE)
     rule = row(settings.kernel_mode, settings.pool_credentials, _IN_THE_TABLE.get(identity.kind), name)
     if rule is None:
         return _before_the_table(settings, identity, host)
