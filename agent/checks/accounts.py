@@ -245,7 +245,10 @@ def encryption(case: Case) -> Iterator[Finding]:
                 at=requirement.applications[0],
                 account=name,
                 spn=requirement.spn,
-                fix=("Use a gMSA, or set a long random password.",),
+                fix=(
+                    "Set a long random password and enter it in every pool that runs as the account, or let a gMSA run "
+                    "the pools and hold the SPNs.",
+                ),
             )
 
 

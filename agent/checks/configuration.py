@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from agent.checks.case import Case, evidence, finding
+from agent.checks.offered import with_negotiate
 from agent.iis.authentication import Auth
 from agent.iis.effective import EffectiveApplication, Site
 from agent.iis.merge import SectionFault
-from agent.model import Application, ApplicationRef, Evidence, Finding, WindowsAuth
+from agent.model import Application, ApplicationRef, Evidence, Finding, Place, WindowsAuth
 from agent.names import HostName, fold, printable
 from agent.spn.directory import Account
 from agent.spn.identity import excludes_kernel_mode, negotiate_place
@@ -143,7 +144,8 @@ def providers(case: Case) -> Iterator[Finding]:
             continue
         yield from _provider_list(case, application, settings)
     for application in case.applications:
-        for decided in (application, *application.places):
+        every: tuple[Application | Place, ...] = (application, *application.places)
+        for decided in every:
             settings = decided.windows_auth
             if settings is not None and settings.enabled and excludes_kernel_mode(settings):
                 yield finding(
@@ -182,7 +184,7 @@ def _provider_list(case: Case, application: Application, settings: WindowsAuth) 
             f"the providers are {', '.join(map(printable, settings.providers))}: clients are never asked for Kerberos",
             at=application,
             evidence=lines,
-            fix=("Add the provider Negotiate before NTLM.",),
+            fix=with_negotiate(case, application, settings),
         )
     elif negotiate is not None and ntlm and ntlm[0] < negotiate:
         yield finding(
@@ -278,7 +280,10 @@ def _doubtful(case: Case, application: Application) -> Iterator[Finding]:
             "LocalService would decrypt: it has no network credentials, and the documents contradict each other",
             at=application,
             evidence=lines,
-            fix=("Use ApplicationPoolIdentity or NetworkService, or kernel mode without useAppPoolCredentials.",),
+            fix=(
+                "Use ApplicationPoolIdentity or NetworkService, or kernel mode without useAppPoolCredentials; the "
+                "computer then decrypts, and every SPN must be on its account.",
+            ),
         )
     elif identity.doubt:
         likely = "" if identity.account is None else f" (likely {identity.account})"

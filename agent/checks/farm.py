@@ -81,7 +81,8 @@ def _conflict(case: Case, name: Spn, servings: list[Serving]) -> Finding:
         holders=case.demand(name).requirements[0].holders or (),
         evidence=_deciding(applications),
         fix=(
-            "Let all of these applications decrypt with one account: the same pool identity and the same settings.",
+            "Let all of these applications decrypt with one account, which holds the SPN: the same pool identity and "
+            "the same settings.",
             "Or set useAppPoolCredentials=false with kernel mode on for all of them, with the SPN on the computer "
             "(one server only).",
             "Or give each account a host header of its own with a DNS A record.",
