@@ -19,6 +19,8 @@ import pytest
 pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
 
+from words import INVARIANTS
+
 from agent.inspection.stages import Analysis
 from agent.model import Explanation, Requirement
 from agent.names import fold
@@ -209,6 +211,11 @@ def test_explain_and_inspect_agree(told: list[Told]) -> None:
                 if said != outcome.outcome:
                     wrong.append(f"{one.row.id}: {outcome.client} {outcome.spn} {outcome.outcome}, inspect: {said}")
     assert wrong == []
+
+
+@pytest.mark.parametrize("name", INVARIANTS)
+def test_the_words_agree_with_the_model(told: list[Told], name: str) -> None:
+    assert [f"{one.row.id}: {text}" for one in told for text in INVARIANTS[name](one.analysis)] == []
 
 
 def test_every_report_is_complete(told: list[Told]) -> None:
