@@ -18,10 +18,11 @@ from parts import MAY_LIST_ALL, PWSH, corpus, needs_powershell
 from work import Counted, Tally
 
 from agent.errors import MalformedError
-from agent.iis.parse import ENCODINGS, parse, tree
+from agent.iis.parse import parse, tree
 from agent.iis.redirection import configuration_file
 from agent.iis.schema import READ, READ_SECTIONS, TRANSPARENT
 from agent.iis.snapshot import Snapshot, file_key, full_path
+from agent.iis.xml_text import ENCODINGS
 from agent.sources import local
 from agent.sources.snapshots.blanking import blanked
 from agent.sources.snapshots.framed import unframe

@@ -5,16 +5,23 @@ What is told may cost an answer; it never gives another one, and no step that th
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from damage import HARMFUL, HARMLESS, begun_late, cut
 from inputs import Inputs, written
-from worlds import computer, cross_reference, server, site, user, whole
+from worlds import NOW, app, computer, config, cross_reference, server, site, user, whole
 
+from agent import inspect
+from agent.errors import UsageError
 from agent.model import Report
+from agent.sources.endpoint import Defaults
+from agent.sources.inventory.servers import read_inventory
 
 UNIT = "OU=Service Accounts,OU=Tier 1,OU=Intranet and Portals,DC=test,DC=com"
 SITES = {
@@ -310,3 +317,130 @@ def test_zones_cut(named: Inputs, kind: str) -> None:
             continue
         faults = list(wrongly_named(by_zone(named, data), right, nothing))
         assert not faults, (name, data[-60:], faults)
+
+
+# -- configuration -------------------------------------------------------------------------------------------------
+
+CONFIGURATION = '<?xml version="1.0" encoding="UTF-8"?>\n' + config(
+    [
+        site("*:80:a-portal-with-a-rather-long-name.intranet.test.com", name="Portal"),
+        site("*:80:wiki.intranet.test.com", name="Wiki of the whole company and its friends"),
+    ],
+    {"Pool": r"TEST\svc-of-the-portal-and-of-the-wiki-of-the-whole-company"},
+    app(enabled=True, kernel=True, creds=True, providers=("Negotiate", "NTLM")),
+)
+DECLARED = {"UTF-8": CONFIGURATION, "UTF-16": CONFIGURATION.replace("UTF-8", "UTF-16"), "none": CONFIGURATION[39:]}
+
+
+def configured(room: Path, data: bytes) -> tuple[object, tuple[str, ...]]:
+    """What a report says of a bare file, and what of the file it tells."""
+    file = room / "applicationHost.config"
+    file.write_bytes(data)
+    report = inspect([file], ad="off", computer="iis01.test.com", now=NOW)
+    told = [f"{at.file}:{at.line}" for found in report.findings for at in found.evidence if found.id in TOLD]
+    shown = [replace(one, origins=None) for one in report.applications]
+    assert report.complete or told
+    return (shown, report.requirements), tuple(told)
+
+
+@pytest.mark.parametrize("declared", DECLARED)
+@pytest.mark.parametrize("damage", HARMLESS)
+def test_a_byte_order_mark_wins_over_what_the_file_declares(tmp_path: Path, declared: str, damage: str) -> None:
+    data = HARMLESS[damage](DECLARED[declared])
+    if declared == "UTF-16" and not data.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        assert configured(tmp_path, data)[1]
+    else:
+        assert configured(tmp_path, data) == configured(tmp_path, CONFIGURATION.encode())
+
+
+def test_damage_of_a_configuration(tmp_path: Path) -> None:
+    """XML ends by itself: what is cut is not well-formed. A value that a console has broken is told, never joined."""
+    right, told = configured(tmp_path, CONFIGURATION.encode())
+    assert told == ()
+    damaged = {name: damage(CONFIGURATION) for name, damage in HARMFUL.items()}
+    damaged |= {"no declaration, " + name: damage(DECLARED["none"]) for name, damage in HARMFUL.items()}
+    for name, data in [*damaged.items(), *cut(CONFIGURATION.rstrip(), 13), *begun_late(DECLARED["none"], 13)]:
+        found, told = configured(tmp_path, data)
+        assert told or found == right, name
+        assert found == right or found == ([], ()), name
+        assert not told or told[0].startswith(str(tmp_path / "applicationHost.config")), name
+    assert configured(tmp_path, damaged["no declaration, indented by a tab"]) == (right, ())
+
+
+def test_a_line_end_in_a_value_that_is_not_read_is_nobodys_business(tmp_path: Path) -> None:
+    text = CONFIGURATION.replace(
+        "</configuration>", '<appSettings><add key="a" value="b\nc" /></appSettings></configuration>'
+    )
+    assert configured(tmp_path, text.encode()) == configured(tmp_path, CONFIGURATION.encode())
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"PK\3\4\x14\0", "a zip archive"),
+        (b"\x1f\x8b\x08", "gzip data"),
+        (b"iis-spn-snapshot 1 gzip 12\r\n", "what collect.ps1 prints"),
+        ('{"schema": "iis-spn/report/2", "tool": {}}', "a report of iis-spn"),
+        ('{"schema": "iis-spn/snapshot/1", "machine": {}}', "a snapshot"),
+        ('{\n  "schema": "iis-spn/sweep/1"}', "the record of a sweep"),
+        ('{"name": "IIS01"}', "JSON"),
+        ("<!DOCTYPE html>\n<html>", "a web page"),
+        (ENTRIES, "LDIF"),
+        (LISTS, "the text of setspn"),
+        (QUERIES, "the text of setspn"),
+        (ZONES["dnscmd"], "a zone file"),
+        (ZONES["$ORIGIN"], "a zone file"),
+        ('[[name]]\nhost = "portal.test.com"\n', "TOML"),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_what_is_no_target_is_told_by_what_it_looks_like(
+    tmp_path: Path, data: bytes | str, kind: str, encoding: str
+) -> None:
+    file = tmp_path / "given"
+    file.write_bytes(data if isinstance(data, bytes) else data.encode(encoding))
+    report = inspect([file], ad="off", now=NOW)
+    (found,) = [one for one in report.findings if one.id == "config-malformed"]
+    assert (kind in found.message, len(found.fix), found.evidence[0].line) == (True, 1, 1)
+    assert not report.complete
+
+
+def test_a_configuration_is_mistaken_for_nothing(tmp_path: Path) -> None:
+    hidden = CONFIGURATION.replace(
+        "<configuration>", f"<configuration><!--\n{ENTRIES}\n{ZONES['dnscmd']}\n[[name]]\n-->"
+    )
+    assert configured(tmp_path, hidden.encode()) == configured(tmp_path, CONFIGURATION.encode())
+
+
+# -- lists of servers ----------------------------------------------------------------------------------------------
+
+SERVERS = "# the farm\nweb01.test.com\nweb02.test.com:5986\n\nweb[03:05].test.com\n"
+INVENTORIES = {
+    "text": SERVERS,
+    "ini": "[web]\nweb01.test.com\nweb02.test.com ansible_port=5986\n\n[web:vars]\nansible_connection=winrm\n",
+    "yaml": "all:\n  hosts:\n    web01.test.com:\n    web02.test.com:\n      ansible_port: 5986\n"
+    "  vars:\n    ansible_connection: winrm\n",
+}
+
+
+def asked(file: Path, data: bytes) -> list[tuple[str, int]] | None:
+    """Whom an inventory names, None where it is refused with file and line."""
+    file.write_bytes(data)
+    try:
+        return [(one.host, one.port) for one in read_inventory(file, Defaults()).endpoints]
+    except UsageError as error:
+        refused = str(error)
+    assert re.match(rf"{re.escape(str(file))}:\d+: ", refused), refused
+    return None
+
+
+@pytest.mark.parametrize("kind", INVENTORIES)
+def test_damage_of_inventories(tmp_path: Path, kind: str) -> None:
+    file, text = tmp_path / "farm", INVENTORIES[kind]
+    right = asked(file, text.encode())
+    assert right is not None
+    for name, damage in HARMLESS.items():
+        assert asked(file, damage(text)) == right, name
+    another = {"second half indented"} if kind == "yaml" else set()  # in YAML that is another list
+    for name in HARMFUL.keys() - another:
+        assert asked(file, HARMFUL[name](text)) in (right, None), name

@@ -24,6 +24,7 @@ from agent.iis.schema import (
     WINDOWS_AUTHENTICATION,
     misspelt,
 )
+from agent.iis.xml_text import ENCODINGS, broken_values, may_be_broken, unmarked
 from agent.names import fold, printable
 
 MAXIMUM_SIZE = 64 * 1024 * 1024
@@ -32,12 +33,6 @@ MAXIMUM_DEPTH = 256
 """How deep elements may stand in each other; IIS's own go 11 deep."""
 MAXIMUM_ELEMENTS = 1_000_000
 """Most elements of one file that are read; a server with 8,000 sites has 50,000."""
-
-ENCODINGS = r"utf-(8|16(le|be)?)|us-ascii|iso-8859-[0-9]{1,2}|(windows-|cp)125[0-8]|koi8-[ru]|(ibm|cp)8[0-9]{2}"
-"""Encodings that a file may declare: in these markup is what it is in ASCII, and nothing else looks like it.
-
-Python knows others, such as `unicode_escape`, which Windows does not.
-"""
 
 MAXIMUM_SEGMENTS = 255
 """Segments of a path. HTTP.sys answers 400 to a URL that has more (UrlSegmentMaxCount): no request gets there."""
@@ -136,9 +131,10 @@ def tree(data: bytes, file: str) -> Node:
     """The root element with what is read below it. Raises MalformedError for what is not well-formed, or has a DTD."""
     if len(data) > MAXIMUM_SIZE:
         raise MalformedError(file, None, f"larger than {MAXIMUM_SIZE // 1024 // 1024} MB")
-    if not data.strip(b"\xef\xbb\xbf\xff\xfe \t\r\n"):
+    if not data.strip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0"):
         raise MalformedError(file, 1, "the file is empty")
-    return _Builder(file).build(data)
+    plain, encoding = unmarked(data, file)
+    return _Builder(file, encoding).build(plain)
 
 
 class _Open:
@@ -162,17 +158,19 @@ class _Open:
 class _Builder:
     """Makes nodes of what READ lists, and of the first of each other name beside it; passes over all else."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, encoding: str | None) -> None:
         self.file = file
+        self.maybe_broken = b""
         self.open: list[_Open] = []
         self.passed_over = 0
         self.count = 0
         self.is_transform = False
-        self.parser = expat.ParserCreate(namespace_separator="}")
+        self.parser = expat.ParserCreate(encoding, namespace_separator="}")
         self.parser.ordered_attributes = True
 
     def build(self, data: bytes) -> Node:
         parser = self.parser
+        self.maybe_broken = data if may_be_broken(data) else b""
         document = self.open = [_Open("", 0, "", {})]
         parser.XmlDeclHandler = self.declaration
         parser.StartElementHandler = self.start
@@ -224,7 +222,13 @@ class _Builder:
         if self.count > MAXIMUM_ELEMENTS:
             raise self.refuse(f"more than {MAXIMUM_ELEMENTS:,} elements that this program reads")
         kept = _kept(path, attributes) if attributes and path is not None else {}
+        if self.maybe_broken and kept:
+            self.look_whole(kept)
         self.open.append(_Open(name, self.parser.CurrentLineNumber, path, kept))
+
+    def look_whole(self, kept: Mapping[str, str]) -> None:
+        if not broken_values(self.maybe_broken, self.parser.CurrentByteIndex).isdisjoint(kept):
+            raise self.refuse("a line ends within the value of an attribute: the text was broken, as a console does it")
 
     def path_of(self, above: _Open, name: str) -> str | None:
         if len(self.open) == 1:

@@ -44,11 +44,13 @@ _DECLARED = re.compile(r"(?:\ufeff|ï»¿)?<\?xml\s[^>]*?\bencoding\s*=\s*[\"'](
 
 
 def _encoding(data: bytes) -> str:
-    """UTF-16 is known by its mark or by the zero in its first character, all else by what the file says."""
+    """UTF-16 is known by its mark or by the zero in its first character, all else by its mark or what the file says."""
     if data.startswith(codecs.BOM_UTF16_LE) or data[1:2] == b"\0":
         return "utf-16-le"
     if data.startswith((codecs.BOM_UTF16_BE, b"\0")):
         return "utf-16-be"
+    if data.startswith(codecs.BOM_UTF8):
+        return "utf-8"
     declared = _DECLARED.match(data[:1000].decode("latin-1"))
     return declared[1] if declared is not None else "utf-8"
 

@@ -18,13 +18,14 @@ from typing import NamedTuple
 
 from agent.errors import MalformedError, UsageError
 from agent.iis.redirection import APPLICATION_HOST
-from agent.iis.snapshot import Machine, Snapshot, read_or_lost
+from agent.iis.snapshot import Machine, Snapshot, SourceFile, read_or_lost
 from agent.model import Problem
 from agent.names import fold, host_fault, host_name, printable
 from agent.sources.snapshots.disk import is_folder, load, shown
 from agent.sources.snapshots.folder import read_folder
 from agent.sources.snapshots.framed import unframe
 from agent.sources.snapshots.machine_file import complete, problem
+from agent.sources.snapshots.mistaken import mistaken
 from agent.sources.snapshots.packed import MAXIMUM_PACKED, TOP, Opened, opened
 from agent.sources.snapshots.sweep_file import SWEEP, key_of, read_sweep, unanswered
 from agent.sources.text_file import written
@@ -254,10 +255,19 @@ def _suffix(path: Path) -> str | None:
     return next((suffix for suffix in (FRAMED, *PACKED) if fold(path.name).endswith(suffix)), None)
 
 
+def _bare(file: SourceFile) -> Opened:
+    """A configuration file without anything beside it, or why it is none."""
+    other = mistaken(file.data) if file.error is None else None
+    if other is None:
+        return Opened({APPLICATION_HOST: file}, Machine(), ())
+    reason = f"it looks like {other.kind}: no applicationHost.config"
+    return Opened({}, Machine(), (replace(problem(reason, file.name, 1), fix=(other.advice,)),))
+
+
 def _read_file(path: Path) -> Opened:
     suffix = _suffix(path)
     if suffix is None:
-        return Opened({APPLICATION_HOST: load(path, shown(path))}, Machine(), ())
+        return _bare(load(path, shown(path)))
     packed = load(path, shown(path), MAXIMUM_PACKED)
     if packed.error is not None:
         return Opened({}, Machine(), (problem(packed.error, packed.name),))
