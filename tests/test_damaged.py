@@ -5,7 +5,10 @@ What is told may cost an answer; it never gives another one, and no step that th
 
 from __future__ import annotations
 
+import base64
 import codecs
+import gzip
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +25,7 @@ from agent.errors import UsageError
 from agent.model import Report
 from agent.sources.endpoint import Defaults
 from agent.sources.inventory.servers import read_inventory
+from agent.sources.snapshots.packed import SCHEMA
 
 UNIT = "OU=Service Accounts,OU=Tier 1,OU=Intranet and Portals,DC=test,DC=com"
 SITES = {
@@ -444,3 +448,70 @@ def test_damage_of_inventories(tmp_path: Path, kind: str) -> None:
     another = {"second half indented"} if kind == "yaml" else set()  # in YAML that is another list
     for name in HARMFUL.keys() - another:
         assert asked(file, HARMFUL[name](text)) in (right, None), name
+
+
+# -- machine.json and what collect.ps1 prints ----------------------------------------------------------------------
+
+FACTS = json.dumps(
+    {
+        "name": "IIS01",
+        "dns_name": "iis01.test.com",
+        "domain": "test.com",
+        "netbios_domain": "TEST",
+        "addresses": ["10.0.5.2"],
+        "content": {"looked": True},
+    },
+    indent=2,
+)
+
+
+def of_server(folder: Path) -> tuple[object, list[str]]:
+    report = inspect([folder], ad="off", now=NOW)
+    told = [f"{at.file}" for found in report.findings for at in found.evidence if found.id in TOLD]
+    assert report.complete or told
+    return [(one.spn, one.account, one.need) for one in report.requirements], told
+
+
+def test_damage_of_machine_json(tmp_path: Path) -> None:
+    """A string of JSON holds no line end, and the whole ends with its brace: what is damaged is refused."""
+    (tmp_path / "IIS01").mkdir()
+    (tmp_path / "IIS01" / "applicationHost.config").write_text(CONFIGURATION)
+    file = tmp_path / "IIS01" / "machine.json"
+    file.write_text(FACTS)
+    right = of_server(tmp_path / "IIS01")
+    assert right[1] == []
+    damaged = [*((name, damage(FACTS)) for name, damage in HARMFUL.items()), *cut(FACTS, 7), *begun_late(FACTS, 7)]
+    for name, damage in HARMLESS.items():
+        file.write_bytes(damage(FACTS))
+        assert of_server(tmp_path / "IIS01") == right, name
+    for name, data in damaged:
+        file.write_bytes(data)
+        found = of_server(tmp_path / "IIS01")
+        assert found == right or found[1] == [str(file)], name
+
+
+def test_damage_of_what_collect_prints(tmp_path: Path) -> None:
+    document = {
+        "schema": SCHEMA,
+        "machine": json.loads(FACTS),
+        "files": {"applicationHost.config": {"text": CONFIGURATION}},
+    }
+    content = base64.b64encode(gzip.compress(json.dumps(document).encode(), mtime=0)).decode()
+    lines = [f"|{content[at : at + 76]}|" for at in range(0, len(content), 76)]
+    text = "\n".join([f"iis-spn-snapshot 1 gzip {len(content)}", *lines, f"iis-spn-snapshot end {len(content)}", ""])
+    file = tmp_path / "IIS01.snapshot"
+    file.write_text(text)
+    right = of_server(file)
+    assert right[1] == []
+    for name, damage in HARMLESS.items():
+        file.write_bytes(damage(text))
+        assert of_server(file) == right, name
+    damaged = [
+        *((name, damage(text)) for name, damage in HARMFUL.items()),
+        *cut(text.rstrip(), 7),
+        *begun_late(text, 7),
+    ]
+    for name, data in damaged:
+        file.write_bytes(data)
+        found = of_server(file)
+        assert found in (right, ([], [str(file)])), name
