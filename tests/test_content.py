@@ -38,8 +38,10 @@ def enabled(text: str, path: str, files: dict[str, bytes], machine: Machine | No
 
 
 def fault(text: str, path: str, files: dict[str, bytes]) -> tuple[str, str, int | None]:
-    found = auth_at(text, path, files).fault
+    auth = auth_at(text, path, files)
+    found = auth.fault
     assert found is not None
+    assert auth.settings is None, "what IIS refuses has no effect"
     return found.id, found.file, found.line
 
 

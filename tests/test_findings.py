@@ -1029,6 +1029,44 @@ def test_the_forests_own_spn_mappings_count() -> None:
     assert found.outcome("HTTP/iis01.test.com") == "ntlm-fallback"
 
 
+CHILD = whole("child.test.com")
+
+
+@pytest.mark.parametrize(
+    ("target", "others", "told"),
+    [
+        ("HTTP/api.test.com", [user("apisvc", "HTTP/api.test.com")], None),
+        ("HTTP/api.test.com", [user("apisvc", "HTTP/API.test.com")], None),
+        ("HTTP/api.test.com", [computer("API")], None),
+        ("MSSQLSvc/api.test.com", [computer("API")], "no account holds"),
+        ("HTTP/api.test.com", [], "no account holds"),
+        ("HTTP/api.test.com", [CHILD, user("a", "HTTP/api.test.com", domain="child.test.com")], "only child.test.com"),
+        (
+            "HTTP/api.child.test.com",
+            [CHILD, computer("API", domain="child.test.com")],
+            "only child.test.com holds: constrained delegation does not leave the domain test.com",
+        ),
+        (
+            "HTTP/api.test.com",
+            [CHILD, user("a", "HTTP/api.test.com"), user("b", "HTTP/api.test.com", domain="child.test.com")],
+            None,
+        ),
+    ],
+)
+def test_delegation_leads_to_whoever_answers_in_the_accounts_own_domain(
+    target: str, others: list[str], told: str | None
+) -> None:
+    """R8.3, R8.6: HOST/ answers for the classes that sPNMappings leads to it."""
+    found = custom(right(msDS_AllowedToDelegateTo=target), *others).findings("delegation-broken")
+    assert [told in one.message for one in found if told] == ([True] if told else [])
+    assert bool(found) is bool(told)
+    partly = world(
+        server(site(HEADER), pool=SERVICE, creds=True),
+        ad=ad(computer(), right(msDS_AllowedToDelegateTo=target), covers=False),
+    )
+    assert "delegation-broken" not in partly.ids, "of a part no absence is known"
+
+
 def test_a_domain_controllers_delegation_is_silent() -> None:
     built = server(facts={"domain_controller": True})
     found = world(built, ad=ad(computer(userAccountControl=0x82000)), dns="iis01 A 10.0.5.2")

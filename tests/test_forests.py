@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
-from worlds import World, computer, cross_reference, server, site, user, whole, world
+from worlds import World, computer, cross_reference, file_time, rodc_group, server, site, user, whole, world
 
 from agent.spn.forests import forests_of
 
@@ -48,6 +50,20 @@ def test_a_holder_in_another_forest_is_a_note() -> None:
     assert not found.report.plan.steps
     (told,) = found.findings("spn-duplicate-elsewhere", PORTAL)
     assert (told.severity, [str(holder) for holder in told.holders]) == ("info", [r"CORP\elsewhere"])
+
+
+@pytest.mark.parametrize(("of_forest", "told"), [("DC=test,DC=com", True), ("DC=corp,DC=example", False)])
+def test_whether_a_password_made_aes_keys_depends_on_its_own_forest(of_forest: str, told: bool) -> None:
+    """The group with RID 521 tells since when a domain makes them; that of a strange forest tells nothing."""
+    group = rodc_group("20120101000000.0Z").replace("DC=test,DC=com", of_forest)
+    before = file_time(datetime(2011, 1, 1, tzinfo=UTC))
+    old = user("svc", PORTAL, "HTTP/portal", pwdLastSet=before, msDS_SupportedEncryptionTypes=0x1C)
+    found = world(
+        server(site("*:80:portal.test.com"), pool=r"TEST\svc", creds=True),
+        ad=[whole() + computer() + old, whole("corp.example") + group],
+        dns="portal A 10.0.5.2",
+    )
+    assert ("etype-risk" in found.ids) is told
 
 
 def test_of_a_short_name_nothing_is_said() -> None:

@@ -174,9 +174,9 @@ class AuthenticationPaths:
 
     # -- results -----------------------------------------------------------------------------------------------
 
-    def at(self, path: str, application: str | None = None) -> Auth:
-        """The effective section at a folded path, seen from the application (folded path) that serves it."""
-        state = self._state(path, self._owner(path) if application is None else application)
+    def at(self, path: str) -> Auth:
+        """The effective section at a folded path, as the application that it belongs to serves it."""
+        state = self._state(path, self._owner(path))
         is_unlocked = not state.is_locked(path.count("/") + 1, self._default_mode)
         return _auth(state, path)._replace(
             is_unlocked=is_unlocked, is_open=is_unlocked and not self._content.is_looked_at
@@ -187,7 +187,7 @@ class AuthenticationPaths:
         below = self._below.get(application)
         if not below:
             return ()
-        found = [(self._written.get(path, path), self.at(path, application)) for path in sorted(below)]
+        found = [(self._written.get(path, path), self.at(path)) for path in sorted(below)]
         return tuple([(written[written.find("/") :], auth) for written, auth in found])
 
 

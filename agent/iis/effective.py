@@ -315,7 +315,7 @@ class Evaluation:
             pool_name=pool[0] if pool and pool[0] else None,
             pool=pools.get(fold(pool[0])) if pool else None,
             serves_http=_serves_http(protocols[0] if protocols else DEFAULT_ENABLED_PROTOCOLS),
-            auth=section.at(key, key),
+            auth=section.at(key),
             places=section.places(key),
         )
 
