@@ -1144,6 +1144,16 @@ def test_an_old_password_is_over_365_days() -> None:
     assert old(366)
 
 
+@pytest.mark.parametrize("kind", ["user", "gMSA"])
+def test_only_a_users_password_can_be_guessed(kind: str) -> None:
+    """Windows makes the passwords of computers and managed accounts: 240 random bytes."""
+    name = "contososvc" if kind == "user" else "contososvc$"
+    held = entry(name, *BOTH, kind=kind, pwdLastSet=days_ago(999))
+    told = custom(held, pool=rf"TEST\{name}").ids
+    assert ("kerberoastable-account" in told) is (kind == "user")
+    assert "kerberoastable-account" not in world(server(), ad=ad(computer(pwdLastSet=days_ago(999)))).ids
+
+
 def test_older_than_aes_is_before_the_group_with_rid_521() -> None:
     def risk(days_before: int) -> bool:
         from datetime import timedelta

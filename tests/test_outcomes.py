@@ -99,3 +99,57 @@ def test_one_host_spn_alone_is_split_from_nothing(domain: str) -> None:
         ],
     )
     assert found.outcome(FULL) == "modified"
+
+
+# -- what an outcome takes for granted -----------------------------------------------------------------------------
+
+NO_ALIAS = ("no name is an alias",)
+
+
+@pytest.mark.parametrize(
+    ("binding", "entries", "dns", "clients", "outcome", "provided"),
+    [
+        ("*:80:contoso.test.com", [user("contososvc", FULL)], None, ["edge"], "kerberos", NO_ALIAS),
+        ("*:80:contoso.test.com", [user("contososvc")], None, ["edge"], "ntlm-fallback", NO_ALIAS),
+        ("*:80:contoso.test.com", [user("contososvc", FULL)], "contoso A 10.0.5.2", ["edge"], "kerberos", ()),
+        ("*:80:contoso.test.com", [user("contososvc", FULL)], None, ["curl-sspi"], "kerberos", ()),
+        ("*:80:contoso", [user("contososvc", "HTTP/contoso")], None, ["curl-sspi"], "kerberos", ()),
+        ("*:80:contoso.test.com", [], None, ["edge"], "impossible", ()),
+        ("*:80:contoso.test.com", None, None, ["edge"], "unchecked", ()),
+    ],
+)
+def test_where_dns_was_not_asked_an_outcome_stands_on_the_name_being_no_alias(
+    binding: str,
+    entries: list[str] | None,
+    dns: str | None,
+    clients: list[str],
+    outcome: str,
+    provided: tuple[str, ...],
+) -> None:
+    """Only of clients that follow aliases, of a full name, and only what is said of it at all."""
+    built = server(site(binding), pool=SERVICE, creds=True)
+    text = None if entries is None else ad(computer(), *entries)
+    found = world(built, ad=text, dns=dns, clients=clients).requirement(f"HTTP/{binding.rpartition(':')[2]}")
+    assert (found.outcome, found.provided) == (outcome, provided)
+
+
+def test_what_is_uncertain_takes_nothing_for_granted() -> None:
+    built = server(site("*:80:contoso.test.com"), pool="contososvc@test.com", creds=True)
+    found = world(built).requirement(FULL)
+    assert (found.outcome, found.provided) == ("uncertain", ())
+
+
+# -- one requirement for each SPN and account ----------------------------------------------------------------------
+
+
+def test_what_no_account_can_serve_is_one_requirement_and_unknown_computers_are_two() -> None:
+    """A local user has no key in the domain, on whatever server; who two unnamed computers are, nobody knows."""
+    local = [server(site("*:80:contoso.test.com"), name=name, pool=r".\web", creds=True) for name in ("IIS01", "IIS02")]
+    (found,) = world(*local).requirements(FULL)
+    assert (found.account, found.outcome) == (None, "impossible")
+    assert [place.server for place in found.applications] == ["IIS01", "IIS02"]
+    unnamed = {"name": None, "dns_name": None}
+    unknown = [server(site("*:80:contoso.test.com"), name=name, facts=unnamed) for name in ("IIS01", "IIS02")]
+    both = world(*unknown).requirements(FULL)
+    assert [(one.account, one.outcome) for one in both] == [(None, "uncertain")] * 2
+    assert [[place.server for place in one.applications] for one in both] == [["IIS01"], ["IIS02"]]

@@ -19,6 +19,8 @@ from worlds import (
     world,
 )
 
+from agent.names import spn
+
 SERVICE = r"TEST\svc"
 HEADER = "*:80:x.test.com"
 NAME = "HTTP/x.test.com"
@@ -103,6 +105,18 @@ def test_an_account_that_is_not_there_gets_nothing() -> None:
     assert made(covers=True).outcome(NAME) == "impossible"
     assert not made(covers=True).findings("spn-misplaced")
     assert made(covers=True).finding("account-not-found").severity == "error"
+
+
+def test_no_setting_changes_while_it_is_open_whether_another_name_of_the_application_is_a_farms() -> None:
+    """Who decrypts changes for all names: p is bound on IIS02 too, which decrypts otherwise."""
+    both = site(HEADER, "*:80:p.test.com")
+    entries = ad(computer("IIS01"), computer("IIS02"), user("svc", NAME, "HTTP/p.test.com"))
+    alone = world(server(both, pool=SERVICE), ad=entries)
+    assert kinds(alone) == ["iis-setting"]
+    twin = server(site("*:80:p.test.com"), name="IIS02", pool=SERVICE, creds=True)
+    found = world(server(both, pool=SERVICE), twin, ad=entries)
+    assert "iis-setting" not in kinds(found)
+    assert found.finding("farm-suspected").spn == spn("HTTP/p.test.com")
 
 
 # -- nobody holds it -----------------------------------------------------------------------------------------------
@@ -193,6 +207,16 @@ def test_an_alias_of_a_name_that_another_account_holds_becomes_a_name_of_its_own
     found = behind_vip(user("other", "HTTP/vip.test.com"))
     assert kinds(found) == ["dns"]
     assert others(found) == []
+
+
+def test_a_typed_name_that_another_account_holds_is_moved_by_its_own_finding() -> None:
+    """The record in place of the alias relies on it: both are in the plan."""
+    found = world(
+        server(site(HEADER), pool=SERVICE, creds=True),
+        ad=ad(computer(), user("svc"), user("other", NAME)),
+        dns="iis01 A 10.0.5.2; x CNAME iis01",
+    )
+    assert set(steps(found)) == {("spn-delete", NAME, r"TEST\other"), ("spn-add", NAME, SERVICE), ("dns", "", "")}
 
 
 def test_a_name_of_its_own_is_registered_as_clients_then_ask_for_it() -> None:
