@@ -40,6 +40,7 @@ def read(information: str, protocol: str = "http", **more: str) -> Binding:
         ("*:80:bücher.test.com", "", 80, "xn--bcher-kva.test.com"),
         ("*:80:my_host", "", 80, "my_host"),
         ("*:5000:127.0.0.1", "", 5000, "127.0.0.1"),
+        ("*:80:[2001:db8::1]", "", 80, "[2001:db8::1]"),
     ],
 )
 @pytest.mark.parametrize("protocol", ["http", "https", "HTTP"])

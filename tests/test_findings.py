@@ -1313,6 +1313,12 @@ def test_a_variant_says_who_asks_why_and_what_they_get(make: Make, words: str) -
     assert make().finding("client-spn-variant").message == words
 
 
+def test_a_suspected_farm_is_told_once_for_a_name_whatever_its_ports() -> None:
+    built = pair("*:8080:portal.test.com", pool=SERVICE, creds=True, second={"creds": False})
+    (told,) = world(*built, clients=["edge", "edge-port"]).findings("farm-suspected")  # type: ignore[arg-type]
+    assert str(told.spn) == "HTTP/portal.test.com"
+
+
 SPLIT: dict[str, object] = {"pool": SERVICE, "creds": True, "second": {"creds": False}}
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from agent.names import (
     FROM_TEXT,
     AccountName,
+    Address,
     HostName,
     Spn,
     UserName,
@@ -17,6 +18,7 @@ from agent.names import (
     host_fault,
     host_name,
     http_spn,
+    is_loopback,
     netbios_fault,
     netbios_name,
     path_key,
@@ -87,6 +89,22 @@ def test_a_host_keeps_its_spelling_and_its_spn_is_ascii() -> None:
     assert str(host_name("Contoso.Test.com.")) == "Contoso.Test.com"
     assert http_spn(host_name("Contoso")).text == "HTTP/Contoso"
     assert http_spn(host_name("bücher.de"), 8080).text == "HTTP/xn--bcher-kva.de:8080"
+
+
+@pytest.mark.parametrize(
+    ("address", "itself"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("10.0.5.2", False),
+        ("::127", False),
+        ("12.7.0.1", False),
+    ],
+)
+def test_the_addresses_of_the_machine_itself(address: str, itself: bool) -> None:
+    """RFC 1122 3.2.1.3: all of 127/8; RFC 4291 2.5.3: one."""
+    assert is_loopback(Address(address)) is itself
 
 
 def test_parts_of_a_host() -> None:

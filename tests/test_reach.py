@@ -389,6 +389,21 @@ def test_a_short_header_is_reached_in_full_where_dns_has_it_else_below_the_compu
     )
 
 
+@pytest.mark.parametrize(
+    ("facts", "known"),
+    [
+        ({}, True),
+        ({"dns_name": None}, False),
+        ({"name": None}, False),
+        ({"name": None, "dns_name": None, "membership": "workgroup"}, True),
+    ],
+)
+def test_a_site_of_the_computers_own_names_has_unknown_ones_where_either_was_not_said(
+    facts: dict[str, object], known: bool
+) -> None:
+    assert world(server(facts=facts)).report.applications[0].names_known is known
+
+
 @pytest.mark.parametrize(("site_of_farm", "need"), [(None, "optional"), ("SITE", "optional"), ("Other", "covered")])
 def test_the_computers_own_names_may_fail_behind_a_declared_name_of_the_very_site(
     site_of_farm: str | None, need: str
