@@ -437,6 +437,17 @@ def test_a_name_declared_for_a_site_without_http_leads_nowhere() -> None:
     assert world(server(site("net.tcp 808:*")), farm=[farm_name("portal.test.com", "IIS01", site="Site")]).needs == {}
 
 
+def test_a_wildcard_answers_the_names_that_dns_and_the_farm_file_lead_to_it_as_far_as_they_match() -> None:
+    built = server(
+        site("*:80:*.test.com"), site("*:80:taken.test.com", name="Header"), facts={"dns_name": "iis01.corp.example"}
+    )
+    zone = ";".join(f"{name} A 10.0.5.2" for name in ("www", "app.branch", "taken"))
+    farm = [farm_name("portal.test.com", "IIS01"), farm_name("portal.else.example", "IIS01")]
+    found = world(built, dns=f"{zone};other A 10.0.5.3;shop.else.example. A 10.0.5.2", farm=farm)
+    assert hosts(found) == {"www.test.com", "app.branch.test.com", "portal.test.com"}
+    assert hosts(found, "Header") == {"taken.test.com"}
+
+
 OWN = {"http/iis01": "covered", "http/iis01.test.com": "covered"}
 WWW = {"http/www.test.com": "explicit", "http/www": "explicit"}
 PORTAL = {"http/portal.test.com": "explicit", "http/portal": "optional"}
