@@ -221,6 +221,40 @@ def test_the_way_back_is_on_disk_before_anything_changes(files: Files) -> None:
         run(MOVES, writer, files)
 
 
+TIME = re.compile(r"20\d\d-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\dZ")
+
+
+def test_both_files_say_where_when_and_what(files: Files) -> None:
+    """For people who read them without iis-spn, and for the same program on another day."""
+    assert run(MOVES[:1], misplaced(), files).outcome == "done"
+    plain = json.loads(files.rollback.read_text())
+    assert TIME.fullmatch(plain["created"])
+    assert (plain["server"], plain["journal"]) == ("dc1.test.com", "way back.journal")
+    roll_back(files.rollback, memory(wrong=[]), yes)
+    lines = [json.loads(line) for line in files.journal.read_text().splitlines()]
+    assert all(TIME.fullmatch(line.pop("at")) for line in lines)
+    began = {"schema": "iis-spn/journal/1", "server": "dc1.test.com"}
+    assert lines == [
+        {"event": "begin", **began, "steps": plain["steps"]},
+        {"event": "intent", "step": 1},
+        {"event": "done", "step": 1},
+        {"event": "end"},
+        {"event": "undoing", **began},
+        {"event": "undo", "step": 1},
+        {"event": "undone", "step": 1},
+        {"event": "restored"},
+    ]
+    assert plain["steps"] == [
+        {
+            "kind": "spn-delete",
+            "dn": dn_of("wrong"),
+            "account": r"TEST\wrong",
+            "spn": "http/IIS01",
+            "finding": "spn-misplaced",
+        }
+    ]
+
+
 def test_every_line_is_flushed_to_the_disk(files: Files, synced: list[int]) -> None:
     run(MOVES, misplaced(), files)
     lines = files.journal.read_text().splitlines()

@@ -1367,6 +1367,29 @@ def test_on_a_shared_name_the_winrm_collision_names_the_holder() -> None:
     assert {one.severity for one in told} == {"warning"}
 
 
+def test_a_computer_that_holds_anothers_name_is_foreign_but_no_collision_with_a_service_account() -> None:
+    told = by_own_name(right(), computer("OLD", "HTTP/iis01.test.com"), creds=False)
+    assert "foreign-http-owner" in told.ids
+    assert "winrm-collision" not in told.ids
+
+
+@pytest.mark.parametrize(
+    ("creds", "entries", "told"),
+    [
+        (True, [user()], True),
+        (True, None, True),
+        (True, [user("contososvc", *OWN)], True),
+        (False, [user()], False),
+        (False, None, False),
+    ],
+)
+def test_a_pool_account_for_the_computers_own_name_collides(creds: bool, entries: list[str] | None, told: bool) -> None:
+    """With a custom name beside it, the computer cannot decrypt instead: what the plan would need breaks WinRM."""
+    text = None if entries is None else ad(computer(), *entries)
+    found = world(server(site("*:80:", HEADER), pool=SERVICE, creds=creds), ad=text, dns=A)
+    assert ("winrm-collision" in found.ids) is told
+
+
 def test_a_collision_that_the_plan_would_make_is_told_too() -> None:
     """Own names and a custom one on one pool account: the host header first, then a warning."""
     found = world(server(site("*:80:", HEADER), pool=SERVICE, creds=True), ad=ad(computer(), right()), dns=A)
