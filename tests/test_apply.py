@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 
 from agent.change import journal
 from agent.change.apply import Applied, apply, roll_back
+from agent.change.draft import by_hand, waiting
 from agent.change.journal import Files
+from agent.change.plan import held_back
 from agent.change.writer import RefusedError
 from agent.cli.program import main
 from agent.errors import SourceError, UsageError
@@ -313,6 +315,44 @@ def test_an_unconfirmed_delete_is_skipped_with_what_depends_on_it(files: Files) 
     assert "--confirm-delete HTTP/iis01" in done.not_done[0]
     assert r"HTTP/iis01 is not added to TEST\right" in done.not_done[1]
     assert "http/IIS01" in writer.state[dn_of("wrong")]
+
+
+def test_what_is_left_to_people_says_what_waits_for_what() -> None:
+    setting = replace(step("iis-setting", "HTTP/x", "right", order=2, confirm=True), note="ask who uses it")
+    steps = [
+        step("dns", None, None, order=1),
+        setting,
+        replace(delete("HTTP/x", "wrong"), order=3),
+        replace(add("HTTP/x", "right"), order=4),
+        replace(delete("HTTP/y", "wrong", confirm=True), order=5, note="ask its owner"),
+        replace(add("HTTP/y", "right"), order=6),
+        replace(step("manual", None, None, order=7), command=None, note="Tell them."),
+    ]
+    assert waiting(steps, held_back(steps)) == (
+        "Not done by --apply, do it first: command 1",
+        "Not done by --apply, do it first: command 2",
+        r"HTTP/x stays on TEST\wrong, which waits for: command 2",
+        r"HTTP/x is not added to TEST\right, which waits for: command 2",
+        r"HTTP/y stays on TEST\wrong: ask its owner. Then add --confirm-delete HTTP/y",
+        r"HTTP/y is not added to TEST\right, which waits for: remove HTTP/y from TEST\wrong",
+        "Not done by --apply, do it yourself: Tell them.",
+    )
+    both = [replace(each, confirm=each.spn == spn("HTTP/y"), note="ask") for each in steps[4:6]]
+    assert [line.partition("Then add ")[2] for line in waiting(both, held_back(both))] == ["--confirm HTTP/y"] * 2
+
+
+def test_how_people_take_back_what_was_theirs() -> None:
+    steps = [
+        replace(step("dns", None, None, order=1), rollback="dns back"),
+        delete("HTTP/x", "wrong"),
+        replace(step("iis-setting", None, None, order=3), server="IIS01", rollback="setting back"),
+        replace(step("manual", None, None, order=4), command=None, rollback=None, note="Tell them."),
+    ]
+    assert by_hand(steps) == (
+        "Not done by --rollback, where it was done: take back by hand: Tell them.",
+        "Not done by --rollback, where it was done on IIS01: setting back",
+        "Not done by --rollback, where it was done: dns back",
+    )
 
 
 def test_confirmed_in_any_case(files: Files) -> None:
@@ -894,6 +934,9 @@ def test_taking_back_goes_on_after_a_change_that_fails(kind: str, failing: int, 
     assert stopped.outcome == "stopped"
     assert {change.spn for change in stopped.left} == {name}
     assert f"Not taken back:  {stopped.left[0]}" in stopped.message
+    told = stopped.message.partition("Taken back:\n")[2].partition("\n\n")[0]
+    assert told.splitlines() == [f"  {change}" for change in stopped.done]
+    assert "Nothing was taken back" not in stopped.message
     assert "insufficientAccessRights" in stopped.message
     assert set(before[dn_of("wrong")]) - writer.state[dn_of("wrong")] == {name}, "all others are back"
     writer.before = lambda _: None

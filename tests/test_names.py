@@ -107,6 +107,25 @@ def test_the_addresses_of_the_machine_itself(address: str, itself: bool) -> None
     assert is_loopback(Address(address)) is itself
 
 
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("_ldap._tcp.test.com", True),
+        ("_kerberos._udp.test.com", True),
+        ("gc._msdcs.test.com", True),
+        ("a._sites.test.com", True),
+        ("_TCP.test.com", True),
+        ("DomainDnsZones.test.com", True),
+        ("forestdnszones.test.com", True),
+        ("www.forestdnszones.test.com", False),
+        ("tcp.test.com", False),
+        ("_http.test.com", False),
+    ],
+)
+def test_names_by_which_domain_controllers_are_found(text: str, is_one: bool) -> None:
+    assert host_name(text).is_locator is is_one
+
+
 def test_parts_of_a_host() -> None:
     host = host_name("Contoso.Test.com")
     assert (host.is_short, str(host.first_label), host.suffix) == (False, "Contoso", "Test.com")

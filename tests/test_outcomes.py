@@ -113,7 +113,7 @@ NO_ALIAS = ("no name is an alias",)
         ("*:80:contoso.test.com", [user("contososvc")], None, ["edge"], "ntlm-fallback", NO_ALIAS),
         ("*:80:contoso.test.com", [user("contososvc", FULL)], "contoso A 10.0.5.2", ["edge"], "kerberos", ()),
         ("*:80:contoso.test.com", [user("contososvc", FULL)], None, ["curl-sspi"], "kerberos", ()),
-        ("*:80:contoso", [user("contososvc", "HTTP/contoso")], None, ["curl-sspi"], "kerberos", ()),
+        ("*:80:contoso", [user("contososvc", "HTTP/contoso")], None, ["edge"], "kerberos", ()),
         ("*:80:contoso.test.com", [], None, ["edge"], "impossible", ()),
         ("*:80:contoso.test.com", None, None, ["edge"], "unchecked", ()),
     ],
@@ -133,6 +133,14 @@ def test_where_dns_was_not_asked_an_outcome_stands_on_the_name_being_no_alias(
     assert (found.outcome, found.provided) == (outcome, provided)
 
 
+def test_an_account_that_was_migrated_without_a_word_where_to_is_uncertain() -> None:
+    built = server(site("*:80:contoso.test.com"), pool=SERVICE, creds=True)
+    moved = user("contososvc", FULL, msDS_SupersededServiceAccountState=2)
+    assert world(built, ad=ad(computer(), moved)).outcome(FULL) == "uncertain"
+    begun = user("contososvc", FULL, msDS_SupersededServiceAccountState=1)
+    assert world(built, ad=ad(computer(), begun)).outcome(FULL) == "kerberos"
+
+
 def test_what_is_uncertain_takes_nothing_for_granted() -> None:
     built = server(site("*:80:contoso.test.com"), pool="contososvc@test.com", creds=True)
     found = world(built).requirement(FULL)
@@ -148,6 +156,7 @@ def test_what_no_account_can_serve_is_one_requirement_and_unknown_computers_are_
     (found,) = world(*local).requirements(FULL)
     assert (found.account, found.outcome) == (None, "impossible")
     assert [place.server for place in found.applications] == ["IIS01", "IIS02"]
+    assert world(*local).report.accounts == (), "no account is in need"
     unnamed = {"name": None, "dns_name": None}
     unknown = [server(site("*:80:contoso.test.com"), name=name, facts=unnamed) for name in ("IIS01", "IIS02")]
     both = world(*unknown).requirements(FULL)

@@ -448,6 +448,13 @@ def test_a_wildcard_answers_the_names_that_dns_and_the_farm_file_lead_to_it_as_f
     assert hosts(found, "Header") == {"taken.test.com"}
 
 
+def test_a_site_whose_addresses_another_one_has_is_reached_by_nothing() -> None:
+    """http.sys gives a request to the binding with the address before one for all."""
+    found = world(server(site("*:80:", name="Any"), site("10.0.5.2:80:", name="One")))
+    assert (hosts(found, "Any"), hosts(found, "One")) == (set(), {"IIS01", "iis01.test.com"})
+    assert "ip-only-binding" not in found.ids
+
+
 OWN = {"http/iis01": "covered", "http/iis01.test.com": "covered"}
 WWW = {"http/www.test.com": "explicit", "http/www": "explicit"}
 PORTAL = {"http/portal.test.com": "explicit", "http/portal": "optional"}

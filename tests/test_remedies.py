@@ -307,6 +307,17 @@ def test_a_farm_that_nobody_looked_up_leaves_the_other_names_of_its_nodes_alone(
     assert found.finding("farm-nodes-differ").fix[-1].endswith("separate them first.")
 
 
+def test_a_farm_is_not_mended_through_a_name_on_which_one_server_conflicts() -> None:
+    """y needs two accounts on IIS01, and would have to move along with x."""
+    apps = [app("/", creds=True), app("/b", creds=False)]
+    first = server(site(HEADER, "*:80:y.test.com", apps=apps), name="IIS01", pool=SERVICE)
+    second = server(site(HEADER), name="IIS02", pool=SERVICE, creds=True)
+    people = ad(computer("IIS01"), computer("IIS02"), user("svc"))
+    found = world(first, second, ad=people, farm=[farm_name("x.test.com", "IIS01", "IIS02")])
+    assert found.finding("farm-nodes-differ").fix[-1].endswith("settle that conflict first.")
+    assert kinds(found) == []
+
+
 def test_a_farm_that_nobody_looked_up_has_no_step() -> None:
     nodes = [server(site(HEADER), name=n, pool=SERVICE, creds=n == "IIS02") for n in ("IIS01", "IIS02")]
     found = world(*nodes, farm=[farm_name("x.test.com", "IIS01", "IIS02")])

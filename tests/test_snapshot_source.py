@@ -555,6 +555,8 @@ def test_snapshot_file_that_is_not_compressed(tmp_path: Path) -> None:
     found = taken(put(tmp_path / "IIS09.snapshot.json", content.encode("utf-16")))
     assert found.problems == ()
     assert found.label == "IIS09", "the file's own name serves"
+    assert Snapshot(source="here", machine=Machine(name="IIS01"), files={}).label == "IIS01"
+    assert Snapshot(source="here", machine=Machine(), files={}).label == "here"
     assert configuration_file(found).file is not None
 
 

@@ -15,6 +15,8 @@ from .mutants import Mutant, every
 ROOT = Path(__file__).parents[2]
 _T = TypeVar("_T")
 ALL = "tests"
+LONG = 0.5
+"""Seconds. Tests that take longer come last."""
 SLOW = 10.0
 """Seconds. A test that takes longer judges no mutant."""
 
@@ -101,14 +103,18 @@ class Map:
                 for line in lines:
                     self._contexts.setdefault((file, line), []).append(context)
         self._mentions, self._at_import = _mentions()
+        self._named = _named()
 
     def tests(self, mutant: Mutant, budget: float) -> list[str]:
         """The tests that may notice a mutant: file by file, the fastest first, as many as the budget has room for."""
         places = [(mutant.file, line) for line in range(mutant.lines[0], mutant.lines[1] + 1)]
+        found: set[str] = set()
         if mutant.function is None:
-            places = [place for name in self._leaning(mutant.bound) for place in self._mentions.get(name, ())]
+            names = self._leaning(mutant.bound)
+            places = [place for name in names for place in self._mentions.get(name, ())]
+            found = {test for test in self.seconds if not names.isdisjoint(self._named.get(_function(test), ()))}
         contexts = {context for place in places for context in self._contexts.get(place, ())}
-        found = {test for context in contexts for test in self._by_context.get(context, ())}
+        found |= {test for context in contexts for test in self._by_context.get(context, ())}
         return list(_within(ordered(found, self.seconds), self.seconds, budget))
 
     def _leaning(self, names: Iterable[str]) -> set[str]:
@@ -123,13 +129,33 @@ class Map:
 
 
 def ordered(tests: Collection[str], seconds: Mapping[str, float]) -> list[str]:
-    """File by file, so that what a module's tests share is made once; the fastest first."""
+    """File by file, so that what a module's tests share is made once, the fastest first; then what takes long."""
     fastest: dict[str, float] = {}
     for test in tests:
         file = test.partition("::")[0]
         fastest[file] = min(seconds[test], fastest.get(file, seconds[test]))
-    files = {test: test.partition("::")[0] for test in tests}
-    return sorted(tests, key=lambda test: (fastest[files[test]], files[test], seconds[test]))
+
+    def place(test: str) -> tuple[bool, float, str, float]:
+        file = test.partition("::")[0]
+        return seconds[test] > LONG, fastest[file], file, seconds[test]
+
+    return sorted(tests, key=place)
+
+
+def _function(test: str) -> str:
+    """The file and the function of a test, without its parameters."""
+    return test.partition("[")[0]
+
+
+def _named() -> dict[str, set[str]]:
+    """The names that each test function mentions: one that looks at a table need not run a line of the core."""
+    found = {}
+    for path in sorted((ROOT / "tests").glob("test_*.py")):
+        file = path.relative_to(ROOT).as_posix()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef):
+                found[f"{file}::{node.name}"] = {each.id for each in ast.walk(node) if isinstance(each, ast.Name)}
+    return found
 
 
 Lines = dict[str, list[tuple[str, int]]]
