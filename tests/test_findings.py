@@ -991,6 +991,34 @@ def test_a_server_outside_the_group_may_not_read_the_gmsas_password() -> None:
     assert "gmsa-server-not-allowed" in reading_through_a_group("Else").ids
 
 
+HERE = "OU=x,DC=test,DC=com"
+
+
+@pytest.mark.parametrize(
+    ("member_of", "described", "told"),
+    [
+        ([f"CN=Else,{HERE}"], [group("Farm", 2000)], True),
+        ([f"CN=Farm,{HERE}"], [group("Farm", 2000)], False),
+        ([f"CN=Else,{HERE}"], [group("Farm", 2000), group("Else", 2001)], True),
+        ([f"CN=Else,{HERE}"], [group("Else", 2001)], True),
+        # a group of another domain, or one that the file does not describe, may stand in the reader
+        ([f"CN=Else,{HERE}", "CN=Far,OU=x,DC=child,DC=test,DC=com"], [group("Farm", 2000)], False),
+        ([f"CN=Else,{HERE}"], [], False),
+        ([], [group("Farm", 2000)], False),
+    ],
+)
+def test_a_server_is_kept_from_a_password_where_all_its_groups_are_known_to_be_others(
+    member_of: list[str], described: list[str], told: bool
+) -> None:
+    """The reader has RID 2000. Its primary group is Domain Computers (515), as of every computer."""
+    managed = entry("gmsaWeb$", *BOTH, kind="gMSA", msDS_GroupMSAMembership=readers(2000))
+    found = world(
+        server(site(HEADER), pool=r"TEST\gmsaWeb$", creds=True),
+        ad=ad(computer(objectSid=sid(1101), memberOf=member_of), managed, group("Domain Computers", 515), *described),
+    )
+    assert ("gmsa-server-not-allowed" in found.ids) is told
+
+
 @pytest.mark.parametrize(("cut", "told"), [("", True), ("dn: CN=Farm,OU=x,DC=test,DC=com\nobjectCl", False)])
 def test_only_a_directory_that_was_read_whole_proves_that_a_reader_is_no_group_of_the_server(
     cut: str, told: bool
