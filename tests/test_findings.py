@@ -1182,6 +1182,15 @@ def test_only_a_users_password_can_be_guessed(kind: str) -> None:
     assert "kerberoastable-account" not in world(server(), ad=ad(computer(pwdLastSet=days_ago(999)))).ids
 
 
+def test_an_account_of_which_nobody_says_what_it_is_may_be_a_managed_one() -> None:
+    """An export without objectClass."""
+    dn = "dn: CN=contososvc,OU=x,DC=test,DC=com"
+    lines = [dn, "sAMAccountName: contososvc", *(f"servicePrincipalName: {name}" for name in BOTH)]
+    bare_entry = "\n".join([*lines, f"pwdLastSet: {days_ago(999)}", "", ""])
+    assert custom(bare_entry).outcome(FULL) == "kerberos"
+    assert "kerberoastable-account" not in custom(bare_entry).ids
+
+
 def test_older_than_aes_is_before_the_group_with_rid_521() -> None:
     def risk(days_before: int) -> bool:
         from datetime import timedelta

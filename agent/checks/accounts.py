@@ -276,7 +276,8 @@ def _undeliverable(directory: Directory, account: Account, requirement: Requirem
     home = directory.domain_at(account.dn)
     if home is None or not home.covered or not directory.is_complete:
         return
-    domains = {target: _domains_of_holders(directory, target) for target in account.delegates_to or ()}
+    answered = directory.held_elsewhere
+    domains = {target: answered.get(spn(target), frozenset()) for target in account.delegates_to or ()}
     nowhere = [target for target, held in domains.items() if not held]
     if nowhere:
         yield finding(
@@ -301,14 +302,3 @@ def _undeliverable(directory: Directory, account: Account, requirement: Requirem
                 "of both, the KDC looks at this one first.",
             ),
         )
-
-
-def _domains_of_holders(directory: Directory, target: str) -> frozenset[str]:
-    """The folded DNS names of the domains where somebody answers for an SPN."""
-    name = spn(target)
-    holders = directory.seen(name) or (
-        directory.seen(name.with_service("HOST")) if name.service in directory.mapped_to_host else ()
-    )
-    kept = (directory.domain_at(account.dn) for account in holders)
-    named = {fold(domain.dns_name) for domain in kept if domain is not None}
-    return directory.held_elsewhere.get(spn(target), frozenset()) | named

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
+from statistics import median
 from typing import TypedDict, TypeVar
 
 from .mutants import Mutant, every
@@ -129,15 +130,14 @@ class Map:
 
 
 def ordered(tests: Collection[str], seconds: Mapping[str, float]) -> list[str]:
-    """File by file, so that what a module's tests share is made once, the fastest first; then what takes long."""
-    fastest: dict[str, float] = {}
+    """File by file, so that what a module's tests share is made once: those of short tests first, long tests last."""
+    short: dict[str, list[float]] = {}
     for test in tests:
-        file = test.partition("::")[0]
-        fastest[file] = min(seconds[test], fastest.get(file, seconds[test]))
+        short.setdefault(test.partition("::")[0], []).append(min(seconds[test], LONG))
 
     def place(test: str) -> tuple[bool, float, str, float]:
         file = test.partition("::")[0]
-        return seconds[test] > LONG, fastest[file], file, seconds[test]
+        return seconds[test] > LONG, median(short[file]), file, seconds[test]
 
     return sorted(tests, key=place)
 
