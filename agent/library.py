@@ -22,6 +22,7 @@ from agent.names import address_of, fold, host_fault, host_name, netbios_fault, 
 from agent.sources import option_files
 from agent.sources.selected import DirectorySource, LiveLogon, directory_source, name_source
 from agent.sources.snapshots import targets as target_files
+from agent.sources.text_file import is_there
 from agent.spn.nameservice import AskNames
 from agent.spn.question import Typed
 
@@ -149,7 +150,7 @@ def _paths(option: str, given: object) -> Sequence[Path]:
 
 def _file(option: str, word: str) -> Path:
     path = Path(word)
-    if not path.exists():
+    if not is_there(path):
         raise UsageError(f"{option}: there is no file '{printable(word)}'")
     return path
 

@@ -42,6 +42,11 @@ def printable(text: str) -> str:
     return "".join(c if _is_shown(c) else f"\\u{ord(c):04x}" for c in text)
 
 
+def without_user(text: str) -> str:
+    """A URL or a host for a message: what stands before an `@` may be a password."""
+    return printable(text if "@" not in text else f"...@{text.rpartition('@')[2]}")
+
+
 def _is_shown(character: str) -> bool:
     return unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 

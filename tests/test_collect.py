@@ -129,7 +129,7 @@ def test_every_server_has_an_outcome_and_the_numbers_add_up(lab: farm.Farm, run:
     found = {f["server"]: f for f in report["findings"] if f["id"] == "server-unreachable"}
     assert set(found) == {"web0002.farm.test", "web0003.farm.test"}
     assert all(f["severity"] == "error" and f["fix"] for f in found.values())
-    assert report["sweep"] == {"asked": 5, "answered": 3, "failed": 2, "kept": 0, "aliases": []}
+    assert report["sweep"] == {"asked": 5, "answered": 3, "failed": 2, "not_asked": 0, "kept": 0, "aliases": []}
     assert "asked 5 servers: 3 answered, 2 failed" in said
 
 
@@ -168,10 +168,36 @@ def test_collect_prints_what_failed_and_what_to_do(lab: farm.Farm, run: Any, tmp
     assert out.rstrip().endswith("asked 4 servers: 2 answered, 2 failed")
 
 
+def test_sweep_names_the_servers_that_may_keep_a_remote_shell(lab: farm.Farm, run: Any) -> None:
+    lab.set("web000[24]*", fault="lost", on="Delete", times=2)
+    code, out, said = run("sweep", "web[0001:0004].farm.test", "--ad", "off", "--format", "csv")
+    assert "asked 4 servers: 4 answered, 0 failed" in said
+    kept = "remote shells may remain until Windows ends them as idle: "
+    assert f"{kept}web0002.farm.test, web0004.farm.test (2 servers)" in said
+    assert (code, kept in out) == (exits.CLEAN, False)
+    lab.calm()
+    _, _, said = run("sweep", "web[0001:0004].farm.test", "--ad", "off", "--format", "csv")
+    assert kept not in said
+    lab.close_shells()
+
+
+def test_what_is_wrong_with_one_host_of_an_inventory_costs_that_host(
+    lab: farm.Farm, run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inventory = tmp_path / "hosts.ini"
+    odd = f"{lab.name(2)} ansible_winrm_transport=basic ansible_winrm_scheme=http ansible_port={lab.http_port}"
+    inventory.write_text(f"{lab.name(1)} ansible_port={lab.http_port}\n{odd}\n{lab.name(3)} ansible_port=x\n")
+    code, out, _ = run("collect", "--inventory", str(inventory), "--to", str(tmp_path))
+    assert code == exits.INCOMPLETE
+    assert "asked 3 servers: 2 answered, 1 not asked" in out, "--transport counts more than Basic over http"
+    assert f"'{lab.name(3)}:x' is no server: a port is a number from 1 to 65535" in " ".join(out.split())
+    assert unreachable(tmp_path, capsys) == [lab.name(3)]
+
+
 def test_a_wrong_password_is_sent_to_one_server(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
     code, out, _ = run("collect", "web[0001:0010].farm.test", "--to", str(tmp_path), password="Wr0ng")
     assert code == exits.INCOMPLETE
-    assert "asked 10 servers: 0 answered, 10 failed" in out
+    assert "asked 10 servers: 0 answered, 1 failed, 9 not asked" in out
     assert "so that no account is locked out" in out
     assert lab.stats()["auth.failed"] + lab.stats()["auth.refused"] == 1
 
@@ -463,7 +489,7 @@ def test_a_second_ctrl_c_still_reports(lab: farm.Farm, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == exits.INCOMPLETE
-    assert "asked 4 servers: 1 answered, 3 failed" in out
+    assert "asked 4 servers: 1 answered, 3 not asked" in out
     assert "Traceback" not in err
     lab.calm()
     lab.close_shells()

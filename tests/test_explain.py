@@ -7,10 +7,11 @@ import json
 import pytest
 from worlds import ad, app, computer, farm_name, server, site, user, windows, world
 
+from agent.cli.formats import known_by
 from agent.errors import UsageError
 from agent.inspection.sources import Sources
 from agent.model import ClientOutcome
-from agent.story import read_url
+from agent.story import explain, read_url
 
 SERVICE = r"TEST\contososvc"
 POOLED = user("contososvc", "HTTP/contoso.test.com", "HTTP/contoso")
@@ -52,12 +53,44 @@ def test_what_is_no_url_is_wrong_usage(text: str) -> None:
         read_url(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://user:S3cret@contoso:81/app?key=S3cret#S3cret", "http://contoso:81/app"),
+        ("user:S3cret@contoso/app", "contoso/app"),
+        ("https://S3cret@[fe80::1]:444", "https://[fe80::1]:444"),
+        ("http://contoso/?S3cret", "http://contoso/"),
+        ("http://contoso/\x1b[31m", "http://contoso/\\u001b[31m"),
+    ],
+)
+def test_the_url_is_told_without_what_may_be_secret(text: str, shown: str) -> None:
+    assert read_url(text).text == shown
+    told = explain(world(server(site("*:80:contoso.test.com"))).analysis, text)
+    for form in known_by("explain").values():
+        assert "S3cret" not in "".join(form.pieces(told, 100, False))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://user:S3cret@contoso:port/",
+        "ftp://user:S3cret@contoso/",
+        "http://contoso:S3cret@/",
+        "http://user:S3cret@[::1",
+        "http://user:S3/cret@contoso:port/",
+        "http://user:S3cret@cont\u2100oso/",
+    ],
+)
+def test_a_refusal_does_not_repeat_what_may_be_secret(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read_url(text)
+    assert "cret" not in str(caught.value)
+
+
 # -- the document --------------------------------------------------------------------------------------------------
 
 
 def test_the_document_is_the_report_with_the_url_and_the_outcomes() -> None:
-    from agent.story import explain
-
     found = world(server(site("*:80:contoso.test.com"), pool=SERVICE, creds=True), ad=ad(computer(), POOLED), dns=A)
     said = json.loads(explain(found.analysis, "http://contoso.test.com/").to_json())
     report = json.loads(found.report.to_json())
@@ -295,8 +328,6 @@ def test_a_port_is_asked_for_by_clients_that_include_it() -> None:
 
 
 def test_the_findings_are_those_that_concern_the_url() -> None:
-    from agent.story import explain
-
     found = world(
         server(site("*:80:contoso.test.com"), site("*:80:other.test.com", name="Other")),
         ad=ad(computer()),

@@ -41,6 +41,16 @@ def refusal(folder: Path, text: str | bytes, name: str = "farm.txt", defaults: D
     return str(caught.value).replace(str(path), "FILE")
 
 
+def fault(folder: Path, text: str, name: str) -> str:
+    """Why one host, the last, cannot be asked, or why the whole file is refused."""
+    path = written(folder, text, name)
+    try:
+        said = read_inventory(path, NONE).endpoints[-1].fault
+    except UsageError as error:
+        said = str(error)
+    return (said or "").replace(str(path), "FILE")
+
+
 def notes(folder: Path, found: Inventory) -> list[str]:
     return [note.replace(f"{folder}{os.sep}", "DIR/") for note in found.notes]
 
@@ -356,14 +366,14 @@ def test_depth_counts_before_priority_and_name(tmp_path: Path) -> None:
         ("[a:kind]\n", "FILE:1: [a:kind]: only :children and :vars are known"),
         ("[a b]\n", "FILE:1: a section is written"),
         ("[a:vars]\nnonsense\n", "FILE:2: in [a:vars] each line is name=value"),
-        ("w1 ansible_port=x\n", "FILE:1: w1: 'w1:x' is no server: a port is"),
+        ("w1 ansible_port=x\n", "FILE:1: 'w1:x' is no server: a port is"),
         ("w1 ansible_port=99999\n", "a port is a number from 1 to 65535"),
-        ("w1 ansible_host=a..b\n", "FILE:1: w1: 'a..b' is no server"),
-        ("w1 ansible_host=10.0.0.5:5986\n", "FILE:1: w1: '10.0.0.5:5986' is no server"),
+        ("w1 ansible_host=a..b\n", "FILE:1: 'a..b' is no server"),
+        ("w1 ansible_host=10.0.0.5:5986\n", "FILE:1: '10.0.0.5:5986' is no server"),
         ("w1 ansible_winrm_scheme=ftp\n", "ansible_winrm_scheme is http or https, not 'ftp'"),
         ("w1 ansible_winrm_transport=plaintext\n", "FILE:1: ansible_winrm_transport: plaintext sends the password"),
         ("w1 ansible_winrm_transport=magic\n", "FILE:1: ansible_winrm_transport: 'magic' is no transport"),
-        ("w1 ansible_winrm_transport=basic ansible_port=5985\n", "FILE:1: w1: Basic over TLS only"),
+        ("w1 ansible_winrm_transport=basic ansible_port=5985\n", "FILE:1: Basic over TLS only"),
         ("w1 ansible_user={{me}}\n", "FILE:1: ansible_user is a template that only Ansible can fill in"),
         ("w1 ansible_connection={{c}}\n", "FILE:1: ansible_connection is a template"),
         ("[a]\nw1\n[a:vars]\nansible_port=$ANSIBLE_VAULT;1.1\n", "FILE:4: ansible_port is vaulted, and vaults are not"),
@@ -377,7 +387,7 @@ def test_slip_in_an_ini(tmp_path: Path, text: str, said: str | None) -> None:
     if said is None:
         assert listed(tmp_path, text, "h.ini").endpoints[0].user == "a\\nb"
     else:
-        assert said in refusal(tmp_path, text, "h.ini")
+        assert said in fault(tmp_path, text, "h.ini")
 
 
 @pytest.mark.parametrize("line", ["w1 ansible_password=S3cret word", "w1 ansible_password='S3cret", "w1 S3cret"])
@@ -433,13 +443,42 @@ def test_name_for_the_kdc(tmp_path: Path) -> None:
     assert (one.name, one.host, one.kerberos_host) == ("w1", "10.0.0.5", "web01.test.com")
 
 
-def test_command_line_fills_what_is_open(tmp_path: Path) -> None:
-    text = "w1 ansible_connection=winrm\nw2 ansible_connection=winrm ansible_port=5986 ansible_user=own\n"
-    found = listed(tmp_path, text, "h.ini", Defaults(port=5985, user="u", transport="ntlm"))
-    assert [(e.port, e.tls, e.user, e.transport) for e in found.endpoints] == [
-        (5985, False, "u", "ntlm"),
-        (5986, True, "own", "ntlm"),
-    ]
+def test_command_line_fills_what_is_open_and_a_user_and_a_transport_of_it_count_more(tmp_path: Path) -> None:
+    own = "ansible_port=5986 ansible_user=own ansible_winrm_transport=kerberos"
+    text = f"w1 ansible_connection=winrm\nw2 ansible_connection=winrm {own}\n"
+    for line, second in (
+        (Defaults(port=5985, user="u", transport="ntlm"), ("u", "ntlm")),
+        (Defaults(port=5985, user="u"), ("u", "kerberos")),
+        (Defaults(port=5985, transport="ntlm"), ("own", "ntlm")),
+        (Defaults(port=5985), ("own", "kerberos")),
+    ):
+        found = listed(tmp_path, text, "h.ini", line)
+        assert [(e.port, e.tls, e.user, e.transport, e.fault) for e in found.endpoints] == [
+            (5985, False, line.user, line.transport, None),
+            (5986, True, *second, None),
+        ]
+
+
+ODD = (
+    ("ansible_user={{me}}", Defaults(user="u")),
+    ("ansible_winrm_transport=basic ansible_port=5985", Defaults(transport="kerberos")),
+    ("ansible_winrm_transport=magic", Defaults(transport="ntlm")),
+    ("ansible_host={{me}}", None),
+    ("ansible_port=x", None),
+    ("ansible_connection={{me}}", None),
+)
+"""What is wrong with one host, and what of the command line takes its place."""
+
+
+@pytest.mark.parametrize(("variables", "instead"), ODD)
+def test_what_is_wrong_with_one_host_costs_no_other(tmp_path: Path, variables: str, instead: Defaults | None) -> None:
+    text = f"w1 ansible_connection=winrm\nodd ansible_connection=winrm {variables}\nw3 ansible_connection=winrm\n"
+    found = listed(tmp_path, text, "h.ini")
+    assert names(found) == ["w1", "odd", "w3"]
+    assert [one.fault is None for one in found.endpoints] == [True, False, True]
+    assert (found.endpoints[1].fault or "").startswith(f"{tmp_path / 'h.ini'}:2: ")
+    if instead is not None:
+        assert [one.fault for one in listed(tmp_path, text, "h.ini", instead).endpoints] == [None] * 3
 
 
 def test_a_host_without_connection_is_sshs_where_another_says_winrm(tmp_path: Path) -> None:
@@ -556,7 +595,7 @@ def test_slip_in_a_yaml(tmp_path: Path, text: str, said: str | None) -> None:
     if said is None:
         assert listed(tmp_path, text, "h.yml").endpoints == ()
     else:
-        assert said in refusal(tmp_path, text, "h.yml")
+        assert said in fault(tmp_path, text, "h.yml")
 
 
 def nine_times(first: str, many: str) -> str:
@@ -656,7 +695,7 @@ VAULTED = '{"_meta": {"hostvars": {"w1": {},\n"w2":\n{"ansible_user":\n{"__ansib
     ],
 )
 def test_slip_in_a_json(tmp_path: Path, text: str, said: str) -> None:
-    assert said in refusal(tmp_path, text, "h.json")
+    assert said in fault(tmp_path, text, "h.json")
 
 
 def test_json_values_that_ansible_marks(tmp_path: Path) -> None:

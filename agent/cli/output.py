@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 
 
 def demand_place(output: Output) -> None:
-    """Raises UsageError where `--output` names no place for a file: before a thousand servers are asked."""
+    """Raises UsageError where `--output` names no place for a file, and OutputError where nobody may look: before a
+    thousand servers are asked.
+    """
     if output.file is None:
         return
-    if not output.file.absolute().parent.is_dir():
+    try:
+        has_folder, is_taken = output.file.absolute().parent.is_dir(), output.file.is_dir()
+    except OSError as error:
+        raise OutputError(f"cannot write {output.file}: {error.strerror}") from None
+    if not has_folder:
         raise UsageError(f"cannot write {output.file}: there is no such folder")
-    if output.file.is_dir():
+    if is_taken:
         raise UsageError(f"cannot write {output.file}: it is a folder")
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from agent import exits
 from agent.cli import arguments, console, options
 from agent.errors import IisSpnError, UsageError, fault_of_ours
+from agent.names import printable
 from agent.sources.extras import Extra, demand
 
 
@@ -52,6 +53,10 @@ def _ended(line: arguments.Line) -> int:
         return exits.CLEAN
     except KeyboardInterrupt:
         return _failed("interrupted", exits.INCOMPLETE)
+    except OSError as error:
+        fault_of_ours(error)  # for --debug
+        place = f"{printable(str(error.filename))}: " if error.filename else ""
+        return _failed(f"{place}{error.strerror or error}", exits.INCOMPLETE)
     except Exception as error:  # noqa: BLE001  # a fault of ours is told as one, with how to report it
         return _failed(f"{fault_of_ours(error)}. Please report it; --debug shows more.", exits.BUG)
 

@@ -22,5 +22,7 @@ def run(options: Sweep) -> int:
     sources = sources_of(looking, live_logon(asking.logon, passwords))
     finished = ask(asking, looking.ad, looking.netbios, passwords)
     console.note(asked.counted(finished.asked))
+    if remaining := remote.shells_left(finished.outcomes):
+        console.note(asked.remaining(remaining))
     code = output.finish(options.output, remote.survey(analyse(finished.snapshots(), sources).report, finished))
     return code if finished.unrecorded is None else exits.INCOMPLETE

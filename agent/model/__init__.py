@@ -507,12 +507,14 @@ class Alias(NamedTuple):
 class Asked:
     """How many servers a sweep asked, and what became of it: asked = answered + failed.
 
-    `kept` were not asked, their snapshots of an earlier run are still fresh. `aliases` are among the answered.
+    `not_asked` are among the failed: the sweep ended before their turn. `kept` were not asked either, their snapshots
+    of an earlier run are still fresh. `aliases` are among the answered.
     """
 
     asked: int
     answered: int
     failed: int
+    not_asked: int = 0
     kept: int = 0
     aliases: tuple[Alias, ...] = ()
 

@@ -21,12 +21,21 @@ class Trouble(NamedTuple):
 
 def counted(asked: Asked) -> str:
     """`asked 20 servers: 18 answered, 2 failed`; the numbers add up whatever happened."""
-    text = f"asked {plural(asked.asked, 'server')}: {asked.answered} answered, {asked.failed} failed"
+    text = f"asked {plural(asked.asked, 'server')}: {asked.answered} answered"
+    if asked.failed > asked.not_asked or not asked.not_asked:
+        text += f", {asked.failed - asked.not_asked} failed"
+    if asked.not_asked:
+        text += f", {asked.not_asked} not asked"
     if asked.kept:
         text += f"; {asked.kept} kept from an earlier run"
     if asked.aliases:
         text += f"; {plural(len(asked.aliases), 'name')} led to a server that had answered already"
     return text
+
+
+def remaining(servers: Sequence[str]) -> str:
+    """Of servers that answered and may keep the remote shell that was opened there."""
+    return f"remote shells may remain until Windows ends them as idle: {_names(servers)}"
 
 
 def to_text(asked: Asked, troubles: Iterable[Trouble], width: int, color: bool) -> str:

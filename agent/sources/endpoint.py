@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from agent.errors import UsageError
-from agent.names import address_of, fold, host_fault, host_name, printable
+from agent.names import address_of, fold, host_fault, host_name, printable, without_user
 
 Transport = Literal["auto", "kerberos", "ntlm", "credssp", "certificate", "basic"]
 """`auto`: Kerberos where a ticket can be had, else (with a user) NTLM; on Windows the operating system chooses."""
@@ -27,6 +27,7 @@ class Endpoint:
     """One WinRM service. `name` is what people call the server, `host` what is connected to.
 
     `kerberos_host` is the name asked of the KDC where that is not `host`; `user` None means the user of the run.
+    `fault` says why it cannot be asked as an inventory says: nothing is sent to it.
     """
 
     name: str
@@ -36,11 +37,15 @@ class Endpoint:
     transport: Transport = "auto"
     user: str | None = None
     kerberos_host: str | None = None
+    fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Defaults:
-    """What the command line says for each server that says nothing else itself; `port` None: the protocol's own."""
+    """What the command line says of the servers; `port` None: the protocol's own.
+
+    A user and a transport (other than `auto`) count more than an inventory's, a port is for those that say none.
+    """
 
     port: int | None = None
     tls: bool = False
@@ -58,12 +63,12 @@ class Defaults:
         user: str | None = None,
         kerberos_host: str | None = None,
     ) -> Endpoint:
-        """The endpoint of a server, from what is known of it and these defaults.
+        """The endpoint of a server, from what an inventory says of it and these defaults.
 
         A server whose scheme is given gets that scheme's port, not `--port`. Raises UsageError where a password or
         a client certificate would have to travel outside TLS.
         """
-        transport = transport or self.transport
+        transport = self.transport if self.transport != "auto" else transport or "auto"
         if tls is None:
             port = port or self.port
             tls = self._implies_tls(port, transport)
@@ -75,7 +80,7 @@ class Defaults:
             port=port or (HTTPS_PORT if tls else HTTP_PORT),
             tls=tls,
             transport=transport,
-            user=user or self.user,
+            user=self.user or user,
             kerberos_host=kerberos_host,
         )
 
@@ -176,8 +181,7 @@ def _name_fault(text: str) -> str | None:
 
 
 def _quoted(word: str) -> str:
-    """The word for a message; whatever stands before an `@` may be a password."""
-    return f"'{printable(word if '@' not in word else '...@' + word.rpartition('@')[2])}'"
+    return f"'{without_user(word)}'"
 
 
 # -- ranges --------------------------------------------------------------------------------------------------------

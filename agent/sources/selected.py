@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from agent.errors import UsageError
 from agent.names import HostName, fold, printable
+from agent.sources.text_file import is_there
 from agent.spn.directory import AskDirectory
 from agent.spn.nameservice import AskNames, NameService
 
@@ -60,7 +62,7 @@ def _files(paths: Sequence[Path], netbios: Mapping[str, str]) -> AskDirectory:
     from agent.sources.ad.exports import read_exports
 
     for path in paths:
-        if not path.exists():
+        if not is_there(path):
             raise UsageError(f"--ad {path}: there is no such file")
     return lambda question: read_exports(paths, question, netbios)
 
@@ -89,15 +91,19 @@ def _current_domain(logon: LiveLogon, netbios: Mapping[str, str]) -> DirectorySo
 
 def name_source(words: Sequence[str]) -> AskNames:
     """Read the values of `--dns`. Raises UsageError where they contradict each other."""
-    _demand_one_or_files("--dns", words, lambda word: Path(word).is_file())
+    _demand_one_or_files("--dns", words, _is_zone)
     first = words[0]
     if fold(first) == "off":
         return lambda _hosts, _addresses: None
-    if Path(first).is_file():
+    if _is_zone(first):
         from agent.sources.dns import zone
 
         return lambda _hosts, _addresses: zone.read_zones([Path(word) for word in words])
     return _live_names(None if fold(first) == "system" else first)
+
+
+def _is_zone(word: str) -> bool:
+    return is_there(Path(word)) and not os.path.isdir(word)  # noqa: PTH112  Path.is_dir raises where nobody may look
 
 
 def _live_names(server: str | None) -> AskNames:

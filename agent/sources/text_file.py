@@ -30,6 +30,17 @@ def read_text(path: Path | None, limit: int = MAXIMUM_SIZE) -> str:
     return _decoded(data, place)
 
 
+def is_there(path: Path) -> bool:
+    """Whether a file is there, or nobody may look: who opens it is told why not."""
+    try:
+        path.stat()
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError | NotADirectoryError)
+    except ValueError:  # a null character
+        return False
+    return True
+
+
 def written(path: Path) -> str | None:
     """When a file was last written, ISO 8601 in UTC; None where nobody may know."""
     try:

@@ -39,7 +39,7 @@ def explain(analysis: Analysis, text: str) -> Explanation:
     told = {**{name: getattr(report, name) for name in type(report).__dataclass_fields__}, "findings": findings}
     return Explanation(
         **{**told, "causes": causes(findings)},
-        url=text,
+        url=url.text,
         outcomes=tuple(outcomes),
         answered=bool(found),
         unnamed=tuple(dict.fromkeys(_unnamed(found, outcomes))),

@@ -6,14 +6,14 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from agent.errors import UsageError
-from agent.names import HostName, host_name
+from agent.names import HostName, host_name, printable, without_user
 from agent.spn.question import Typed
 
 _PORTS = {"http": 80, "https": 443}
 
 
 class Url(NamedTuple):
-    """A URL as far as it decides anything."""
+    """A URL as far as it decides anything; `text` is what of it people are shown."""
 
     text: str
     scheme: str
@@ -36,14 +36,19 @@ class Url(NamedTuple):
 
 
 def read_url(text: str) -> Url:
-    """Take a URL apart; a bare host is an http URL. Raises UsageError."""
+    """Take a URL apart; a bare host is an http URL. Raises UsageError.
+
+    Its text has no user, no query and no fragment: they decide nothing here, and may be secret.
+    """
     whole = text if "://" in text else f"http://{text}"
     try:
         parts = urlsplit(whole)
         port = parts.port
-    except ValueError as error:
-        raise UsageError(f"{text!r} is not a URL: {error}") from None
+    except ValueError:  # whose words repeat the text
+        raise UsageError(f"'{without_user(text)}' is not a URL: a host, or a port that is no number") from None
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise UsageError(f"{text!r} is not an http or https URL with a host")
-    host = host_name(parts.netloc.rpartition("@")[2].removesuffix(f":{port}") if port else parts.hostname)
-    return Url(text, parts.scheme, host, port or _PORTS[parts.scheme], unquote(parts.path) or "/")
+        raise UsageError(f"'{without_user(text)}' is not an http or https URL with a host")
+    place = parts.netloc.rpartition("@")[2]
+    host = host_name(place.removesuffix(f":{port}") if port else parts.hostname)
+    shown = f"{place}{parts.path}" if "://" not in text else f"{parts.scheme}://{place}{parts.path}"
+    return Url(printable(shown), parts.scheme, host, port or _PORTS[parts.scheme], unquote(parts.path) or "/")

@@ -25,7 +25,7 @@ from agent.sources.snapshots.disk import shown
 from agent.sources.snapshots.framed import unframe
 from agent.sources.snapshots.packed import document_in
 from agent.sources.snapshots.standing import Standing, assess
-from agent.sources.snapshots.sweep_file import Failed, unanswered
+from agent.sources.snapshots.sweep_file import NOT_ASKED, Failed, unanswered
 from agent.sources.winrm import client
 from agent.sources.winrm.errors import UnreachableError, short
 from agent.sources.winrm.tls import Tls
@@ -104,6 +104,7 @@ class Run(NamedTuple):
             asked=asked,
             answered=len(answers),
             failed=asked - len(answers),
+            not_asked=sum(one.failure is not None and one.failure.stage == NOT_ASKED for one in self.outcomes),
             kept=len(self.kept),
             aliases=tuple(aliases),
         )

@@ -203,6 +203,11 @@ def troubles(outcomes: Sequence[Result]) -> Iterator[Trouble]:
             yield from _gaps(name, answer)
 
 
+def shells_left(outcomes: Sequence[Result]) -> list[str]:
+    """The servers that answered and may keep a remote shell for a while; of one that failed its failure says so."""
+    return [one.endpoint.name for one in outcomes if one.answer is not None and one.answer.left_behind is not None]
+
+
 def _gaps(name: str, answer: Collected) -> Iterator[Trouble]:
     for gap in answer.standing.gaps:
         place = f" ({gap.file})" if gap.file else ""

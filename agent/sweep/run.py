@@ -113,6 +113,7 @@ async def _one(endpoint: Endpoint, ask: Callable[[Endpoint, Gate], Awaitable[T]]
     began = time.monotonic()
     answer, failure = None, None
     try:
+        _demand_usable(endpoint)
         door = doors.of(endpoint)
         door.raise_if_closed()
         answer = await _ask_or_retry(endpoint, ask, door)
@@ -122,6 +123,12 @@ async def _one(endpoint: Endpoint, ask: Callable[[Endpoint, Gate], Awaitable[T]]
     except Exception as error:  # noqa: BLE001  # one server's surprise must not cost the others their answers
         failure = Failure(INTERNAL, fault_of_ours(error), *REPORT)
     return Result(endpoint=endpoint, answer=answer, failure=failure, seconds=time.monotonic() - began)
+
+
+def _demand_usable(endpoint: Endpoint) -> None:
+    if endpoint.fault is not None:
+        advice = "mend the inventory; --user and --transport count more than what stands there"
+        raise NotAskedError("resolve", endpoint.fault, advice)
 
 
 async def _ask_or_retry(endpoint: Endpoint, ask: Callable[[Endpoint, Gate], Awaitable[T]], door: Door) -> T:

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from agent.errors import UsageError
-from agent.names import fold, printable
+from agent.names import fold, printable, without_user
 from agent.sources.ad.logon import Logon
 from agent.sources.ad.results import LdapError
 
@@ -85,7 +85,7 @@ def parse_target(text: str) -> Target | None:
     extra = parts.path.strip("/") or parts.query or parts.username
     if parts.scheme not in PORTS or not host or extra:
         raise UsageError(
-            f"{printable(text)} is no directory: write ldap://HOST[:PORT], ldaps://HOST, gc://HOST or auto"
+            f"{without_user(text)} is no directory: write ldap://HOST[:PORT], ldaps://HOST, gc://HOST or auto"
         )
     scheme: Scheme = "ldap" if parts.scheme == "ldap" else "gc" if parts.scheme == "gc" else "ldaps"
     return Target(scheme, host, port)

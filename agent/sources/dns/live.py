@@ -28,7 +28,7 @@ import dns.reversename
 
 from agent.errors import SourceError, UsageError
 from agent.model import Problem, SourceRead
-from agent.names import Address, HostName, address_of, host_fault, host_name, ip_address, printable
+from agent.names import Address, HostName, address_of, host_fault, host_name, ip_address, printable, without_user
 from agent.spn.nameservice import NameService, Resolution
 
 UNANSWERED = "dns-incomplete"
@@ -100,10 +100,10 @@ def endpoint(server: str) -> tuple[str, int]:
         return server.strip("[]"), 53
     found = re.fullmatch(r"\[([0-9A-Fa-f:.]+(?:%\w+)?)\](?::(\d{1,5}))?|([^\s:\[\]/]+)(?::(\d{1,5}))?", server)
     if found is None:
-        raise UsageError(f"'{printable(server)}' is no name server: give an address or a name, with :port if not 53")
+        raise UsageError(f"'{without_user(server)}' is no name server: give an address or a name, with :port if not 53")
     host, port = found[1] or found[3], int(found[2] or found[4] or 53)
     if not 0 < port < 65536 or (found[1] and not address_of(host)):
-        raise UsageError(f"'{printable(server)}' is no name server: the port or the address cannot be")
+        raise UsageError(f"'{without_user(server)}' is no name server: the port or the address cannot be")
     return host, port
 
 

@@ -23,6 +23,7 @@ from agent.sources.inventory.ansible_variables import (
     PASSWORDS,
     PLUGINS,
     VALIDATIONS,
+    VariableError,
     Variables,
     last,
 )
@@ -71,7 +72,7 @@ def _servers_in(tree: Tree, defaults: Defaults) -> Found:
     left_out: Counter[str] = Counter()
     seen: set[str] = set()
     for (name, host, variables), connection in zip(every, connections, strict=True):
-        if (connection or unsaid) in PLUGINS:
+        if connection == _UNTOLD or (connection or unsaid) in PLUGINS:
             servers.append((_endpoint(name, host, variables, connection, defaults), host.place))
             seen |= variables.keys() - _harmless(variables)
         else:
@@ -79,9 +80,16 @@ def _servers_in(tree: Tree, defaults: Defaults) -> Found:
     return Found(servers, [*tree.notes, *_notes(tree.place, left_out, seen, empty=not servers)])
 
 
+_UNTOLD = "?"
+"""In the place of a plugin's name where the variable cannot be used: the host is told with it."""
+
+
 def _connection(variables: Variables) -> str | None:
     """The plugin's name without its collection: `ansible.builtin.winrm` is winrm."""
-    text = last(variables, CONNECTION)
+    try:
+        text = last(variables, CONNECTION)
+    except VariableError:
+        return _UNTOLD
     return text.rpartition(".")[2] if text else None
 
 
@@ -110,29 +118,36 @@ def _notes(place: str, left_out: Counter[str], seen: set[str], *, empty: bool) -
 
 
 def _endpoint(name: str, host: Host, variables: Variables, connection: str | None, defaults: Defaults) -> Endpoint:
+    """How the host is asked, or why it cannot be: what is wrong with one costs no other anything."""
+    try:
+        return _usable(name, variables, connection, defaults)
+    except VariableError as error:
+        fault = str(error)
+    except UsageError as error:
+        fault = f"{host.place}: {error}"
+    return Endpoint(name=name, host=name, fault=fault)
+
+
+def _usable(name: str, variables: Variables, connection: str | None, defaults: Defaults) -> Endpoint:
+    last(variables, CONNECTION)
     plugin = PLUGINS[connection or "winrm"]
     address = last(variables, *plugin.host) or name
     port_text = last(variables, *plugin.port)
     scheme = last(variables, plugin.scheme)
-    transport = _transport(variables, plugin.transport)
-    user = last(variables, *plugin.user)
     kerberos_host = last(variables, plugin.kerberos_host)
-    try:
-        port = port_of(port_text, f"{name}:{port_text}") if port_text else None
-        tls = _tls(scheme, plugin.scheme)
-        if connection and tls is None:
-            port, tls = _as_ansible(port, defaults)
-        return defaults.endpoint(
-            name,
-            host_of(address),
-            port=port,
-            tls=tls,
-            transport=transport,
-            user=user,
-            kerberos_host=host_of(kerberos_host) if kerberos_host else None,
-        )
-    except UsageError as error:
-        raise UsageError(f"{host.place}: {printable(name)}: {error}") from None
+    port = port_of(port_text, f"{name}:{port_text}") if port_text else None
+    tls = _tls(scheme, plugin.scheme)
+    if connection and tls is None:
+        port, tls = _as_ansible(port, defaults)
+    return defaults.endpoint(
+        name,
+        host_of(address),
+        port=port,
+        tls=tls,
+        transport=_transport(variables, plugin.transport) if defaults.transport == "auto" else None,
+        user=last(variables, *plugin.user) if defaults.user is None else None,
+        kerberos_host=host_of(kerberos_host) if kerberos_host else None,
+    )
 
 
 def _tls(scheme: str | None, name: str) -> bool | None:
@@ -167,9 +182,9 @@ def _transport(variables: Variables, name: str) -> Transport | None:
     words = [word.strip() for text in value.texts() for word in text.lower().split(",") if word.strip()]
     for word in words:
         if word == "plaintext":
-            raise UsageError(f"{value.place}: {name}: plaintext sends the password in clear; use kerberos or ntlm")
+            raise VariableError(f"{value.place}: {name}: plaintext sends the password in clear; use kerberos or ntlm")
         if word not in _TRANSPORTS:
-            raise UsageError(f"{value.place}: {name}: '{printable(word)}' is no transport that is known here")
+            raise VariableError(f"{value.place}: {name}: '{printable(word)}' is no transport that is known here")
     ssl: Transport = "certificate" if CLIENT_CERTIFICATE in variables else "basic"
     found = [ssl if word == "ssl" else _TRANSPORTS[word] for word in words]
     if len(set(found)) > 1 and set(found) <= {"auto", "kerberos", "ntlm"}:

@@ -69,6 +69,10 @@ _TEMPLATE = "is a template that only Ansible can fill in: write the value out, o
 _NO_TEXT = "is neither a text nor a list of texts"
 
 
+class VariableError(UsageError):
+    """A value that counts cannot be used; the message begins with its file and line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """One value of a variable. `parts` is empty for null; `fault` says why it cannot be used, should it count."""
@@ -79,16 +83,16 @@ class Value:
     fault: str | None = None
 
     def texts(self) -> tuple[str, ...]:
-        """The texts of a list, or the one text. Raises UsageError with file and line where it cannot be used."""
+        """The texts of a list, or the one text. Raises VariableError where it cannot be used."""
         if self.fault is not None:
-            raise UsageError(f"{self.place}: {self.name} {self.fault}")
+            raise VariableError(f"{self.place}: {self.name} {self.fault}")
         return self.parts
 
     def text(self) -> str | None:
-        """The one text, None for null or an empty one. Raises UsageError as `texts`, and where there are several."""
+        """The one text, None for null or an empty one. Raises VariableError as `texts`, and where there are several."""
         texts = self.texts()
         if len(texts) > 1 or any(not text.isprintable() for text in texts):
-            raise UsageError(f"{self.place}: {self.name} is not one line of text")
+            raise VariableError(f"{self.place}: {self.name} is not one line of text")
         return texts[0] or None if texts else None
 
 
@@ -115,6 +119,6 @@ def value_of(
 
 
 def last(variables: Variables, *names: str) -> str | None:
-    """Of the variables for one thing the last that is set, as Ansible takes it. Raises UsageError as `Value.text`."""
+    """Of the variables for one thing the last that is set, as in Ansible. Raises VariableError as `Value.text`."""
     texts = [variables[name].text() for name in names if name in variables]
     return next((text for text in reversed(texts) if text), None)

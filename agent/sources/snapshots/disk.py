@@ -72,6 +72,11 @@ def is_folder(path: str | Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112  Path.is_dir raises where the folder above cannot be entered
 
 
+def is_file(path: Path) -> bool:
+    """Whether a file, or a link to one, is there. Never raises."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 def is_link(entry: os.DirEntry[str]) -> bool:
     """Whether an entry is a symbolic link or a junction (Python 3.11 does not call a junction a link)."""
     try:

@@ -7,7 +7,6 @@ tells of each server in it that gave no answer (docs/sweep.md).
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -127,8 +126,12 @@ def _write(folder: Path, record: Sweep) -> None:
 def read_sweep(folder: Path) -> Sweep | None:
     """The record of a folder, None where it has none. Raises MalformedError with file and line."""
     path = folder / SWEEP
-    if not os.path.lexists(path):
+    try:
+        path.lstat()
+    except FileNotFoundError:
         return None
+    except OSError:
+        pass  # `load` says why not
     file = load(path, shown(path))
     if file.error is not None:
         raise MalformedError(file.name, None, file.error)

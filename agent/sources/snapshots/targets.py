@@ -20,8 +20,8 @@ from agent.errors import MalformedError, UsageError
 from agent.iis.redirection import APPLICATION_HOST
 from agent.iis.snapshot import Machine, Snapshot, SourceFile, read_or_lost
 from agent.model import Problem
-from agent.names import fold, host_fault, host_name, printable
-from agent.sources.snapshots.disk import is_folder, load, shown
+from agent.names import fold, host_fault, host_name, printable, without_user
+from agent.sources.snapshots.disk import is_file, is_folder, load, shown
 from agent.sources.snapshots.folder import read_folder
 from agent.sources.snapshots.framed import unframe
 from agent.sources.snapshots.machine_file import complete, problem
@@ -51,7 +51,7 @@ def expand(patterns: Sequence[str]) -> list[Path]:
         for path in _matches(pattern):
             for target in _targets(path):
                 found.setdefault(os.path.normcase(os.path.realpath(target)), target)
-    servers = [path for path in found.values() if not (path.is_file() and _is_no_server(path.name))]
+    servers = [path for path in found.values() if not (is_file(path) and _is_no_server(path.name))]
     return servers if servers and len(patterns) > 1 else list(found.values())
 
 
@@ -60,6 +60,8 @@ def _matches(pattern: str) -> list[Path]:
         raise UsageError(f"no file or folder can be called '{printable(pattern)}'")
     if os.path.lexists(pattern):
         return [Path(pattern)]
+    if "://" in pattern:
+        raise UsageError(f"'{without_user(pattern)}' is a URL: a TARGET is a file or a folder; sweep asks servers")
     if "*" not in pattern and "?" not in pattern:
         return [Path(pattern)]
     literal_brackets = pattern.replace("[", "[[]")
