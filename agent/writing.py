@@ -18,6 +18,8 @@ from typing import BinaryIO
 _ONLY_OURS = 0o600
 _AS_USUAL = 0o666
 """What the process's umask takes its share of; Windows gives a new file the rights of its folder."""
+OWN_NAME: int = getattr(os, "O_NOFOLLOW", 0)
+"""For a file whose name is known beforehand: a link that somebody put there is not followed, and told as a circle."""
 _BINARY: int = getattr(os, "O_BINARY", 0)
 _PATIENCE = (0.05, 0.1, 0.2, 0.4) if sys.platform == "win32" else ()
 """Seconds. A virus scanner looks into each new file, and Windows renames no file that another program has open."""
@@ -41,8 +43,8 @@ def write_whole(path: Path, pieces: Iterable[bytes], *, private: bool = False, d
 
 
 def append(path: Path, data: bytes) -> None:
-    """Add to the end of a file that only its owner may read, down to the disk. Raises OSError."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _BINARY
+    """Add to the end of a file that only its owner may read, down to the disk. Raises OSError, for a link too."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _BINARY | OWN_NAME
     with os.fdopen(os.open(path, flags, _ONLY_OURS), "wb") as file:
         file.write(data)
         _sync(file)

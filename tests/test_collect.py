@@ -277,6 +277,20 @@ def test_resume_asks_again_what_is_stale(
         lab.reset()
 
 
+def test_resume_asks_again_what_was_written_in_the_future(
+    lab: farm.Farm, run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock was set back meanwhile: how old it is cannot be told."""
+    run("collect", lab.name(1), lab.name(2), "--to", str(tmp_path))
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    monkeypatch.setattr(collect, "now", lambda: now)
+    for number, minutes in (1, 4), (2, 60):
+        written = (now + timedelta(minutes=minutes)).timestamp()
+        os.utime(tmp_path / f"{lab.name(number)}.snapshot.json.gz", (written, written))
+    _, out, _ = run("collect", lab.name(1), lab.name(2), "--to", str(tmp_path), "--resume")
+    assert "asked 1 server: 1 answered, 0 failed; 1 kept" in out
+
+
 def test_a_resumed_sweep_reports_every_server(lab: farm.Farm, run: Any, tmp_path: Path) -> None:
     run("collect", lab.name(1), "--to", str(tmp_path))
     options = ("--to", str(tmp_path), "--resume", "--ad", "off", "--format", "json")

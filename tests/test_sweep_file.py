@@ -3,6 +3,7 @@
 import json
 import stat
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from agent.errors import MalformedError, UsageError
 from agent.model import Report
 from agent.sources.snapshots import store
 from agent.sources.snapshots.sweep_file import Failed, Sweep, add_run, forget, key_of, read_sweep
-from agent.sources.snapshots.targets import expand
+from agent.sources.snapshots.targets import StaleAfter, expand, is_fresh
 
 SAMPLES = Path(__file__).parents[1] / "sample_configs"
 CONFIG = (SAMPLES / "IIS01" / "applicationHost.config").read_text("utf-8")
@@ -318,20 +319,29 @@ def test_inventory_whose_servers_are_all_there_is_silent(tmp_path: Path, capsys:
     [
         ("2000-01-02T03:04:05+01:00", "it was collected at 2000-01-02 02:04 UTC, more than 1.5 hours ago"),
         (None, "it does not say when it was collected: it may be older than 1.5 hours"),
-        ("2999-01-01T00:00:00Z", None),
+        (
+            "2999-01-01T00:00:00Z",
+            "it says that it was collected at 2999-01-01 00:00 UTC, which is to come: a clock is wrong, it may be old",
+        ),
     ],
 )
 def test_old_snapshot_is_named_and_judged_all_the_same(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], collected: str | None, said: str | None
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], collected: str | None, said: str
 ) -> None:
     keep(tmp_path, "web01", name="WEB01", collected_at=collected)
     code, report, _ = looked(capsys, str(tmp_path), "--stale-after", "1.5")
     stale = [found for found in report["findings"] if found["id"] == "snapshot-stale"]
-    assert [found["message"] for found in stale] == ([said] if said else [])
-    assert {(found["severity"], found["server"]) for found in stale} == ({("warning", "WEB01")} if said else set())
+    assert [found["message"] for found in stale] == [said]
+    assert {(found["severity"], found["server"]) for found in stale} == {("warning", "WEB01")}
     assert [server["status"] for server in report["servers"]] == ["ok"]
     assert code == exits.CLEAN
     assert report["applications"]
+
+
+@pytest.mark.parametrize(("minutes", "fresh"), [(-91, False), (-90, True), (0, True), (5, True), (6, False)], ids=str)
+def test_clocks_may_differ_by_as_much_as_kerberos_lets_them(minutes: int, fresh: bool) -> None:
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    assert is_fresh(now + timedelta(minutes=minutes), StaleAfter(1.5, now)) is fresh
 
 
 def test_age_is_no_question_where_it_is_not_asked(tmp_path: Path) -> None:

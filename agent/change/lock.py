@@ -16,6 +16,7 @@ from pathlib import Path
 
 from agent.errors import UsageError
 from agent.names import printable
+from agent.writing import OWN_NAME
 
 if sys.platform == "win32":
     import msvcrt
@@ -61,7 +62,7 @@ def _opened(path: Path) -> int:
     """The locked file; the one that stood there may have been removed by the run that had it."""
     while True:
         try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | OWN_NAME, 0o600)
         except OSError as error:
             raise UsageError(f"nothing was changed: cannot write {path}: {error.strerror}") from None
         try:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -212,7 +212,7 @@ def _unless_lost(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> No
 
 
 def fresh(
-    endpoints: Sequence[Endpoint], folder: Path, stale_after: timedelta, now: datetime
+    endpoints: Sequence[Endpoint], folder: Path, stale_after: targets.StaleAfter
 ) -> tuple[list[Endpoint], list[Kept]]:
     """For `--resume`: who must still be asked, and the snapshots in `folder` that are young and whole."""
     present = store.present(folder)
@@ -221,7 +221,7 @@ def fresh(
         stem = store.stem(endpoint.name)
         written = present.get(fold(stem))
         found = None
-        if written is not None and now - written <= stale_after:
+        if written is not None and targets.is_fresh(written, stale_after):
             found = _earlier(endpoint, folder / f"{stem}{store.SUFFIX}")
         if found is None:
             missing.append(endpoint)

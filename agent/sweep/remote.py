@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from agent.errors import MalformedError, UsageError
@@ -19,6 +19,7 @@ from agent.sources.inventory import servers
 from agent.sources.inventory.servers import Inventory
 from agent.sources.snapshots import sweep_file
 from agent.sources.snapshots.sweep_file import NOT_ASKED, Failed, Sweep
+from agent.sources.snapshots.targets import StaleAfter
 from agent.sources.winrm import client
 from agent.sweep import collect
 from agent.sweep.collect import Collected, Kept, Orders, Result, Run
@@ -128,7 +129,7 @@ def run(asking: Asking, endpoints: Sequence[Endpoint], given: Orders) -> Run:
         return _asked(asking, endpoints, given, ())
     waiting, kept, started = endpoints, list[Kept](), collect.now()
     if asking.keeping.resume:
-        waiting, kept = collect.fresh(endpoints, given.folder, timedelta(hours=asking.keeping.stale_after), started)
+        waiting, kept = collect.fresh(endpoints, given.folder, StaleAfter(asking.keeping.stale_after, started))
     _begin_record(given.folder, started, endpoints, waiting)
     finished = _asked(asking, waiting, given, kept)
     return finished._replace(unrecorded=_end_record(given.folder, started, endpoints, finished))

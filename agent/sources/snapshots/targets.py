@@ -118,6 +118,10 @@ class Due(NamedTuple):
     place: str
 
 
+CLOCK_SKEW = timedelta(minutes=5)
+"""What Kerberos lets clocks differ by (RFC 4120 8.2; Windows' default of MaxClockSkew)."""
+
+
 class StaleAfter(NamedTuple):
     """How many hours old a snapshot may be at a moment."""
 
@@ -156,14 +160,22 @@ def read_targets(
 def dated(found: Snapshot, stale_after: StaleAfter) -> Snapshot:
     """The snapshot with a problem where it is older than that, or does not say how old it is."""
     collected, limit = found.machine.collected_at, f"{stale_after.hours:g} hours"
-    if not found.files or (collected is not None and stale_after.now - collected <= timedelta(hours=stale_after.hours)):
+    if not found.files or (collected is not None and is_fresh(collected, stale_after)):
         return found
     if collected is None:
         message = f"it does not say when it was collected: it may be older than {limit}"
+    elif collected > stale_after.now:
+        moment = f"{collected.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        message = f"it says that it was collected at {moment}, which is to come: a clock is wrong, it may be old"
     else:
         message = f"it was collected at {collected.astimezone(UTC):%Y-%m-%d %H:%M} UTC, more than {limit} ago"
     problem = Problem(id="snapshot-stale", message=message, fix=("Collect it again: what changed since is not seen.",))
     return replace(found, problems=(*found.problems, problem))
+
+
+def is_fresh(moment: datetime, stale_after: StaleAfter) -> bool:
+    """Whether a moment is no longer ago than that. One that is to come says nothing, but for what clocks may differ."""
+    return -CLOCK_SKEW <= stale_after.now - moment <= timedelta(hours=stale_after.hours)
 
 
 def _unanswered(folder: Path, present: set[str]) -> Iterator[Snapshot]:
