@@ -1,7 +1,7 @@
 """A small reader of batch files, as strict as cmd.exe is lax: what it does not know is an error.
 
 It knows remarks, labels, quotes, ^ escapes, pipes and & && ||, redirections to nul, `if errorlevel` and `if A GEQ B`,
-and the variables that a script sets itself.
+`if defined`, and the variables that a script sets itself.
 """
 
 import re
@@ -72,7 +72,12 @@ def _line(line: str) -> list[Command]:
     expanded = re.sub(r"%(IIS_SPN_[A-Z]+)%", r"\1", line)
     found = []
     for part in _parts(expanded):
-        words = re.sub(r"if (?:(?:not )?errorlevel \d+|IIS_SPN_TRIES GEQ \d+) ", "", part.strip(), count=1)
+        words = re.sub(
+            r"if (?:(?:not )?errorlevel \d+|(?:not )?defined IIS_SPN_[A-Z]+|IIS_SPN_TRIES GEQ \d+) ",
+            "",
+            part.strip(),
+            count=1,
+        )
         found.append(_command(words))
     return found
 

@@ -18,7 +18,7 @@ CORPUS = Path(__file__).parents[2] / "shared" / "corpus"
 PWSH = shutil.which("pwsh")
 
 NO_CORPUS = "../shared/corpus is not there"
-NO_POWERSHELL = "no pwsh on PATH: collect.ps1 is read and parsed here, not run"
+NO_POWERSHELL = "no pwsh on PATH: PowerShell scripts are read and parsed here, not run"
 MAY_LIST_ALL = "with pwsh, but as the super-user, who may list every folder"
 NOT_WINDOWS = "asks Windows itself"
 PERMITTED = frozenset({NO_CORPUS, NO_POWERSHELL, MAY_LIST_ALL, NOT_WINDOWS})

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from worlds import ad, app, computer, entry, server, site, user, world
 
-from agent.change.plan import held_back
+from agent.change.plan import held_back, pairwise
 from agent.checks.commands import appcmd, setspn
 from agent.library import inspect
 from agent.model import SCHEMA, Alternative, Blocked, Evidence, Finding, Plan, Report, Step, Tool
@@ -203,10 +203,17 @@ def test_a_step_that_waits_says_what_must_be_known(render: Callable[[Report], st
 BACK_BY_HAND = f"Take back by hand: {BY_HAND}"
 
 
+def _if_done(order: int) -> str:
+    return f"only if step {order} was done:"
+
+
 def test_the_way_back_of_a_batch_file() -> None:
     remarks = [remark.strip() for remark in cmd_reader.read(to_cmd(every_kind())).remarks]
     back = remarks[next(at for at, remark in enumerate(remarks) if remark.startswith("The way back")) + 1 : -1]
-    assert back == [BACK_BY_HAND, HERE_BACK, AWAY_BACK, "run on IIS01:", SET_BACK, *DNS_BACK]
+    told = [BACK_BY_HAND], [HERE_BACK], [AWAY_BACK], ["run on IIS01:", SET_BACK], DNS_BACK
+    assert back == [
+        line for order, lines in zip((5, 4, 3, 2, 1), told, strict=True) for line in (_if_done(order), *lines)
+    ]
 
 
 def test_the_way_back_of_a_powershell_script() -> None:
@@ -216,22 +223,41 @@ def test_the_way_back_of_a_powershell_script() -> None:
     assert values == [("Remove", "HTTP/x.test.com"), ("Add", "HTTP/x.test.com")]
     remarks = [line.strip().removeprefix("# ") for line in words(undo).splitlines() if line.strip().startswith("#")]
     assert remarks == [
-        BACK_BY_HAND,
         r"Back 2: remove HTTP/x.test.com from TEST\svc",
         r"Back 3: add HTTP/x.test.com to TEST\old",
-        f"Run on IIS01: {SET_BACK}",
-        *DNS_BACK,
     ]
+    conditions = re.findall(r"if \((Test-Done .*)\) \{", words(undo))
+    assert conditions == [
+        r"Test-Done '4' 'add HTTP/x.test.com to TEST\svc'",
+        r"Test-Done '3' 'remove HTTP/x.test.com from TEST\old'",
+    ]
+    left = [line for line in words(undo).splitlines() if "Skip-Step" in line]
+    for line, way_back in zip(left, (BACK_BY_HAND, SET_BACK, " ".join(DNS_BACK)), strict=True):
+        assert "is not taken back by this script" in line
+        assert way_back in line
 
 
 def test_the_way_back_of_an_ldif() -> None:
-    text = to_ldif(every_kind())
-    _, _, back = text[text.index("# The way back") :].partition("\n#\n")
-    back = f"# {back}".replace("\n# ", "\n").removeprefix("# # ").replace("\n#\n", "\n\n")
-    assert ldif_changes(back) == [
+    """What did not run is a remark on the way back too: whoever takes back the whole file takes back what it did."""
+    asked = to_ldif(every_kind())
+    assert ldif_changes(ldif_back(asked)) == ldif_changes(asked) == []
+    remarks = ldif_back(asked).splitlines()
+    records = [line.removeprefix("#")[1:] for line in remarks[1:] if " was done:" not in line]
+    assert ldif_changes("\n".join((*records, ""))) == [
         ("CN=svc,DC=test,DC=com", "delete", "HTTP/x.test.com"),
         ("CN=old,DC=test,DC=com", "add", "HTTP/x.test.com"),
     ]
+    assert ldif_changes(ldif_back(to_ldif(moved()))) == [
+        ("CN=newsvc,DC=test,DC=com", "delete", "HTTP/x.test.com"),
+        ("CN=oldsvc,DC=test,DC=com", "add", "HTTP/x.test.com"),
+    ]
+
+
+def ldif_back(text: str) -> str:
+    """The last part, as the file itself says: without the first two characters of each line."""
+    lines = text[text.index("# The way back") :].splitlines()[1:]
+    assert all(line[:2] in {"#", "# "} for line in lines)
+    return "".join(f"{line[2:]}\n" for line in lines)
 
 
 def test_the_way_back_of_a_ticket() -> None:
@@ -329,9 +355,17 @@ def runnable(one: Step) -> tuple[str, ...] | None:
     return cmd_reader.arguments(line.removeprefix("setspn "))
 
 
-def expected_runs(of: Report) -> list[Step]:
+def expected_runs(of: Report, can_write: Callable[[Step], object] = lambda _: True) -> list[Step]:
+    """The SPN steps that a script runs: what it cannot hold is left out, with every step of that SPN."""
     waiting = held_back(of.plan.steps)
-    return [one for one in of.plan.steps if one.kind.startswith("spn-") and one.order not in waiting]
+    by_hand = {one.spn for one in of.plan.steps if one.changes_spn and not can_write(one)}
+    return [one for one in pairwise(of.plan.steps) if one.order not in waiting and one.spn not in by_hand]
+
+
+def put_back(runs: list[Step], one: Step) -> list[Step]:
+    """What a batch file does where a registration is refused: the only removal is taken back."""
+    removals = [other for other in runs if other.spn == one.spn and not other.is_add]
+    return [replace(removals[0], kind="spn-add")] if one.is_add and len(removals) == 1 else []
 
 
 # -- cmd -----------------------------------------------------------------------------------------------------------
@@ -347,7 +381,8 @@ def changing(batch: cmd_reader.Batch) -> list[tuple[str, ...]]:
 def test_no_name_adds_a_command_to_the_batch_file(planned: Report, controller: str | None) -> None:
     batch = cmd_reader.read(to_cmd(planned, controller))
     assert {command.name for command in batch.commands} <= PROGRAMS | cmd_reader.RAW
-    wanted = [arguments for one in expected_runs(planned) if (arguments := runnable(one)) is not None]
+    runs = expected_runs(planned, runnable)
+    wanted = [runnable(each) for one in runs for each in (one, *put_back(runs, one))]
     assert changing(batch) == wanted
     for command in batch.commands:
         if command.name == "setspn" and command.arguments not in wanted:
@@ -378,6 +413,7 @@ def test_samples_as_a_batch_file(samples: Report) -> None:
         ("-U", "-D", "HTTP/iis05.test.com", r"TEST\appsvc"),
         ("-C", "-D", "HTTP/crm.test.com", r"TEST\IIS05"),
         ("-F", "-U", "-S", "HTTP/crm.test.com", r"TEST\crmsvc"),
+        ("-F", "-C", "-S", "HTTP/crm.test.com", r"TEST\IIS05"),
         ("-F", "-C", "-S", "HTTP/forms.test.com", r"TEST\IIS05"),
     ]
     assert r"ASK FIRST: setspn -U -D HTTP/wiki.test.com TEST\oldwikisvc" in batch.remarks
@@ -393,7 +429,7 @@ def test_a_move_waits_until_the_old_holder_is_gone() -> None:
     text = to_cmd(moved())
     batch = cmd_reader.read(text)
     assert [c.arguments for c in batch.commands if "-Q" in c.arguments] == [("-F", "-Q", "HTTP/x.test.com")]
-    assert batch.labels == ("done1", "wait2", "gone2", "done2", "unread", "late", "failed")
+    assert batch.labels[:5] == ("done1", "wait2", "gone2", "added2", "done2")
     lines = text.splitlines()
     deleted, waited, added = (
         next(at for at, line in enumerate(lines) if line.startswith(start))
@@ -413,7 +449,8 @@ def test_each_step_is_judged_by_what_is_listed_afterwards() -> None:
     change = lines.index(r"setspn -F -U -S HTTP/x.test.com TEST\svc")
     listing = r'setspn -U -L TEST\svc | findstr /I /E /L /C:"HTTP/x.test.com" >nul'
     assert lines[change + 1 : change + 3] == [listing, "if errorlevel 1 goto failed"]
-    assert lines[lines.index(":failed") + 3] == "exit /b 1"
+    assert lines[lines.index(":failed") + 2] == "goto stopped"
+    assert lines[lines.index(":stopped") + 2] == "exit /b 2"
     away = to_cmd(report(step("spn-delete"))).splitlines()
     change = away.index(r"setspn -U -D HTTP/x.test.com TEST\svc")
     assert away[change + 1 : change + 3] == [listing, "if not errorlevel 1 goto failed"]
@@ -441,7 +478,7 @@ def test_an_add_that_asks_is_not_run_and_says_what_to_ask(render: Callable[[Repo
     if render is to_ldif:
         assert ldif_changes(text) == []
     if render is to_powershell:
-        assert text.count("if ($ConfirmSpn -contains 'HTTP/x.test.com') {") == 1
+        assert text.count("if ($ConfirmSpn -contains 'HTTP/x.test.com') {") == 2, "looked at and done"
 
 
 @pytest.mark.parametrize("render", [to_cmd, to_powershell, to_ldif, to_ticket])
@@ -462,7 +499,7 @@ def test_an_add_waits_for_a_delete_that_is_asked_about(render: object) -> None:
     if render is to_ldif:
         assert ldif_changes(text) == []
     if render is to_powershell:
-        assert text.count("if ($ConfirmDelete -contains 'HTTP/x.test.com') {") == 2
+        assert text.count("if ($ConfirmDelete -contains 'HTTP/x.test.com') {") == 4, "looked at and done"
 
 
 def test_the_rollback_of_a_batch_file_is_remarks_in_reverse_order(samples: Report) -> None:
@@ -480,7 +517,9 @@ CMDLETS = frozenset(
     {
         *("Get-ADUser", "Get-ADComputer", "Get-ADServiceAccount", "Get-ADObject", "Get-ADDomainController"),
         *("Set-ADUser", "Set-ADComputer", "Set-ADServiceAccount", "Write-Warning"),
-        *("Get-Controller", "Assert-Free", "Undo-Plan"),
+        *("Test-Path", "Get-Content", "Add-Content"),
+        *("Get-Controller", "Assert-Free", "Show-Right", "Assert-Ready", "Undo-Plan"),
+        *("Skip-Step", "Add-Note", "Test-Done", "Complete-Plan"),
     }
 )
 
@@ -551,10 +590,12 @@ def test_no_name_adds_a_command_to_the_powershell_script(planned: Report, contro
     root = powershell(text)
     assert commands_of(root) <= CMDLETS
     nouns = {"user": "Set-ADUser", "computer": "Set-ADComputer", "managed": "Set-ADServiceAccount"}
+    by_hand = {one.spn for one in planned.plan.steps if one.changes_spn and one.account_kind is None}
+    may_run = [one for one in pairwise(planned.plan.steps) if one.spn not in by_hand]
     wanted = [
         ("Add" if one.kind == "spn-add" else "Remove", one.spn.text, nouns[one.account_kind])
-        for one in planned.plan.steps
-        if one.kind in {"spn-add", "spn-delete"} and one.spn is not None and one.account_kind is not None
+        for one in may_run
+        if one.spn is not None and one.account_kind is not None
     ]
     assert changes_made(root) == wanted
     assert "replace" not in {words(n).lower() for n in nodes(root) if n.type == "simple_name"}
@@ -621,17 +662,11 @@ def encodable(text: str | None) -> bool:
 @given(hostile(), st.none() | texts)
 def test_the_ldif_says_exactly_what_is_planned(planned: Report, controller: str | None) -> None:
     written = ldif_changes(to_ldif(planned, controller))
-    by_hand = {
-        one.spn
-        for one in planned.plan.steps
-        if one.kind == "spn-delete" and not (one.spn and encodable(one.dn) and encodable(one.spn.text))
-    }
-    assert written == [
-        (one.dn, "add" if one.kind == "spn-add" else "delete", one.spn.text)
-        for one in expected_runs(planned)
-        if one.spn and encodable(one.dn) and encodable(one.spn.text)
-        if not (one.kind == "spn-add" and one.spn in by_hand)
-    ]
+    runs = expected_runs(planned, lambda one: one.spn and encodable(one.dn) and encodable(one.spn.text))
+    values = [(one.dn, "add" if one.is_add else "delete", one.value[0].text) for one in runs]
+    assert written == values
+    undone = [(dn, "delete" if verb == "add" else "add", text) for dn, verb, text in reversed(values)]
+    assert ldif_changes(ldif_back(to_ldif(planned, controller))) == undone
 
 
 def test_samples_as_ldif(samples: Report) -> None:
@@ -643,10 +678,9 @@ def test_samples_as_ldif(samples: Report) -> None:
         ("CN=crmsvc,OU=Service Accounts,DC=test,DC=com", "add", "HTTP/crm.test.com"),
         ("CN=IIS05,OU=Web Servers,DC=test,DC=com", "add", "HTTP/forms.test.com"),
     ]
-    _, _, back = text[text.index("# The way back") :].partition("\n#\n")
-    back = f"# {back}".replace("\n# ", "\n").removeprefix("# # ").replace("\n#\n", "\n\n")
-    assert ldif_changes(back)[0] == ("CN=IIS05,OU=Web Servers,DC=test,DC=com", "delete", "HTTP/forms.test.com")
-    assert len(ldif_changes(back)) == 6
+    back = ldif_changes(ldif_back(text))
+    assert back[0] == ("CN=IIS05,OU=Web Servers,DC=test,DC=com", "delete", "HTTP/forms.test.com")
+    assert len(back) == 5, "the removal that is asked about did not run and is not taken back"
 
 
 @pytest.mark.parametrize(

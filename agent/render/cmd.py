@@ -1,8 +1,9 @@
 """The plan as a batch file for cmd.exe: `setspn` lines with checks around them, everything else as remarks.
 
 `setspn` gives no exit code to rely on (`-X` exits 1 on success) and its sentences are translated. So each step is
-judged by what `setspn -L` and `-F -Q` list afterwards, which is the SPN itself in every language. The file is ASCII
-whatever the names are: cmd.exe reads it in the code page of the day.
+judged by what `setspn -L` and `-F -Q` list afterwards, which is the SPN itself in every language. It chooses the domain
+controller itself, so a registration waits until its removal is seen everywhere. The file is ASCII whatever the names
+are: cmd.exe reads it in the code page of the day.
 """
 
 from __future__ import annotations
@@ -13,8 +14,21 @@ from collections.abc import Iterator
 from agent.change.plan import rolled_back
 from agent.checks.commands import APPCMD, setspn, setspn_list, setspn_query
 from agent.model import Report, Step
-from agent.names import AccountName, Spn
-from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Outline, ask_first, comment, heading, told
+from agent.names import Spn
+from agent.render.script import (
+    ALIAS,
+    CACHES,
+    DUPLICATES,
+    RIGHTS,
+    Outline,
+    ask_first,
+    at,
+    comment,
+    heading,
+    if_done,
+    told,
+)
+from agent.render.wording import plural
 
 TRIES = 40
 SECONDS = 15
@@ -29,17 +43,26 @@ _SPECIAL = re.compile(r'[&|<>^%!"]')
 
 def to_cmd(report: Report, server: str | None = None) -> str:
     """The recommended steps. `server` is the domain controller wished for, which `setspn` cannot be told."""
-    outline = Outline(report)
+    outline = Outline(report, can_write)
     lines = [
         "@echo off",
         *_head(outline, server),
         *_elsewhere(outline),
         "setlocal EnableExtensions DisableDelayedExpansion",
+        "set IIS_SPN_DONE=",
+        *_first_look(outline),
     ]
     for step in outline.changes:
         lines += ["", *_step(outline, step)]
     lines += ["", *_ends(outline), "", *_rollback(outline)]
     return "".join(f"{line}\r\n" for line in lines)
+
+
+def can_write(step: Step) -> bool:
+    """Whether a batch file can hold an SPN step."""
+    name, account = step.value
+    lines = (setspn("-S", name, account, step.account_kind), setspn_query(name))
+    return None not in lines and all(text.isascii() and len(text) <= LONGEST_TEXT for text in (name.text, str(account)))
 
 
 # -- remarks -------------------------------------------------------------------------------------------------------
@@ -70,8 +93,9 @@ def _head(outline: Outline, server: str | None) -> Iterator[str]:
     if server is not None:
         yield _rem(f"setspn cannot be told to use {server}: use the PowerShell or the LDIF form for that.")
     yield _rem("setspn chooses the domain controller itself: where an SPN moves, the script waits until the old")
-    yield _rem(f"holder is gone from the forest, at most {TRIES * SECONDS // 60} minutes.")
+    yield _rem(f"holder is gone from the forest, at most {TRIES * SECONDS // 60} minutes for each.")
     yield _rem("It may be run again: what is done already is passed over. The way back stands at the end.")
+    yield _rem("It ends with 0: all done; 1: steps are left to people; 2: stopped, or nothing was begun.")
     yield _RULE
 
 
@@ -98,47 +122,99 @@ def _rollback(outline: Outline) -> Iterator[str]:
     yield _rem("The way back, last step first. Nothing below is run; take back only what was done.")
     if outline.ends_duplicates:
         yield _rem(DUPLICATES)
-    for step in rolled_back(outline.steps):
+    for step, back in zip(reversed(outline.steps), rolled_back(outline.steps), strict=True):
+        yield _rem(if_done(step))
         if step.kind == "iis-setting":
-            yield _rem(f"run on {step.server or 'the web server'}:")
-        yield from _shown(step)
+            yield _rem(f"run {at(step)}:")
+        yield from _shown(back)
     yield _RULE
 
 
 # -- steps ---------------------------------------------------------------------------------------------------------
 
 
+def _listing(step: Step) -> str:
+    return setspn_list(step.value[1], step.account_kind) or ""
+
+
+def _first_look(outline: Outline) -> Iterator[str]:
+    """Each account once, before anything is changed."""
+    run = [step for step in outline.changes if not outline.is_left(step)]
+    if run:
+        yield from ("", _rem("Nothing is changed unless every account answers."))
+    accounts: dict[str, Step] = {}
+    for step in run:
+        accounts.setdefault(_listing(step), step)
+    for step in accounts.values():
+        yield f"set IIS_SPN_STEP={step.order}"
+        yield f'{_listing(step)} | findstr /L /C:",DC=" >nul'
+        yield "if errorlevel 1 goto unready"
+
+
 def _step(outline: Outline, step: Step) -> Iterator[str]:
-    order, (name, account), kind = step.order, step.value, step.account_kind
-    yield _rem(f"Step {order} ({step.finding}): {step.title}")
-    change = setspn("-S" if step.is_add else "-D", name, account, kind)
-    listing, query = setspn_list(account, kind), setspn_query(name)
-    if change is None or listing is None or query is None or not _fits(name, account):
-        yield _rem("BY HAND: this name cannot be written into a batch file; use the PowerShell form.")
-        return
+    yield _rem(f"Step {step.order} ({step.finding}): {step.title}")
     if outline.needs_administrator(step):
         yield _rem(ALIAS)
-    if outline.is_held(step):
-        yield _rem(ask_first(step))
-        yield f"rem ASK FIRST: {change}"
+    if outline.is_left(step):
+        yield from _not_run(outline, step)
         return
-    found = _finds(name)
+    order, listing, found = step.order, _listing(step), _finds(step.value[0])
     yield f"echo Step {order}: {step.title}"
     yield f"set IIS_SPN_STEP={order}"
+    if outline.moved_from(step.value[0]) == step:
+        yield from ("set IIS_SPN_TAKEN=", "set IIS_SPN_BEFORE=%IIS_SPN_DONE%")
     yield f'{listing} | findstr /L /C:",DC=" >nul'
     yield "if errorlevel 1 goto unread"
     yield f"{listing} | {found}"
-    yield f"if {'not ' if step.is_add else ''}errorlevel 1 goto done{order}"
-    if outline.follows_delete(step):
-        yield from _wait(order, f"{query} | {found}")
-    yield change
-    yield f"{listing} | {found}"
-    yield f"if {'' if step.is_add else 'not '}errorlevel 1 goto failed"
+    yield from _added(outline, step) if step.is_add else _removed(outline, step)
+    yield f"set IIS_SPN_DONE=%IIS_SPN_DONE% {order}"
     yield f":done{order}"
 
 
-def _fits(name: Spn, account: AccountName) -> bool:
-    return all(text.isascii() and len(text) <= LONGEST_TEXT for text in (name.text, str(account)))
+def _not_run(outline: Outline, step: Step) -> Iterator[str]:
+    why = outline.why_left(step)
+    if step.order in outline.unable:
+        why = "BY HAND: this name cannot be written into a batch file; use the PowerShell form."
+    yield _rem(why)
+    if can_write(step):
+        yield f"rem {'BY HAND' if outline.is_by_hand(step) else 'ASK FIRST'}: {_change(step)}"
+    yield f"echo Step {step.order}: NOT RUN. {_shown_text(why)}"
+
+
+def _change(step: Step) -> str:
+    return setspn("-S" if step.is_add else "-D", *step.value, step.account_kind) or ""
+
+
+def _removed(outline: Outline, step: Step) -> Iterator[str]:
+    """Where one holder makes room for another it is noted, for it comes back when the other one is refused."""
+    yield f"if errorlevel 1 goto done{step.order}"
+    yield _change(step)
+    yield f"{_listing(step)} | {_finds(step.value[0])}"
+    yield "if not errorlevel 1 goto failed"
+    if outline.moved_from(step.value[0]) == step:
+        yield "set IIS_SPN_TAKEN=1"
+
+
+def _added(outline: Outline, step: Step) -> Iterator[str]:
+    order, (name, _) = step.order, step.value
+    yield f"if not errorlevel 1 goto done{order}"
+    if outline.follows_delete(step):
+        yield from _wait(order, f"{setspn_query(name)} | {_finds(name)}")
+    yield _change(step)
+    yield f"{_listing(step)} | {_finds(name)}"
+    old = outline.moved_from(name)
+    if old is None:
+        yield "if errorlevel 1 goto failed"
+        return
+    yield f"if not errorlevel 1 goto added{order}"
+    yield "if not defined IIS_SPN_TAKEN goto failed"
+    yield f"echo It was refused. Putting {name} back to {old.value[1]}."
+    yield setspn("-S", *old.value, old.account_kind) or ""
+    yield f"{_listing(old)} | {_finds(name)}"
+    yield "if errorlevel 1 goto homeless"
+    yield "set IIS_SPN_DONE=%IIS_SPN_BEFORE%"
+    yield "goto failed"
+    yield f":added{order}"
 
 
 def _finds(name: Spn) -> str:
@@ -160,23 +236,38 @@ def _wait(order: int, search: str) -> Iterator[str]:
     yield f":gone{order}"
 
 
+_STOPS = {
+    "unread": "the account could not be read. Is a domain controller there, and does the account exist?",
+    "late": "the old holder is still seen in the forest. Until then nobody holds the SPN: run this again.",
+    "failed": "setspn did not do it, see its message above. Rights, or an SPN that is not unique.",
+    "homeless": "it was refused, and so was putting the SPN back: NOBODY HOLDS IT NOW. See the way back.",
+}
+
+
 def _ends(outline: Outline) -> Iterator[str]:
-    """How the script ends: well, at the first step that did not do what it should, or with nothing known."""
+    """How the script ends: well, with steps left to people, or at the first step that did not do what it should."""
     if outline.is_blind:
         yield f"echo {_shown_text(outline.without_ground or '')}"
         yield "exit /b 2"
         return
-    yield f"echo Done. {CACHES[0]}"
+    left = outline.left_out
+    yield f"echo {'Done.' if not left else 'All that a script can do is done.'} {CACHES[0]}"
     yield f"echo Then on the client: {CACHES[1]}"
     yield f"echo and for services of the client: {CACHES[2]}"
-    yield "exit /b 0"
-    told = {
-        "unread": "the account could not be read. Is a domain controller there, and does the account exist?",
-        "late": "the old holder is still seen in the forest. Wait for replication and run this again.",
-        "failed": "setspn did not do it, see its message above. Rights, or an SPN that is not unique.",
-    }
-    for label, why in told.items():
+    if left:
+        yield f"echo NOT DONE: {plural(len(left), 'step')} of {len(outline.steps)}, see the remarks in this file:"
+    for step in left:
+        what = step.title if step.changes_spn else at(step)
+        yield f"echo    step {step.order}: {_shown_text(what)}"
+    yield f"exit /b {1 if left else 0}"
+    yield ":unready"
+    yield f"echo Step %IIS_SPN_STEP%: {_STOPS['unread']}"
+    yield "echo Nothing was changed."
+    yield "exit /b 2"
+    for label, why in _STOPS.items():
         yield f":{label}"
         yield f"echo Step %IIS_SPN_STEP%: {why}"
-        yield "echo Nothing after this step was run."
-        yield "exit /b 1"
+        yield "goto stopped"
+    yield ":stopped"
+    yield "echo Nothing after this step was run. Changed by this run, steps:%IIS_SPN_DONE%"
+    yield "exit /b 2"

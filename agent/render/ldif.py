@@ -14,9 +14,9 @@ from agent.render.script import (
     DUPLICATES,
     RIGHTS,
     Outline,
-    ask_first,
     comment,
     heading,
+    if_done,
     told,
     with_question,
 )
@@ -27,16 +27,27 @@ _SAFE = re.compile(r"[!-9;=-~]([ -~]*[!-~])?\Z")
 
 def to_ldif(report: Report, server: str | None = None) -> str:
     """The SPN steps, in order. `server` is the domain controller to name in the command line."""
-    outline = Outline(report)
+    outline = Outline(report, lambda step: _record(step) is not None)
     lines = [*map(_remark, _head(outline, server)), ""]
     for step in outline.changes:
         lines += [*_step(outline, step), ""]
-    lines += [_remark("The way back, last step first. Put it into a file of its own without the first two characters.")]
-    if outline.ends_duplicates:
-        lines.append(_remark(DUPLICATES))
-    for step in rolled_back(outline.changes):
-        lines += ["#", *(f"# {line}" for line in _record(step) or [_unknown(step)])]
+    lines.append(_remark(_BACK))
+    lines += [f"# {_remark(sentence)}" for sentence in (_STAYS, *([DUPLICATES] if outline.ends_duplicates else []))]
+    for step, back in zip(reversed(outline.changes), rolled_back(outline.changes), strict=True):
+        lines += ["#", *(f"# {line}" for line in _undone(outline, step, back))]
     return "\n".join(lines) + "\n"
+
+
+_BACK = "The way back, last step first. Put what follows into a file of its own without the first two characters."
+_STAYS = "What did not run stays a remark there too."
+
+
+def _undone(outline: Outline, step: Step, back: Step) -> Iterator[str]:
+    """One level deeper where the step is a remark: whoever takes back the file does not take back what never ran."""
+    level = "# " if outline.is_left(step) else ""
+    if level:
+        yield f"{level}{if_done(step)}"
+    yield from (f"{level}{line}" for line in _record(back) or [_unknown(back)])
 
 
 def _remark(text: str) -> str:
@@ -65,19 +76,11 @@ def _step(outline: Outline, step: Step) -> Iterator[str]:
     record = _record(step)
     if record is None:
         yield _remark(_unknown(step))
-    elif outline.is_held(step):
-        yield _remark(ask_first(step))
-        yield from (f"# {line}" for line in record)
-    elif _waits_for_unknown(outline, step):
-        yield _remark("BY HAND: the removal before it is by hand.")
+    elif outline.is_left(step):
+        yield _remark(outline.why_left(step))
         yield from (f"# {line}" for line in record)
     else:
         yield from record
-
-
-def _waits_for_unknown(outline: Outline, step: Step) -> bool:
-    others = (other for other in outline.changes if other.spn == step.spn and not other.is_add)
-    return step.is_add and any(_record(other) is None for other in others)
 
 
 def _unknown(step: Step) -> str:

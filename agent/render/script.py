@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from agent.change.plan import held_back
+from agent.change.plan import held_back, pairwise
 from agent.model import Finding, Report, Step
-from agent.names import printable
+from agent.names import Spn, printable
 from agent.render.verdict import left_out, without_ground
 from agent.render.wording import plural
 
@@ -36,13 +36,28 @@ def comment(text: str) -> str:
 
 
 class Outline:
-    """The steps of a plan by who runs them, and which of them wait for an answer."""
+    """The steps of a plan by who runs them, and which of them wait for an answer.
 
-    def __init__(self, report: Report, steps: tuple[Step, ...] | None = None) -> None:
+    `can_write`: whether the format can hold an SPN step. Where it cannot, no step of that SPN is run: what begins must
+    be able to end.
+    """
+
+    def __init__(self, report: Report, can_write: Callable[[Step], bool] = lambda _: True) -> None:
         self.report = report
-        self.steps = report.plan.steps if steps is None else steps
+        self.steps = report.plan.steps
+        self.changes = pairwise(self.steps)
+        self.unable = frozenset(step.order for step in self.changes if not can_write(step))
         self.held = held_back(self.steps)
-        self.changes = tuple(step for step in self.steps if step.changes_spn)
+        self.by_hand = frozenset(step.spn for step in self.changes if step.order in self.unable)
+        self.added = frozenset(step.spn for step in self.changes if step.is_add)
+        self._removals: dict[Spn | None, list[Step]] = {}
+        for step in self.changes:
+            if not step.is_add:
+                self._removals.setdefault(step.spn, []).append(step)
+        self._refused = frozenset(
+            (found.spn, found.account) for found in report.findings if found.id == "plan-blocked-by-alias"
+        )
+        self._served = frozenset((step.finding, step.spn) for step in self.steps)
         self.settings: dict[str, list[Step]] = {}
         for step in self.steps:
             if step.kind == "iis-setting":
@@ -53,7 +68,36 @@ class Outline:
 
     def follows_delete(self, step: Step) -> bool:
         """Whether the same SPN is taken from another account first."""
-        return step.is_add and any(other.spn == step.spn and not other.is_add for other in self.changes)
+        return step.is_add and step.spn in self._removals
+
+    def moved_from(self, name: Spn) -> Step | None:
+        """The one removal of an SPN that is registered elsewhere then: what comes back where that is refused.
+
+        Of several holders none comes back alone: nobody (NTLM) is better than one wrong holder (401).
+        """
+        removals = self._removals.get(name, [])
+        return removals[0] if len(removals) == 1 and name in self.added else None
+
+    @property
+    def left_out(self) -> tuple[Step, ...]:
+        """Every step that a script does not run, in order: others do it, a person, or somebody must be asked first."""
+        return tuple(step for step in self.steps if not step.changes_spn or self.is_left(step))
+
+    def is_left(self, step: Step) -> bool:
+        """Whether a script does not run a step that changes an SPN, unless somebody agrees."""
+        return self.is_held(step) or self.is_by_hand(step)
+
+    def is_by_hand(self, step: Step) -> bool:
+        """Whether it never runs in a script, for one step of its SPN cannot."""
+        return step.spn in self.by_hand
+
+    def why_left(self, step: Step) -> str:
+        """Why a script does not run a step that it holds."""
+        if step.order in self.unable:
+            return f"BY HAND: {step.title}"
+        if self.is_by_hand(step):
+            return f"BY HAND: to {step.title} belongs to another step, which is by hand."
+        return ask_first(step)
 
     @property
     def is_blind(self) -> bool:
@@ -70,17 +114,14 @@ class Outline:
 
     def needs_administrator(self, step: Step) -> bool:
         """Whether alias uniqueness refuses the step from a delegated administrator."""
-        return any(
-            found.id == "plan-blocked-by-alias" and found.spn == step.spn and found.account == step.account
-            for found in self.report.findings
-        )
+        return (step.spn, step.account) in self._refused
 
     def findings(self) -> list[Finding]:
         """The findings that the steps repair."""
         return [found for found in self.report.findings if found.accepted is None and self._serves(found)]
 
     def _serves(self, found: Finding) -> bool:
-        return any(step.finding == found.id and step.spn in {None, found.spn} for step in self.steps)
+        return bool({(found.id, None), (found.id, found.spn)} & self._served)
 
 
 def told(step: Step) -> tuple[str, ...]:
@@ -88,6 +129,18 @@ def told(step: Step) -> tuple[str, ...]:
     if step.command is not None:
         return tuple(step.command.split(" && "))
     return (f"By hand: {step.title}" if step.changes_spn else step.note or "",)
+
+
+def at(step: Step) -> str:
+    """Where a step is made that no script makes."""
+    if step.kind == "iis-setting":
+        return f"on {step.server or 'the web server'}"
+    return "on the DNS server" if step.kind == "dns" else "by hand"
+
+
+def if_done(step: Step) -> str:
+    """What the way back of a step depends on."""
+    return f"only if step {step.order} was done:"
 
 
 def with_question(outline: Outline, step: Step) -> tuple[str, ...]:
