@@ -776,6 +776,8 @@ def test_the_way_back_of_another_run_is_not_overwritten(files: Files) -> None:
         '{"schema": "iis-spn/rollback/2", "server": "dc1", "steps": [], "before": {}, "not_done": []}',
         '{"schema": "iis-spn/rollback/1", "server": 1, "steps": [], "before": {}, "not_done": []}',
         '{"schema": "iis-spn/rollback/1", "server": "dc1", "steps": [{"kind": "dns"}], "before": {}, "not_done": []}',
+        '{"schema": "iis-spn/rollback/1", "server": "dc1", "steps": [{"kind": "dns", "dn": "CN=x", "account": "T", '
+        '"spn": "HTTP/x", "finding": "x"}], "before": {}, "not_done": []}',
         "[" * 100_000,
     ],
 )

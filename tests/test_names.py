@@ -107,6 +107,13 @@ def test_the_addresses_of_the_machine_itself(address: str, itself: bool) -> None
     assert is_loopback(Address(address)) is itself
 
 
+@pytest.mark.parametrize("character", ["\0", "\x85", "\u200b", "\ud800", "\ue000", "\u0378", "\u2028", "\u2029"])
+def test_what_drives_a_terminal_or_is_no_character_is_escaped(character: str) -> None:
+    """Control, format, surrogate, private use, unassigned; separators of lines and paragraphs (Unicode categories)."""
+    assert printable(f"a{character}b") == f"a\\u{ord(character):04x}b"
+    assert spn_fault(f"HTTP/a{character}b") is not None
+
+
 @pytest.mark.parametrize(
     ("text", "is_one"),
     [

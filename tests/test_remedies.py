@@ -209,6 +209,16 @@ def test_an_alias_of_a_name_that_another_account_holds_becomes_a_name_of_its_own
     assert others(found) == []
 
 
+def test_no_record_takes_the_place_of_an_alias_while_nobody_knows_who_holds_the_typed_name() -> None:
+    """Clients would then ask for it; a part of the directory does not tell that nobody holds it."""
+    part = ad(computer(), user("svc"), user("other", "HTTP/vip.test.com"), covers=False)
+    zone = "iis01 A 10.0.5.2; vip A 10.0.5.2; x CNAME vip"
+    found = world(server(site(HEADER), pool=SERVICE, creds=True), ad=part, dns=zone)
+    assert found.outcome("HTTP/vip.test.com") == "modified"
+    assert kinds(found) == []
+    assert found.finding("client-spn-variant").fix == (f"See who holds {NAME} first: what was read does not tell.",)
+
+
 def test_a_typed_name_that_another_account_holds_is_moved_by_its_own_finding() -> None:
     """The record in place of the alias relies on it: both are in the plan."""
     found = world(

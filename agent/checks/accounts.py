@@ -7,7 +7,6 @@ from datetime import timedelta
 
 from agent.checks.case import Case, finding
 from agent.checks.remedies import SHOW_ALTERNATE, namesakes_domain, same_domain
-from agent.checks.spns import required_account
 from agent.model import Finding, Requirement
 from agent.names import AccountName, fold, spn
 from agent.spn.directory import Account, Directory, Memberships
@@ -32,7 +31,7 @@ def _accounts(case: Case) -> Iterator[tuple[AccountName, Account | None, Require
         requirement = judged.requirement
         if requirement.account is not None and requirement.account not in seen and requirement.need != "optional":
             seen.add(requirement.account)
-            yield requirement.account, required_account(case, requirement), requirement
+            yield requirement.account, case.account(requirement.account), requirement
 
 
 def required(case: Case) -> Iterator[Finding]:

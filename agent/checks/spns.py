@@ -346,10 +346,3 @@ def directory_wide(case: Case) -> Iterator[Finding]:
             server=None,
             fix=("List them with: setspn -X -F",),
         )
-
-
-def required_account(case: Case, requirement: Requirement) -> Account | None:
-    """The account object a requirement names."""
-    if requirement.account is None or case.directory is None:
-        return None
-    return case.directory.account(requirement.account)

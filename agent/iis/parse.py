@@ -332,7 +332,7 @@ class _Reader:
             self.faults.append(Fault(line, f"location path '{printable(path)}' is not understood: {reason}"))
             sections = []
         others, self.others = tuple(self.others), before
-        inherit = _BOOLEANS.get(fold(element.attributes.get("inheritInChildApplications", "true")), True)
+        inherit = _BOOLEANS.get(fold(element.attributes.get("inheritInChildApplications", "")), True)
         return Location(path, line, _override(element), inherit, tuple(sections), others)
 
     def _check_location(self, element: Node, path: str, line: int) -> None:
