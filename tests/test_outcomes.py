@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from worlds import ad, computer, cross_reference, directory_service, server, setspn_l, site, user, whole, world
+from worlds import ad, computer, cross_reference, directory_service, entry, server, setspn_l, site, user, whole, world
 
 SERVICE = r"TEST\contososvc"
 FULL = "HTTP/contoso.test.com"
@@ -59,6 +59,35 @@ def test_a_text_of_setspn_tells_of_no_account_that_it_is_not_there() -> None:
     built = server(site("*:80:contoso.test.com"), pool=SERVICE, creds=True)
     text = setspn_l({"CN=othersvc,CN=Users,DC=test,DC=com": ["HTTP/portal.test.com"]})
     assert world(built, ad=text).outcome(FULL) == "unchecked"
+
+
+@pytest.mark.parametrize(
+    ("identity", "facts", "account"),
+    [
+        (r"TEST\svc", {}, r"TEST\svc"),
+        (r"test.com\svc", {}, r"TEST\svc"),
+        ("svc@test.com", {}, r"TEST\svc"),
+        (r".\web", {}, r"IIS01\web"),
+        (r"iis01\web", {}, r"IIS01\web"),
+        (r".\web", {"name": None, "dns_name": None}, r".\web"),
+        ("svc", {}, None),
+        ("NetworkService", {}, None),
+        (r"NT AUTHORITY\LOCAL SERVICE", {}, None),
+    ],
+)
+def test_the_account_that_a_pool_is_configured_with(
+    identity: str, facts: dict[str, object], account: str | None
+) -> None:
+    (found,) = world(server(pool=identity, facts=facts)).report.applications
+    assert (None if found.pool_account is None else str(found.pool_account)) == account
+
+
+def test_a_pool_is_configured_with_the_account_that_a_dmsa_took_over() -> None:
+    link = "CN=dmsaWeb,OU=x,DC=test,DC=com"
+    old = user("svc", msDS_SupersededServiceAccountState=2, msDS_SupersededManagedServiceAccountLink=link)
+    built = server(pool=r"TEST\svc", creds=True)
+    (found,) = world(built, ad=ad(computer(), old, entry("dmsaWeb$", kind="dMSA"))).report.applications
+    assert (str(found.pool_account), str(found.decrypts_as)) == (r"TEST\svc", r"TEST\dmsaWeb$")
 
 
 # -- an SPN and the HOST/ SPN behind it ----------------------------------------------------------------------------
