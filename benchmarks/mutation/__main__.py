@@ -44,6 +44,7 @@ def main() -> int:
     parser.add_argument("--room", help="one of " + ", ".join(room.removesuffix(".py") for room in ROOMS))
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--budget", type=float, default=60, help="seconds of tests for one mutant, the fastest first")
+    parser.add_argument("--accepted", action="store_true", help="those of accepted.txt alone: do they live?")
     parser.add_argument("--again", action="store_true", help="try those that live again, too")
     parser.add_argument("--tests", nargs="*", default=[ALL], help="for `map`: these files only")
     parser.add_argument("--share", help=argparse.SUPPRESS)
@@ -87,6 +88,8 @@ def control(options: argparse.Namespace) -> int:
 
 def _chosen(options: argparse.Namespace) -> list[Mutant]:
     mutants = [mutant for mutant in every(ROOT) if options.room in {None, mutant.room}]
+    if options.accepted:
+        mutants = [mutant for mutant in mutants if mutant.name in results.accepted()]
     drawn = sorted(mutants, key=lambda mutant: hashlib.sha256(f"{options.seed} {mutant.name}".encode()).digest())
     return drawn[: options.sample]
 

@@ -57,6 +57,8 @@ def told(mutants: Sequence[Mutant], outcomes: dict[tuple[str, str], str]) -> Ite
         yield _row(room, *counts, accepted_here)
     what_of = dict(tried)
     yield from sorted(f"{what_of[mutant]:12} {mutant.name}" for mutant in alive if mutant.name not in known)
+    dead = {mutant.name for mutant, _ in tried} - {mutant.name for mutant in alive}
+    yield from (f"accepted, but killed: {name}" for name in sorted(known.keys() & dead))
     needless = known.keys() - {mutant.name for mutant in mutants}
     yield from (f"accepted, but no mutant: {name}" for name in sorted(needless))
 
