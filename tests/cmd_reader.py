@@ -45,7 +45,7 @@ def read(text: str) -> Batch:
         elif line == "rem" or line.startswith("rem "):
             remarks.append(_remark(line.removeprefix("rem").removeprefix(" ")))
         elif line:
-            commands += _line(line.removeprefix("@"))
+            commands += read_line(line.removeprefix("@"))
     for command in commands:
         if command.name == "goto" and command.arguments[0] not in labels:
             raise BatchError(f"no label {command.arguments[0]}")
@@ -68,7 +68,7 @@ def _remark(text: str) -> str:
     return text
 
 
-def _line(line: str) -> list[Command]:
+def read_line(line: str) -> list[Command]:
     expanded = re.sub(r"%(IIS_SPN_[A-Z]+)%", r"\1", line)
     found = []
     for part in _parts(expanded):

@@ -178,11 +178,11 @@ def test_a_setting_is_changed_in_the_file_that_its_value_comes_from() -> None:
 
 
 def test_a_setting_of_a_place_that_cannot_be_typed_is_made_by_hand() -> None:
-    found = world(server(site(HEADER, name="A & B"), pool=SERVICE), ad=ad(computer(), user("svc", NAME)))
+    found = world(server(site(HEADER, name="A % B"), pool=SERVICE), ad=ad(computer(), user("svc", NAME)))
     (step,) = found.report.plan.steps
     assert (step.kind, step.command, step.rollback) == ("iis-setting", None, None)
     assert (step.note or "").startswith(
-        "In IIS Manager on IIS01 set useAppPoolCredentials=true for A & B/ (it is false now)."
+        "In IIS Manager on IIS01 set useAppPoolCredentials=true for A % B/ (it is false now)."
     )
 
 
@@ -289,11 +289,11 @@ def test_where_nobody_looked_and_several_accounts_decrypt_nothing_is_registered(
 
 
 def test_a_name_that_cannot_be_typed_is_not_looked_up_in_words_that_hold_it() -> None:
-    found = world(server(pool=SERVICE, creds=True), dns=r"iis01 A 10.0.5.2; a\&b A 10.0.5.2")
-    assert found.requirement("HTTP/a&b.test.com").need == "explicit"
-    assert found.requirement("HTTP/a&b.test.com").advice == ()
-    unquotable = world(server(site(HEADER), pool=r"TEST\a&b", creds=True))
-    assert unquotable.requirement(NAME).advice[1] == rf"Where nobody does: add {NAME} to TEST\a&b"
+    found = world(server(pool=SERVICE, creds=True), dns=r"iis01 A 10.0.5.2; a\%b A 10.0.5.2")
+    assert found.requirement("HTTP/a%b.test.com").need == "explicit"
+    assert found.requirement("HTTP/a%b.test.com").advice == ()
+    unquotable = world(server(site(HEADER), pool=r"TEST\a%b", creds=True))
+    assert unquotable.requirement(NAME).advice[1] == rf"Where nobody does: add {NAME} to TEST\a%b"
 
 
 def test_a_doubt_that_no_document_settles_is_told_with_the_ticket_that_shows_it() -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from worlds import ad, app, computer, entry, server, site, user, world
 
 from agent.change.plan import held_back, pairwise
+from agent.checks import commands
 from agent.checks.commands import appcmd, setspn
 from agent.library import inspect
 from agent.model import SCHEMA, Alternative, Blocked, Evidence, Finding, Plan, Report, Step, Tool
@@ -111,11 +112,11 @@ def test_the_plan_as_text() -> None:
         "OK: no SPN matters, for no application asks clients for a Kerberos ticket.\n"
         "5 steps; 1 finding no step can repair\n"
         "\n"
-        "1. Change DNS, for spn-missing\n"
+        "1. Change DNS, in cmd, for spn-missing\n"
         f"    {' && '.join(DNS)}\n"
         f"    back: {' && '.join(DNS_BACK)}\n"
         "\n"
-        "2. Change an IIS setting on IIS01, for spn-missing\n"
+        "2. Change an IIS setting on IIS01, in cmd, for spn-missing\n"
         f"    {SET}\n"
         f"    back: {SET_BACK}\n"
         "\n"
@@ -146,15 +147,15 @@ def test_the_plan_as_text() -> None:
 def test_a_step_whose_name_cannot_be_quoted_is_told_as_data() -> None:
     """The step keeps its kind; whoever can write the name in another way can do it."""
     found = world(
-        server(site("*:80:x.test.com"), pool="TEST\\a&b", creds=True),
-        ad=ad(computer(), user("a&b")),
+        server(site("*:80:x.test.com"), pool="TEST\\a%b", creds=True),
+        ad=ad(computer(), user("a%b")),
         dns="iis01 A 10.0.5.2; x A 10.0.5.2",
     )
     (planned,) = found.report.plan.steps
     assert (planned.kind, planned.command, planned.rollback) == ("spn-add", None, None)
     assert planned.note == "the name cannot be quoted safely in a command"
     shown = to_text(found.report, 120, color=False)
-    assert r"By hand: add HTTP/x.test.com to TEST\a&b" in shown
+    assert r"BY HAND: add HTTP/x.test.com to TEST\a%b" in shown
     assert "The name cannot be quoted safely in a command." in shown
     assert "back:" not in shown
     assert "BY HAND: this name cannot be written into a batch file" in to_cmd(found.report)
@@ -162,24 +163,24 @@ def test_a_step_whose_name_cannot_be_quoted_is_told_as_data() -> None:
     assert changes_made(powershell(to_powershell(found.report))) == [("Add", "HTTP/x.test.com", "Set-ADUser")]
     assert [change[1:] for change in ldif_changes(to_ldif(found.report))] == [("add", "HTTP/x.test.com")]
     assert found.finding("spn-missing").fix[0] == (
-        r"By hand, as the name cannot be quoted safely: add HTTP/x.test.com to TEST\a&b."
+        r"By hand, as the name cannot be quoted safely: add HTTP/x.test.com to TEST\a%b."
     )
 
 
 def test_a_setting_of_a_site_that_cannot_be_quoted_is_told_in_words() -> None:
     found = world(
-        server(site("*:80:x.test.com", name="A&B"), pool=r"TEST\svc"),
+        server(site("*:80:x.test.com", name="A%B"), pool=r"TEST\svc"),
         ad=ad(computer(), user("svc", "HTTP/x.test.com")),
         dns="iis01 A 10.0.5.2; x A 10.0.5.2",
     )
     (planned,) = found.report.plan.steps
-    words = "In IIS Manager on IIS01 set useAppPoolCredentials=true for A&B/ (it is false now)."
+    words = "In IIS Manager on IIS01 set useAppPoolCredentials=true for A%B/ (it is false now)."
     assert (planned.kind, planned.command, planned.rollback, planned.note) == ("iis-setting", None, None, words)
     assert found.finding("spn-misplaced").fix == (words,)
     shown = to_text(found.report, 120, color=False)
     assert shown.count(words) == 1
     for render in (to_cmd, to_powershell, to_ldif, to_ticket):
-        assert words.replace("&", r"\u0026" if render is to_cmd else "&") in flowing(render(found.report))
+        assert words.replace("%", r"\u0025" if render is to_cmd else "%") in flowing(render(found.report))
 
 
 def flowing(text: str) -> str:
@@ -268,7 +269,7 @@ def test_the_way_back_of_a_ticket() -> None:
         BACK_BY_HAND,
         HERE_BACK,
         AWAY_BACK,
-        "On IIS01:",
+        "On IIS01, in cmd:",
         SET_BACK,
         *DNS_BACK,
     ]
@@ -398,7 +399,7 @@ def test_the_programs_of_a_batch_file_get_the_names_letter_for_letter(one: Step)
     if one.kind not in {"spn-add", "spn-delete"} or one.spn is None or one.account is None:
         return
     found = changing(cmd_reader.read(to_cmd(report(one))))
-    if any(text.startswith(("-", "/")) for text in (one.spn.text, str(one.account))):
+    if commands.setspn("-S", one.spn, one.account, one.account_kind) is None:
         assert found == []
         return
     ((*_, name, account),) = found

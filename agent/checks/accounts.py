@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from agent.checks.case import Case, finding
+from agent.checks.commands import word
 from agent.checks.remedies import SHOW_ALTERNATE, namesakes_domain, same_domain
 from agent.model import Finding, Requirement
 from agent.names import AccountName, fold, spn
@@ -166,7 +167,7 @@ def managed(case: Case) -> Iterator[Finding]:
 
 
 def _not_allowed(server: ServerView, account: Account) -> Finding:
-    name = account.name.name.removesuffix("$")
+    name = word(account.name.name.removesuffix("$")) or "NAME"
     return finding(
         "gmsa-server-not-allowed",
         f"{server.account} may not read the password of {account.name}: the pool does not start here (503)",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from agent.checks.case import Case
-from agent.checks.commands import appcmd, is_safe, setspn
+from agent.checks.commands import appcmd, dnscmd, setspn
 from agent.model import Application, ApplicationRef, Step, StepKind
 from agent.names import AccountName, HostName, Spn, fold, printable, spn_fault
 
@@ -123,7 +123,9 @@ def set_auth(
         note=question,
     )
     if step.command is not None:
-        return Action(step, f"Set {attribute}={new} {on}: {step.command}{_aside(question)}", application.reference)
+        return Action(
+            step, f"Set {attribute}={new} {on}, in cmd: {step.command}{_aside(question)}", application.reference
+        )
     where = printable(f"{application.site}{application.path}")
     sentence = f"In IIS Manager {on} set {attribute}={new} for {where} (it is {old} now)."
     sentence += f" Ask first: {question}." if question is not None else ""
@@ -150,12 +152,13 @@ def address_record(host: HostName, canonical: HostName, addresses: Sequence[str]
     """Let a name lead to its address without an alias; by hand where the address or the zone is not known."""
     shown = f" ({', '.join(addresses)})" if addresses else ""
     zone, name = host.suffix, host.first_label.text
-    if not (len(addresses) == 1 and zone and is_safe(zone) and is_safe(name) and is_safe(canonical.text)):
-        sentence = f"In DNS replace the alias {host} of {canonical} by an A record{shown}."
+    command = rollback = None
+    if len(addresses) == 1:
+        kind = "AAAA" if ":" in addresses[0] else "A"
+        command = dnscmd(zone, name, "CNAME", f"{kind} {addresses[0]}")
+        rollback = dnscmd(zone, name, kind, f"CNAME {canonical}.")
+    if command is None or rollback is None:
+        sentence = printable(f"In DNS replace the alias {host} of {canonical} by an A record{shown}.")
         return Action(Step(kind="dns", note=sentence), sentence)
-    kind = "AAAA" if ":" in addresses[0] else "A"
-    gone, new = f"dnscmd /RecordDelete {zone} {name}", f"dnscmd /RecordAdd {zone} {name}"
-    command = f"{gone} CNAME /f && {new} {kind} {addresses[0]}"
-    rollback = f"{gone} {kind} /f && {new} CNAME {canonical}."
     step = Step(kind="dns", command=command, rollback=rollback)
-    return Action(step, f"In DNS replace the alias {host} by an A record{shown}: {command}")
+    return Action(step, f"In DNS replace the alias {host} by an A record{shown}, in cmd: {command}")

@@ -1,48 +1,105 @@
-"""The command lines an administrator types: `setspn` and `appcmd`, quoted so that no name can add a command."""
+"""The command lines an administrator pastes: `setspn`, `appcmd`, `dnscmd`. No name in them can add a command.
+
+They are pasted into cmd.exe and into PowerShell, so a name may hold only what both take as it stands (`word`). It is a
+list of what is allowed: PowerShell acts on `$(...)`, backticks, braces, and Unicode's dashes and quotes, which cmd.exe
+does not, and whoever lists what is forbidden forgets one.
+A setspn line is the same in both; `appcmd` needs %windir%, and two commands of `dnscmd` their &&: those are cmd's.
+"""
 
 from __future__ import annotations
+
+import re
+import unicodedata
 
 from agent.model import PrincipalKind
 from agent.names import AccountName, Guess, Spn
 
 APPCMD = r"%windir%\System32\inetsrv\appcmd.exe"
 
-_REFUSED = frozenset('"%&^|<>!')
-"""Characters that cmd.exe or CommandLineToArgvW may act on even within quotes."""
+_PLAIN = re.compile(r"[A-Za-z0-9._\-/\\:*]+")
+_IN_QUOTES = frozenset(" (),+=#&@[]")
+_LETTERS = frozenset({"Lu", "Ll", "Lt", "Lm", "Lo", "Nd"})
+_LIKE_QUOTES = range(0x2B0, 0x300)
+"""Modifier letters: code pages that lack them make `'`, `"`, `^` or a backtick of some."""
 
 
-def is_safe(text: str) -> bool:
-    """Whether a name may stand in a command line; one that may not is described in words instead.
+def word(text: str, *, is_account: bool = False) -> str | None:
+    """A name as one argument of a pasted line: as it stands, in double quotes, or None where neither is safe.
 
-    One that begins like an option could be taken for one, and a backslash at its end would escape the closing quote.
+    What begins like an option could be taken for one, and a backslash at its end would escape the closing quote. An
+    account's name may end in `$`.
     """
-    if not text or text.startswith(("-", "/")) or text.endswith("\\"):
+    if text.startswith(("-", "/")) or text.endswith("\\"):
+        return None
+    bare = text.removesuffix("$") if is_account else text
+    if _PLAIN.fullmatch(bare):
+        return text
+    return f'"{text}"' if bare and all(map(_is_quotable, bare)) else None
+
+
+def _is_quotable(character: str) -> bool:
+    if character.isascii():
+        return character in _IN_QUOTES or _PLAIN.match(character) is not None
+    return unicodedata.category(character) in _LETTERS and ord(character) not in _LIKE_QUOTES
+
+
+_WORDS = re.compile(r' (?:"(?P<quoted>[^"]*)"|(?P<bare>[^ "]+))')
+
+
+def is_pasteable(line: str) -> bool:
+    """Whether a line is a program's name and arguments that a person can paste whole, whatever made it."""
+    arguments = line.removeprefix("%windir%")
+    position = len(arguments) if " " not in arguments else arguments.index(" ")
+    if not _PLAIN.fullmatch(arguments[:position]):
         return False
-    return text.isprintable() and not _REFUSED & set(text)
+    while position < len(arguments):
+        found = _WORDS.match(arguments, position)
+        if found is None or not _is_word(found):
+            return False
+        position = found.end()
+    return True
+
+
+def _is_word(found: re.Match[str]) -> bool:
+    if (quoted := found["quoted"]) is not None:
+        return all(map(_is_quotable, quoted.removesuffix("$")))
+    return found["bare"] == "&&" or _PLAIN.fullmatch(found["bare"].removesuffix("$")) is not None
+
+
+def is_for_cmd(line: str) -> bool:
+    """Whether a command means something else, or nothing, in PowerShell."""
+    return line.startswith("%") or " && " in line
 
 
 def setspn(action: str, name: Spn, account: AccountName, kind: PrincipalKind | None) -> str | None:
-    """`setspn -F -S` or `-D` for one SPN, None where a name cannot be quoted.
+    """`setspn -F -S` or `-D` for one SPN, None where a name cannot be pasted.
 
     `-C` and `-U` say which object is meant: without them a user is taken for the computer of the same name. A
     managed service account takes neither.
     """
-    target = _target(account, kind)
-    if target is None or not is_safe(name.text):
+    target, value = _target(account, kind), word(name.text)
+    if target is None or value is None:
         return None
     forest = "-F " if action == "-S" else ""
-    return f"setspn {forest}{target[0]}{action} {_quoted(name.text)} {target[1]}"
+    return f"setspn {forest}{target[0]}{action} {value} {target[1]}"
 
 
 def setspn_list(account: AccountName, kind: PrincipalKind | None) -> str | None:
-    """`setspn -L`: what an account holds; None where its name cannot be quoted."""
+    """`setspn -L`: what an account holds; None where its name cannot be pasted."""
     target = _target(account, kind)
     return None if target is None else f"setspn {target[0]}-L {target[1]}"
 
 
 def setspn_query(name: Spn) -> str | None:
-    """`setspn -F -Q`: who in the forest holds an SPN; None where it cannot be quoted."""
-    return f"setspn -F -Q {_quoted(name.text)}" if is_safe(name.text) else None
+    """`setspn -F -Q`: who in the forest holds an SPN; None where it cannot be pasted."""
+    value = word(name.text)
+    return None if value is None else f"setspn -F -Q {value}"
+
+
+def klist_get(name: Spn) -> str | None:
+    """`klist get`: a ticket for an SPN; None where it cannot be pasted."""
+    value = word(name.text)
+    return None if value is None else f"klist get {value}"
 
 
 def _target(account: AccountName, kind: PrincipalKind | None) -> tuple[str, str] | None:
@@ -51,22 +108,25 @@ def _target(account: AccountName, kind: PrincipalKind | None) -> tuple[str, str]
     Without a domain, which stays out where its NetBIOS name is a guess, setspn looks in the domain of the logon.
     """
     whole = account.name if isinstance(account.domain, Guess) else str(account)
-    text = whole.removesuffix("$") if kind == "computer" else whole
-    if not is_safe(text):
+    named = word(whole.removesuffix("$") if kind == "computer" else whole, is_account=True)
+    if named is None:
         return None
     switch = "-C " if kind == "computer" else "-U " if kind == "user" and not account.name.endswith("$") else ""
-    return switch, _quoted(text)
+    return switch, named
 
 
 def appcmd(site: str, path: str, setting: str, value: str, *, in_web_config: bool = False) -> str | None:
     """Set one windowsAuthentication attribute for one application, in applicationHost.config or its web.config."""
     place = f"{site}{path}".rstrip("/")
-    if not is_safe(place):
+    if word(place) is None:
         return None
     section = "system.webServer/security/authentication/windowsAuthentication"
     commit = "" if in_web_config else " /commit:apphost"
     return f'{APPCMD} set config "{place}" -section:{section} /{setting}:{value}{commit}'
 
 
-def _quoted(text: str) -> str:
-    return f'"{text}"' if " " in text or any(c in text for c in "()=,;'`@") else text
+def dnscmd(zone: str, name: str, gone: str, new: str) -> str | None:
+    """Put one record of a name in the place of another (type, and data of the new one); None where not pasteable."""
+    if any(word(each) != each for each in (zone, name, *new.split(" "))):
+        return None
+    return f"dnscmd /RecordDelete {zone} {name} {gone} /f && dnscmd /RecordAdd {zone} {name} {new}"

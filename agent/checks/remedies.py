@@ -8,7 +8,7 @@ from typing import NamedTuple
 from agent.checks.actions import Action, add, address_record, asking, by_hand, delete, set_auth
 from agent.checks.answered import farm_line
 from agent.checks.case import Case, Judged
-from agent.checks.commands import is_safe
+from agent.checks.commands import klist_get, setspn_query
 from agent.model import Application, Requirement
 from agent.names import AccountName, HostName, Likeness, Spn, fold, http_spn, printable
 from agent.spn.directory import Account
@@ -366,12 +366,12 @@ def _settling(case: Case, judged: Judged) -> Iterator[str]:
         yield question
     elif (weak := case.weakness(requirement.account)) is not None and weak.is_refused:
         yield from weak.fix
-    elif requirement.holders and case.directory is not None and is_safe(requirement.spn.text):
+    elif requirement.holders and case.directory is not None and (ticket := klist_get(requirement.spn)) is not None:
         holders = case.directory.seen(requirement.spn)
         if any(is_split(requirement.spn, holder, case.directory) for holder in holders):
             yield (
                 "The explicit SPN and the HOST/ SPN are in two domains, and no document says which one the KDC takes: "
-                f"klist get {requirement.spn}"
+                f"{ticket}"
             )
 
 
@@ -399,9 +399,10 @@ def advice(case: Case, judged: Judged) -> tuple[str, ...]:
         return tuple(_settling(case, judged))
     if requirement.outcome != "unchecked" or requirement.account is None or requirement.need == "optional":
         return ()
-    if not is_safe(requirement.spn.text):
+    query = setspn_query(requirement.spn)
+    if query is None:
         return ()
-    look = f"See who holds it: setspn -F -Q {requirement.spn}"
+    look = f"See who holds it: {query}"
     if requirement.need == "covered":
         return (look, f"Nobody needs to hold it: {requirement.covered_by} serves. Any other holder breaks the site.")
     missing = add(case, requirement.spn, requirement.account)

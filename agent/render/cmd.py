@@ -82,7 +82,11 @@ def _shown(step: Step) -> Iterator[str]:
     for part in told(step):
         bare = part.removeprefix(APPCMD)
         copied = part.isascii() and part.isprintable() and not _SPECIAL.search(bare.replace('"', ""))
-        yield f"rem    {part}" if copied else _rem(f"   {part}")
+        if copied or step.command is None:
+            yield f"rem    {part}" if copied else _rem(f"   {part}")
+        else:
+            what = step.title if step.changes_spn else f"step {step.order}"
+            yield _rem(f"   BY HAND: {what}. A batch file cannot hold its line, see --format ticket.")
 
 
 def _head(outline: Outline, server: str | None) -> Iterator[str]:
@@ -103,7 +107,7 @@ def _elsewhere(outline: Outline) -> Iterator[str]:
     """What must be done on other machines, or by hand."""
     for server, steps in outline.settings.items():
         yield _rem()
-        yield _rem(f"IIS settings, before the SPNs: run on {server}, in an elevated prompt, not here")
+        yield _rem(f"IIS settings, before the SPNs: run on {server}, in an elevated cmd prompt, not here")
         for step in steps:
             if outline.is_held(step):
                 yield _rem(f"   {ask_first(step)}")

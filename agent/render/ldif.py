@@ -62,7 +62,7 @@ def _head(outline: Outline, server: str | None) -> Iterator[str]:
     yield f"ldapmodify -H ldap://{controller} -f FILE"
     yield "Both stop at the first record that is refused: what stands before it is done."
     for server_name, steps in outline.settings.items():
-        yield f"IIS settings, before the SPNs: run on {server_name}"
+        yield f"IIS settings, before the SPNs: run on {server_name}, in cmd"
         yield from (f"   {line}" for step in steps for line in with_question(outline, step))
     for step in (*outline.dns, *outline.manual):
         yield from (f"Before the SPNs, {step.kind}: {line}" for line in told(step))

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from agent.change.plan import held_back, pairwise
+from agent.checks.commands import is_for_cmd
 from agent.model import Finding, Report, Step
 from agent.names import Spn, printable
 from agent.render.verdict import left_out, without_ground
@@ -128,14 +129,15 @@ def told(step: Step) -> tuple[str, ...]:
     """A step for people: its commands, each on a line of its own, or words where there is none."""
     if step.command is not None:
         return tuple(step.command.split(" && "))
-    return (f"By hand: {step.title}" if step.changes_spn else step.note or "",)
+    return (f"BY HAND: {step.title}" if step.changes_spn else step.note or "",)
 
 
 def at(step: Step) -> str:
     """Where a step is made that no script makes."""
+    shell = ", in cmd" if step.command is not None and is_for_cmd(step.command) else ""
     if step.kind == "iis-setting":
-        return f"on {step.server or 'the web server'}"
-    return "on the DNS server" if step.kind == "dns" else "by hand"
+        return f"on {step.server or 'the web server'}{shell}"
+    return f"on the DNS server{shell}" if step.kind == "dns" else "by hand"
 
 
 def if_done(step: Step) -> str:

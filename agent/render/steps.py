@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from agent.checks.commands import is_for_cmd
 from agent.model import Report, Step, StepKind
 from agent.render.findings import write_incomplete
 from agent.render.layout import UNITS, Page
@@ -40,6 +41,8 @@ def to_text(report: Report, width: int, color: bool) -> str:
             page.line((lead, "bold"))
         page.prose(f"instead of the steps for {other.finding}: {other.why}", 2)
         for step in other.steps:
+            if _shell(step):
+                page.line(" " * 4, "in cmd:")
             _instruction(page, step, "cyan")
     if report.plan.blocked:
         page.blank()
@@ -52,7 +55,7 @@ def to_text(report: Report, width: int, color: bool) -> str:
 
 
 def _step(page: Page, step: Step) -> None:
-    where = "" if step.server is None else f" on {step.server}"
+    where = ("" if step.server is None else f" on {step.server}") + _shell(step)
     page.blank()
     page.prose(f"{step.order}. {_KINDS[step.kind]}{where}, for {step.finding}", look="bold")
     _instruction(page, step, "bold cyan")
@@ -61,6 +64,10 @@ def _step(page: Page, step: Step) -> None:
     if step.note is not None and step.note not in told(step):
         note = f"ask first: {step.note}" if step.confirm and not step.note.startswith("ask ") else step.note
         page.prose(f"{note[:1].upper()}{note[1:]}.", 4, look="bold yellow")
+
+
+def _shell(step: Step) -> str:
+    return ", in cmd" if step.command is not None and is_for_cmd(step.command) else ""
 
 
 def _instruction(page: Page, step: Step, look: str) -> None:

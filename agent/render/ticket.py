@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 
 from agent.change.plan import rolled_back
-from agent.checks.commands import setspn_query
+from agent.checks.commands import klist_get, setspn_query
 from agent.model import Application, Finding, Report, Step, StepKind
 from agent.names import AccountName, Spn, printable
 from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Outline, told
@@ -135,8 +135,8 @@ def _steps(outline: Outline) -> Iterator[str]:
 
 def _one_step(outline: Outline, step: Step) -> Iterator[str]:
     titles: Mapping[StepKind, str] = {
-        "iis-setting": f"On the web server {step.server}, in an elevated prompt:",
-        "dns": "On the DNS server:",
+        "iis-setting": f"On the web server {step.server}, in an elevated cmd prompt:",
+        "dns": "On the DNS server, in cmd:" if step.command is not None else "On the DNS server:",
         "manual": "By hand:",
     }
     said = titles.get(step.kind) or f"{step.title[0].upper()}{step.title[1:]}."
@@ -195,8 +195,8 @@ def _checks(outline: Outline) -> Iterator[str]:
     yield from ("", *_said(f"{CACHES[0]} So on a client:"))
     yield from (_command(line) for line in CACHES[1:])
     for name in expected:
-        if (query := setspn_query(name)) is not None:
-            yield _command(query.replace("setspn -F -Q", "klist get", 1))
+        if (ticket := klist_get(name)) is not None:
+            yield _command(ticket)
 
 
 def _rollback(outline: Outline) -> Iterator[str]:
@@ -204,7 +204,7 @@ def _rollback(outline: Outline) -> Iterator[str]:
         yield from (*_said(f"Take back only what was done. {DUPLICATES if outline.ends_duplicates else ''}"), "")
     for step in rolled_back(outline.steps):
         if step.kind == "iis-setting":
-            yield from _said(f"On {step.server}:")
+            yield from _said(f"On {step.server}, in cmd:")
         yield from _instruction(step)
 
 

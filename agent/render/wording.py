@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, assert_never
 
+from agent.checks.commands import is_pasteable
 from agent.model import (
     SEVERITIES,
     Accepted,
@@ -278,8 +279,9 @@ def pieces(sentence: str) -> Sequence[Piece]:
     found: list[Piece] = []
     position = 0
     for match in _COMMAND.finditer(sentence):
+        is_line = is_pasteable(match[0]) or match[0].startswith("name = [")  # a piece of TOML
         found.append(Piece(printable(sentence[position : match.start()].strip()), False))
-        found.append(Piece(printable(match[0]), True))
+        found.append(Piece(printable(match[0]), is_line))
         position = match.end()
     found.append(Piece(printable(sentence[position:].strip()), False))
     return [piece for piece in found if piece.text]
