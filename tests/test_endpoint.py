@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from work import peak
 
 from agent.errors import UsageError
 from agent.names import address_of
@@ -166,7 +168,7 @@ def test_expand(word: str, names: list[str]) -> None:
         ("web[01:100]", "not of one length"),
         ("web[a:3]", "from number to number"),
         ("web[a:C]", "from number to number"),
-        ("web[1:100001]", "stands for 100001 names, more than 100000"),
+        ("web[1:100001]", "stands for more than 100000 names"),
         ("web[0:999999999][0:999999999][0:999999999]", "more than 100000"),
     ],
 )
@@ -203,3 +205,22 @@ def test_ranges_against_counting(spans: list[tuple[str, list[str]]], texts: list
         for numbers in itertools.product(*(values for _, values in spans))
     ]
     assert list(expand(word)) == expected
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "web[1:999999999]",
+        "web[1:9999999999999999999999]",
+        "[0:99999]" * 1_000,
+        "w[0:1]" * 40,
+        "[" * 50_000,
+        "[1:2" * 999,
+    ],
+)
+def test_a_range_is_counted_before_anything_is_made_of_it(word: str) -> None:
+    def try_it() -> None:
+        with contextlib.suppress(UsageError):
+            assert list(expand(word)) == [word], "no range"
+
+    assert peak(try_it) < 100 * len(word) + 100_000

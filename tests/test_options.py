@@ -1,12 +1,17 @@
 """The farm file and the file of accepted findings: what they mean, and that no slip in them passes unseen."""
 
+import re
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from work import calls
 
-from agent.checks.accept import Acceptance, accept
+from agent.checks.accept import Acceptance, Wildcard, accept
 from agent.errors import UsageError
 from agent.model import Accepted, Finding
 from agent.names import AccountName, host_name, spn
@@ -180,6 +185,47 @@ def test_subject_that_is_meant(subject: str) -> None:
 @pytest.mark.parametrize("subject", ["IIS0", "IIS03", "IIS01/Intra", "HTTP/intranet?test.com", "HTTP/*.test.org", ""])
 def test_subject_that_is_not_meant(subject: str) -> None:
     assert accepted(subject) is None
+
+
+@given(st.text("ab*", max_size=8), st.text("ab", max_size=8))
+def test_a_star_stands_for_any_text(pattern: str, text: str) -> None:
+    expected = re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text) is not None
+    assert Wildcard(pattern).matches(text) is expected
+
+
+def test_a_pattern_costs_what_its_length_costs() -> None:
+    """`*a*a*a*a*a*a*b` as a regular expression never ended."""
+    text = "a" * 10_000
+    assert not Wildcard("*a" * 5_000 + "*b").matches(text)
+    assert Wildcard("*a" * 5_000 + "*").matches(text)
+    work = [
+        calls(lambda size=size: Wildcard("*a" * size + "*b*c").matches("a" * 2 * size + "c"))  # type: ignore[misc]
+        for size in (500, 1_000)
+    ]
+    assert work[1] < 2.1 * work[0]
+
+
+def test_acceptances_without_a_star_are_looked_up() -> None:
+    """From 513 on each comparison compiled its pattern anew."""
+
+    def work(size: int) -> int:
+        every = [Acceptance(id="spn-misplaced", subject=f"HTTP/x{number}", reason="x") for number in range(size)]
+        findings = [replace(FOUND, spn=spn(f"HTTP/x{number}")) for number in range(size)]
+        assert all(found.accepted for found in accept(findings, every, TODAY))
+        return calls(lambda: accept(findings, every, TODAY))
+
+    assert work(1_200) < 2.1 * work(600)
+
+
+def test_the_first_acceptance_that_covers_a_finding_counts() -> None:
+    every = [
+        Acceptance(id="spn-misplaced", subject=subject, reason=str(number))
+        for number, subject in enumerate(["other", "iis9*", "iis0*", "IIS01", "*"])
+    ]
+    for order, first in ((every, "2"), (every[::-1], "4"), (every[3:], "3")):
+        (found,) = accept([FOUND], order, TODAY)
+        assert found.accepted is not None
+        assert found.accepted.reason == first
 
 
 def test_other_finding_stays_open() -> None:

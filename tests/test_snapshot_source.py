@@ -130,6 +130,15 @@ def test_what_does_not_exist_is_read_and_said(tmp_path: Path) -> None:
     assert snapshot.files["applicationhost.config"].error == "no such file"
 
 
+def test_a_pattern_of_a_target_ends(tmp_path: Path) -> None:
+    """`*` of a TARGET is no regular expression that tries every way."""
+    for name in ("a" * 120 + ".snapshot", "b.snapshot"):
+        put(tmp_path / name)
+    assert expand([str(tmp_path / ("*a" * 30 + "*t"))]) == [tmp_path / ("a" * 120 + ".snapshot")]
+    with pytest.raises(UsageError, match="matches nothing"):
+        expand([str(tmp_path / ("*a" * 30 + "*b"))])
+
+
 def test_files_that_are_no_server_among_targets_a_shell_expanded(tmp_path: Path) -> None:
     first = server(tmp_path / "A")
     put(tmp_path / "zone.txt")

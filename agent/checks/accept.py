@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -26,24 +25,64 @@ class Acceptance:
     file: str | None = None
     line: int | None = None
 
-    def covers(self, finding: Finding, today: date) -> bool:
-        """Whether the finding is accepted today."""
-        if self.id != finding.id or (self.until is not None and self.until < today):
-            return False
-        pattern = re.compile(".*".join(re.escape(part) for part in re.split(r"\*+", fold(self.subject))), re.DOTALL)
-        return any(pattern.fullmatch(fold(subject)) for subject in _subjects(finding))
-
 
 def accept(findings: Iterable[Finding], acceptances: Sequence[Acceptance], today: date) -> tuple[Finding, ...]:
     """The same findings; `accepted` has what the first acceptance that covers one says."""
-    return tuple(_accepted(finding, acceptances, today) for finding in findings)
-
-
-def _accepted(finding: Finding, acceptances: Sequence[Acceptance], today: date) -> Finding:
+    by_id: dict[str, list[Acceptance]] = {}
     for acceptance in acceptances:
-        if acceptance.covers(finding, today):
-            return replace(finding, accepted=_told(acceptance))
-    return finding
+        if acceptance.until is None or acceptance.until >= today:
+            by_id.setdefault(acceptance.id, []).append(acceptance)
+    known = {kind: _Acceptances(every) for kind, every in by_id.items()}
+    return tuple(_accepted(finding, known.get(finding.id)) for finding in findings)
+
+
+def _accepted(finding: Finding, known: _Acceptances | None) -> Finding:
+    found = None if known is None else known.first(set(map(fold, _subjects(finding))))
+    return finding if found is None else replace(finding, accepted=_told(found))
+
+
+class _Acceptances:
+    """Those of one finding id: without a `*` they are looked up, the others are tried one by one."""
+
+    def __init__(self, every: Sequence[Acceptance]) -> None:
+        self._every = every
+        self._plain: dict[str, int] = {}
+        self._patterns: list[tuple[int, Wildcard]] = []
+        for number, acceptance in enumerate(every):
+            if "*" in acceptance.subject:
+                self._patterns.append((number, Wildcard(fold(acceptance.subject))))
+            else:
+                self._plain.setdefault(fold(acceptance.subject), number)
+
+    def first(self, subjects: Collection[str]) -> Acceptance | None:
+        numbers = [self._plain[subject] for subject in subjects if subject in self._plain]
+        first = min(numbers, default=len(self._every))
+        matching = (at for at, pattern in self._patterns if at < first and any(map(pattern.matches, subjects)))
+        first = next(matching, first)
+        return self._every[first] if first < len(self._every) else None
+
+
+class Wildcard:
+    """A text with `*` for any text, matched in time that grows with the lengths: no pattern of a user is a program."""
+
+    def __init__(self, text: str) -> None:
+        self._start, *middle = text.split("*")
+        self._end = middle.pop() if middle else None
+        self._middle = [part for part in middle if part]
+
+    def matches(self, text: str) -> bool:
+        """The parts one after the other, each as early as can be: where any way fits, this one does."""
+        if self._end is None:
+            return text == self._start
+        at, end = len(self._start), len(text) - len(self._end)
+        if at > end or not (text.startswith(self._start) and text.endswith(self._end)):
+            return False
+        for part in self._middle:
+            found = text.find(part, at, end)
+            if found < 0:
+                return False
+            at = found + len(part)
+        return True
 
 
 def _told(acceptance: Acceptance) -> Accepted:

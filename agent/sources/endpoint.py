@@ -207,8 +207,8 @@ def expand(word: str) -> Iterator[str]:
     count = 1
     for span in spans:
         count *= len(span.numbers) if span else 1
-    if count > MOST_NAMES:
-        raise UsageError(f"{_quoted(word)} stands for {count} names, more than {MOST_NAMES}")
+        if count > MOST_NAMES:
+            raise UsageError(f"{_quoted(word)} stands for more than {MOST_NAMES} names")
     choices = [map(span.show, span.numbers) if span else (inside,) for span, inside in zip(spans, insides, strict=True)]
     for chosen in itertools.product(*choices):
         yield "".join(itertools.chain.from_iterable(itertools.zip_longest(parts[::2], chosen, fillvalue="")))
