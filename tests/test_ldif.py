@@ -186,6 +186,15 @@ def test_a_line_over_the_limit_is_passed_over(tmp_path: Path, monkeypatch: pytes
     assert covered(directory) == [False]
 
 
+def test_an_entry_over_the_limit_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ldif_blocks, "LONGEST_ENTRY", 1 << 18)
+    long = "dn: CN=long,DC=test,DC=com\n" + "description: x\n" * 60_000 + "\n"
+    directory = load(tmp_path, DOMAIN + long + SVC)
+    assert "an entry is longer than" in directory.problems[0].message
+    assert len(directory.accounts) == 1
+    assert covered(directory) == [False]
+
+
 @pytest.mark.parametrize("data", [b"", b"\x7fELF\0\0\xff\xfe\n\0\0", b"hello\nworld\n", b"version: 1\n"])
 def test_garbage_is_a_problem_with_a_line(tmp_path: Path, data: bytes) -> None:
     directory = load(tmp_path, data)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import os
 import sys
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from agent.errors import UsageError
 
@@ -39,6 +41,17 @@ def is_there(path: Path) -> bool:
     except ValueError:  # a null character
         return False
     return True
+
+
+def read_at_most(stream: BinaryIO, limit: int) -> bytes:
+    """The bytes of a file, and of one with more than `limit` the first `limit` + 1.
+
+    They are counted while they are read: a file may grow, and a device has no size. For `read(n)` Python makes room for
+    n bytes, and Windows touches every page of it: 0.2 s for 256 MB.
+    """
+    expected = min(os.fstat(stream.fileno()).st_size, limit)
+    data = stream.read(expected + 1)
+    return data if len(data) <= expected else data + stream.read(limit - expected)
 
 
 def written(path: Path) -> str | None:

@@ -20,6 +20,7 @@ from agent.names import printable, spn
 from agent.sources.ad.accounts import placed_in
 from agent.sources.ad.collector import Collector
 from agent.sources.ad.distinguished_names import common_name
+from agent.sources.text_file import read_at_most
 from agent.spn.directory import Account
 
 LARGEST_FILE = 64 << 20
@@ -34,9 +35,11 @@ def read_setspn(path: Path, collector: Collector) -> None:
     """
     collector.next_source(str(path))
     collector.saw({"serviceprincipalname"})
-    if path.stat().st_size > LARGEST_FILE:
+    with path.open("rb") as stream:
+        data = read_at_most(stream, LARGEST_FILE)
+    if len(data) > LARGEST_FILE:
         raise MalformedError(str(path), 1, f"no LDIF, and over {LARGEST_FILE >> 20} MB too long for setspn output")
-    said = said_in(decoded(path.read_bytes()), str(path))
+    said = said_in(decoded(data), str(path))
     for holding in said.holdings:
         name = placed_in(holding.dn, common_name(holding.dn))
         collector.add_account(Account(name=name, dn=holding.dn, spns=tuple(map(spn, holding.spns))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,7 +43,7 @@ def title_of(text: str) -> Title:
     return Title(found["of_scope"] or found["zone"], "" if scope.lower() == _DEFAULT_SCOPE else scope)
 
 
-def first_origin(entries: Sequence[tuple[int, str]], title: Title, path: Path) -> str:
+def first_origin(entries: Iterable[tuple[int, str]], title: Title, path: Path) -> str:
     """What relative names at the top of the file belong to, without the last dot; empty where nothing says it.
 
     In this order: an `$ORIGIN` before the first record, an absolute SOA owner, the comment of a Windows export, the
@@ -61,7 +61,7 @@ def first_origin(entries: Sequence[tuple[int, str]], title: Title, path: Path) -
     return "" if name_fault(bare) else bare
 
 
-def _of_title(said: str, path: Path, entries: Sequence[tuple[int, str]]) -> str:
+def _of_title(said: str, path: Path, entries: Iterable[tuple[int, str]]) -> str:
     """The origin by a comment, which the file's name and the full names in the records must not contradict."""
     named = _origin_of_file(path)
     full = {name.lower() for _, entry in entries for name in _FULL_NAME.findall(NOISE.sub(_unquoted, entry))}
@@ -73,7 +73,7 @@ def _of_title(said: str, path: Path, entries: Sequence[tuple[int, str]]) -> str:
     raise MalformedError(str(path), 1, reason)
 
 
-def _leading_origin(entries: Sequence[tuple[int, str]]) -> str | None:
+def _leading_origin(entries: Iterable[tuple[int, str]]) -> str | None:
     for _, entry in entries:
         if found := ORIGIN.match(entry):
             return found[1]

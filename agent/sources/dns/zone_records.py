@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import ipaddress
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -26,14 +26,14 @@ import dns.zone
 from agent.errors import MalformedError
 from agent.model import Problem
 from agent.names import Address, HostName, host_name, ip_address, printable
-from agent.sources.dns.zone_origin import NOISE, ORIGIN, first_origin, name_fault, title_of
+from agent.sources.dns.zone_entries import LONGEST_RECORD, Entries
+from agent.sources.dns.zone_origin import ORIGIN, first_origin, name_fault, title_of
+from agent.sources.text_file import read_at_most
 
 LARGEST_FILE = 64 * 1024 * 1024
 MOST_TOLD = 20
 """Most faults of one file that are told one by one."""
 _NARROWEST_CONSOLE = 40
-_LONGEST_RECORD = 256 * 1024
-_LONGEST_SPAN = 256
 _MOST_GENERATED = 65536
 
 
@@ -122,9 +122,10 @@ def _enter_all(reader: _Reader, book: Book) -> dict[HostName, None]:
 
 def _text(path: Path) -> str:
     """The file as text: a byte order mark decides (PowerShell's `>` writes UTF-16), else UTF-8, else Latin-1."""
-    if path.stat().st_size > LARGEST_FILE:
+    with path.open("rb") as stream:
+        data = read_at_most(stream, LARGEST_FILE)
+    if len(data) > LARGEST_FILE:
         raise MalformedError(str(path), None, f"larger than {LARGEST_FILE // 1024 // 1024} MB")
-    data = path.read_bytes()
     marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = data.decode("utf-16" if marked else "utf-8-sig")
@@ -181,36 +182,9 @@ _RANGE = re.compile(r"(\d{1,10})-(\d{1,10})(?:/(\d{1,10}))?\Z")
 _WIDE = re.compile(r"\{[^}]*\d{4}")
 
 
-def _entries(text: str) -> Iterator[tuple[int, str]]:
-    """Line number and text of every record: a line, or several that parentheses join (RFC 1035 section 5.1).
-
-    A parenthesis that is never closed does not swallow the rest: its line comes alone, for the tokenizer to refuse.
-    """
-    lines = text.split("\n")
-    depths = [_depth(line) for line in lines]
-    start = 0
-    while start < len(lines):
-        end, depth = start + 1, depths[start]
-        while depth > 0 and end < min(len(lines), start + _LONGEST_SPAN):
-            depth += depths[end]
-            end += 1
-        if depth > 0:
-            end = start + 1
-        yield start + 1, "\n".join(lines[start:end])
-        start = end
-
-
-def _depth(line: str) -> int:
-    """How many more parentheses a line opens than it closes; those in strings and comments do not count."""
-    if ("(" not in line and ")" not in line) or len(line) > _LONGEST_RECORD:
-        return 0
-    bare = NOISE.sub("", line)
-    return bare.count("(") - bare.count(")")
-
-
 def _words(entry: str) -> list[str]:
     """The words of one record as dnspython tells them; the first is empty where the owner is left out."""
-    if len(entry) > _LONGEST_RECORD:
+    if len(entry) > LONGEST_RECORD:
         raise ValueError("longer than any record can be")
     tokenizer = dns.tokenizer.Tokenizer(entry)
     token = tokenizer.get(want_leading=True)
@@ -252,7 +226,7 @@ def _is_type(word: str) -> bool:
 _NO_ORIGIN = "what this name belongs to is not said: no $ORIGIN, no absolute SOA record, no telling file name"
 
 
-def _relative(entries: Sequence[tuple[int, str]]) -> int | None:
+def _relative(entries: Iterable[tuple[int, str]]) -> int | None:
     """The line of the first record whose name can only be part of one: `@`, or a single label."""
     for line, entry in entries:
         if ORIGIN.match(entry):
@@ -268,7 +242,8 @@ class _Reader:
 
     def __init__(self, file: str, text: str) -> None:
         self.file = file
-        self.entries = tuple(_entries(text))
+        self.entries = Entries(text)
+        self._cut = self.entries.cut
         self.title = title_of(text)
         self.first_origin = first_origin(self.entries, self.title, Path(file))
         if not self.first_origin and (line := _relative(self.entries)) is not None:
@@ -310,8 +285,11 @@ class _Reader:
         yield from held
 
     def _whole(self, line: int, entry: str) -> list[_Record]:
-        if (line, entry) == self.entries[-1] and entry.strip():
+        bare = entry.strip()
+        if line == self._cut and bare:
             raise ValueError("the file ends in the middle of this line: it was cut")
+        if not bare or bare.startswith(";"):
+            return []
         return list(self._entry(line, _words(entry)))
 
     def _entry(self, line: int, words: list[str]) -> Iterator[_Record]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
 
 from agent.iis.parse import MAXIMUM_SIZE
 from agent.iis.snapshot import SourceFile
 from agent.names import printable
+from agent.sources.text_file import read_at_most
 
 
 def load(path: Path, name: str, limit: int = MAXIMUM_SIZE) -> SourceFile:
@@ -19,20 +19,11 @@ def load(path: Path, name: str, limit: int = MAXIMUM_SIZE) -> SourceFile:
         reason = _why_not(status, limit)
         if reason is None:
             with path.open("rb") as stream:
-                data = _read(stream, status.st_size, limit)
+                data = read_at_most(stream, limit)
             return sized(name, data, limit)
     except OSError as error:
         reason = in_words(error, path)
     return SourceFile(name, b"", reason)
-
-
-def _read(stream: BinaryIO, expected: int, limit: int) -> bytes:
-    """At most `limit` + 1 bytes: `expected`, and the rest of a file that has grown.
-
-    For `read(n)` Python makes room for n bytes, and Windows touches every page of it: 0.2 s for 256 MB.
-    """
-    data = stream.read(expected + 1)
-    return data if len(data) <= expected else data + stream.read(limit - expected)
 
 
 def _why_not(status: os.stat_result, limit: int) -> str | None:
