@@ -211,7 +211,7 @@ def _if_done(order: int) -> str:
 def test_the_way_back_of_a_batch_file() -> None:
     remarks = [remark.strip() for remark in cmd_reader.read(to_cmd(every_kind())).remarks]
     back = remarks[next(at for at, remark in enumerate(remarks) if remark.startswith("The way back")) + 1 : -1]
-    told = [BACK_BY_HAND], [HERE_BACK], [AWAY_BACK], ["run on IIS01:", SET_BACK], DNS_BACK
+    told = [BACK_BY_HAND], [HERE_BACK], [AWAY_BACK], ["run on IIS01, in cmd:", SET_BACK], DNS_BACK
     assert back == [
         line for order, lines in zip((5, 4, 3, 2, 1), told, strict=True) for line in (_if_done(order), *lines)
     ]
