@@ -120,7 +120,7 @@ def test_dotnet_is_called_in_full_language_only(script: tree_sitter.Node) -> Non
 
 def test_types_named_elsewhere_are_allowed_in_constrained_language(script: tree_sitter.Node) -> None:
     types = {words(n) for n in nodes(script) if n.type == "type_literal" and function_of(n) not in FULL_LANGUAGE_ONLY}
-    assert types <= {"[string]", "[int]", "[char]", "[switch]"}
+    assert types <= {"[string]", "[int]", "[char]", "[switch]", "[xml]"}
 
 
 def test_what_takes_full_language_is_asked_for_it_first(script: tree_sitter.Node) -> None:
@@ -486,7 +486,7 @@ def server(root: Path) -> Path:
     put(root / CONFIG_FOLDER / "administration.config", "<configuration/>")
     put(root / "C/inetpub/wwwroot/web.config", WEB.format('enabled="true"'))
     put(root / "C/inetpub/wwwroot/plain/web.config", "<configuration><appSettings/></configuration>")
-    put(root / "C/inetpub/wwwroot/broken/web.config", "<configuration>")
+    put(root / "C/inetpub/wwwroot/broken/web.config", "<configuration>\n<a password='geheim'>\n</configuration>")
     put(root / "C/inetpub/wwwroot/a/b/c/web.config", WEB.format('configSource="auth.config"'))
     put(root / "C/inetpub/wwwroot/a/b/c/auth.config", '<windowsAuthentication enabled="true" />')
     put(root / "D/sites/web.config", b"\xff\xfe" + WEB.format("").encode("utf-16-le"))
@@ -548,7 +548,7 @@ def test_files_of_the_server(found: Snapshot) -> None:
     assert found.files["applicationhost.config"].data == blanked(HOST.encode())
     broken = found.files["files/c/inetpub/wwwroot/broken/web.config"].malformed
     assert broken is not None
-    assert broken.reason == "not well-formed XML"
+    assert (broken.reason, broken.line) == ("not well-formed XML", 3)
     unread = dict(found.machine.unread)
     assert re.match("its (text is not utf-8|characters cannot be told)", unread.pop(r"D:\sites\latin\web.config"))
     assert sorted(unread.items()) == [

@@ -169,11 +169,13 @@ function Get-Fault([string]$text) {
         $line = @($matches[0] -csplit '\r\n?|\n').Count
         return @{ text = ''; malformed = 'it has a document type definition (DTD), which is refused'; line = $line }
     }
-    try { $null = Select-Xml -Content ($text -creplace '\A\ufeff') -XPath '/*' }
+    # Select-Xml would tell the fault in words only, and in those the whole file.
+    try { $null = [xml]($text -creplace '\A\ufeff') }
     catch {
-        $line = "$($_.Exception.InnerException.LineNumber)"
-        if ($line -notmatch '\A[1-9][0-9]*\z') { return @{ text = ''; malformed = 'not well-formed XML' } }
-        @{ text = ''; malformed = 'not well-formed XML'; line = [int]$line }
+        $cause = $_.Exception
+        while ($cause.InnerException) { $cause = $cause.InnerException }
+        if (-not $cause.LineNumber) { return @{ text = ''; malformed = 'not well-formed XML' } }
+        @{ text = ''; malformed = 'not well-formed XML'; line = $cause.LineNumber }
     }
 }
 
@@ -219,7 +221,7 @@ if ($PSVersionTable.PSVersion.Major -ge 6) { $bytewise = @{ AsByteStream = $true
 
 # What a file says, where only cmdlets can read it: UTF-16 or UTF-8. Nobody can tell what else is written in.
 function Read-Text([string]$path) {
-    $wide = Get-WideEncoding "$(Get-Content -LiteralPath $path -TotalCount 2 @bytewise)"
+    $wide = Get-WideEncoding (@(Get-Content -LiteralPath $path -TotalCount 2 @bytewise) -join ' ')
     $encoding = 'UTF8'
     if ($wide) { $encoding = $wide }
     $text = "$(Get-Content -LiteralPath $path -Raw -Encoding $encoding)"
