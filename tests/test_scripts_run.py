@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +20,10 @@ import pytest
 from cmd_runner import Ended, Forest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_script import BY_HAND, every_kind, ldif_back, ldif_changes, report, step
+from test_script import BY_HAND, NASTY, WORDS, every_kind, ldif_back, ldif_changes, report, step
 
-from agent.model import Report
+from agent.model import Report, Step
+from agent.names import AccountName
 from agent.render.cmd import TRIES, to_cmd
 from agent.render.ldif import to_ldif
 from agent.render.powershell import to_powershell
@@ -330,6 +332,29 @@ def test_what_waits_for_an_answer_is_left_and_told(shell: Shell) -> None:
     assert "Steps that are left to people: 2" in words
     shell.run(Rollback=True)
     assert as_sets(shell.held) == as_sets(accounts())
+
+
+@parts.needs_powershell
+def test_any_name_reaches_the_directory_as_it_is(shell: Shell) -> None:
+    """Each character that means something to PowerShell, in names of domains, accounts and SPNs, there and back."""
+    steps: list[Step] = []
+    shell.held.clear()
+    for number, text in enumerate([*NASTY, *WORDS, "".join(NASTY)]):
+        name, account = f"HTTP/{text}{number}", AccountName(f"TEST{text}", f"svc{number}{text}$")
+        kind = ("spn-add", "spn-delete")[number % 2]
+        sort = ("user", "computer", "managed")[number % 3]
+        steps.append(replace(step(kind, name, order=number + 1, account_kind=sort), account=account))
+        shell.held[account.name] = ["HTTP/stays"] if number % 2 == 0 else ["HTTP/stays", name]
+    before = as_sets(shell.held)
+    write(shell.folder, report(*steps))
+    code, log, words = shell.run()
+    assert (code, len(log), words) == (0, len(steps), "")
+    for one in steps:
+        assert one.account is not None
+        assert one.spn is not None
+        assert set(shell.held[one.account.name]) - {"HTTP/stays"} == ({one.spn.text} if one.is_add else set())
+    assert shell.run(Rollback=True)[0] == 0
+    assert as_sets(shell.held) == before
 
 
 @parts.needs_powershell
