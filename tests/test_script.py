@@ -1,6 +1,8 @@
 """The scripts of a plan: what they run, and that no name from a configuration or a directory adds anything to them."""
 
 import base64
+import csv
+import io
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -17,10 +19,11 @@ from worlds import ad, app, computer, entry, server, site, user, world
 
 from agent.change.plan import held_back, pairwise
 from agent.checks import commands
-from agent.checks.commands import appcmd, setspn
+from agent.checks.commands import appcmd, setspn, shown_by
 from agent.library import inspect
 from agent.model import SCHEMA, Alternative, Blocked, Evidence, Finding, Plan, Report, Step, Tool
 from agent.names import AccountName, spn
+from agent.render import steps_markdown, steps_sheet
 from agent.render.cmd import to_cmd
 from agent.render.ldif import to_ldif
 from agent.render.powershell import literal, to_powershell
@@ -262,17 +265,13 @@ def ldif_back(text: str) -> str:
 
 
 def test_the_way_back_of_a_ticket() -> None:
-    text = to_ticket(every_kind())
-    back = text[text.index("The way back, last step first\n") :].splitlines()[2:]
-    assert [line.strip() for line in back if line.strip()] == [
-        "Take back only what was done.",
-        BACK_BY_HAND,
-        HERE_BACK,
-        AWAY_BACK,
-        "On IIS01, in cmd:",
-        SET_BACK,
-        *DNS_BACK,
-    ]
+    """It stands with its step, and depends on it."""
+    steps = re.split(r"\n(?=\d+\. )", to_ticket(every_kind()))[1:]
+    told = {
+        int(text.partition(".")[0]): [line.strip() for line in text.split("\n\n")[0].splitlines()] for text in steps
+    }
+    back = {order: lines[lines.index(f"Way back, {_if_done(order)}") + 1 :] for order, lines in told.items()}
+    assert back == {1: list(DNS_BACK), 2: [SET_BACK], 3: [AWAY_BACK], 4: [HERE_BACK], 5: [BACK_BY_HAND]}
 
 
 # -- hostile names -------------------------------------------------------------------------------------------------
@@ -729,6 +728,119 @@ def test_samples_as_a_ticket(samples: Report) -> None:
     assert "    setspn -F -Q HTTP/crm.test.com\n" in text
     wide = [line for line in text.splitlines() if len(line) > 78 and not line.startswith("    ")]
     assert wide == []
+
+
+def test_a_ticket_starts_with_what_is_asked_for(samples: Report) -> None:
+    """Six setspn are two minutes; nothing restarts. What takes longer is told: one SPN moves, and that replicates."""
+    lines = flowing(to_ticket(samples)).partition("DNS ---")[0]
+    assert "Please make these changes: 6 setspn on 4 accounts, 3 appcmd on 2 servers, 1 DNS change; 4 minutes," in lines
+    assert ", no restart." in lines
+    assert "1 SPN moves to another account." in lines
+    assert "180 minutes" in lines
+    assert "1 step must be asked about first" in lines
+    six = [step("spn-delete", f"HTTP/n{number}", f"a{number % 4}", order=number + 1) for number in range(6)]
+    request = to_ticket(report(*six)).splitlines()[3]
+    assert request == "Please make these changes: 6 setspn on 4 accounts; 2 minutes, no restart."
+    assert "global catalog" not in to_ticket(report(*six)), "nothing is registered anew, so nothing waits"
+
+
+def test_each_team_has_its_steps_and_each_step_its_check(samples: Report) -> None:
+    text = to_ticket(samples)
+    titles = re.findall(r"^(.+)\n-{3,}$", text, re.MULTILINE)
+    assert titles[:3] == ["DNS", "Web servers", "Active Directory"]
+    assert titles[-2:] == ["Why", "What was read"], "why comes last"
+    parts = dict(zip(titles, re.split(r"^.+\n-{3,}$", text, flags=re.MULTILINE)[1:], strict=True))
+    assert re.findall(r"^(\d+)\.", parts["Active Directory"], re.MULTILINE) == ["5", "6", "7", "8", "9", "10"]
+    assert "5. Remove HTTP/iis05 from TEST\\appsvc.\n   After step 4 (Web servers)." in parts["Active Directory"]
+    checks = {
+        "DNS": "nslookup help.test.com.",
+        "Web servers": "appcmd.exe list config",
+        "Active Directory": "setspn -F -Q",
+    }
+    for team, check in checks.items():
+        assert parts[team].count(check) == len(re.findall(r"^\d+\.", parts[team], re.MULTILINE)), team
+    assert 'Then it shows useAppPoolCredentials="true":' in parts["Web servers"]
+    section = "-section:system.webServer/security/authentication/windowsAuthentication"
+    assert f'    %windir%\\System32\\inetsrv\\appcmd.exe list config "Sales" {section}\n' in parts["Web servers"]
+
+
+def test_evidence_is_told_once_for_each_cause(samples: Report) -> None:
+    """Two names of one site are one cause: the lines that show it stand there once."""
+    why = to_ticket(samples).partition("\nWhy\n")[2]
+    assert why.count("pool AppPool: SpecificUser TEST\\appsvc") == 1
+    (both,) = [part for part in why.split("\n\n") if "AppPool: SpecificUser" in part and "appsvc" in part]
+    assert both.count("\n* ") + both.startswith("* ") == 2
+
+
+def test_a_ticket_refers_to_nothing_that_its_reader_does_not_have(samples: Report) -> None:
+    text = flowing(to_ticket(samples))
+    for word in ("--format", "iis-spn plan", "the report", "finding names", "probe"):
+        assert word not in text
+    dates = {read.date for read in samples.summary.read if read.date is not None} if samples.summary else set()
+    assert dates
+    assert all(date in text for date in (min(dates), max(dates))), "what was read, and when"
+
+
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        (SET, (SET.replace(" set config ", " list config ").partition(" /useK")[0], 'useKernelMode="true"')),
+        (" && ".join(DNS), ("nslookup x.test.com.", "10.0.5.2 and no alias")),
+        ("dnscmd /RecordAdd test.com x AAAA fd00::2", ("nslookup x.test.com.", "fd00::2 and no alias")),
+        (" && ".join(DNS_BACK), None),
+        (AWAY, None),
+        (None, None),
+    ],
+)
+def test_the_line_that_shows_what_a_step_did(command: str | None, shown: tuple[str, str] | None) -> None:
+    assert shown_by(command) == shown
+
+
+# -- the plan as a table and as a page -----------------------------------------------------------------------------
+
+
+def rows(planned: Report) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(steps_sheet.to_csv(planned), newline="")))
+
+
+def test_the_plan_as_csv() -> None:
+    planned = every_kind()
+    other = Alternative(finding="spn-missing", why="move it", steps=(step(command="setspn other"),))
+    plan = replace(planned.plan, alternatives=(other,), blocked=(Blocked(finding="spn-conflict", why="a: no"),))
+    found = rows(replace(planned, plan=plan))
+    assert [row["what"] for row in found] == ["step"] * 5 + ["other way", "blocked"]
+    for row, one in zip(found, planned.plan.steps, strict=False):
+        assert (row["order"], row["kind"], row["server"]) == (str(one.order), one.kind, one.server or "")
+        assert (row["spn"], row["account"]) == (str(one.spn or ""), str(one.account or ""))
+        assert (row["command"], row["rollback"]) == (one.command or "", one.rollback or "")
+        assert (row["ask_first"], row["note"]) == ("yes" if one.confirm else "no", one.note or "")
+    assert (found[5]["command"], found[5]["note"]) == ("setspn other", "move it")
+    assert (found[6]["finding"], found[6]["note"]) == ("spn-conflict", "a: no")
+
+
+@given(hostile())
+def test_no_cell_of_the_plan_is_a_formula(planned: Report) -> None:
+    found = rows(planned)
+    assert len(found) == len(planned.plan.steps)
+    assert not any(text.startswith(("=", "+", "-", "@")) for row in found for text in row.values())
+    assert is_quiet("".join(text for row in found for text in row.values()))
+
+
+def test_the_plan_as_markdown() -> None:
+    text = steps_markdown.to_markdown(every_kind())
+    parts = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    commands = [re.findall(r"^ *- `(.*)`$", part, re.MULTILINE) for part in parts]
+    assert commands == [[*DNS, *DNS_BACK], [SET, SET_BACK], [AWAY, AWAY_BACK], [HERE, HERE_BACK], []]
+    assert "- **Ask the owner first.**" in parts[2]
+    assert f"- {BY_HAND}" in parts[4]
+    assert all(f"Way back, only if step {number} was done:" in part for number, part in enumerate(parts[:4], start=1))
+
+
+@given(hostile())
+def test_no_name_adds_a_line_to_the_markdown_of_a_plan(planned: Report) -> None:
+    text = steps_markdown.to_markdown(planned)
+    assert is_quiet(text)
+    assert len(re.findall(r"^## \d+\. ", text, re.MULTILINE)) == len(planned.plan.steps)
 
 
 def test_the_ticket_says_what_the_domain_controller_will_refuse_and_what_breaks() -> None:

@@ -18,7 +18,7 @@ REQUIREMENT_FINDINGS = frozenset(
 )
 FARM_FINDINGS = frozenset({"farm-machine-identity", "farm-nodes-differ"})
 UNREPAIRABLE = {
-    "spn-conflict": "no setspn can satisfy two accounts: choose one of the ways that the finding names",
+    "spn-conflict": "no setspn can satisfy two accounts: one of the applications needs another name or account",
     "account-not-found": "nothing can be registered on an account that nobody found",
     "account-disabled": "enable the account, or run the pool as another one",
     "gmsa-server-not-allowed": "the owner of the gMSA must let the server read its password",

@@ -130,3 +130,18 @@ def dnscmd(zone: str, name: str, gone: str, new: str) -> str | None:
     if any(word(each) != each for each in (zone, name, *new.split(" "))):
         return None
     return f"dnscmd /RecordDelete {zone} {name} {gone} /f && dnscmd /RecordAdd {zone} {name} {new}"
+
+
+_SET = re.compile(r'(\S+appcmd\.exe) set config ("[^"]+") (-section:\S+) /(\w+):(\w+)')
+_RECORD = re.compile(r"dnscmd /RecordAdd (\S+) (\S+) (?:A|AAAA) (\S+)")
+
+
+def shown_by(command: str | None) -> tuple[str, str] | None:
+    """The command line that shows what an appcmd or dnscmd line did, and what it shows then; None for any other."""
+    if (setting := _SET.match(command or "")) is not None:
+        program, place, section, name, value = setting.groups()
+        return f"{program} list config {place} {section}", f'{name}="{value}"'
+    if (record := _RECORD.search(command or "")) is not None:
+        zone, name, address = record.groups()
+        return f"nslookup {name}.{zone}.", f"{address} and no alias"
+    return None

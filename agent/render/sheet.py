@@ -41,11 +41,11 @@ def to_csv(report: Report) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(COLUMNS)
-    writer.writerows([_cell(text) for text in row] for row in _rows(overview))
+    writer.writerows([cell(text) for text in row] for row in _rows(overview))
     return out.getvalue()
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """A text that no spreadsheet takes for a formula."""
     return f"'{printable(text)}" if text.startswith(_FORMULA) else printable(text)
 

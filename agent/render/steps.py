@@ -12,7 +12,7 @@ from agent.render.script import told
 from agent.render.verdict import NO_STEP, first_line, left_out, look, not_looked_at
 from agent.render.wording import plural
 
-_KINDS: Mapping[StepKind, str] = {
+KINDS: Mapping[StepKind, str] = {
     "dns": "Change DNS",
     "iis-setting": "Change an IIS setting",
     "spn-delete": "Remove an SPN",
@@ -41,7 +41,7 @@ def to_text(report: Report, width: int, color: bool) -> str:
             page.line((lead, "bold"))
         page.prose(f"instead of the steps for {other.finding}: {other.why}", 2)
         for step in other.steps:
-            if _shell(step):
+            if shell(step):
                 page.line(" " * 4, "in cmd:")
             _instruction(page, step, "cyan")
     if report.plan.blocked:
@@ -55,18 +55,25 @@ def to_text(report: Report, width: int, color: bool) -> str:
 
 
 def _step(page: Page, step: Step) -> None:
-    where = ("" if step.server is None else f" on {step.server}") + _shell(step)
+    where = ("" if step.server is None else f" on {step.server}") + shell(step)
     page.blank()
-    page.prose(f"{step.order}. {_KINDS[step.kind]}{where}, for {step.finding}", look="bold")
+    page.prose(f"{step.order}. {KINDS[step.kind]}{where}, for {step.finding}", look="bold")
     _instruction(page, step, "bold cyan")
     if step.rollback is not None:
         page.line("    back: ", (step.rollback, "dim"))
-    if step.note is not None and step.note not in told(step):
-        note = f"ask first: {step.note}" if step.confirm and not step.note.startswith("ask ") else step.note
-        page.prose(f"{note[:1].upper()}{note[1:]}.", 4, look="bold yellow")
+    if (note := to_know(step)) is not None:
+        page.prose(note, 4, look="bold yellow")
 
 
-def _shell(step: Step) -> str:
+def to_know(step: Step) -> str | None:
+    """What must be known before a step is made, as a sentence."""
+    if step.note is None or step.note in told(step):
+        return None
+    note = f"ask first: {step.note}" if step.confirm and not step.note.startswith("ask ") else step.note
+    return f"{note[:1].upper()}{note[1:]}."
+
+
+def shell(step: Step) -> str:
     return ", in cmd" if step.command is not None and is_for_cmd(step.command) else ""
 
 

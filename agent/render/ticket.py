@@ -1,47 +1,56 @@
 """The plan as a hand-over in plain words, for the people who may change Active Directory but do not run the web server.
 
-Commands stand on lines of their own, whole, to be copied; everything else fits into 78 columns.
+It starts with the request, then has the steps of each team, each with its own check and way back; why all this is
+needed stands at the end. Commands stand on lines of their own, whole, to be copied; everything else fits into 78
+columns.
 """
 
 from __future__ import annotations
 
+import math
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from agent.change.plan import rolled_back
-from agent.checks.commands import klist_get, setspn_query
-from agent.model import Application, Finding, Report, Step, StepKind
+from agent.checks.commands import klist_get, setspn_query, shown_by
+from agent.model import Application, Finding, Report, SourceKind, SourceRead, Step, StepKind
 from agent.names import AccountName, Spn, printable
 from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Outline, told
 from agent.render.verdict import if_told, left_out, not_looked_at
-from agent.render.wording import Overview, at_line, pool_told, settings_told, subject
+from agent.render.wording import Overview, at_line, first_few, plural, pool_told, settings_told, subject
 
 WIDTH = 78
 _INDENT = "    "
+
+_TEAMS: Mapping[StepKind, str] = {
+    "dns": "DNS",
+    "iis-setting": "Web servers",
+    "spn-delete": "Active Directory",
+    "spn-add": "Active Directory",
+    "manual": "By hand",
+}
+_MINUTES_FOR_A_STEP = 1 / 3
+"""Twenty seconds to paste a line, read the answer and look at the check."""
 
 
 def to_ticket(report: Report, server: str | None = None) -> str:
     """The recommended steps. `server` is the domain controller to work on, where one is asked for."""
     outline = Outline(report)
     sections = (
-        ("What is wrong", _faults(outline)),
-        ("Who must do it", _rights(outline, server)),
-        ("What to do, in this order", _steps(outline)),
+        *((team, _team(outline, team, server)) for team in dict.fromkeys(_TEAMS[step.kind] for step in outline.steps)),
         ("What else changes", _side_effects(outline)),
-        ("Check afterwards", _checks(outline)),
-        ("The way back, last step first", _rollback(outline)),
+        ("When all is done", _afterwards(outline)),
+        ("The way back", _rollback(outline)),
         ("What stays open", _open(report)),
+        ("Why", _faults(outline)),
+        ("What was read", _read(report)),
     )
-    lines = ["SPNs to change so that Kerberos works", "=" * 37, ""]
-    lines += _said(f"Written by {report.tool.name} {report.tool.version}, {report.finished}, from what was read then.")
-    if not report.complete:
-        lines += _said("CAUTION: not everything could be read; the plan covers only what was.")
-    for sentence in filter(None, (left_out(report),)):
-        lines += _said(sentence)
+    lines = ["SPNs to change so that Kerberos works", "=" * 37, "", *_request(outline)]
     for title, body in sections:
-        told = "\n".join(body).rstrip("\n")
-        if told:
-            lines += ["", title, "-" * len(title), "", told]
+        text = "\n".join(body).rstrip("\n")
+        if text:
+            lines += ["", title, "-" * len(title), "", text]
+    lines += ["", *_said(f"Written by {report.tool.name} {report.tool.version}, {report.finished}.")]
     return "\n".join(lines) + "\n"
 
 
@@ -61,29 +70,198 @@ def _command(text: str) -> str:
     return _INDENT + printable(text)
 
 
+# -- the request ---------------------------------------------------------------------------------------------------
+
+
+def _request(outline: Outline) -> Iterator[str]:
+    """What is asked for, of whom, and how long it takes."""
+    if not outline.steps:
+        yield from _nothing(outline)
+    else:
+        minutes = plural(math.ceil(len(outline.steps) * _MINUTES_FOR_A_STEP), "minute")
+        restart = "" if outline.manual else ", no restart"
+        yield from _said(f"Please make these changes: {', '.join(_counted(outline))}; {minutes}{restart}.")
+        yield from _waits(outline)
+        if outline.held:
+            asked = plural(len(outline.held), "step")
+            yield from _said(f"{asked} must be asked about first, see ASK FIRST: without a yes leave that out.")
+        yield from _said("The numbers are the common order of all teams: start when the numbers before are done.")
+    if not outline.report.complete:
+        yield from _said("CAUTION: not everything could be read; the plan covers only what was.")
+    if (unknown := left_out(outline.report)) is not None:
+        yield from _said(unknown)
+
+
+def _nothing(outline: Outline) -> Iterator[str]:
+    yield from _said(outline.without_ground or "Nothing that a step could repair.")
+    if outline.is_blind:
+        for sentence in not_looked_at(outline.report):
+            yield from _said(sentence)
+        yield from _said("Nothing that is known: look first, then plan again.")
+
+
+def _counted(outline: Outline) -> Iterator[str]:
+    """`6 setspn on 4 accounts`, and the like."""
+    accounts = {step.value[1] for step in outline.changes}
+    settings = sum(map(len, outline.settings.values()))
+    if outline.changes:
+        yield f"{len(outline.changes)} setspn on {plural(len(accounts), 'account')}"
+    if settings:
+        yield f"{settings} appcmd on {plural(len(outline.settings), 'server')}"
+    if outline.dns:
+        yield plural(len(outline.dns), "DNS change")
+    if outline.manual:
+        yield f"{plural(len(outline.manual), 'step')} by hand"
+
+
+def _waits(outline: Outline) -> Iterator[str]:
+    moved = {step.spn for step in outline.changes if outline.follows_delete(step)}
+    if moved:
+        moves = f"{plural(len(moved), 'SPN')} move{'s' if len(moved) == 1 else ''}"
+        yield from _said(
+            f"{moves} to another account. Between removal and registration the removal must reach every global "
+            "catalog: seconds within a site, between sites as long as their links wait (180 minutes unless set "
+            "otherwise). Meanwhile nobody holds the SPN, and clients use NTLM."
+        )
+
+
+# -- the steps of a team -------------------------------------------------------------------------------------------
+
+
+def _team(outline: Outline, team: str, server: str | None) -> Iterator[str]:
+    if team == "Active Directory":
+        yield from (*_rights(outline, server), "")
+    before: Step | None = None
+    for step in outline.steps:
+        if _TEAMS[step.kind] == team:
+            waits = before is not None and _TEAMS[before.kind] != team
+            yield from _one_step(outline, step, before if waits else None)
+            yield ""
+        before = step
+
+
+def _rights(outline: Outline, server: str | None) -> Iterator[str]:
+    yield from _said(RIGHTS)
+    for step in outline.changes:
+        if outline.needs_administrator(step):
+            yield from ("", *_said(f"Step {step.order}: {ALIAS}"))
+    if server is not None:
+        yield from ("", *_said(f"Asked for: all steps on {server}. setspn cannot be told so; the other forms can."))
+
+
+def _one_step(outline: Outline, step: Step, after: Step | None) -> Iterator[str]:
+    titles: Mapping[StepKind, str] = {
+        "iis-setting": f"On {step.server}, in an elevated cmd prompt:",
+        "dns": "On the DNS server, in cmd:" if step.command is not None else "On the DNS server:",
+        "manual": "By hand:",
+    }
+    said = titles.get(step.kind) or f"{step.title[0].upper()}{step.title[1:]}."
+    yield from _said(f"{step.order}. {said}", then="   ")
+    if after is not None:
+        yield from _said(f"After step {after.order} ({_TEAMS[after.kind]}).", "   ")
+    if outline.is_held(step):
+        yield from _said(_question(step), "   ")
+    yield from _instruction(step)
+    yield from _check(outline, step)
+    (back,) = rolled_back([step])
+    yield from _said(f"Way back, only if step {step.order} was done:", "   ")
+    yield from _instruction(back)
+
+
+def _question(step: Step) -> str:
+    if not step.confirm:
+        return f"ONLY when the {'removal' if step.is_add else 'step'} above was agreed to and done."
+    return f"ASK FIRST: {step.note}. Without a yes, leave it and everything that waits for it."
+
+
+def _instruction(step: Step) -> Iterator[str]:
+    for line in told(step):
+        yield from _said(line, "   ") if step.command is None else (_command(line),)
+
+
+def _check(outline: Outline, step: Step) -> Iterator[str]:
+    """The look that shows whether a step did what it should, and what it must show."""
+    if step.changes_spn:
+        name, account = step.value
+        query = setspn_query(name)
+        if step.is_add:
+            shows = f"Then it has one holder, {account}:"
+        elif step.spn in outline.added:
+            shows = "Go on when nobody holds it any more; while a global catalog shows it, the next step is refused:"
+        else:
+            shows = f"Then {account} is not among its holders:"
+    else:
+        query, shown = shown_by(step.command) or (None, "")
+        shows = f"Then it shows {shown}:"
+    if query is not None:
+        yield from (*_said(shows, "   "), _command(query))
+
+
+def _side_effects(outline: Outline) -> Iterator[str]:
+    collisions = {found.spn for found in outline.report.findings if found.id == "winrm-collision"}
+    for step in outline.changes:
+        if step.is_add and step.spn in collisions and step.account_kind != "computer":
+            yield from _said(
+                f"* {step.spn} is a computer's own name: with step {step.order} WinRM (PowerShell remoting, "
+                "Server Manager) and every other http.sys service there stop working by this name.",
+                then="  ",
+            )
+    if outline.settings:
+        where = first_few(tuple(outline.settings))
+        yield from _said(f"* The settings take effect on {where} at once; open sessions log on again.", then="  ")
+    if outline.dns:
+        yield from _said("* A DNS change is seen when the old record's time to live has passed.", then="  ")
+
+
+def _afterwards(outline: Outline) -> Iterator[str]:
+    names: dict[Spn, AccountName] = dict(step.value for step in outline.changes)
+    if not outline.steps:
+        return
+    yield from _said(f"{CACHES[0]} So on a client:")
+    yield from (_command(line) for line in CACHES[1:])
+    for name in names:
+        if (ticket := klist_get(name)) is not None:
+            yield _command(ticket)
+
+
+def _rollback(outline: Outline) -> Iterator[str]:
+    if outline.steps:
+        duplicates = f" {DUPLICATES}" if outline.ends_duplicates else ""
+        yield from _said(
+            f"Last step first: the way back that stands with each step, of those steps that were done.{duplicates}"
+        )
+
+
+def _open(report: Report) -> Iterator[str]:
+    for blocked in report.plan.blocked:
+        yield from _said(f"* {blocked.finding}: {blocked.why}", then="  ")
+
+
 # -- why -----------------------------------------------------------------------------------------------------------
 
 
 def _faults(outline: Outline) -> Iterator[str]:
+    """What is wrong, and once for all that has the same cause: where, and the lines that show it."""
     overview = Overview(outline.report)
-    applications = {application.reference: application for application in outline.report.applications}
-    found = outline.findings()
-    if not found:
-        yield from _said(outline.without_ground or "Nothing that a step could repair.")
-        for sentence in not_looked_at(outline.report) if outline.is_blind else ():
-            yield from _said(sentence)
-    for fault in found:
-        yield from _said(f"* {fault.message}", then="  ")
-        if (condition := _condition(outline.report, fault)) is not None:
-            yield from _said(condition, "  ", "    ")
-        place = " ".join(part for part in (fault.server or ", ".join(fault.servers), subject(fault)) if part)
-        if place:
-            yield from _said(f"Where: {place} ({fault.id})", "  ", "    ")
-        at = [r for r in applications if (r.server, r.site, r.path) == (fault.server, fault.site, fault.path)]
-        for one in at[:1]:
-            yield from _who_decrypts(applications[one], overview)
-        yield from _evidence(fault)
+    applications = {(a.server, a.site, a.path): a for a in outline.report.applications}
+    causes: dict[tuple[str, ...], list[Finding]] = {}
+    for fault in outline.findings():
+        application = applications.get((fault.server or "", fault.site or "", fault.path or ""))
+        shown = (*(_who_decrypts(application, overview) if application is not None else ()), *_evidence(fault))
+        causes.setdefault((_where(fault), *shown), []).append(fault)
+    for (where, *cause), faults in causes.items():
+        for fault in faults:
+            yield from _said(f"* {fault.message}", then="  ")
+            if (condition := _condition(outline.report, fault)) is not None:
+                yield from _said(condition, "  ", "    ")
+        yield from _said(where, "  ", "    ") if where else ()
+        yield from cause
         yield ""
+
+
+def _where(fault: Finding) -> str:
+    place = " ".join(part for part in (first_few(fault.all_servers), subject(fault)) if part)
+    return f"Where: {place} ({fault.id})" if place else ""
 
 
 def _condition(report: Report, fault: Finding) -> str | None:
@@ -108,112 +286,21 @@ def _evidence(fault: Finding) -> Iterator[str]:
         yield from _said(" ".join(part for part in ("Seen:", place, line.text) if part), "  ", "    ")
 
 
-# -- what ----------------------------------------------------------------------------------------------------------
+# -- what it rests on ----------------------------------------------------------------------------------------------
 
 
-def _rights(outline: Outline, server: str | None) -> Iterator[str]:
-    if outline.is_blind:
-        return
-    if not outline.changes:
-        yield "Nothing changes in Active Directory."
-        return
-    yield from _said(RIGHTS)
-    for step in outline.changes:
-        if outline.needs_administrator(step):
-            yield from ("", *_said(f"Step {step.order}: {ALIAS}"))
-    if server is not None:
-        yield from ("", *_said(f"Asked for: all steps on {server}. setspn cannot be told so; the other forms can."))
+def _read(report: Report) -> Iterator[str]:
+    """Each kind of source with its names, and the oldest and newest date."""
+    alike: dict[tuple[SourceKind, bool], list[SourceRead]] = {}
+    for read in report.summary.read if report.summary is not None else ():
+        alike.setdefault((read.kind, read.asked), []).append(read)
+    for (kind, asked), reads in alike.items():
+        named = first_few([read.source for read in reads if read.source is not None])
+        when = _dates(sorted(read.date for read in reads if read.date is not None)) if asked else ", not asked"
+        yield from _said(f"* {kind}{f': {named}' if named else ''}{when}", then="  ")
 
 
-def _steps(outline: Outline) -> Iterator[str]:
-    if not outline.steps:
-        yield "Nothing that is known: look first, then plan again." if outline.is_blind else "Nothing."
-    for step in outline.steps:
-        yield from _one_step(outline, step)
-        yield ""
-
-
-def _one_step(outline: Outline, step: Step) -> Iterator[str]:
-    titles: Mapping[StepKind, str] = {
-        "iis-setting": f"On the web server {step.server}, in an elevated cmd prompt:",
-        "dns": "On the DNS server, in cmd:" if step.command is not None else "On the DNS server:",
-        "manual": "By hand:",
-    }
-    said = titles.get(step.kind) or f"{step.title[0].upper()}{step.title[1:]}."
-    yield from _said(f"{step.order}. {said}", then="   ")
-    if outline.is_held(step):
-        yield from _said(_question(step), "   ")
-    elif outline.follows_delete(step):
-        yield from _said("Wait until nobody holds it any more: while a global catalog shows it, it is refused.", "   ")
-        yield from _looked_up(step)
-    yield from _instruction(step)
-
-
-def _question(step: Step) -> str:
-    if not step.confirm:
-        return f"ONLY when the {'removal' if step.is_add else 'step'} above was agreed to and done."
-    return f"ASK FIRST: {step.note}. Without a yes, leave it and everything that waits for it."
-
-
-def _looked_up(step: Step) -> Iterator[str]:
-    query = setspn_query(step.value[0])
-    if query is not None:
-        yield _command(query)
-
-
-def _instruction(step: Step) -> Iterator[str]:
-    for line in told(step):
-        yield from _said(line, "   ") if step.command is None else (_command(line),)
-
-
-def _side_effects(outline: Outline) -> Iterator[str]:
-    collisions = {found.spn for found in outline.report.findings if found.id == "winrm-collision"}
-    for step in outline.changes:
-        if step.is_add and step.spn in collisions and step.account_kind != "computer":
-            yield from _said(
-                f"* {step.spn} is a computer's own name: with step {step.order} WinRM (PowerShell remoting, "
-                "Server Manager) and every other http.sys service there stop working by this name.",
-                then="  ",
-            )
-    for server in outline.settings:
-        yield from _said(f"* The settings take effect on {server} at once; open sessions log on again.", then="  ")
-    if outline.dns:
-        yield from _said("* A DNS change is seen when the old record's time to live has passed.", then="  ")
-
-
-def _checks(outline: Outline) -> Iterator[str]:
-    if not outline.steps:
-        return
-    expected: dict[Spn, AccountName | None] = {}
-    for step in outline.changes:
-        name, account = step.value
-        expected[name] = account if step.is_add else expected.get(name)
-    for name, holder in expected.items():
-        who = f"one holder, {holder}" if holder is not None else "the removed holder is gone"
-        yield from _said(f"{name}: {who}:")
-        yield from (_command(line) for line in (setspn_query(name),) if line is not None)
-    yield from ("", *_said(f"{CACHES[0]} So on a client:"))
-    yield from (_command(line) for line in CACHES[1:])
-    for name in expected:
-        if (ticket := klist_get(name)) is not None:
-            yield _command(ticket)
-
-
-def _rollback(outline: Outline) -> Iterator[str]:
-    if outline.steps:
-        yield from (*_said(f"Take back only what was done. {DUPLICATES if outline.ends_duplicates else ''}"), "")
-    for step in rolled_back(outline.steps):
-        if step.kind == "iis-setting":
-            yield from _said(f"On {step.server}, in cmd:")
-        yield from _instruction(step)
-
-
-def _open(report: Report) -> Iterator[str]:
-    yield from _bullets(f"{blocked.finding}: {blocked.why}" for blocked in report.plan.blocked)
-    if report.plan.alternatives:
-        yield from _said("Other ways to the same end are in the report (iis-spn plan --format table).")
-
-
-def _bullets(texts: Iterable[str]) -> Iterator[str]:
-    for text in texts:
-        yield from _said(f"* {text}", then="  ")
+def _dates(dates: list[str]) -> str:
+    if not dates:
+        return ""
+    return f", of {dates[0]}" if dates[0] == dates[-1] else f", of {dates[0]} to {dates[-1]}"

@@ -1,0 +1,65 @@
+"""What `plan` says as Markdown, for a wiki: each step with its command, its way back and what must be known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from agent.model import Report, Step
+from agent.render.markdown import code, words
+from agent.render.script import if_done, told
+from agent.render.steps import KINDS, shell, to_know
+from agent.render.verdict import NO_STEP, first_line, left_out, not_looked_at
+from agent.render.wording import plural
+
+
+def to_markdown(report: Report) -> str:
+    """The steps in order, other ways, and what no step can repair."""
+    return "\n".join(_lines(report)).rstrip("\n") + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    plan = report.plan
+    yield from ("# SPNs to change so that Kerberos works", "", f"**{words(first_line(report))}**", "")
+    for sentence in _gaps(report):
+        yield from (words(sentence), "")
+    if not report.complete:
+        yield from ("**INCOMPLETE: not everything could be read; the plan covers only what was.**", "")
+    blocked = plural(len(plan.blocked), "finding")
+    yield from (f"{plural(len(plan.steps), 'step')}; {blocked} no step can repair.", "")
+    for step in plan.steps:
+        yield from (*_step(step), "")
+    if plan.alternatives:
+        yield from ("## Other ways", "")
+    for other in plan.alternatives:
+        yield f"- instead of the steps for {words(other.finding)}: {words(other.why)}"
+        for step in other.steps:
+            yield from (f"  - {line}{shell(step)}" for line in _instruction(step))
+    if plan.blocked:
+        yield from (*([""] if plan.alternatives else []), "## Not repaired by a step", "")
+        yield from (f"- **{words(one.finding)}**: {words(one.why)}" for one in plan.blocked)
+
+
+def _gaps(report: Report) -> Iterator[str]:
+    yield from not_looked_at(report)
+    if report.spns.unknown:
+        yield left_out(report) or NO_STEP
+
+
+def _step(step: Step) -> Iterator[str]:
+    where = ("" if step.server is None else f" on {words(step.server)}") + shell(step)
+    yield f"## {step.order}. {KINDS[step.kind]}{where}, for {words(step.finding)}"
+    yield ""
+    yield from _commands(_instruction(step))
+    if step.rollback is not None:
+        yield f"- Way back, {if_done(step)}"
+        yield from (f"  {line}" for line in _commands(map(code, step.rollback.split(" && "))))
+    if (note := to_know(step)) is not None:
+        yield f"- **{words(note)}**"
+
+
+def _instruction(step: Step) -> Iterator[str]:
+    yield from map(words if step.command is None else code, told(step))
+
+
+def _commands(lines: Iterable[str]) -> Iterator[str]:
+    yield from (f"- {line}" for line in lines)
