@@ -10,10 +10,11 @@ import contextlib
 import re
 import sys
 import tracemalloc
+from collections import Counter
 from collections.abc import Callable, Iterator
 from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, AnyStr, Generic
 
 import pytest
@@ -36,6 +37,29 @@ def calls(work: Callable[[], object]) -> int:
             work()
     finally:
         sys.setprofile(before)
+    return count
+
+
+def instructions(work: Callable[[], object]) -> Counter[str]:
+    """How many bytecode instructions each function of the program runs: a loop within one call counts too."""
+    count: Counter[str] = Counter()
+
+    def traced(frame: FrameType, event: str, _argument: object) -> Callable[..., Any] | None:
+        place = frame.f_code.co_filename.rpartition("/agent/")[2]
+        if event == "call":
+            if place == frame.f_code.co_filename:
+                return None
+            frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        elif event == "opcode":
+            count[f"{place}:{frame.f_code.co_firstlineno} {frame.f_code.co_name}"] += 1
+        return traced
+
+    before = sys.gettrace()
+    sys.settrace(traced)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
     return count
 
 

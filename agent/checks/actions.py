@@ -59,9 +59,7 @@ def asking(action: Action, question: str | None) -> Action:
 
 def _stored(case: Case, name: Spn, account: AccountName) -> Spn:
     """The value as the directory has it: a rollback must restore its exact letters."""
-    known = case.account(account)
-    spns = known.spns if known is not None else ()
-    return next((held for held in spns if held.key == name.key), name)  # an account may hold a thousand
+    return name if case.directory is None else case.directory.as_stored(name, account)
 
 
 def _change(

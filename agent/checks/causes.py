@@ -22,7 +22,8 @@ def causes(findings: Iterable[Finding]) -> tuple[Cause, ...]:
 def _remedy(found: Finding) -> tuple[str, ...]:
     """What is to be done, whatever is called how there; the directory may write a name in other letters."""
     names = [(fold(name), word) for name, word in _names(found)]
-    return tuple([_replaced(fold(sentence), names) for sentence in found.fix])
+    # a farm of 500 has 500 names and as many sentences
+    return tuple(_replaced(fold("\0".join(found.fix)), names).split("\0"))
 
 
 def _width(cause: Cause) -> tuple[int, int]:

@@ -89,9 +89,10 @@ def open_ended(case: Case) -> Iterator[Finding]:
 
 def stopped(case: Case) -> Iterator[Finding]:
     """Sites and pools that do not start with IIS: whatever their names would need, nobody reaches them."""
+    stopped = {(server.label, site.name): site for server in case.servers for site in server.configuration.stopped}
     for server, application in _negotiating_sites(case):
-        site = server.configuration.site(application.site)
-        if site is not None and not site.starts:
+        site = stopped.get((server.label, application.site))
+        if site is not None:
             yield finding(
                 "site-not-started",
                 "the site does not start with IIS (serverAutoStart=false): nobody reaches its names",

@@ -67,7 +67,7 @@ class Content:
         """Whether anybody looked for web.config files: where nobody did, that there is none says nothing."""
         return self._looked or any(key.endswith("/web.config") for key in self._snapshot.files)
 
-    @property
+    @cached_property
     def is_empty(self) -> bool:
         """Whether it is known that no web.config takes part, or nobody looked for any."""
         lost = self.is_looked_at and any(mount.folder is None for mount in self._mounts.values())

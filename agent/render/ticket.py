@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 
 from agent.change.plan import rolled_back
 from agent.checks.commands import klist_get, setspn_query, shown_by
-from agent.model import Application, Finding, Report, SourceKind, SourceRead, Step, StepKind
+from agent.model import Application, Finding, Report, Server, SourceKind, SourceRead, Step, StepKind
 from agent.names import AccountName, Spn, printable
 from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Outline, told
 from agent.render.verdict import if_told, left_out, not_looked_at
-from agent.render.wording import Overview, at_line, first_few, plural, pool_told, settings_told, subject
+from agent.render.wording import at_line, first_few, plural, pool_told, settings_told, subject
 
 WIDTH = 78
 _INDENT = "    "
@@ -242,18 +242,20 @@ def _open(report: Report) -> Iterator[str]:
 
 def _faults(outline: Outline) -> Iterator[str]:
     """What is wrong, and once for all that has the same cause: where, and the lines that show it."""
-    overview = Overview(outline.report)
     applications = {(a.server, a.site, a.path): a for a in outline.report.applications}
+    servers = {server.name: server for server in outline.report.servers}
+    provided = {(r.spn, r.account): r.provided for r in reversed(outline.report.requirements) if r.provided}
     causes: dict[tuple[str, ...], list[Finding]] = {}
     for fault in outline.findings():
         application = applications.get((fault.server or "", fault.site or "", fault.path or ""))
-        shown = (*(_who_decrypts(application, overview) if application is not None else ()), *_evidence(fault))
+        deciding = () if application is None else _who_decrypts(application, servers.get(application.server))
+        shown = (*deciding, *_evidence(fault))
         causes.setdefault((_where(fault), *shown), []).append(fault)
     for (where, *cause), faults in causes.items():
         for fault in faults:
             yield from _said(f"* {fault.message}", then="  ")
-            if (condition := _condition(outline.report, fault)) is not None:
-                yield from _said(condition, "  ", "    ")
+            if fault.spn is not None and (given := provided.get((fault.spn, fault.account))) is not None:
+                yield from _said(f"That is so {if_told(given)}.", "  ", "    ")
         yield from _said(where, "  ", "    ") if where else ()
         yield from cause
         yield ""
@@ -264,15 +266,7 @@ def _where(fault: Finding) -> str:
     return f"Where: {place} ({fault.id})" if place else ""
 
 
-def _condition(report: Report, fault: Finding) -> str | None:
-    """What the outcome takes for granted that a finding speaks of."""
-    about = (r for r in report.requirements if (r.spn, r.account) == (fault.spn, fault.account))
-    given = next((r.provided for r in about if r.provided), None)
-    return f"That is so {if_told(given)}." if given else None
-
-
-def _who_decrypts(application: Application, overview: Overview) -> Iterator[str]:
-    server = next((one for one in overview.report.servers if one.name == application.server), None)
+def _who_decrypts(application: Application, server: Server | None) -> Iterator[str]:
     auth = application.windows_auth
     if auth is not None and application.decrypts_as is not None:
         yield from _said(f"Why: {application.decrypts_as} decrypts the tickets, because of", "  ", "    ")

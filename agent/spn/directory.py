@@ -244,6 +244,15 @@ class Directory:
         """The accounts seen to hold exactly this name, without case; none may also mean that nobody looked."""
         return self._by_spn.get(name, ())
 
+    @cached_property
+    def _as_stored(self) -> dict[tuple[str, Spn], Spn]:
+        return {(account.identity, name): name for account in self.accounts for name in reversed(account.spns)}
+
+    def as_stored(self, name: Spn, account: AccountName) -> Spn:
+        """The value in the letters in which an account has it; as it is given where it has none."""
+        known = self.account(account)
+        return name if known is None else self._as_stored.get((known.identity, name), name)
+
     def holders(self, name: Spn, near: AccountName | None) -> tuple[Account, ...] | None:
         """Who holds exactly this name, as far as an account `near` it is concerned; None where that is not known."""
         return self.seen(name) or (() if self.proves_absence(name, near) else None)

@@ -20,7 +20,7 @@ Proxy = Literal["terminates-tls", "passthrough", "same-certificate"]
 """What stands in front: it ends TLS, passes it through, or ends it and begins it anew with the server's certificate."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FarmName:
     """One `[[name]]` of the farm file: what clients type, what answers, and what stands between."""
 
@@ -29,9 +29,13 @@ class FarmName:
     site: str | None = None
     proxy: Proxy | None = None
 
+    @cached_property
+    def _folded(self) -> frozenset[str]:
+        return frozenset(map(fold, self.servers))
+
     def includes(self, machine: Machine) -> bool:
         """Whether the machine is one of the servers named, by its short or its full name."""
-        return any(fold(server) in machine.said_names for server in self.servers)
+        return not self._folded.isdisjoint(machine.said_names)
 
 
 class Name(NamedTuple):
