@@ -99,6 +99,10 @@ class Configuration(NamedTuple):
             fold(site.name) == "exchange back end" or any(map(_is_exchange, site.applications)) for site in self.sites
         )
 
+    def site(self, name: str) -> Site | None:
+        """The site of this very name."""
+        return next((site for site in self.sites if site.name == name), None)
+
     @property
     def stopped(self) -> tuple[Site, ...]:
         """The sites that do not start with IIS."""
