@@ -18,11 +18,12 @@ from agent.iis.redirection import configuration_file
 from agent.iis.snapshot import Machine, Snapshot
 from agent.inspection.sources import Sources
 from agent.inspection.stages import analyse
-from agent.names import AccountName, Spn
+from agent.names import AccountName, Spn, http_spn
 from agent.render import terminal
 from agent.sources.snapshots.machine_file import complete
 from agent.spn.directory import AskDirectory, Directory
 from agent.spn.domains import guessed_label
+from agent.spn.nameservice import Resolution
 from agent.spn.reach import FarmName
 from agent.story import explain, read_url
 
@@ -53,7 +54,26 @@ class Run:
             {url: json.loads(story.to_json()) for url, story in stories.items()},
             terminal.to_text(report, 100, color=False).partition("\n")[0],
             declared=declared(self.sources.farm),
+            led=self._names(self._leads_to_inspected),
+            aliases=self._names(lambda found: found.is_alias),
+            ends=self._ends(),
         )
+
+    def _leads_to_inspected(self, found: Resolution) -> bool:
+        known = {address for one in self.snapshots for address in one.machine.addresses}
+        return bool(found.addresses) and known.issuperset(found.addresses or ())
+
+    def _ends(self) -> frozenset[str]:
+        service = self.sources.names((), ())
+        answers = service.answers.values() if service is not None else ()
+        return frozenset(http_spn(found.canonical).key for found in answers if found.is_alias)
+
+    def _names(self, chosen: Callable[[Resolution], bool]) -> frozenset[str]:
+        """The names of which DNS says something, and their first labels."""
+        service = self.sources.names((), ())
+        answers = service.answers.values() if service is not None else ()
+        hosts = [found.chain[0] for found in answers if chosen(found)]
+        return frozenset(host.key for name in hosts for host in (name, name.first_label))
 
     def with_machines(self, change: Callable[[Machine], Machine], name: str) -> Run:
         changed = tuple(replace(one, machine=change(one.machine)) for one in self.snapshots)
@@ -82,6 +102,12 @@ class Told:
     """Exit codes of the commands, where the run went through them."""
     declared: frozenset[str] = frozenset()
     """The names, in small letters, whose servers a farm file lists, and their first labels."""
+    led: frozenset[str] = frozenset()
+    """The names, in small letters, that DNS leads to addresses of inspected servers alone, and their first labels."""
+    aliases: frozenset[str] = frozenset()
+    """The names, in small letters, that DNS has as aliases, and their first labels."""
+    ends: frozenset[str] = frozenset()
+    """The SPNs, in small letters, of the names that these are aliases of."""
 
 
 def declared(farm: Iterable[FarmName]) -> frozenset[str]:
@@ -198,8 +224,11 @@ LEFT_OUT: Mapping[str, Callable[[Run], Iterator[Run]]] = {
     "one server": _one_server,
 }
 
-MAY_ADD_A_STEP = frozenset({"DNS", "farm file", "one server"})
-"""Where something is declared nowhere else, a step may be offered that a person has to confirm (contract)."""
+MAY_ADD_A_NAME = frozenset({"DNS", "farm file", "one server"})
+"""What says of a name whom it leads to: without it another server may be taken for the one that answers (contract)."""
+MAY_ADD_A_STEP = frozenset({*MAY_ADD_A_NAME, "machine.json"})
+"""Where something is declared nowhere else, or nobody named the server, a step may be offered that a person has to
+confirm (contract)."""
 
 
 # -- the same run under another NetBIOS name -----------------------------------------------------------------------

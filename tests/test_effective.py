@@ -1,5 +1,6 @@
 """Pools, sites and applications with all their defaults; who a pool runs as; shared configuration."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ from agent.spn.directory import Account, Directory, Domain
 from agent.spn.domains import domains_of
 from agent.spn.identity import PoolIdentity, Surroundings, pool_identity
 
-MACHINE = Machine(name="IIS01", dns_name="iis01.test.com", domain="test.com", netbios_domain="TEST")
+MACHINE = Machine(
+    name="IIS01", dns_name="iis01.test.com", domain="test.com", netbios_domain="TEST", domain_controller=False
+)
 
 
 def pool_of(pools: str, name: str = "p") -> Pool:
@@ -312,6 +315,11 @@ def test_a_directory_settles_what_a_user_name_means(user: str, kind: str, known:
 def test_a_domain_controller_has_no_local_users() -> None:
     controller = Machine(name="DC1", domain="test.com", netbios_domain="CORP", domain_controller=True)
     assert identity(r".\svc", controller, DIRECTORY).account == AccountName("CORP", "svc")
+
+
+def test_whose_a_local_name_is_stays_open_until_the_role_is_known() -> None:
+    found = identity(r".\svc", replace(MACHINE, domain_controller=None), DIRECTORY)
+    assert (found.kind, found.account, found.certain) == ("unresolved", None, False)
 
 
 # -- shared configuration ------------------------------------------------------------------------------------------

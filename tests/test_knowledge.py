@@ -12,7 +12,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from hypothesis import Phase, given, settings
 from knowledge import (
     LABEL,
     LEFT_OUT,
+    MAY_ADD_A_NAME,
     MAY_ADD_A_STEP,
     Document,
     Run,
@@ -201,26 +202,64 @@ def no_outcome_is_another(pair: Pair) -> Iterator[str]:
             allowed |= {"kerberos", "modified"}
         if key in full and not said <= allowed:
             yield f"{key[0]} at {key[1]}: {full[key]}, now {said}"
-        if key not in full and said & WRONG and pair.source not in MAY_ADD_A_STEP:
+        if key not in full and said & WRONG and pair.source not in MAY_ADD_A_NAME:
             yield f"{key[0]} at {key[1]} is required only now, and {said}"
 
 
+def _leads_if(provided: Sequence[str] | None) -> bool:
+    """Whether a verdict stands only if a name leads to a server, which nothing shows."""
+    return any(" leads to " in condition for condition in provided or ())
+
+
+def _may_be_named(pair: Pair) -> Iterator[str]:
+    """SPNs of which an error may be told on a condition that holds no more with all knowledge (contract)."""
+    yield from (r["spn"].lower() for r in pair.less.report["requirements"] if _leads_if(r["provided"]))
+    for requirement in pair.full.report["requirements"]:
+        name = requirement["spn"].lower()
+        if pair.source == "DNS" and _host(requirement) in pair.full.aliases:
+            yield name  # "if no name is an alias"
+        if pair.source == "farm file" and requirement["need"] == "optional":
+            yield name  # a node's own name behind a declared one
+
+
+def _is_unreached(finding: Document, pair: Pair) -> bool:
+    """Whether with all knowledge nobody reaches the site by the name: a name that is bound stands else (contract)."""
+    about = ((finding["spn"] or "").lower(), _plain(finding["account"]))
+    whose = [r for r in pair.full.report["requirements"] if r["spn"].lower() == about[0]]
+    if finding["id"] == "spn-conflict":
+        return len({r["account"] for r in whose if r["need"] != "optional"}) < 2
+    return {r["need"] for r in whose if about[1] in {"", _plain(r["account"])}} == {"optional"}
+
+
 def no_error_names_what_works(pair: Pair) -> Iterator[str]:
+    working = {name for name, _ in _working(pair.full.report)} - set(_may_be_named(pair))
     for document in (pair.less.report, *pair.less.stories.values()):
-        for name in {name for name, _ in _working(pair.full.report)}:
+        for name in working:
             if not any(_names(one, name) for one in _errors(pair.full.report)):
-                yield from (f"{name}: {one['id']}: {one['message']}" for one in _errors(document) if _names(one, name))
+                named = (one for one in _errors(document) if _names(one, name) and not _is_unreached(one, pair))
+                yield from (f"{name}: {one['id']}: {one['message']}" for one in named)
 
 
 def no_error_is_new(pair: Pair) -> Iterator[str]:
     """Of a site or an account, whatever SPN it names; where a name may come in, of nothing that worked (above)."""
-    if pair.source in MAY_ADD_A_STEP:
+    if pair.source in MAY_ADD_A_NAME:
         return
     known = {_about(one, pair.full.report) for one in _errors(pair.full.report)}
+    broken_ones = {
+        (r["spn"].lower(), _plain(r["account"])) for r in pair.full.report["requirements"] if _is_named(r, pair)
+    }
     for one in _errors(pair.less.report):
         kind = "spn-duplicate" if pair.source == "part of the directory" and one["id"] == "spn-misplaced" else one["id"]
-        if kind not in NOT_READ and not {_about({**one, "id": i}, pair.less.report) for i in (kind, one["id"])} & known:
+        is_same = bool({_about({**one, "id": i}, pair.less.report) for i in (kind, one["id"])} & known)
+        is_same = is_same or ((one["spn"] or "").lower(), _plain(one["account"])) in broken_ones
+        if kind not in NOT_READ and not is_same and not _is_unreached(one, pair):
             yield f"{one['id']}: {one['message']}"
+
+
+def _is_named(requirement: Document, pair: Pair) -> bool:
+    """Whether it is broken with all knowledge, and an error names it: a conflict, or a farm, where this is one."""
+    name = requirement["spn"].lower()
+    return requirement["outcome"] in WRONG and any(_names(one, name) for one in _errors(pair.full.report))
 
 
 def _about(finding: Document, report: Document) -> tuple[object, ...]:
@@ -248,13 +287,48 @@ def _change(step: Document, report: Document) -> tuple[object, ...]:
 def no_step_is_new(pair: Pair) -> Iterator[str]:
     """Whoever is in no part of a directory may hold an SPN already: adding it once more changes nothing."""
     known = {_change(step, pair.full.report) for step in _steps(pair.full.report)}
-    needed = _needed(pair.full.report) if pair.source == "part of the directory" else frozenset()
+    is_part = pair.source == "part of the directory"
+    needed = _needed(pair.full.report) if is_part else frozenset()
+    twice = (
+        {r["spn"].lower() for r in pair.full.report["requirements"] if r["outcome"] == "duplicate"}
+        if is_part
+        else set()
+    )
     for step in _steps(pair.less.report):
-        is_own = step["spn"] is not None and _is_own(step, pair.less.report)  # needs no question (contract)
-        may = pair.source in MAY_ADD_A_STEP and (is_own or not list(_unasked(pair.source, step)))
+        may = pair.source in MAY_ADD_A_STEP and (
+            _needs_no_question(step, pair.less) or not list(_unasked(pair.source, step))
+        )
         again = step["kind"] == "spn-add" and (step["spn"].lower(), _plain(step["account"])) in needed
-        if _change(step, pair.less.report) not in known and not may and not again:
+        of_several = not twice.isdisjoint(_spns_of(step, pair.less.report))  # one holder seen is all that is known
+        if _change(step, pair.less.report) not in known and not (may or again or of_several):
             yield f"{step['kind']} {step['spn']} {step['account']}: {step['command']}: {step['note']}"
+
+
+def _spns_of(step: Document, report: Document) -> set[str]:
+    """What a step is about; of a change without an SPN, all that its site's names need."""
+    if step["spn"] is not None:
+        return {step["spn"].lower()}
+    return {f"http/{host['host'].lower()}" for site in _sites(step, report) for host in site["hosts"]}
+
+
+def _needs_no_question(step: Document, told: Told) -> bool:
+    """The names that inspected servers alone answer, by what was read (contract): a setting's are all of its site's."""
+    if step["spn"] is not None:
+        return _is_own(step, told.report) or _host(step) in told.declared | told.led
+    if step["kind"] == "dns":
+        return (step["command"] or "").split()[3] in told.declared | told.led
+    hosts = [host["host"].lower() for site in _sites(step, told.report) for host in site["hosts"]]
+    own = [host in _own_names(told.report) for host in hosts]
+    return any(own) if step["kind"] == "manual" else all(own) and bool(own)
+
+
+def _sites(step: Document, report: Document) -> list[Document]:
+    """The applications of the sites that a setting, or the advice to give a host header, is about."""
+    advised = re.search(r"Give (.+?) a host header", step["note"] or "")
+    places = [tuple(place.split(" on ")) for place in advised[1].split(", ")] if advised else []
+    if named := re.search(r'set config "([^/"]+)', step["command"] or ""):
+        places.append((named[1], step["server"]))
+    return [one for one in report["applications"] if (one["site"], one["server"]) in places]
 
 
 def _needed(report: Document) -> frozenset[tuple[str, str]]:
@@ -293,8 +367,11 @@ def _host(step: Document) -> str:
 
 def _is_own(step: Document, report: Document) -> bool:
     """Whether it is for a computer's own name; an additional one (msDS-AdditionalDnsHostName) is told by its note."""
-    own = {(server[key] or "").lower() for server in report["servers"] for key in ("name", "dns_name")}
-    return _host(step) in own or "WinRM" in (step["note"] or "")
+    return _host(step) in _own_names(report) or "WinRM" in (step["note"] or "")
+
+
+def _own_names(report: Document) -> set[str]:
+    return {(server[key] or "").lower() for server in report["servers"] for key in ("name", "dns_name")}
 
 
 # -- claims --------------------------------------------------------------------------------------------------------
@@ -302,11 +379,13 @@ def _is_own(step: Document, report: Document) -> bool:
 
 def nothing_needed_is_elsewhere(pair: Pair) -> Iterator[str]:
     """`elsewhere` says that no inspected server needs an SPN: not where a need may not have been seen."""
-    if pair.source == "one server":
+    if pair.source in {"one server", "farm file"}:  # who else needs it is said nowhere else
         return
     needed = _needed(pair.full.report)
     for use in pair.less.report["accounts"]:
         for name in use["elsewhere"] or ():
+            if pair.source == "DNS" and name.lower() in pair.full.ends:  # "if no name is an alias"
+                continue
             if (name.lower(), _plain(use["account"])) in needed:
                 yield f"{use['account']} holds {name} elsewhere"
         if pair.source == "directory" and use["elsewhere"] is not None:
@@ -364,9 +443,22 @@ def _conditions(pair: Pair, requirement: Document) -> Iterator[str]:
 
 def explain_loses_answers_only(pair: Pair) -> Iterator[str]:
     for url, full in pair.full.stories.items():
-        before, after = _by_client(full), _by_client(pair.less.stories[url])
+        if _answers_nowhere(full):
+            continue
+        before, after = _by_client(full), _by_client(_unconditional(pair.less.stories[url]))
         for client, ends in after.items():
             yield from (f"{url}: {client}: {text}" for text in _gained(pair.source, before.get(client, {}), ends))
+
+
+def _answers_nowhere(story: Document) -> bool:
+    """With all knowledge the name leads past every binding of it, which would stand without (contract)."""
+    return all(one["because"][0].startswith("No inspected server") for one in story["outcomes"])
+
+
+def _unconditional(story: Document) -> Document:
+    """Without what is said of a server only if the name leads there, which nothing shows."""
+    sure = (one for one in story["outcomes"] if not _leads_if(one["provided"]))
+    return {**story, "outcomes": list(sure)}
 
 
 def _by_client(story: Document) -> dict[str, dict[str, set[str]]]:
@@ -533,47 +625,11 @@ INVARIANTS: Mapping[str, Invariant] = {
 
 def _not_yet() -> Iterator[tuple[str, str, str]]:
     """By source and invariant, what is not so yet, with the item that it belongs to."""
-    for source in ("machine.json", "machine.json, not --computer"):
-        for name in ("no_outcome_is_another", "no_error_is_new"):
-            yield source, name, "item 1: a bare file does not say whether it is a domain controller's (.\\svc there)"
-        yield source, "explain_loses_answers_only", "items 4 and 8: explain, as without web.config and DNS"
-    for source in ("web.config", "machine.json, not --computer"):
-        yield (
-            source,
-            "nothing_needed_is_elsewhere",
-            "items 8 and 11: where no web.config was looked at",
-        )
-    yield "DNS", "nothing_needed_is_elsewhere", "item 11: a site without host header may answer the name"
-    yield (
-        "DNS",
-        "explain_loses_answers_only",
-        "item 5: explain of a name that nobody leads here",
-    )
+    yield from ()
 
 
 KNOWN_FAILURES = {(source, name): why for source, name, why in _not_yet()}
 """A cell that no longer fails has to leave the table."""
-
-KNOWN_OF_RANDOM_FARMS = {
-    *((source, "no_error_names_what_works") for source in ("DNS", "machine.json", "machine.json, not --computer")),
-    *((source, "no_error_names_what_works") for source in ("one server", "farm file")),
-    ("one server", "explain_loses_answers_only"),
-    ("DNS", "a_verdict_carries_its_if"),
-    *((source, "no_step_is_new") for source in ("DNS", "machine.json", "machine.json, not --computer")),
-    ("part of the directory", "no_step_is_new"),
-    ("part of the directory", "no_error_is_new"),
-    ("farm file", "nothing_needed_is_elsewhere"),
-    ("farm file", "no_step_is_new"),
-}
-"""What only some of the random farms show: a host header that is another computer's own name, by which nobody reaches
-the site (item 16), explain of a name that nobody leads to a site without host header (item 4), and a farm's name that
-its nodes are not known to answer (item 13); worlds whose farm file and DNS contradict each other; and without an
-account in the export, which lets its servers' own names fail (`name-suspected`), an error for these.
-
-`no_step_is_new` is the gravest of them: in some random farms less knowledge still gives a step, such as a `setspn -D`
-without the farm file, an add without DNS, and useAppPoolCredentials=false without the account in the export. The cells
-without `no_step_is_new` were each seen with other random farms than the fixed ones that are tried now."""
-
 
 # -- the matrix ----------------------------------------------------------------------------------------------------
 
@@ -645,4 +701,4 @@ def test_less_knowledge_of_random_farms(run: Run) -> None:
     full = _full(run)
     for source in LEFT_OUT:
         for name, texts in _of(source, run, full).items():
-            assert texts == [] or (source, name) in {*KNOWN_FAILURES, *KNOWN_OF_RANDOM_FARMS}, (source, name)
+            assert texts == [] or (source, name) in KNOWN_FAILURES, (source, name)

@@ -969,13 +969,15 @@ def test_without_a_directory_there_is_no_plan() -> None:
 
 def test_the_name_of_another_server_is_never_registered() -> None:
     """An explicit HTTP/ SPN would hide the HOST/ SPN of the server that the name belongs to."""
-    found = world(
-        server(site("*:80:iis02.test.com"), name="IIS01"),
-        server(name="IIS02"),
-        ad=ad(computer("IIS01"), computer("IIS02")),
-    )
+    servers = (server(site("*:80:iis02.test.com"), name="IIS01"), server(name="IIS02"))
+    directory = ad(computer("IIS01"), computer("IIS02"))
+    found = world(*servers, ad=directory, dns="iis02 A 10.0.5.2")
     assert {step.kind for step in found.report.plan.steps} == {"manual"}
     assert found.report.plan.alternatives == ()
+    for dns in (None, "iis02 A 10.0.5.3", "www A 10.0.5.2"):
+        found = world(*servers, ad=directory, dns=dns)
+        assert found.need("HTTP/iis02.test.com", r"TEST\IIS01$") == "optional", "nobody reaches IIS01 by it"
+        assert found.report.plan.steps == ()
 
 
 def test_all_names_of_a_farm_move_together() -> None:

@@ -91,6 +91,7 @@ def test_the_right_holder_stays_even_of_another_servers_name() -> None:
             user("svc", "HTTP/iis02.test.com"),
             user("old", "HTTP/iis02.test.com"),
         ),
+        dns="iis02 A 10.0.5.2",
     )
     assert steps(found) == [("spn-delete", "HTTP/iis02.test.com", r"TEST\old")]
 

@@ -345,6 +345,7 @@ def test_every_fact_of_machine_json(tmp_path: Path) -> None:
         domain="test.com",
         netbios_domain="TEST",
         membership="domain",
+        domain_controller=False,
         addresses=("10.0.5.2", "fe80::5:2"),
         environment={"SystemDrive": "C:"},
         registry={"BackConnectionHostNames": [], "DisableLoopbackCheck": 0},

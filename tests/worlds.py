@@ -176,6 +176,7 @@ def server(
         "domain": "test.com",
         "netbios_domain": "TEST",
         "membership": "domain",
+        "domain_controller": False,
         "addresses": (f"10.0.5.{int(name[-1]) + 1}" if name[-1:].isdigit() else "10.0.5.2",),
         "content_looked": True,
     }

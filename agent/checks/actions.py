@@ -146,8 +146,9 @@ def _is_in_web_config(application: Application, attribute: str) -> bool:
     return origin is not None and fold(origin.file or "").endswith("web.config")
 
 
-def address_record(host: HostName, canonical: HostName, addresses: Sequence[str]) -> Action:
+def address_record(case: Case, host: HostName, canonical: HostName, addresses: Sequence[str]) -> Action:
     """Let a name lead to its address without an alias; by hand where the address or the zone is not known."""
+    question = case.answered.question([host])
     shown = f" ({', '.join(addresses)})" if addresses else ""
     zone, name = host.suffix, host.first_label.text
     command = rollback = None
@@ -158,5 +159,5 @@ def address_record(host: HostName, canonical: HostName, addresses: Sequence[str]
     if command is None or rollback is None:
         sentence = printable(f"In DNS replace the alias {host} of {canonical} by an A record{shown}.")
         return Action(Step(kind="dns", note=sentence), sentence)
-    step = Step(kind="dns", command=command, rollback=rollback)
-    return Action(step, f"In DNS replace the alias {host} by an A record{shown}, in cmd: {command}")
+    step = Step(kind="dns", command=command, rollback=rollback, confirm=question is not None, note=question)
+    return Action(step, f"In DNS replace the alias {host} by an A record{shown}, in cmd: {command}{_aside(question)}")

@@ -47,17 +47,19 @@ class Answered:
     def is_farm(self, host: HostName, servers: Collection[str]) -> bool:
         """Whether the farm file, DNS or a shared configuration says that several of these servers answer one name."""
         machines = [self.servers[label].machine for label in servers]
+        places = [self.servers[label].names.mine for label in servers]
         if any(sum(name.includes(machine) for machine in machines) > 1 for name in self.declared(host)):
             return True
         shared = {self.servers[label].configuration.shared for label in servers}
         if len(shared) == 1 and None not in shared:
             return True
         addressed = self.servers[next(iter(servers))].names.addresses(host)
-        return sum(bool(addressed & set(machine.addresses)) for machine in machines) > 1
+        return sum(not addressed.isdisjoint(mine) for mine in places) > 1
 
     def leads_elsewhere(self, host: HostName, server: str) -> bool:
         """Whether DNS leads a name to other addresses than those of a server."""
-        addressed, mine = self.servers[server].names.addresses(host), set(self.servers[server].machine.addresses)
+        names = self.servers[server].names
+        addressed, mine = names.addresses(host), set(names.mine)
         return bool(addressed and mine) and not addressed & mine
 
     # -- whether anybody else may answer -----------------------------------------------------------------------
@@ -103,7 +105,7 @@ class Answered:
 
     @cached_property
     def _addresses(self) -> frozenset[Address]:
-        return frozenset(address for server in self.servers.values() for address in server.machine.addresses)
+        return frozenset(address for server in self.servers.values() for address in server.names.mine)
 
 
 def farm_line(host: HostName, servers: Iterable[str]) -> str:

@@ -235,20 +235,38 @@ def account_uses(case: Case) -> Iterator[AccountUse]:
         account = judged.requirement.account
         if account is not None:
             by_account.setdefault(account, []).append(judged)
-    open_ended = frozenset(_open_ended(case))
+    open_ended, catching = frozenset(_open_ended(case)), frozenset(_catching_all(case))
     for name, all_judged in by_account.items():
         if any(judged.requirement.matters for judged in all_judged):
             use = _account_use(case, name, all_judged)
-            yield replace(use, elsewhere=None) if name in open_ended else use
+            is_open = name in open_ended or (name in catching and _is_unlooked(case, use.elsewhere or ()))
+            yield replace(use, elsewhere=None) if is_open else use
 
 
 def _open_ended(case: Case) -> Iterator[AccountName]:
-    """The accounts that decrypt, or may, for names that nobody said."""
+    """The accounts that decrypt, or may, for names that nobody said, or where who decrypts is open."""
     for application in case.applications:
-        if application.is_unnamed:
-            deciders: tuple[Application | Place, ...] = (application, *application.places)
-            accounts = (application.pool_account, *(decider.decrypts_as for decider in deciders))
+        deciders: tuple[Application | Place, ...] = (application, *application.places)
+        is_open = any(judged.is_open for judged in case.judged_for(application))
+        if application.is_unnamed or is_open:
+            computer = case.by_label[application.server].account if is_open else None
+            accounts = (application.pool_account, computer, *(decider.decrypts_as for decider in deciders))
             yield from (account for account in accounts if account is not None)
+
+
+def _catching_all(case: Case) -> Iterator[AccountName]:
+    """The accounts that decrypt in sites without a host header, which answer whatever name leads to the server."""
+    for application in case.applications:
+        site = case.by_label[application.server].configuration.site(application.site)
+        if site is not None and any(binding.serves and binding.host is None for binding in site.bindings):
+            deciders: tuple[Application | Place, ...] = (application, *application.places)
+            yield from (decider.decrypts_as for decider in deciders if decider.decrypts_as is not None)
+
+
+def _is_unlooked(case: Case, names: Iterable[Spn]) -> bool:
+    """Whether nobody looked where one of these names leads; a server's own name leads to that server."""
+    hosts = {name.host for name in names if http_spn(name.host) not in case.own_spns}
+    return any(case.service is None or case.service.resolve(host) is None for host in hosts)
 
 
 def _account_use(case: Case, name: AccountName, all_judged: list[Judged]) -> AccountUse:

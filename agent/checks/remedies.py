@@ -53,6 +53,8 @@ def remedy(case: Case, judged: Judged) -> Remedy:
         return Remedy((), suspected_line(case, judged.requirement.spn.host))
     if (why := _unknown_holder(case, judged.requirement.spn, judged.requirement.account)) is not None:
         return Remedy((), why)
+    if (why := _unknown_host(case, judged.requirement)) is not None:
+        return Remedy((), why)
     offered = _offered(case, judged)
     if not offered.ways:
         return offered
@@ -85,11 +87,13 @@ def open_question(case: Case, way: Way) -> str | None:
     for host in {**changed, **served}:
         if host in case.suspected:
             return suspected_line(case, host)
-    for host in changed:
-        if absent := case.answered.absent(host):
-            told = ", ".join(map(printable, absent))
-            return f"The farm file names {told} for {host} too: inspect all its servers together."
-    return None
+    return next((why for host in changed if (why := _unseen_nodes(case, host)) is not None), None)
+
+
+def _unseen_nodes(case: Case, host: HostName) -> str | None:
+    """Which servers of a name nobody looked at, though the farm file says that they answer it."""
+    told = ", ".join(map(printable, case.answered.absent(host)))
+    return f"The farm file names {told} for {host} too: inspect all its servers together." if told else None
 
 
 def _unknown_holder(case: Case, name: Spn, account: AccountName | None) -> str | None:
@@ -101,6 +105,18 @@ def _unknown_holder(case: Case, name: Spn, account: AccountName | None) -> str |
     if all(likeness is not Likeness.UNKNOWN for _, likeness in _seen(case, name, account)):
         return None
     return same_domain(case, account) or f"First settle whether {account} holds {printable(name.text)} already."
+
+
+def _unknown_host(case: Case, requirement: Requirement) -> str | None:
+    """Why it is not known what would serve a computer's own name, for which another account decrypts: whether `HOST/`
+    does, and whether clients use other names that only the account's SPNs show (rule R15.2).
+    """
+    owner, account = case.own_spns.get(requirement.spn), requirement.account
+    if owner is None or account is None or account == owner.account or case.directory is None:
+        return None
+    if case.account(account) is None and not is_absent(account, case.directory):
+        return f"See which SPNs {account} holds first (setspn -L): clients may come by another of these names."
+    return _unknown_holder(case, requirement.spn.with_service("HOST"), owner.account)
 
 
 def _touches_contested(case: Case, way: Way) -> bool:
@@ -115,9 +131,6 @@ def _offered(case: Case, judged: Judged) -> Remedy:
         return Remedy((), "No account can hold the SPN: change the identity or the settings of the pool first.")
     if judged.wanted.decision.further is None:
         return Remedy((), ALTERNATE)
-    here = [n.host for a in case.applications_of(requirement) for n in case.hidden_behind(a) if n.leads_here]
-    if here:
-        return Remedy((), f"DNS leads {here[0]} to this server too: say its addresses in machine.json, and look again.")
     if (why := cannot_run(case, account)) is not None:
         return Remedy((), why)
     if judged.wanted.variant_of and not _is_own_name_of(case, requirement.spn.host, account):
@@ -285,6 +298,8 @@ def _runs_as(case: Case, applications: Iterable[Application], account: AccountNa
 def _let_computer(case: Case, requirement: Requirement) -> Way | None:
     """Let the computer decrypt, where only its own names are served and its HOST/ SPNs answer for all of them."""
     joined = _joined(case, requirement)
+    if len({application.server for application in joined.applications}) > 1:
+        return None
     if joined.has_own_places or not case.only_own_names(joined.applications):
         return None
     if not all(_can_use_kernel_mode(application) for application in joined.applications):
@@ -332,9 +347,11 @@ def _variant(case: Case, requirement: Requirement, account: AccountName, typed: 
     for host in typed:
         if case.demand(http_spn(host)).may_be_contested:
             return Remedy((), f"Several accounts decrypt behind {host}: settle that first.")
+        if (why := _unseen_nodes(case, host)) is not None:
+            return Remedy((), why)
     of_server = case.by_label[requirement.applications[0].server].names
     full = dict.fromkeys(map(of_server.in_full, typed))
-    records = [address_record(host, requirement.spn.host, _addresses(host, of_server)) for host in full]
+    records = [address_record(case, host, requirement.spn.host, _addresses(host, of_server)) for host in full]
     names = [http_spn(host, requirement.spn.port) for host in typed]
     wrong = {name: holders for name in names if (holders := wrong_holders(case, name, account))}
     for name, holders in wrong.items():

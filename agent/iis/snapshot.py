@@ -60,7 +60,8 @@ class Machine:
     """The facts of `machine.json`. None: not said there; a Guess is what the others suggest.
 
     `name` is the short computer name, a Guess where only the folder is called so; `dns_name` its dNSHostName, a Guess
-    where it was put together from name and domain. `content_looked` False: web.config files were not looked for.
+    where it was put together from name and domain. A domain controller has no local users.
+    `content_looked` False: web.config files were not looked for.
     `additional_kerberos_accounts` (DOMAIN\\name): whose keys it decrypts with besides its own, told by no file of IIS
     (Exchange's Alternate Service Account, KB 2688772). `certificate_names`: names that clients may use, not ones they
     are known to use.
@@ -71,7 +72,7 @@ class Machine:
     domain: str | None = None
     netbios_domain: str | None = None
     membership: Membership | None = None
-    domain_controller: bool = False
+    domain_controller: bool | None = None
     addresses: tuple[Address, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     registry: Mapping[str, object] | None = None

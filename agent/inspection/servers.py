@@ -129,15 +129,27 @@ def server_views(
         for server in farm_name.servers:
             by_server.setdefault(fold(server), []).append(position)
     known_as = [_known_as(read, domains, directory) for read in reads if read.configuration is not None]
-    inspected = _inspected(known_as)
+    inspected = _inspected(known_as, service)
+    computers = _computer_names(directory)
     views = []
     for read, machine, _, additional in known_as:
         if read.configuration is not None:
             positions = sorted({position for key in machine.said_names for position in by_server.get(key, ())})
             declared = [farm_names[position] for position in positions]
-            names = names_of(machine, declared, service, inspected, additional)
+            names = names_of(machine, declared, service, inspected, additional, computers)
             views.append(server_view(read.label, machine, read.configuration, names, domains))
     return views
+
+
+def _computer_names(directory: Directory | None) -> frozenset[HostName]:
+    """The names that the directory has for computers, full and short, and those that most have."""
+    texts = []
+    for account in directory.accounts if directory is not None else ():
+        if account.kind == "computer":
+            label = account.name.name.removesuffix("$")
+            texts += [label, account.dns_host_name or f"{label}.{account.name.dns}", *account.additional_dns_host_names]
+    full = [host_name(text) for text in texts]
+    return frozenset({*full, *(host.first_label for host in full)})
 
 
 class _Known(NamedTuple):
@@ -156,16 +168,17 @@ def _known_as(read: Read, domains: Domains, directory: Directory | None) -> _Kno
     return _Known(read, _named_by(known, read.machine), account, additional)
 
 
-def _inspected(servers: Iterable[_Known]) -> Inspected:
+def _inspected(servers: Iterable[_Known], service: NameService | None) -> Inspected:
     """Where names may lead that lead to one of these servers."""
     addresses: set[Address] = set()
     computers: dict[HostName, tuple[Address, ...]] = {}
     for read, machine, _account, additional in servers:
-        addresses.update(machine.addresses)
+        mine = names_of(machine, (), service).mine
+        addresses.update(mine)
         for site in read.configuration.sites if read.configuration is not None else ():
             addresses.update(binding.address for binding in site.bindings if binding.serves and binding.address)
         own = (host for host in (machine.full_name, *map(host_name, additional)) if host is not None)
-        computers.update((host, machine.addresses) for host in own)
+        computers.update((host, mine) for host in own)
     return Inspected(frozenset(addresses), computers)
 
 
@@ -174,8 +187,9 @@ def _named_by(known: Account | None, machine: Machine) -> Machine:
     if known is None:
         return machine
     is_said = isinstance(machine.dns_name, str) or not known.dns_host_name
+    is_controller = machine.domain_controller if known.is_controller is None else known.is_controller
     return replace(
         machine,
         dns_name=machine.dns_name if is_said else known.dns_host_name,
-        domain_controller=machine.domain_controller or known.is_controller,
+        domain_controller=machine.domain_controller or is_controller,
     )

@@ -100,9 +100,9 @@ class Account:
         return self._has(ACCOUNTDISABLE)
 
     @property
-    def is_controller(self) -> bool:
-        """Whether it is known to be a domain controller's."""
-        return bool(self._has(SERVER_TRUST_ACCOUNT))
+    def is_controller(self) -> bool | None:
+        """Whether it is a domain controller's."""
+        return self._has(SERVER_TRUST_ACCOUNT)
 
     @property
     def unconstrained(self) -> bool | None:

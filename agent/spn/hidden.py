@@ -22,15 +22,13 @@ class HiddenName(NamedTuple):
     """A host of an HTTP/ SPN on an account that decrypts, which no inspected site claims.
 
     `servers` are those on which the account decrypts, by label. `evidence` says what makes it a name that clients use
-    to reach them; it is empty where nothing does, and the account may as well serve other servers. `leads_here`: DNS
-    leads it to one of the servers, whose own addresses nobody told, so that no site of it could claim the name.
+    to reach them; it is empty where nothing does, and the account may as well serve other servers.
     """
 
     host: HostName
     account: AccountName
     servers: tuple[str, ...]
     evidence: str = ""
-    leads_here: bool = False
 
 
 def unclaimed(views: Sequence[ServerView], required: Required, directory: Directory | None) -> tuple[HiddenName, ...]:
@@ -51,13 +49,8 @@ def judged(
 ) -> tuple[HiddenName, ...]:
     """The same with the evidence that clients use them; without those that lead to inspected servers alone."""
     scene = _Scene(views, service)
-    found = []
-    for name in names:
-        if not scene.is_inspected(name.host):
-            found.append(name._replace(evidence=scene.evidence(name)))
-        elif scene.leads_here(name):
-            found.append(name._replace(leads_here=True))
-    return tuple(found)
+    open_ = (name for name in names if not scene.is_inspected(name.host))
+    return tuple(name._replace(evidence=scene.evidence(name)) for name in open_)
 
 
 def let_fail(
@@ -177,12 +170,6 @@ class _Scene:
 
     def _led_to(self, host: HostName) -> set[Address]:
         return {address for resolution in self._resolutions(host) for address in resolution.addresses or ()}
-
-    def leads_here(self, name: HiddenName) -> bool:
-        """Whether DNS leads a name to one of its servers, which did not say its addresses itself."""
-        addresses = self._led_to(name.host)
-        silent = [label for label in name.servers if not self._views[label].machine.addresses]
-        return any(addresses & self._addresses[label] for label in silent)
 
     def evidence(self, name: HiddenName) -> str:
         """Why clients are likely to reach the servers by a name; empty where nothing says so, or it does not exist."""

@@ -35,6 +35,11 @@ class PoolIdentity(NamedTuple):
 
 
 MACHINE = PoolIdentity("machine")
+UNKNOWN_ROLE = PoolIdentity(
+    "unresolved",
+    certain=False,
+    doubt="a local user, or an account of the domain where this is a domain controller: machine.json says which",
+)
 NO_POOL = PoolIdentity("unresolved", certain=False, doubt="the application has no pool")
 
 _WELL_KNOWN = {
@@ -102,7 +107,8 @@ def pool_identity(pool: Pool | None, around: Surroundings) -> PoolIdentity:
     if user.form == "well-known":
         return _WELL_KNOWN.get(fold(user.name), MACHINE)
     if user.form == "local" and not around.machine.domain_controller:
-        return PoolIdentity("local user")
+        # `.\svc` is an account of the domain on a controller, which has no local users
+        return PoolIdentity("local user") if around.machine.domain_controller is False else UNKNOWN_ROLE
     return _domain_user(user, around)
 
 

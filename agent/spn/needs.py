@@ -33,7 +33,7 @@ def spn_needs(reached: Reach, names: Names, clients: Sequence[Client]) -> tuple[
     """The union over the names that clients use and the client kinds asked about, canonical names included."""
     collected = _Collected(names, clients)
     for name in reached.names:
-        collected.typed(name.host, name.optional)
+        collected.typed(name.host, name.optional, names.doubt(name.host))
     for name in reached.names:
         reachable = not name.optional or (name.source == "machine" and name.host not in names.own)
         for alike in collected.alike:
@@ -68,9 +68,14 @@ def spn_hosts(client: Client, typed: HostName, names: Names) -> tuple[HostName, 
 
 
 def spn_doubt(client: Client, typed: HostName, names: Names) -> str:
-    """Why a client may ask for another SPN than for these hosts, "" where nothing says so."""
+    """Why a client may ask for another SPN than for these hosts, or another key open it; "" where nothing says so."""
     end = names.open_end(typed) if client.host.follows else None
-    return "" if end is None else f"{typed} is an alias of {end}, and where that leads is not known: {how_to_know(end)}"
+    if end is None:
+        hosts = spn_hosts(client, typed, names)
+        if hosts == (typed,) and typed.is_short and not client.host.keeps_short and names.suffix is None:
+            return f"below which DNS suffix clients look for {typed} is not known: give --computer"
+        return names.doubt(typed) or next((doubt for host in hosts if (doubt := names.doubt(host))), "")
+    return f"{typed} is an alias of {end}, and where that leads is not known: {how_to_know(end)}"
 
 
 def how_to_know(end: HostName) -> str:
@@ -87,9 +92,9 @@ class _Collected:
         self.is_typed: set[HostName] = set()
         self.variants: dict[HostName, dict[HostName, None]] = {}
 
-    def typed(self, host: HostName, optional: bool) -> None:
+    def typed(self, host: HostName, optional: bool, doubt: str) -> None:
         self.is_typed.add(host)
-        self._note(host, None, optional)
+        self._note(host, None, optional, doubt)
 
     def _note(self, host: HostName, port: int | None, optional: bool = False, doubt: str = "") -> _Asked:
         return self.found.setdefault((host, port), _Asked(optional, doubt)).again(optional, doubt)

@@ -31,6 +31,8 @@ def question(servers: Sequence[ServerView], clients: Sequence[Client], typed: Se
             domains.setdefault(fold(server.machine.domain), server.machine.netbios_domain)
         if server.machine.known_name is not None:
             accounts.add(fold(computer_account("", server.machine.known_name).name))
+        else:  # whose name a host header may be
+            accounts.update(fold(computer_account("", label).name) for label in _labels(server))
         for pool in server.configuration.pools.values():
             accounts.update(_account_texts(pool, server.machine))
     names = frozenset(
@@ -39,6 +41,11 @@ def question(servers: Sequence[ServerView], clients: Sequence[Client], typed: Se
         for name in (*_asked_names(server, clients), *_asked_for(typed, server.names, clients))
     )
     return Question(spns=names, account_names=frozenset(accounts), netbios_domains=domains)
+
+
+def _labels(server: ServerView) -> set[str]:
+    """The first labels of the names that a server answers."""
+    return {name.host.first_label.key for reached in server.reach.values() for name in reached.names}
 
 
 def _asked_names(server: ServerView, clients: Sequence[Client]) -> Iterator[Spn]:

@@ -80,7 +80,8 @@ NOBODY = Inspected()
 class Names:
     """Everything about names that does not depend on one site.
 
-    `additional`: names besides its own dNSHostName that the directory has for the computer.
+    `additional`: names besides its own dNSHostName that the directory has for the computer. `computers`:
+    all the names that the directory has for computers.
     """
 
     machine: Machine
@@ -88,12 +89,20 @@ class Names:
     service: NameService | None
     inspected: Inspected
     additional: tuple[HostName, ...] = ()
+    computers: frozenset[HostName] = frozenset()
 
     @cached_property
     def own(self) -> frozenset[HostName]:
         """The names of the computer itself, full and short."""
         own = {host for host in (self.machine.short_name, self.machine.full_name) if host is not None}
         return frozenset({*own, *self.additional, *(host.first_label for host in self.additional)})
+
+    @cached_property
+    def mine(self) -> tuple[Address, ...]:
+        """The computer's addresses: its own word, else what DNS says of its full name."""
+        full = self.machine.full_name
+        found = self.resolve(full) if full is not None and not self.machine.addresses else None
+        return self.machine.addresses if found is None else found.addresses or ()
 
     @cached_property
     def suffix(self) -> str | None:
@@ -138,6 +147,26 @@ class Names:
         """Whether the farm file says that this server answers the name."""
         return any(host in {name.host, name.host.first_label} for name in self.farm)
 
+    def leads_to_another(self, host: HostName) -> bool:
+        """Whether the name is another inspected computer's own, and nothing shows that DNS leads it here."""
+        full = self.in_full(host)
+        is_anothers = full in self.inspected.computers and full not in self.own and host not in self.own
+        return is_anothers and not self.addresses(host) & set(self.mine)
+
+    def doubt(self, host: HostName) -> str:
+        """Why it is not known whether a name is this computer's own or another's; "" where that is known."""
+        if self.machine.known_name is not None or host not in self.computers:
+            return ""
+        return f"{host} is the name of a computer in the directory: if it is this one, give --computer {host}"
+
+    def provided(self, host: HostName) -> str:
+        """What is taken for granted of a name that is bound here, and another computer of the directory has; or ""."""
+        name = self.machine.known_name
+        if name is None or host not in self.computers or host in self.own or self.is_declared(host):
+            return ""
+        is_led_here = self.addresses(host) & set(self.mine)
+        return "" if is_led_here else f"{host} leads to {name}, not to the computer of that name"
+
     def is_nobodys(self, host: HostName) -> bool:
         """Whether no client reaches a server by it (rule R15.6): it is every machine's own, or Active Directory's."""
         if host.is_loopback or host.is_locator:
@@ -147,7 +176,7 @@ class Names:
 
     def is_domains(self, host: HostName) -> bool:
         """Whether it is the name of the domain that this computer is a controller of: DNS has it for all of them."""
-        if not self.machine.domain_controller:
+        if self.machine.domain_controller is False:
             return False
         suffixes = (self.machine.domain or "", *(self.service.suffixes if self.service is not None else ()))
         return host.key in set(map(fold, suffixes))
@@ -169,11 +198,12 @@ def names_of(
     service: NameService | None,
     inspected: Inspected = NOBODY,
     additional: Iterable[str] = (),
+    computers: frozenset[HostName] = frozenset(),
 ) -> Names:
     """Gather a machine's names; `additional` are its msDS-AdditionalDnsHostName values (rule R4.16)."""
     mine = tuple(name for name in farm if name.includes(machine))
     also = tuple(host for host in dict.fromkeys(map(host_name, additional)) if host != machine.full_name)
-    return Names(machine=machine, farm=mine, service=service, inspected=inspected, additional=also)
+    return Names(machine=machine, farm=mine, service=service, inspected=inspected, additional=also, computers=computers)
 
 
 def reach(configuration: Configuration, names: Names) -> dict[str, Reach]:
@@ -265,11 +295,13 @@ class _SiteReach:
         if not self.site.starts or is_loopback(binding.address):
             return False
         addresses = self.names.addresses(host)
-        if self.names.is_declared(host) or not addresses & self.names.inspected.addresses:
+        if self.names.is_declared(host):
             return True
+        if not addresses & self.names.inspected.addresses:
+            return not self.names.leads_to_another(host)
         if binding.address:
             return binding.address in addresses
-        mine = self.names.machine.addresses
+        mine = self.names.mine
         return not mine or bool(addresses & self.claims.left(host, binding, self.site.name, mine))
 
     def _header(self, binding: Binding, host: HostName) -> None:
@@ -320,7 +352,7 @@ class _SiteReach:
 
     def _leads_to_own_names(self, binding: Binding) -> bool:
         """Whether the computer's own names lead to this binding: to its address or, for all, to one left to it."""
-        mine = self.names.machine.addresses
+        mine = self.names.mine
         own = self._own_addresses()
         if binding.address:
             return binding.address in own if own is not None else mine == (binding.address,)
@@ -366,7 +398,7 @@ class _SiteReach:
         service, full = self.names.service, self.names.machine.full_name
         if service is None:
             return
-        for address in (binding.address,) if binding.address else self.names.machine.addresses:
+        for address in (binding.address,) if binding.address else self.names.mine:
             if self.claims.takes(address, binding, self.site.name):
                 continue
             hosts = service.names_by_address.get(address, ())

@@ -73,6 +73,7 @@ class Wanted:
     variant_of: tuple[HostName, ...]
     asked_by: tuple[str, ...]
     applications: list[ApplicationRef] = field(default_factory=list)
+    provided: str = ""
 
 
 _STRENGTH: Mapping[Need, int] = {"explicit": 0, "covered": 1, "port-variant": 2, "optional": 3}
@@ -147,6 +148,8 @@ class _Requirements:
                 self.wanted.append(known)
             else:
                 _strengthen(known, kind, need, decision)
+            if kind != "optional":
+                known.provided = known.provided or server.names.provided(need.host)
             if decision.rule_id not in references:
                 references[decision.rule_id] = replace(application.reference, rule=decision.rule_id)
             reference = references[decision.rule_id]

@@ -45,6 +45,8 @@ def _provided(wanted: Wanted, outcome: Outcome, service: NameService | None) -> 
         return
     if wanted.decision.provided:
         yield wanted.decision.provided
+    if wanted.provided:
+        yield wanted.provided
     host = wanted.spn.host
     if outcome == "impossible" or host.is_short or not canonicalises(wanted.asked_by):
         return

@@ -40,11 +40,8 @@ class Answering(NamedTuple):
     @property
     def is_open(self) -> bool:
         """Whether a web.config that nobody looked at may switch Windows authentication on or off there."""
-        site = self.server.configuration.site(self.site)
-        for known in site.applications if site is not None else ():
-            if known.path == self.application.path:
-                return _auth_is_open(known, self.place)
-        return False
+        known = self.server.effective(self.application.reference)
+        return known is not None and _auth_is_open(known, self.place)
 
 
 def _auth_is_open(application: EffectiveApplication, place: Place | None) -> bool:
@@ -63,7 +60,8 @@ def answering(case: Case, url: Url) -> Iterator[Answering]:
     known = {server.label for server in servers if leads_to(server, url.host)}
     found = [answer for server in servers if (answer := _answer(case, url, server, server.label in known)) is not None]
     if not found and not _is_known_elsewhere(case, url.host):
-        guessed = [answer for server in servers if (answer := _answer(case, url, server, True)) is not None]
+        silent = [server for server in servers if not (_addresses(server, url.host) and server.names.mine)]
+        guessed = [answer for server in silent if (answer := _answer(case, url, server, True)) is not None]
         found = [answer._replace(is_sure=False) for answer in guessed]
     yield from found
 
@@ -86,10 +84,14 @@ def _servers(case: Case, host: HostName) -> Iterator[ServerView]:
             if any(name.includes(server.machine) for name in declared):
                 yield server
             continue
-        addresses = _addresses(server, host)
-        mine = set(server.machine.addresses)
-        if not addresses or not mine or addresses & mine:
+        if not server.names.leads_to_another(host) and _may_lead_to(server, _addresses(server, host)):
             yield server
+
+
+def _may_lead_to(server: ServerView, addresses: set[Address]) -> bool:
+    """Whether requests to these addresses may reach the server; at an address of nobody inspected a proxy may stand."""
+    mine = set(server.names.mine)
+    return not mine or bool(addresses & mine) or not addresses & server.names.inspected.addresses
 
 
 def _addresses(server: ServerView, host: HostName) -> set[Address]:
@@ -103,7 +105,7 @@ def leads_to(server: ServerView, host: HostName) -> bool:
     """Whether the name is the server's own or declared for it, or DNS leads it there."""
     if {host, server.names.in_full(host)} & server.names.own or server.names.is_declared(host):
         return True
-    return bool(_addresses(server, host) & set(server.machine.addresses))
+    return bool(_addresses(server, host) & set(server.names.mine))
 
 
 def _is_known_elsewhere(case: Case, host: HostName) -> bool:

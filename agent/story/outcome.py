@@ -83,6 +83,7 @@ class Asking:
         decision = self._decision(settings, host).doubted(alias or self._unseen())
         reference = replace(self.found.application.reference, rule=decision.rule_id)
         wanted = Wanted(name, decision.account, "explicit", None, decision, (), (self.client.name,), [reference])
+        wanted.provided = self.names.provided(host)
         requirement = judge(wanted, self.case.directory, self.case.service)
         story.append(f"{self.client.name} asks the KDC for {name}{', or for what it is an alias of' if alias else ''}.")
         story.append(_holders_told(self.case, name, requirement.holders, requirement.answers))
