@@ -91,6 +91,11 @@ class Case:
         """What one application requires."""
         return self._by_application.get(application.reference, [])
 
+    def is_open(self, application: Application) -> bool:
+        """Whether a web.config that nobody looked at may change what decides for it."""
+        known = self.by_label[application.server].effective(application.reference)
+        return known is not None and known.auth.is_open
+
     def applications_of(self, requirement: Requirement) -> list[Application]:
         """The applications that want a requirement."""
         return [self.application_at[reference] for reference in requirement.applications]

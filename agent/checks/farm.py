@@ -247,7 +247,7 @@ def _open_ended(case: Case) -> Iterator[AccountName]:
     """The accounts that decrypt, or may, for names that nobody said, or where who decrypts is open."""
     for application in case.applications:
         deciders: tuple[Application | Place, ...] = (application, *application.places)
-        is_open = any(judged.is_open for judged in case.judged_for(application))
+        is_open = case.is_open(application)
         if application.is_unnamed or is_open:
             computer = case.by_label[application.server].account if is_open else None
             accounts = (application.pool_account, computer, *(decider.decrypts_as for decider in deciders))

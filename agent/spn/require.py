@@ -50,6 +50,11 @@ class ServerView(NamedTuple):
     def computer(self) -> Computer:
         return Computer(self.machine.joined, self.account, self.further)
 
+    def effective(self, at: ApplicationRef) -> EffectiveApplication | None:
+        """One of its applications as IIS would use it."""
+        site = self.configuration.site(at.site)
+        return next((each for each in site.applications if each.path == at.path), None) if site is not None else None
+
 
 def server_view(
     label: str, machine: Machine, configuration: Configuration, names: Names, domains: Domains
