@@ -452,24 +452,18 @@ def explain_loses_answers_only(pair: Pair) -> Iterator[str]:
 
 def _answers_nowhere(story: Document) -> bool:
     """With all knowledge the name leads past every binding of it, which would stand without (contract)."""
-    return all(one["because"][0].startswith("No inspected server") for one in story["outcomes"])
+    return not _servers(story)
 
 
 def _unconditional(story: Document, servers: Collection[str] | None) -> Document:
     """Without what is said of a server only if the name leads there, which nothing shows; and of others than these."""
     sure = [one for one in story["outcomes"] if not _leads_if(one["provided"])]
-    kept = [one for one in sure if servers is None or _server(one) in {*servers, None}]
+    kept = [one for one in sure if servers is None or one["server"] in {*servers, None}]
     return {**story, "outcomes": kept}
 
 
 def _servers(story: Document) -> set[str]:
-    return {name for one in story["outcomes"] if (name := _server(one)) is not None}
-
-
-def _server(outcome: Document) -> str | None:
-    """Which server answers, by what is told of its binding."""
-    told = (re.match(r"On (\S+) the binding", text) for text in outcome["because"])
-    return next((match[1] for match in told if match), None)
+    return {one["server"] for one in story["outcomes"]} - {None}
 
 
 def _by_client(story: Document) -> dict[str, dict[str, set[str]]]:

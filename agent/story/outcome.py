@@ -109,7 +109,8 @@ class Asking:
         return replace(outcome, server=place.server, site=place.site, path=self.found.decided.path)
 
     def _without_ticket(self, name: Spn | None, outcome: Outcome | None, story: list[str]) -> ClientOutcome:
-        return self._told(without_ticket(self.case, self.client, name, outcome, story))
+        told = without_ticket(self.case, self.client, name, outcome, story)
+        return self._told(replace(told, provided=tuple(self._guessed(outcome))))
 
     # -- who decrypts ------------------------------------------------------------------------------------------
 
@@ -124,7 +125,7 @@ class Asking:
             return UNKNOWN_COMPUTER
         return NOT_LOOKED_AT if self.found.is_open else ""
 
-    def _guessed(self, outcome: Outcome) -> Iterator[str]:
+    def _guessed(self, outcome: Outcome | None) -> Iterator[str]:
         if not self.found.is_sure and outcome not in {"uncertain", "unchecked"}:
             yield f"{self.url.host} leads to {self.found.server.label}"
 
