@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,15 +38,46 @@ def test_the_file_holds_what_stdout_shows(
     out = tmp_path / "report"
     words = [command, *(["http://intranet.test.com/"] if command == "explain" else []), *INSPECT[1:]]
     code = main([*words, "--format", form.name])
-    shown = capsys.readouterr().out
+    shown = capsys.readouterr().out.encode()
     assert main([*words, "--format", form.name, "--output", str(out)]) == code
     assert capsys.readouterr() == ("", "")
-    assert without_time(out.read_bytes().decode(form.encoding)) == without_time(shown)
+    assert without_time(out.read_bytes().decode()) == without_time(shown.decode())
     assert list(tmp_path.iterdir()) == [out]
 
 
 def without_time(text: str) -> str:
     return re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "TIME", text)
+
+
+WINDOWS = """
+import sys
+sys.stdout.reconfigure(newline="\\r\\n", encoding="cp1252")
+from agent.cli.program import main
+sys.exit(main(sys.argv[1:]))
+"""
+"""A stdout as Python opens it for a pipe on Windows."""
+
+
+@pytest.mark.parametrize(("command", "form"), CASES, ids=[f"{command}.{form.name}" for command, form in CASES])
+def test_a_pipe_of_windows_gets_the_bytes_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, form: formats.Format
+) -> None:
+    """`\\r\\r\\n` stood in scripts and CSV, and JSON was cp1252."""
+    monkeypatch.setenv("COLUMNS", "100")
+    name = tmp_path / "Büro ł"
+    shutil.copytree(ROOT / "sample_configs" / "IIS01", name)
+    out = tmp_path / "report"
+    words = [command, *(["http://intranet.test.com/"] if command == "explain" else []), str(name), "--ad", "off"]
+    main([*words, "--format", form.name, "--output", str(out)])
+    done = subprocess.run(
+        [sys.executable, "-c", WINDOWS, *words, "--format", form.name], capture_output=True, cwd=ROOT, timeout=60
+    )
+    shown, expected = (without_time(data.decode("latin-1")) for data in (done.stdout, out.read_bytes()))
+    if form.for_screen:  # text for people, in the letters and line ends of the console
+        letters = expected.encode("latin-1").decode().encode("cp1252", "backslashreplace")
+        assert shown == letters.decode("latin-1").replace("\n", "\r\n")
+    else:
+        assert shown == expected
 
 
 @pytest.mark.parametrize("command", ["inspect", "explain", "plan"])

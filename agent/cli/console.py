@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
+from typing import Any, TextIO
 
 from agent.errors import OutputError
+from agent.names import printable
 
 
 def prepare() -> None:
@@ -35,7 +38,12 @@ def faults_shown(is_wanted: bool) -> Iterator[None]:
         return
     import logging
 
+    class Safe(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return safe(super().format(record))
+
     log, shown = logging.getLogger("agent"), logging.StreamHandler()
+    shown.setFormatter(Safe())
     before = log.level
     log.setLevel(logging.DEBUG)
     log.addHandler(shown)
@@ -46,21 +54,48 @@ def faults_shown(is_wanted: bool) -> Iterator[None]:
         log.setLevel(before)
 
 
+def safe(text: str) -> str:
+    """Lines of our own with names in them, which come from everywhere: nothing in them drives the terminal."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def note(text: str) -> None:
-    """A sentence on stderr; nobody may be reading, and a program without a console has no stderr at all."""
+    """A sentence on stderr."""
+    say(f"iis-spn: {text}\n")
+
+
+def say(text: str) -> None:
+    """Words on stderr; nobody may be reading, and a program without a console has no stderr at all."""
     with contextlib.suppress(OSError, AttributeError):
-        sys.stderr.write(f"iis-spn: {text}\n")
+        sys.stderr.write(safe(text))
         sys.stderr.flush()
 
 
 def show(pieces: Iterable[str]) -> None:
-    """Write to stdout. Raises BrokenPipeError where nobody reads any more, which Windows calls an invalid argument,
-    and OutputError where it cannot be written.
+    """Write a text for people to stdout, in the letters and line ends of the console. Raises as `_open_stdout`."""
+    with _open_stdout() as stdout:
+        stdout.writelines(pieces)
+
+
+def show_bytes(pieces: Iterable[bytes]) -> None:
+    """Write what a program reads to stdout, the very bytes that a file would hold. Raises as `_open_stdout`."""
+    with _open_stdout() as stdout:
+        stdout.flush()
+        if hasattr(stdout, "buffer"):
+            stdout.buffer.writelines(pieces)
+        else:  # a program that caught the text
+            stdout.writelines(codecs.iterdecode(pieces, "utf-8-sig"))
+
+
+@contextlib.contextmanager
+def _open_stdout() -> Iterator[TextIO]:
+    """Raises BrokenPipeError where nobody reads any more, which Windows calls an invalid argument, and OutputError
+    where it cannot be written.
     """
     if sys.stdout is None:
         raise OutputError("cannot write to stdout: it is closed")
     try:
-        sys.stdout.writelines(pieces)
+        yield sys.stdout
         sys.stdout.flush()
     except OSError as error:
         silence()
@@ -80,4 +115,31 @@ def screen() -> tuple[int, bool]:
     from agent.render import terminal
 
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
-    return shutil.get_terminal_size((100, 24)).columns, terminal.wants_color(is_terminal, os.environ)
+    wants_color = terminal.wants_color(is_terminal, os.environ)
+    return shutil.get_terminal_size((100, 24)).columns, wants_color and _takes_color()
+
+
+def _takes_color() -> bool:
+    if sys.platform != "win32":
+        return True
+    import ctypes
+
+    return understands_sequences(ctypes.windll.kernel32)
+
+
+_STDOUT = -11
+_VIRTUAL_TERMINAL = 0x0004
+
+
+def understands_sequences(kernel32: Any) -> bool:
+    """Whether a Windows console takes escape sequences for colours: where it has not been told to
+    (ENABLE_VIRTUAL_TERMINAL_PROCESSING), and cannot be, it shows them as letters.
+    """
+    import ctypes
+
+    mode, handle = ctypes.c_uint32(), kernel32.GetStdHandle(_STDOUT)
+    if not kernel32.GetConsoleMode(handle, ctypes.byref(mode)):
+        return False
+    if mode.value & _VIRTUAL_TERMINAL:
+        return True
+    return bool(kernel32.SetConsoleMode(handle, mode.value | _VIRTUAL_TERMINAL))

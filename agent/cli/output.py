@@ -43,11 +43,15 @@ def finish(output: Output, report: Report) -> int:
 def _write(output: Output, report: Report) -> None:
     width, color = console.screen() if output.format.for_screen else (0, False)
     pieces = output.format.pieces(report, width, color and output.file is None)
-    if output.file is None:
+    if output.file is None and output.format.for_screen:
         console.show(pieces)
         return
+    data = codecs.iterencode(pieces, output.format.encoding)
+    if output.file is None:
+        console.show_bytes(data)
+        return
     try:
-        write_whole(output.file, codecs.iterencode(pieces, output.format.encoding))
+        write_whole(output.file, data)
     except BrokenPipeError:
         raise
     except OSError as error:

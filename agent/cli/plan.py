@@ -65,7 +65,7 @@ def _changed(options: Plan, logon: LiveLogon, change: Callable[[LdapWriter], App
 
     with modify.writer(ldap_source(live[0], logon, options.looking.netbios)) as writer:
         applied = change(writer)
-    console.show([applied.message.rstrip() + "\n"])
+    console.show([console.safe(applied.message.rstrip()) + "\n"])
     if applied.outcome in {"stopped", "interrupted"}:
         return exits.INCOMPLETE
     return exits.FINDINGS if applied.not_done else exits.CLEAN
@@ -83,6 +83,5 @@ def _apply(options: Plan, report: Report, writer: LdapWriter) -> Applied:
 
 def _asked(text: str) -> bool:
     """Show what will be done and ask; only a typed "yes" counts."""
-    sys.stderr.write(f"{text.rstrip()}\n\nType yes to go on: ")
-    sys.stderr.flush()
+    console.say(f"{text.rstrip()}\n\nType yes to go on: ")
     return sys.stdin.readline().strip() == "yes"
