@@ -20,6 +20,7 @@ from agent.inspection.stages import Analysis, analyse, clients_named, demand_dom
 from agent.model import Explanation, Report
 from agent.names import address_of, fold, host_fault, host_name, netbios_fault, printable
 from agent.sources import option_files
+from agent.sources.names_file import names_file
 from agent.sources.selected import DirectorySource, LiveLogon, directory_source, name_source
 from agent.sources.snapshots import targets as target_files
 from agent.sources.text_file import is_there
@@ -34,8 +35,8 @@ Words = Word | Iterable[Word]
 class Options(TypedDict, total=False):
     """The keywords of `inspect`, `explain` and `plan`. None is the same as not given.
 
-    `ad`, `dns`, `farm`, `accept`, `clients` and `computer` take the words of the options of the command line that are
-    called so; but nobody is asked about SPNs where `ad` is not given (`"auto"` asks the domain of this machine).
+    `ad`, `dns`, `farm`, `names`, `accept`, `clients` and `computer` take the words of the options of the command line
+    that are called so; but nobody is asked about SPNs where `ad` is not given (`"auto"` asks this machine's domain).
     `ad_user` logs on to a live directory with what `ad_password` returns, `ca` has the certificates to trust there.
     `netbios_domains` has NetBIOS names by DNS domain name, under "" the one of every domain. `now`, with its time zone,
     is when passwords and logons are old, and acceptances over.
@@ -47,6 +48,7 @@ class Options(TypedDict, total=False):
     ca: Words | None
     dns: Words | None
     farm: Words | None
+    names: Words | None
     accept: Words | None
     clients: Words | None
     computer: str | None
@@ -106,14 +108,16 @@ def _sources(options: Options, netbios: Mapping[str, str]) -> Sources:
     directory = _directory(options, netbios)
     dns = _words("dns", options.get("dns"), ("system" if directory.is_live else "off",))
     farm, accept = _paths("farm", options.get("farm")), _paths("accept", options.get("accept"))
+    logged = _paths("names", options.get("names"))
     return Sources(
         directory=directory.ask,
         names=_names(dns),
         farm=[name for path in farm for name in option_files.farm_file(path)],
+        logged=[names_file(path) for path in logged],
         accepted=[acceptance for path in accept for acceptance in option_files.accept_file(path)],
         clients=clients_named(_words("clients", options.get("clients"), ())),
         now=_moment(options.get("now")),
-        read=option_files.told_of(farm=farm, accept=accept),
+        read=option_files.told_of(farm=farm, names=logged, accept=accept),
     )
 
 

@@ -545,7 +545,8 @@ def test_a_name_in_a_certificate_that_no_site_claims_is_told_and_not_required() 
     told = found.finding("names-from-certificate")
     assert (told.severity, told.site) == ("info", "Site")
     assert told.message.endswith(": portal.test.com")
-    assert 'name = [{ host = "portal.test.com", servers = ["IIS01"], site = "Site" }]' in told.fix[0]
+    assert 'name = [{ host = "portal.test.com", servers = ["IIS01"], site = "Site" }]' in told.fix[1]
+    assert told.fix[0].endswith("--names, one on a line: portal.test.com")
     assert "http/portal.test.com" not in found.needs
     assert found.report.plan.steps == ()
 

@@ -24,14 +24,14 @@ from xml.sax.saxutils import quoteattr
 from agent.iis.snapshot import Machine, Snapshot, SourceFile, file_key
 from agent.inspection.sources import Sources
 from agent.inspection.stages import Analysis, analyse, clients_named
-from agent.model import Application, ClientOutcome, Finding, Report, Requirement
+from agent.model import Application, ClientOutcome, Finding, Report, Requirement, SourceRead
 from agent.names import host_name, spn
 from agent.sources.ad.exports import read_exports
 from agent.sources.dns import zone
 from agent.spn.directory import Directory, Question
 from agent.spn.nameservice import NameService
 from agent.spn.question import Typed
-from agent.spn.reach import FarmName, Proxy
+from agent.spn.reach import FarmName, LoggedNames, Proxy
 from agent.story import explain, read_url
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -397,6 +397,7 @@ def world(
     clients: Sequence[str] = (),
     netbios: Mapping[str, str] | None = None,
     service: NameService | None = None,
+    logged: Sequence[LoggedNames] = (),
 ) -> World:
     """Analyse servers as `inspect` does. `service` instead of `dns` where zone text cannot say it (live DNS)."""
     texts = [ad] if isinstance(ad, str) else ad
@@ -405,8 +406,10 @@ def world(
         directory=lambda question: directory(texts, question, netbios or {}) if texts is not None else None,
         names=lambda _hosts, _addresses: service,
         farm=tuple(farm),
+        logged=tuple(logged),
         clients=clients_named(clients),
         now=NOW,
+        read=[SourceRead(kind="names", source=file.source) for file in logged],
     )
     asked = servers or (server(),)
     return World(analyse(asked, sources), lambda typed: analyse(asked, replace(sources, typed=[typed])))

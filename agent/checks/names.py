@@ -127,7 +127,10 @@ def certificates(case: Case) -> Iterator[Finding]:
                 f"the certificate of {application.site} is for names that no site claims: {', '.join(hosts)}",
                 server=server.label,
                 site=application.site,
-                fix=(f"If clients use them, put this into the farm file: name = [{entries}]",),
+                fix=(
+                    f"If clients use them, write them into a file for --names, one on a line: {', '.join(hosts)}",
+                    f"Or, where a proxy or load balancer has them, put this into the farm file: name = [{entries}]",
+                ),
             )
 
 

@@ -71,6 +71,14 @@ def add_looking(command: argparse.ArgumentParser) -> None:
         help="names that the configuration cannot show (TOML); may be given more than once",
     )
     where.add_argument(
+        "--names",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="host names that clients were seen to use, one on a line; may be given more than once",
+    )
+    where.add_argument(
         "--client",
         action="append",
         default=[],
@@ -110,6 +118,7 @@ def looking_of(given: argparse.Namespace) -> options.Looking:
         ad=tuple(given.ad),
         dns=tuple(given.dns),
         farm=tuple(given.farm),
+        names=tuple(given.names),
         accept=tuple(given.accept),
         clients=tuple(given.client),
         computer=given.computer,

@@ -15,6 +15,7 @@ from agent.inspection.sources import Sources
 from agent.inspection.stages import Analysis, analyse, clients_named
 from agent.sources import option_files
 from agent.sources.endpoint import Defaults
+from agent.sources.names_file import names_file
 from agent.sources.selected import LiveLogon, directory_source, name_source
 from agent.sources.snapshots import targets as snapshots
 from agent.sources.snapshots.targets import Due, StaleAfter
@@ -73,10 +74,11 @@ def sources_of(looking: Looking, logon: LiveLogon) -> Sources:
         directory=directory.ask,
         names=name_source(looking.dns or (("system",) if directory.is_live else ("off",))),
         farm=tuple(chain.from_iterable(map(option_files.farm_file, looking.farm))),
+        logged=tuple(map(names_file, looking.names)),
         clients=clients_named(looking.clients),
         accepted=tuple(chain.from_iterable(map(option_files.accept_file, looking.accept))),
         now=datetime.now(UTC),
-        read=option_files.told_of(farm=looking.farm, accept=looking.accept),
+        read=option_files.told_of(farm=looking.farm, names=looking.names, accept=looking.accept),
     )
 
 

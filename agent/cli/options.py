@@ -20,6 +20,7 @@ class Looking:
     ad: tuple[str, ...]
     dns: tuple[str, ...]
     farm: tuple[Path, ...]
+    names: tuple[Path, ...]
     accept: tuple[Path, ...]
     clients: tuple[str, ...]
     computer: str | None

@@ -105,7 +105,7 @@ def report_of(
                 *map(_configuration_read, reads),
                 *_sources_read("directory", forests, NOT_ASKED, started),
                 *_sources_read("dns", [] if service is None else [service], NO_NAMES_ASKED, started),
-                *sources.read,
+                *_options_read(cases, sources),
             ),
         ),
         causes=causes(findings),
@@ -144,6 +144,24 @@ def _configuration_read(read: Read) -> SourceRead:
     date = read.written if collected is None else _time(collected.astimezone(UTC))
     notes = [problem.message for problem in read.problems]
     return SourceRead(kind="config", source=read.source, date=date, covers=(read.label,), note=next(iter(notes), None))
+
+
+LISTED = 10
+"""The most names that one note lists."""
+
+
+def _options_read(cases: Sequence[Case], sources: Sources) -> Iterator[SourceRead]:
+    """The files of options; one of names says which of them lead to no site."""
+    placed = {host for case in cases for view in case.servers for host in view.names.logged}
+    hosts = {file.source: file.hosts for file in sources.logged}
+    for read in sources.read:
+        left = [host.text for host in hosts.get(read.source or "", ()) if host not in placed]
+        yield read if read.kind != "names" or not left else replace(read, note=_unplaced(left))
+
+
+def _unplaced(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f"no site of an inspected server is known to answer {', '.join(names[:LISTED])}{more}"
 
 
 def _sources_read(

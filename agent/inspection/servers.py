@@ -12,6 +12,7 @@ from agent.iis.parse import parse
 from agent.iis.redirection import configuration_file
 from agent.iis.schema import APPLICATION_POOLS, SITES
 from agent.iis.snapshot import Machine, Snapshot, SourceFile, internal_error
+from agent.inspection.logged import Named, with_logged
 from agent.model import (
     Problem,
 )
@@ -100,10 +101,10 @@ def told_apart(reads: Iterable[Read]) -> Iterator[Read]:
 
 
 def names_question(
-    reads: Iterable[Read], names: Sequence[FarmName], typed: Iterable[Typed]
+    reads: Iterable[Read], named: Iterable[HostName], typed: Iterable[Typed]
 ) -> tuple[list[HostName], list[Address]]:
     """The host names and addresses that occur: live DNS is asked about these, never to list a zone."""
-    hosts: dict[HostName, None] = dict.fromkeys([*(name.host for name in names), *(one.host for one in typed)])
+    hosts: dict[HostName, None] = dict.fromkeys([*named, *(one.host for one in typed)])
     addresses: dict[Address, None] = {}
     for read in reads:
         own = (read.machine.short_name, read.machine.full_name)
@@ -119,6 +120,7 @@ def names_question(
 def server_views(
     reads: Iterable[Read],
     farm_names: Sequence[FarmName],
+    logged: Sequence[HostName],
     service: NameService | None,
     domains: Domains,
     directory: Directory | None,
@@ -131,14 +133,18 @@ def server_views(
     known_as = [_known_as(read, domains, directory) for read in reads if read.configuration is not None]
     inspected = _inspected(known_as, service)
     computers = _computer_names(directory)
-    views = []
+    servers = []
     for read, machine, _, additional in known_as:
         if read.configuration is not None:
             positions = sorted({position for key in machine.said_names for position in by_server.get(key, ())})
             declared = [farm_names[position] for position in positions]
             names = names_of(machine, declared, service, inspected, additional, computers)
-            views.append(server_view(read.label, machine, read.configuration, names, domains))
-    return views
+            servers.append((read.label, Named(read.configuration, names)))
+    with_names = with_logged([server for _, server in servers], logged)
+    return [
+        server_view(label, names.machine, server.configuration, names, domains)
+        for (label, server), names in zip(servers, with_names, strict=True)
+    ]
 
 
 def _computer_names(directory: Directory | None) -> frozenset[HostName]:

@@ -10,11 +10,12 @@ from agent.checks.accept import Acceptance
 from agent.model import (
     SourceRead,
 )
+from agent.names import HostName
 from agent.spn.clients import DEFAULT_CLIENTS, Client
 from agent.spn.directory import AskDirectory
 from agent.spn.nameservice import AskNames
 from agent.spn.question import Typed
-from agent.spn.reach import FarmName
+from agent.spn.reach import FarmName, LoggedNames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,15 +24,21 @@ class Sources:
 
     `directory` is asked with everything the run needs to know, and again where it has names of a server that nothing
     else says; `names` is given the host names and addresses that occur. `typed` are names that somebody asks about
-    besides those of the servers. `now` is the time against which passwords and logons are old. `read` are files of
-    options, for the report to name.
+    besides those of the servers, `logged` those that clients were seen to use. `now` is the time against which
+    passwords and logons are old. `read` are files of options, for the report to name.
     """
 
     directory: AskDirectory = field(default=lambda _question: None)
     names: AskNames = field(default=lambda _hosts, _addresses: None)
     farm: Sequence[FarmName] = ()
+    logged: Sequence[LoggedNames] = ()
     clients: Sequence[Client] = DEFAULT_CLIENTS
     accepted: Sequence[Acceptance] = ()
     typed: Sequence[Typed] = ()
     now: datetime | None = None
     read: Sequence[SourceRead] = ()
+
+    @property
+    def seen(self) -> tuple[HostName, ...]:
+        """The names that clients were seen to use."""
+        return tuple(dict.fromkeys(host for file in self.logged for host in file.hosts))

@@ -73,15 +73,16 @@ def analyse(snapshots: Iterable[Snapshot], sources: Sources) -> Analysis:
 
 
 def _judged(reads: Sequence[Read], sources: Sources, started: datetime) -> Analysis:
-    service = sources.names(*names_question(reads, sources.farm, sources.typed))
-    views = server_views(reads, sources.farm, service, Domains(), None)
+    named = (*(name.host for name in sources.farm), *sources.seen)
+    service = sources.names(*names_question(reads, named, sources.typed))
+    views = server_views(reads, sources.farm, sources.seen, service, Domains(), None)
     asked = question(views, sources.clients, sources.typed)
     directory = sources.directory(asked)
     domains = domains_of(directory, (read.machine for read in reads))
-    views = server_views(reads, sources.farm, service, domains, directory)
-    named = question(views, sources.clients, sources.typed)
-    if directory is not None and not named.spns <= asked.spns:  # of the names that only the directory knows
-        directory = sources.directory(named)
+    views = server_views(reads, sources.farm, sources.seen, service, domains, directory)
+    further = question(views, sources.clients, sources.typed)
+    if directory is not None and not further.spns <= asked.spns:  # of the names that only the directory knows
+        directory = sources.directory(further)
     now = sources.now or started
     forests = by_forest(directory) if directory is not None else ()
     cases = tuple(_case(group, domains, own, service, sources, now) for group, own in _grouped(views, forests))

@@ -36,9 +36,9 @@ def accept_file(path: Path) -> tuple[Acceptance, ...]:
     return tuple([replace(acceptance, file=str(path), line=line) for acceptance, line in entries])
 
 
-def told_of(farm: Iterable[Path], accept: Iterable[Path]) -> tuple[SourceRead, ...]:
+def told_of(farm: Iterable[Path], names: Iterable[Path], accept: Iterable[Path]) -> tuple[SourceRead, ...]:
     """That these files were read, for the report."""
-    kinds: Iterable[tuple[SourceKind, Iterable[Path]]] = (("farm", farm), ("accept", accept))
+    kinds: Iterable[tuple[SourceKind, Iterable[Path]]] = (("farm", farm), ("names", names), ("accept", accept))
     return tuple(
         [
             SourceRead(kind=kind, source=str(path), date=text_file.written(path))

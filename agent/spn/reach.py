@@ -38,6 +38,13 @@ class FarmName:
         return not self._folded.isdisjoint(machine.said_names)
 
 
+class LoggedNames(NamedTuple):
+    """Names that clients were seen to use, and the file that says so."""
+
+    source: str
+    hosts: tuple[HostName, ...]
+
+
 class Name(NamedTuple):
     """A name that reaches a site. `optional`: works or not without harm. `ports` are where the site answers it."""
 
@@ -81,7 +88,7 @@ class Names:
     """Everything about names that does not depend on one site.
 
     `additional`: names besides its own dNSHostName that the directory has for the computer. `computers`:
-    all the names that the directory has for computers.
+    all the names that the directory has for computers. `logged`: names that clients were seen to use to reach it.
     """
 
     machine: Machine
@@ -90,6 +97,7 @@ class Names:
     inspected: Inspected
     additional: tuple[HostName, ...] = ()
     computers: frozenset[HostName] = frozenset()
+    logged: tuple[HostName, ...] = ()
 
     @cached_property
     def own(self) -> frozenset[HostName]:
@@ -236,6 +244,11 @@ class _Claims:
             claims = [*claims, *(c for c in self._wildcards if c[1].host and host.matches_wildcard(c[1].host))]
         return not any(owner != site and claim.overlaps(binding) for owner, claim in claims)
 
+    def has(self, host: HostName) -> bool:
+        """Whether any binding has the name, or a wildcard for it."""
+        patterns = (binding.host for _, binding in self._wildcards if binding.host is not None)
+        return host in self._exact or any(map(host.matches_wildcard, patterns))
+
     def left(self, host: HostName, binding: Binding, site: str, addresses: Iterable[Address]) -> frozenset[Address]:
         """At which of these addresses requests for a header reach this binding, not one that has the address too."""
         taken = [claim for owner, claim in self._exact.get(host, ()) if owner != site and claim.port == binding.port]
@@ -345,6 +358,8 @@ class _SiteReach:
         leading = [(h, s) for h, s in self._leading_here(binding) if self.claims.free(h, binding, self.site.name)]
         for host, source in leading:
             self._add(host, source, binding)
+            if source == "log":  # just this form was seen
+                continue
             if self.names.is_shortened(host) and self.claims.free(host.first_label, binding, self.site.name):
                 self._add(host.first_label, source, binding, optional=self.names.is_declared(host))
         if binding.address and not leading and not own:
@@ -393,6 +408,9 @@ class _SiteReach:
             is_own = host == self.names.machine.full_name
             if not (is_own or self.names.is_nobodys(host) or self.names.is_domains(host)):
                 yield host, "dns"
+        for host in self.names.logged:
+            if binding.host is not None or not self.claims.has(host):
+                yield host, "log"
 
     def _led_by_dns(self, binding: Binding) -> Iterator[HostName]:
         service, full = self.names.service, self.names.machine.full_name

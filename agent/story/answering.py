@@ -102,8 +102,10 @@ def _addresses(server: ServerView, host: HostName) -> set[Address]:
 
 
 def leads_to(server: ServerView, host: HostName) -> bool:
-    """Whether the name is the server's own or declared for it, or DNS leads it there."""
+    """Whether the name is the server's own or declared for it, was seen to lead there, or DNS leads it there."""
     if {host, server.names.in_full(host)} & server.names.own or server.names.is_declared(host):
+        return True
+    if host in server.names.logged:
         return True
     return bool(_addresses(server, host) & set(server.names.mine))
 
