@@ -1251,6 +1251,20 @@ def test_an_a_record_leads_where_the_alias_leads() -> None:
     assert step.command.endswith("/RecordAdd test.com app A 10.0.5.2")
 
 
+@pytest.mark.parametrize(
+    ("dns", "asks"), [("app CNAME iis01.else.example.", False), ("iis01 A 10.0.5.77; app CNAME iis01", True)]
+)
+def test_an_alias_is_replaced_without_a_question_where_it_ends_at_an_inspected_computer(dns: str, asks: bool) -> None:
+    """Its own name may stand in a zone that nobody gave: that is where it leads all the same."""
+    full = "iis01.else.example" if not asks else "iis01.test.com"
+    found = world(
+        server(site("*:80:app.test.com"), pool=r"TEST\svc", creds=True, facts={"dns_name": full}),
+        ad=ad(entry("IIS01$", "HOST/IIS01", f"HOST/{full}", kind="computer"), user("svc", "HTTP/app.test.com")),
+        dns=dns,
+    )
+    assert [(step.kind, step.confirm) for step in found.report.plan.steps] == [("dns", asks)]
+
+
 # -- cost ----------------------------------------------------------------------------------------------------------
 
 

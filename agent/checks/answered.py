@@ -9,7 +9,7 @@ from functools import cached_property
 
 from agent.names import Address, HostName, fold
 from agent.spn.nameservice import NameService, Resolution
-from agent.spn.reach import FarmName
+from agent.spn.reach import FarmName, Names
 from agent.spn.require import ServerView
 
 
@@ -91,8 +91,8 @@ class Answered:
         """What DNS said; a short name may be typed in the network of any of the servers."""
         if self.service is None:
             return []
-        suffixes = self._suffixes if host.is_short else (None,)
-        found = (self.service.resolve(host, suffix) for suffix in suffixes)
+        networks = self._networks if host.is_short else self._networks[:1]
+        found = (names.resolve(host) for names in networks)
         return [resolution for resolution in found if resolution is not None]
 
     @cached_property
@@ -100,8 +100,9 @@ class Answered:
         return frozenset(host for server in self.servers.values() for host in server.names.own)
 
     @cached_property
-    def _suffixes(self) -> tuple[str | None, ...]:
-        return tuple(dict.fromkeys(server.names.suffix for server in self.servers.values()))
+    def _networks(self) -> tuple[Names, ...]:
+        """The names as seen from one server of each suffix."""
+        return tuple({server.names.suffix: server.names for server in self.servers.values()}.values())
 
     @cached_property
     def _addresses(self) -> frozenset[Address]:
