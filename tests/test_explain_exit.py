@@ -11,13 +11,16 @@ import inputs
 import pytest
 from console import typed
 from inputs import Inputs
-from worlds import NOW, ad, app, computer, farm_name, server, site, user, whole, windows
+from work import calls
+from worlds import NOW, ad, app, computer, farm_name, server, site, user, whole, windows, world
 
 from agent import Explanation, UsageError, exits, explain
 from agent.cli.program import main
 from agent.iis.snapshot import Snapshot
 from agent.render import story
 from agent.spn.reach import FarmName
+from agent.story import explain as tell
+from agent.story import read_url
 
 SAMPLES = Path(__file__).parents[1] / "sample_configs"
 AD = ("--ad", str(SAMPLES / "directory.ldif"))
@@ -239,3 +242,23 @@ def test_an_account_that_is_not_there_is_said(tmp_path: Path) -> None:
 def test_what_no_url_is_stays_wrong_usage() -> None:
     with pytest.raises(UsageError):
         explain("ftp://shop/", [SAMPLES / "IIS05"])
+
+
+def test_what_several_servers_need_on_several_accounts_nobody_is_told_to_register(tmp_path: Path) -> None:
+    """Without DNS both sites without a host header may answer: whoever holds the SPN, somebody fails."""
+    built = [server(name="IIS01"), server(name="IIS02")]
+    given = inputs.written(tmp_path, built, ad=ad(computer(), computer("IIS02")))
+    found = told(given, SHOP)
+    assert {one.server for one in found.outcomes} == {"IIS01", "IIS02"}
+    assert not any("setspn" in sentence for one in found.outcomes for sentence in one.fix)
+    assert all(one.fix for one in found.outcomes)
+
+
+def test_a_story_of_many_servers_grows_with_their_number() -> None:
+    def told_of(number: int) -> int:
+        built = [server(name=f"WEB{each:03}") for each in range(number)]
+        found = world(*built, ad=ad(*(computer(f"WEB{each:03}") for each in range(number))))
+        analysis = found.typed(read_url(SHOP).typed)
+        return calls(lambda: tell(analysis, SHOP))
+
+    assert told_of(40) < 2.5 * told_of(20)

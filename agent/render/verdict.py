@@ -38,7 +38,7 @@ def look(report: Report) -> str:
         return "bold red"
     if spns.ntlm:
         return "bold yellow"
-    return "bold" if spns.unknown or not report.complete else "bold green"
+    return "bold" if spns.unknown or not report.complete or _is_refused(report) else "bold green"
 
 
 def not_looked_at(report: Report) -> Iterator[str]:
@@ -71,7 +71,17 @@ def if_told(conditions: Sequence[str] | None) -> str:
     return f"if {' and '.join(conditions)}" if conditions else ""
 
 
+def _is_refused(report: Report) -> bool:
+    """Whether IIS refuses the configuration of an application, or of a place below one: 500 for whoever comes there."""
+    return any(
+        one.why_not == "refused" or any(place.why_not == "refused" for place in one.places)
+        for one in report.applications
+    )
+
+
 def _nothing(report: Report) -> str:
+    if _is_refused(report):
+        return "NOT CHECKED: IIS refuses a configuration (see the errors), and what is needed there is not known."
     if not report.complete and not any(application.negotiates for application in report.applications):
         return "NOT CHECKED: what was read does not show whether an SPN is needed."
     if any(application.negotiates for application in report.applications):

@@ -11,7 +11,7 @@ from agent.inspection.stages import Analysis
 from agent.model import ApplicationRef, ClientOutcome, Explanation, Finding, Report
 from agent.names import fold
 from agent.story.answering import Answering, answering, is_below
-from agent.story.outcome import Asking, nobody
+from agent.story.outcome import Asking, nobody, repaired
 from agent.story.url import Url, read_url
 
 __all__ = ["Url", "explain", "read_url"]
@@ -26,19 +26,20 @@ def explain(analysis: Analysis, text: str) -> Explanation:
     for case in analysis.cases:
         here = list(answering(case, url))
         found += here
-        outcomes += [
-            Asking(case=case, url=url, client=client, found=each, advised=advised).outcome()
+        told = [
+            Asking(case=case, url=url, client=client, found=each, advised=advised).told()
             for each in here
             for client in case.clients
         ]
+        outcomes += repaired(case, told)
     if not found:
         outcomes = [nobody(analysis.cases[0], url, client) for client in analysis.cases[0].clients]
     report = analysis.report
     concern = _Concern(report, url, found, outcomes)
     findings = tuple(each for each in report.findings if concern.by(each))
-    told = {**{name: getattr(report, name) for name in type(report).__dataclass_fields__}, "findings": findings}
+    fields = {**{name: getattr(report, name) for name in type(report).__dataclass_fields__}, "findings": findings}
     return Explanation(
-        **{**told, "causes": causes(findings)},
+        **{**fields, "causes": causes(findings)},
         url=url.text,
         outcomes=tuple(outcomes),
         answered=bool(found),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from agent.checks.case import Case, Judged
 from agent.checks.remedies import advice, remedy
@@ -43,6 +44,13 @@ _NEVER_ASKED: Mapping[WhyNot, tuple[Outcome | None, str]] = {
 """What becomes of those who are never asked for a ticket (contract: no outcome where none is)."""
 
 
+class Told(NamedTuple):
+    """An outcome, and what the application would need for it where no requirement of the report says so."""
+
+    outcome: ClientOutcome
+    wanted: Wanted | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Asking:
     """One client kind, one URL, and what answers it."""
@@ -58,7 +66,7 @@ class Asking:
     def names(self) -> Names:
         return self.found.server.names
 
-    def outcome(self) -> ClientOutcome:
+    def told(self) -> Told:
         """What the client gets, and why."""
         story = [*_resolution(self.url, self.names)]
         hosts = spn_hosts(self.client, self.url.host, self.names)
@@ -78,7 +86,7 @@ class Asking:
             return self._without_ticket(name, outcome, [*story_there, why])
         return self._with_ticket(name, hosts[0], decided.windows_auth, story)
 
-    def _with_ticket(self, name: Spn, host: HostName, settings: WindowsAuth, story: list[str]) -> ClientOutcome:
+    def _with_ticket(self, name: Spn, host: HostName, settings: WindowsAuth, story: list[str]) -> Told:
         alias = spn_doubt(self.client, self.url.host, self.names)
         decision = self._decision(settings, host).doubted(alias or self._unseen())
         reference = replace(self.found.application.reference, rule=decision.rule_id)
@@ -90,27 +98,27 @@ class Asking:
         story.append(self._place_told())
         story.append(_decryption_told(self.found, settings, decision))
         story.append(self._end(requirement, decision))
-        return self._told(
-            ClientOutcome(
-                client=self.client.name,
-                spn=name,
-                holders=requirement.holders,
-                answers=requirement.answers,
-                decrypts_as=decision.account,
-                outcome=requirement.outcome,
-                because=tuple(story),
-                provided=(*(requirement.provided or ()), *self._guessed(requirement.outcome)),
-                fix=self._fix(wanted, requirement),
-            )
+        fix = self._fix(requirement)
+        outcome = ClientOutcome(
+            client=self.client.name,
+            spn=name,
+            holders=requirement.holders,
+            answers=requirement.answers,
+            decrypts_as=decision.account,
+            outcome=requirement.outcome,
+            because=tuple(story),
+            provided=(*(requirement.provided or ()), *self._guessed(requirement.outcome)),
+            fix=fix or (),
         )
+        return Told(self._placed(outcome), wanted if fix is None else None)
 
-    def _told(self, outcome: ClientOutcome) -> ClientOutcome:
+    def _placed(self, outcome: ClientOutcome) -> ClientOutcome:
         place = self.found.application.reference
         return replace(outcome, server=place.server, site=place.site, path=self.found.decided.path)
 
-    def _without_ticket(self, name: Spn | None, outcome: Outcome | None, story: list[str]) -> ClientOutcome:
+    def _without_ticket(self, name: Spn | None, outcome: Outcome | None, story: list[str]) -> Told:
         told = without_ticket(self.case, self.client, name, outcome, story)
-        return self._told(replace(told, provided=tuple(self._guessed(outcome))))
+        return Told(self._placed(replace(told, provided=tuple(self._guessed(outcome)))))
 
     # -- who decrypts ------------------------------------------------------------------------------------------
 
@@ -155,20 +163,15 @@ class Asking:
         weak = self.case.weakness(account)
         return f"{account} {weak.text}" if weak is not None and weak.is_refused else ""
 
-    def _fix(self, wanted: Wanted, requirement: Requirement) -> tuple[str, ...]:
-        """What mends it: what the report says of this very application, else what it would say of such a name."""
+    def _fix(self, requirement: Requirement) -> tuple[str, ...] | None:
+        """What mends it, as the report says it of this very application; None where it does not know of the need."""
         if requirement.outcome in {"kerberos", "impossible"}:
             return ()
         key = (requirement.spn, requirement.account)
         known = self.case.judged_at.get(key)
         if known is not None and self.found.application.reference in known.requirement.applications:
             return self.advised.get(key, ())
-        if claiming := tuple(self._claiming(requirement.spn.host)):
-            return claiming
-        judged = Judged(wanted, requirement)
-        with_it = replace(self.case, judged=(*self.case.judged, judged))
-        is_open = requirement.outcome in {"uncertain", "unchecked"}
-        return advice(with_it, judged) if is_open else remedy(with_it, judged).sentences
+        return tuple(self._claiming(requirement.spn.host)) or None
 
     def _claiming(self, host: HostName) -> Iterator[str]:
         """The sites that answer the name which clients make of what is typed, and are not reached by what is."""
@@ -177,6 +180,31 @@ class Asking:
                 if binding.serves and binding.host == host != self.url.host and site.name != self.found.site:
                     page = self.url._replace(host=host).by(binding.protocol, binding.port)
                     yield f"The site {site.name} answers {page}: give it the host header {self.url.host} too."
+
+
+def repaired(case: Case, told: Sequence[Told]) -> Iterator[ClientOutcome]:
+    """The outcomes with what would mend them, were the names that no site shows names of what answers them.
+
+    All of them together: what several servers need on several accounts is for nobody to register.
+    """
+    wanted: dict[tuple[Spn, AccountName | None], Wanted] = {}
+    for outcome, need in told:
+        if need is not None:
+            known = wanted.setdefault((need.spn, need.account), need)
+            if known is not need:
+                known.applications += [each for each in need.applications if each not in known.applications]
+                known.asked_by = tuple(dict.fromkeys((*known.asked_by, outcome.client)))
+    judged = {key: Judged(each, judge(each, case.directory, case.service)) for key, each in wanted.items()}
+    with_them = replace(case, judged=(*case.judged, *judged.values())) if judged else case
+    fixes = {key: _would_mend(with_them, each) for key, each in judged.items()}
+    for outcome, need in told:
+        yield outcome if need is None else replace(outcome, fix=fixes[need.spn, need.account])
+
+
+def _would_mend(case: Case, judged: Judged) -> tuple[str, ...]:
+    if judged.requirement.outcome in {"uncertain", "unchecked"}:
+        return advice(case, judged)
+    return remedy(case, judged).sentences
 
 
 def without_ticket(
