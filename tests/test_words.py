@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 
 import pytest
 import test_cure
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from knowledge import Run
 from test_knowledge import _recorded, _runs
 from words import INVARIANTS
-from worlds import world
+from worlds import ad, computer, server, user, windows, world
 
 from agent.iis.snapshot import Snapshot
 from agent.inspection.stages import Analysis, analyse
@@ -31,6 +32,20 @@ def _findings() -> Iterator[Run]:
         yield from _recorded(name, make)
 
 
+PAGE = windows(enabled="true", useKernelMode="{kernel}", useAppPoolCredentials="{creds}")
+
+
+def _places() -> Iterator[Run]:
+    """A page below an anonymous application that asks for a ticket, and files that nobody looked at."""
+    for identity in ("ApplicationPoolIdentity", "LocalService", r".\web", r"TEST\svc", r"TEST\gone", "svc"):
+        for kernel, creds in itertools.product(("true", "false"), repeat=2):
+            page = f'<location path="Site/page">{PAGE.format(kernel=kernel, creds=creds)}</location>'
+            for facts in ({}, {"membership": "workgroup"}, {"content_looked": False}):
+                built = server(pool=identity, enabled=not facts.get("membership"), mode="Allow", body=page, facts=facts)
+                make = partial(world, built, ad=ad(computer(), user("svc")), dns="iis01 A 10.0.5.2")
+                yield from _recorded(f"{identity}, {kernel}, {creds}, {facts}", make)
+
+
 def _every_client(run: Run) -> Run:
     """The same asked about every kind of client: what one makes of a name is not what others make of it."""
     return run.with_sources("the default clients", clients=tuple(CLIENTS.values()))
@@ -38,7 +53,7 @@ def _every_client(run: Run) -> Run:
 
 @cache
 def _analyses() -> tuple[tuple[str, Analysis], ...]:
-    runs = (*_runs(), *_findings())
+    runs = (*_runs(), *_findings(), *_places())
     return tuple((run.name, analyse(run.snapshots, run.sources)) for one in runs for run in (one, _every_client(one)))
 
 

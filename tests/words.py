@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from agent.inspection.stages import Analysis
-from agent.model import ApplicationRef, Finding, Report, Requirement
+from agent.model import Finding, Report, Requirement
 from agent.names import fold
 
 BROKEN = frozenset({"modified", "duplicate", "impossible"})
@@ -23,8 +23,13 @@ def _is_about(found: Finding, requirement: Requirement) -> bool:
     if found.account is not None:
         return found.account == requirement.account
     if found.site is not None:
-        return ApplicationRef(found.server or "", found.site, found.path or "") in requirement.applications
+        here = [place.path for place in requirement.applications if (place.server, place.site) == _place(found)]
+        return any(f"{found.path or ''}/".startswith(f"{path.rstrip('/')}/") for path in here)
     return found.server in {place.server for place in requirement.applications}
+
+
+def _place(found: Finding) -> tuple[str | None, str | None]:
+    return found.server, found.site
 
 
 def _of_account(found: Finding, requirement: Requirement) -> bool:
@@ -143,6 +148,19 @@ def no_fix_registers_what_another_finding_warns_of(analysis: Analysis) -> Iterat
                 yield f"{found.id}: {found.spn} is to be added to {added}"
 
 
+# -- identities ----------------------------------------------------------------------------------------------------
+
+
+def an_identity_is_blamed_only_where_it_decrypts(analysis: Analysis) -> Iterator[str]:
+    """In kernel mode without useAppPoolCredentials the computer decrypts, whatever the pool runs as (scenario 1, 2)."""
+    at = {(a.server, a.site, each.path): each for a in analysis.report.applications for each in (a, *a.places)}
+    for found in analysis.report.findings:
+        if found.id in {"local-account-decrypts", "local-service-identity"}:
+            auth = at[found.server or "", found.site or "", found.path or ""].windows_auth
+            if auth is None or (auth.kernel_mode and not auth.pool_credentials):
+                yield f"{found.id} at {found.site}{found.path}, where the computer decrypts"
+
+
 INVARIANTS: Mapping[str, Callable[[Analysis], Iterator[str]]] = {
     invariant.__name__: invariant
     for invariant in (
@@ -152,5 +170,6 @@ INVARIANTS: Mapping[str, Callable[[Analysis], Iterator[str]]] = {
         whoever_is_concerned_is_named,
         fixes_do_not_contradict_each_other,
         no_fix_registers_what_another_finding_warns_of,
+        an_identity_is_blamed_only_where_it_decrypts,
     )
 }

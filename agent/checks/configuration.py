@@ -12,7 +12,7 @@ from agent.iis.merge import SectionFault
 from agent.model import Application, ApplicationRef, Evidence, Finding, Place, WindowsAuth
 from agent.names import HostName, fold, printable
 from agent.spn.directory import Account
-from agent.spn.identity import excludes_kernel_mode, negotiate_place
+from agent.spn.identity import decide, excludes_kernel_mode, negotiate_place
 from agent.spn.require import ServerView
 
 DOWNWARDS = frozenset({"section-locked", "config-invalid", "config-malformed", "content-unread"})
@@ -83,7 +83,7 @@ def _refused_fix(fault: SectionFault) -> tuple[str, ...]:
 
 def machine(case: Case) -> Iterator[Finding]:
     """Servers whose account cannot be named, and servers outside a domain that want Kerberos."""
-    negotiating = {application.server for application in case.applications if application.negotiates}
+    negotiating = {a.server for a in case.applications if any(each.negotiates for each in _with_places(a))}
     for server in case.servers:
         if not server.machine.is_known:
             yield finding(
@@ -144,8 +144,7 @@ def providers(case: Case) -> Iterator[Finding]:
             continue
         yield from _provider_list(case, application, settings)
     for application in case.applications:
-        every: tuple[Application | Place, ...] = (application, *application.places)
-        for decided in every:
+        for decided in _with_places(application):
             settings = decided.windows_auth
             if settings is not None and settings.enabled and excludes_kernel_mode(settings):
                 yield finding(
@@ -237,13 +236,19 @@ def _pool_undefined(application: EffectiveApplication, server: ServerView, at: A
 def decryption(case: Case) -> Iterator[Finding]:
     """Identities that cannot decrypt, or of which nobody can say it; settings that decide nothing."""
     for application in case.applications:
-        settings = application.windows_auth
-        if settings is None or not application.negotiates:
-            continue
-        if settings.pool_credentials:
+        if application.negotiates and (settings := application.windows_auth) and settings.pool_credentials:
             yield from _no_effect(case, application, settings)
-        if application.decryption in {"impossible", "uncertain"} and not excludes_kernel_mode(settings):
-            yield from _doubtful(case, application)
+        told: set[str] = set()
+        for decided in _with_places(application):
+            if decided.negotiates and decided.windows_auth is not None:
+                for found in _doubtful(case, application, decided, decided.windows_auth):
+                    if found.id not in told:
+                        told.add(found.id)
+                        yield found
+
+
+def _with_places(application: Application) -> tuple[Application | Place, ...]:
+    return (application, *application.places)
 
 
 def _no_effect(case: Case, application: Application, settings: WindowsAuth) -> Iterator[Finding]:
@@ -260,17 +265,23 @@ def _no_effect(case: Case, application: Application, settings: WindowsAuth) -> I
     )
 
 
-def _doubtful(case: Case, application: Application) -> Iterator[Finding]:
-    identity = case.identity_of(application)
-    if identity is None or not case.by_label[application.server].machine.joined:
+def _doubtful(
+    case: Case, application: Application, decided: Application | Place, settings: WindowsAuth
+) -> Iterator[Finding]:
+    """What is wrong with the identity itself where it decrypts by these settings, whether or not they may change."""
+    identity, server = case.identity_of(application), case.by_label[application.server]
+    if identity is None or not server.machine.joined or excludes_kernel_mode(settings):
         return
+    if decide(settings, identity, server.computer, "custom name").decryption not in {"impossible", "uncertain"}:
+        return
+    at = ApplicationRef(application.server, application.site, decided.path)
     lines = evidence(application.origins.identity_type, f"pool {application.pool}: {application.identity_type}")
     if identity.kind == "local user":
         yield finding(
             "local-account-decrypts",
             "the pool runs as a local user and the pool would decrypt: no account in the domain has that key. "
             "On the server's own name users get three prompts and 401, elsewhere NTLM",
-            at=application,
+            at=at,
             evidence=lines,
             fix=("Set useAppPoolCredentials=false with kernel mode on, or run the pool as a domain account or gMSA.",),
         )
@@ -278,7 +289,7 @@ def _doubtful(case: Case, application: Application) -> Iterator[Finding]:
         yield finding(
             "local-service-identity",
             "LocalService would decrypt: it has no network credentials, and the documents contradict each other",
-            at=application,
+            at=at,
             evidence=lines,
             fix=(
                 "Use ApplicationPoolIdentity or NetworkService, or kernel mode without useAppPoolCredentials; the "
@@ -291,7 +302,7 @@ def _doubtful(case: Case, application: Application) -> Iterator[Finding]:
             "account-uncertain",
             f"which account decrypts is not certain{likely}: {identity.doubt}",
             severity="info" if identity.account is not None and identity.known is None else "warning",
-            at=application,
+            at=at,
             account=identity.account,
             evidence=lines,
             fix=("Write DOMAIN\\sAMAccountName as the pool's userName, or give the directory with --ad.",),
