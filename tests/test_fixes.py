@@ -272,7 +272,7 @@ def test_a_sentence_that_is_followed_mends_what_it_is_for(
 
 ELSEWHERE: dict[str, str] = {
     r"setspn|dnscmd|appcmd|klist": "a command of the plan: typed in test_cure.py",
-    r"farm file|--dns|--ad\b|--computer|--netbios-domain|machine\.json|additional_kerberos_accounts": "says more, and "
+    r"farm file|--names|--dns|--ad\b|--computer|--netbios-domain|machine\.json|additional_kerberos": "says more, and "
     "changes nothing: less and more knowledge is tests/test_knowledge.py",
     r"^(See|Ask|Test|List|Check|Collect|Read|Say|Let a full domain|Then test|Please report)\b": "to look, or to ask",
     r"^Correct|^Create the pool|^Set userName|^Install the role|^Join the server": "what is not there is to be made",
