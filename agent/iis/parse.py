@@ -24,7 +24,7 @@ from agent.iis.schema import (
     WINDOWS_AUTHENTICATION,
     misspelt,
 )
-from agent.iis.xml_text import ENCODINGS, broken_values, may_be_broken, unmarked
+from agent.iis.xml_text import BROKEN, ENCODINGS, broken_values, may_be_broken, unmarked
 from agent.names import fold, printable
 
 MAXIMUM_SIZE = 64 * 1024 * 1024
@@ -110,7 +110,7 @@ class Document(NamedTuple):
 
 def parse(data: bytes, file: str) -> Document:
     """Read a configuration file. Raises MalformedError with file and line for anything that is not one."""
-    root = tree(data, file)
+    root = tree(data, file, unbroken=True)
     if root.name != "configuration":
         raise MalformedError(file, root.line, f"the root element is <{root.name}>, not <configuration>")
     return _Reader(file).read(root)
@@ -118,7 +118,7 @@ def parse(data: bytes, file: str) -> Document:
 
 def parse_section(data: bytes, file: str, name: str) -> Node:
     """Read the file that a `configSource` names: its root element is the section itself."""
-    root = tree(data, file)
+    root = tree(data, file, unbroken=True)
     if root.name != name:
         raise MalformedError(file, root.line, f"the root element is <{root.name}>, not <{name}>")
     return root
@@ -127,14 +127,17 @@ def parse_section(data: bytes, file: str, name: str) -> Node:
 # -- bytes to tree -------------------------------------------------------------------------------------------------
 
 
-def tree(data: bytes, file: str) -> Node:
-    """The root element with what is read below it. Raises MalformedError for what is not well-formed, or has a DTD."""
+def tree(data: bytes, file: str, *, unbroken: bool = False) -> Node:
+    """The root element with what is read below it. Raises MalformedError for what is not well-formed, or has a DTD.
+
+    With `unbroken` also where a line ends within a value that is read.
+    """
     if len(data) > MAXIMUM_SIZE:
         raise MalformedError(file, None, f"larger than {MAXIMUM_SIZE // 1024 // 1024} MB")
     if not data.strip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0"):
         raise MalformedError(file, 1, "the file is empty")
     plain, encoding = unmarked(data, file)
-    return _Builder(file, encoding).build(plain)
+    return _Builder(file, encoding, plain if unbroken and may_be_broken(plain) else b"").build(plain)
 
 
 class _Open:
@@ -158,9 +161,9 @@ class _Open:
 class _Builder:
     """Makes nodes of what READ lists, and of the first of each other name beside it; passes over all else."""
 
-    def __init__(self, file: str, encoding: str | None) -> None:
+    def __init__(self, file: str, encoding: str | None, maybe_broken: bytes) -> None:
         self.file = file
-        self.maybe_broken = b""
+        self.maybe_broken = maybe_broken
         self.open: list[_Open] = []
         self.passed_over = 0
         self.count = 0
@@ -170,7 +173,6 @@ class _Builder:
 
     def build(self, data: bytes) -> Node:
         parser = self.parser
-        self.maybe_broken = data if may_be_broken(data) else b""
         document = self.open = [_Open("", 0, "", {})]
         parser.XmlDeclHandler = self.declaration
         parser.StartElementHandler = self.start
@@ -222,13 +224,13 @@ class _Builder:
         if self.count > MAXIMUM_ELEMENTS:
             raise self.refuse(f"more than {MAXIMUM_ELEMENTS:,} elements that this program reads")
         kept = _kept(path, attributes) if attributes and path is not None else {}
-        if self.maybe_broken and kept:
-            self.look_whole(kept)
+        if (
+            kept
+            and self.maybe_broken
+            and not broken_values(self.maybe_broken, self.parser.CurrentByteIndex).isdisjoint(kept)
+        ):
+            raise self.refuse(BROKEN)
         self.open.append(_Open(name, self.parser.CurrentLineNumber, path, kept))
-
-    def look_whole(self, kept: Mapping[str, str]) -> None:
-        if not broken_values(self.maybe_broken, self.parser.CurrentByteIndex).isdisjoint(kept):
-            raise self.refuse("a line ends within the value of an attribute: the text was broken, as a console does it")
 
     def path_of(self, above: _Open, name: str) -> str | None:
         if len(self.open) == 1:

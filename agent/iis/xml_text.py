@@ -14,6 +14,9 @@ Python knows others, such as `unicode_escape`, which Windows does not.
 """
 
 
+BROKEN = "a line ends within the value of an attribute: the text was broken, as a console does it"
+
+
 def unmarked(data: bytes, file: str) -> tuple[bytes, str | None]:
     """The document in UTF-8, and that it is, where it has a byte order mark; as it stands, and None, where it has none.
 
