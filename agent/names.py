@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
@@ -115,6 +115,13 @@ class HostName:
     def spn_text(self) -> str:
         """What stands in an SPN: the name as written, its A-label where it is not ASCII (RFC 5891, UTS 46)."""
         return self.text if self.text.isascii() else self.key
+
+    def suffixes(self) -> Iterator[str]:
+        """Each part of it from a dot on, as compared: what `*` may stand before."""
+        at = -1 if self.is_wildcard or self.is_address else self.key.find(".")
+        while at >= 0:
+            yield self.key[at:]
+            at = self.key.find(".", at + 1)
 
     def matches_wildcard(self, pattern: HostName) -> bool:
         """Whether a request for this name reaches a binding for `*.suffix` (one or more labels in place of `*`)."""

@@ -51,10 +51,13 @@ def unmatchable(case: Case) -> Iterator[Finding]:
 
 def elsewhere(case: Case) -> Iterator[Finding]:
     """Names that DNS leads to none of the known servers: another server answers (rule R5.3)."""
+    declared_near: dict[str, frozenset[HostName]] = {}
     for server, application in _negotiating_sites(case):
         if not server.machine.addresses:
             continue
-        declared = {server.names.in_full(name.host) for name in case.farm}
+        if server.label not in declared_near:
+            declared_near[server.label] = frozenset(server.names.in_full(name.host) for name in case.farm)
+        declared = declared_near[server.label]
         for name in server.reach[application.site].names:
             if name.optional or server.names.in_full(name.host) in declared:
                 continue
@@ -154,14 +157,17 @@ def _may_be_used(host: HostName, server: ServerView, claimed: Collection[HostNam
 
 def loopback(case: Case) -> Iterator[Finding]:
     """Names that give 401.1 from the server itself: the loopback check (KB926642), never an SPN fault."""
+    allowed: dict[str, frozenset[HostName]] = {}
     for server, application in _negotiating_sites(case):
         registry = server.machine.registry
         if registry is None or registry.get("DisableLoopbackCheck") == 1:
             continue
-        listed = registry.get("BackConnectionHostNames")
-        allowed = {host_name(str(name)) for name in listed} if isinstance(listed, list | tuple) else set()
+        if server.label not in allowed:
+            listed = registry.get("BackConnectionHostNames")
+            also = {host_name(str(name)) for name in listed} if isinstance(listed, list | tuple) else set()
+            allowed[server.label] = frozenset(also | server.names.own)
         for name in server.reach[application.site].names:
-            if not name.optional and name.source == "binding" and name.host not in {*allowed, *server.names.own}:
+            if not name.optional and name.source == "binding" and name.host not in allowed[server.label]:
                 yield finding(
                     "loopback-name",
                     f"{name.host} is not in BackConnectionHostNames: a test from the server itself gives 401.1",

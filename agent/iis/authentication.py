@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import NamedTuple
 
+from agent.errors import MalformedError
 from agent.iis.content import Content
 from agent.iis.delegation import Locks, default_mode
 from agent.iis.merge import LOCKED, Contribution, Merged, SectionFault, State, Value, apply, initial
@@ -15,6 +17,11 @@ from agent.model import Origin, Origins, WindowsAuth
 from agent.names import path_key
 
 _SCHEMA_DEFAULTS = initial(WINDOWS_AUTHENTICATION_SCHEMA)
+
+
+MAXIMUM_DIRECTORIES = 100_000
+"""Directories with a web.config, each counted at every URL that leads to it. 1,000 virtual directories on one folder
+with as many of them would be a million places with settings of their own."""
 
 
 class Auth(NamedTuple):
@@ -34,6 +41,7 @@ class AuthenticationPaths:
     """Evaluates windowsAuthentication path by path; every path is computed once from its parent's state."""
 
     def __init__(self, document: Document, content: Content, applications: frozenset[str]) -> None:
+        self._file = document.file
         self._content = content
         self._applications = applications
         self._default_mode = default_mode(document)
@@ -82,7 +90,11 @@ class AuthenticationPaths:
         return below
 
     def _content_targets(self) -> Iterator[str]:
-        for level in dict.fromkeys((*self._content.directories(), *self._applications)):
+        found_below = list(islice(self._content.directories(), MAXIMUM_DIRECTORIES + 1))
+        if len(found_below) > MAXIMUM_DIRECTORIES:
+            reason = f"its virtual directories lead to more than {MAXIMUM_DIRECTORIES} web.config files"
+            raise MalformedError(self._file, None, reason)
+        for level in dict.fromkeys((*found_below, *self._applications)):
             found = self._content.at(level)
             if found is not None and found.fault is not None:
                 yield level

@@ -162,12 +162,15 @@ class _Block:
     def write(self) -> None:
         self._heading()
         applications = self.overview.applications.get(self.server.name, [])
-        asked = [a for a in applications if a.negotiates or self.overview.needed_by(a)]
+        asked, silent = list[Application](), list[Application]()
+        for application in applications:
+            is_asked = application.negotiates or self.overview.needed_by(application)
+            (asked if is_asked else silent).append(application)
         groups = list(self._groups(asked))
         widths = _widths(groups)
         for group in groups:
             self._group(group, widths)
-        self._silent([a for a in applications if a not in asked])
+        self._silent(silent)
         findings = self.overview.findings[self.server.name]
         if findings:
             self.page.blank()

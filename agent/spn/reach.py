@@ -153,7 +153,48 @@ class Names:
 
     def is_declared(self, host: HostName) -> bool:
         """Whether the farm file says that this server answers the name."""
-        return any(host in {name.host, name.host.first_label} for name in self.farm)
+        return host in self._declared
+
+    def farm_of(self, site: str) -> Sequence[FarmName]:
+        """The names of the farm file for a site: those given for any, then those for this very one."""
+        return (*self._farm_by_site.get(None, ()), *self.farm_of_very(site))
+
+    def farm_of_very(self, site: str) -> Sequence[FarmName]:
+        """The names of the farm file that are given for this very site."""
+        return self._farm_by_site.get(fold(site), ())
+
+    @cached_property
+    def _farm_by_site(self) -> Mapping[str | None, Sequence[FarmName]]:
+        found: dict[str | None, list[FarmName]] = {}
+        for name in self.farm:
+            found.setdefault(None if name.site is None else fold(name.site), []).append(name)
+        return found
+
+    @cached_property
+    def behind_tls(self) -> frozenset[HostName]:
+        """Names whose proxy ends TLS: people reach them by https."""
+        return frozenset(name.host for name in self.farm if name.proxy == "terminates-tls")
+
+    @cached_property
+    def _declared(self) -> frozenset[HostName]:
+        return frozenset(host for name in self.farm for host in (name.host, name.host.first_label))
+
+    def of_address(self, address: Address, pattern: HostName | None) -> Sequence[HostName]:
+        """The names that DNS leads to an address; of a wildcard those that it stands for."""
+        every = self.service.names_by_address.get(address, ()) if self.service is not None else ()
+        if pattern is None:
+            return every
+        if address not in self._below:
+            below = self._below[address] = dict[str, list[HostName]]()
+            for host in every:
+                for suffix in host.suffixes():
+                    below.setdefault(suffix, []).append(host)
+        return self._below[address].get(pattern.key[1:], ())
+
+    @cached_property
+    def _below(self) -> dict[Address, dict[str, list[HostName]]]:
+        """By address and suffix: sites with wildcards are many, and so are names."""
+        return {}
 
     def leads_to_another(self, host: HostName) -> bool:
         """Whether the name is another inspected computer's own, and nothing shows that DNS leads it here."""
@@ -225,7 +266,7 @@ class _Claims:
 
     def __init__(self, sites: Iterable[Site]) -> None:
         self._exact: dict[HostName, list[tuple[str, Binding]]] = {}
-        self._wildcards: list[tuple[str, Binding]] = []
+        self._wildcards: dict[str, list[tuple[str, Binding]]] = {}
         self._addresses: dict[tuple[Address, int], str] = {}
         for site in sites:
             for binding in site.bindings:
@@ -233,7 +274,7 @@ class _Claims:
                     self._addresses.setdefault((binding.address, binding.port), site.name)
                 elif binding.host is not None and binding.serves:
                     if binding.host.is_wildcard:
-                        self._wildcards.append((site.name, binding))
+                        self._wildcards.setdefault(binding.host.key[1:], []).append((site.name, binding))
                     else:
                         self._exact.setdefault(binding.host, []).append((site.name, binding))
 
@@ -241,13 +282,12 @@ class _Claims:
         """Whether no more specific binding of another site takes requests for `host` away from this one."""
         claims = self._exact.get(host, [])
         if binding.host is None and self._wildcards:
-            claims = [*claims, *(c for c in self._wildcards if c[1].host and host.matches_wildcard(c[1].host))]
+            claims = [*claims, *(claim for suffix in host.suffixes() for claim in self._wildcards.get(suffix, ()))]
         return not any(owner != site and claim.overlaps(binding) for owner, claim in claims)
 
     def has(self, host: HostName) -> bool:
         """Whether any binding has the name, or a wildcard for it."""
-        patterns = (binding.host for _, binding in self._wildcards if binding.host is not None)
-        return host in self._exact or any(map(host.matches_wildcard, patterns))
+        return host in self._exact or any(suffix in self._wildcards for suffix in host.suffixes())
 
     def left(self, host: HostName, binding: Binding, site: str, addresses: Iterable[Address]) -> frozenset[Address]:
         """At which of these addresses requests for a header reach this binding, not one that has the address too."""
@@ -337,7 +377,7 @@ class _SiteReach:
 
     def _wildcard(self, binding: Binding, pattern: HostName) -> None:
         self.wildcards.append(binding)
-        leading = [(h, s) for h, s in self._leading_here(binding) if h.matches_wildcard(pattern)]
+        leading = [(h, s) for h, s in self._leading_here(binding, pattern) if h.matches_wildcard(pattern)]
         for host, source in leading:
             if self.claims.free(host, binding, self.site.name):
                 self._add(host, source, binding)
@@ -385,7 +425,7 @@ class _SiteReach:
         if machine.joined and (machine.short_name is None or machine.full_name is None):
             self.unnamed.append(binding)
         # behind a declared farm name the node's own name may fail without harm (rule R6.4)
-        optional = any(name.site is None or fold(name.site) == fold(self.site.name) for name in self.names.farm)
+        optional = bool(self.names.farm_of(self.site.name))
         for host in (machine.short_name, machine.full_name, *self._additional()):
             if host is not None and self.claims.free(host, binding, self.site.name):
                 self._add(host, "machine", binding, optional)
@@ -399,12 +439,13 @@ class _SiteReach:
             if found is None or found.exists:
                 yield host
 
-    def _leading_here(self, binding: Binding) -> Iterator[tuple[HostName, HostSource]]:
-        """Names of the farm file for this server, and of DNS for the addresses the binding listens on."""
-        for name in self.names.farm:
-            if name.site is None or fold(name.site) == fold(self.site.name):
-                yield name.host, "farm"
-        for host in self._led_by_dns(binding):
+    def _leading_here(self, binding: Binding, pattern: HostName | None = None) -> Iterator[tuple[HostName, HostSource]]:
+        """Names of the farm file for this server, and of DNS for the addresses the binding listens on: of a wildcard
+        at least those that it stands for.
+        """
+        for name in self.names.farm_of(self.site.name):
+            yield name.host, "farm"
+        for host in self._led_by_dns(binding, pattern):
             is_own = host == self.names.machine.full_name
             if not (is_own or self.names.is_nobodys(host) or self.names.is_domains(host)):
                 yield host, "dns"
@@ -412,15 +453,16 @@ class _SiteReach:
             if binding.host is not None or not self.claims.has(host):
                 yield host, "log"
 
-    def _led_by_dns(self, binding: Binding) -> Iterator[HostName]:
+    def _led_by_dns(self, binding: Binding, pattern: HostName | None) -> Iterator[HostName]:
         service, full = self.names.service, self.names.machine.full_name
         if service is None:
             return
         for address in (binding.address,) if binding.address else self.names.mine:
             if self.claims.takes(address, binding, self.site.name):
                 continue
-            hosts = service.names_by_address.get(address, ())
-            if not hosts and binding.address and (pointer := service.pointers.get(address)) is not None:
+            hosts = self.names.of_address(address, pattern)
+            is_unnamed = not service.names_by_address.get(address)
+            if is_unnamed and binding.address and (pointer := service.pointers.get(address)) is not None:
                 hosts = (pointer,)
             yield from hosts
         if self._leads_to_own_names(binding):
@@ -430,8 +472,8 @@ class _SiteReach:
     def _declared_for_site(self) -> None:
         """A farm name given for this very site reaches it even where no binding says how (a proxy rewrites hosts)."""
         serving = [binding for binding in self.site.bindings if binding.serves]
-        for name in self.names.farm:
-            if serving and name.site is not None and fold(name.site) == fold(self.site.name):
+        for name in self.names.farm_of_very(self.site.name):
+            if serving:
                 self._add(name.host, "farm", serving[0])
                 if self.names.is_shortened(name.host):
                     self._add(name.host.first_label, "farm", serving[0], optional=True)

@@ -295,9 +295,8 @@ def _urls(server: ServerView, site: Site, reached: Reach, path: str) -> Iterator
     for binding in site.bindings:
         if binding.serves:
             schemes.setdefault(binding.port, {})["https" if binding.protocol == "https" else "http"] = None
-    behind = {name.host for name in server.names.farm if name.proxy == "terminates-tls"}
     for name in reached.names:
-        if name.host in behind:
+        if name.host in server.names.behind_tls:
             yield Url("https", name.host, 443, path)
         elif not name.optional:
             yield from (Url(scheme, name.host, port, path) for port in name.ports for scheme in schemes[port])
