@@ -353,3 +353,40 @@ def test_no_password_is_in_an_error_message() -> None:
 def test_evidence_shows_no_control_characters() -> None:
     node = section(read(configuration(sites='<site name="a&#x9;b&#x202e;c" id="1" />')), SITES).children[0]
     assert node.text == '<site name="a\\u0009b\\u202ec" id="1">'
+
+
+# -- what was left open --------------------------------------------------------------------------------------------
+
+CLOSED_BY = "<configuration>\n<a>\n<site>\n</sites>\n</a></configuration>"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        (CLOSED_BY, 4, "<site> of line 3 is not closed where </sites> comes"),
+        ("<configuration>\n<a>\n<site>\n", 3, "<site> of line 3 is not closed where the file ends"),
+        ("<configuration>\n<a><b/></a>", 2, "<configuration> of line 1 is not closed where the file ends"),
+    ],
+)
+def test_a_tag_left_open_is_named_with_its_line(text: str, line: int, told: str, encoding: str) -> None:
+    with pytest.raises(MalformedError) as refused:
+        parse(text.encode(encoding), "web.config")
+    assert refused.value.line == line
+    assert refused.value.reason.endswith(told)
+
+
+@pytest.mark.parametrize(
+    "text", ['<configuration><a password="S3cret" S3cret"/></configuration>', "<S3cret", "</S3cret>"]
+)
+def test_of_a_damaged_file_no_other_word_is_told(text: str) -> None:
+    with pytest.raises(MalformedError) as refused:
+        parse(text.encode(), "web.config")
+    assert "S3cret" not in refused.value.reason
+
+
+def test_beyond_the_last_line_that_libxml2_counts_nothing_is_told() -> None:
+    text = "<configuration>" + "\n" * 70_000 + "<a>\n</configuration>"
+    with pytest.raises(MalformedError) as refused:
+        parse(text.encode(), "web.config")
+    assert (refused.value.line, "not closed" in refused.value.reason) == (70_002, False)

@@ -24,6 +24,7 @@ from agent.iis.schema import (
     WINDOWS_AUTHENTICATION,
     misspelt,
 )
+from agent.iis.unclosed import unclosed
 from agent.iis.xml_text import BROKEN, ENCODINGS, broken_values, may_be_broken, unmarked
 from agent.names import fold, printable
 
@@ -39,6 +40,7 @@ MAXIMUM_SEGMENTS = 255
 
 XDT_NAMESPACE = "http://schemas.microsoft.com/XML-Document-Transform"
 _NO_ELEMENTS = expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS]
+_LEFT_OPEN = frozenset({_NO_ELEMENTS, expat.errors.codes[expat.errors.XML_ERROR_TAG_MISMATCH]})
 
 
 class Node(NamedTuple):
@@ -182,7 +184,7 @@ class _Builder:
         try:
             parser.Parse(data, True)
         except expat.ExpatError as error:
-            raise self.malformed(error) from None
+            raise self.malformed(error, data) from None
         except (ValueError, LookupError) as error:
             raise MalformedError(self.file, parser.CurrentLineNumber, f"not well-formed XML: {error}") from None
         finally:  # they hold this object, which holds the parser: a cycle
@@ -193,11 +195,13 @@ class _Builder:
             raise MalformedError(self.file, root.line, "an XDT transform, not a configuration")
         return root
 
-    def malformed(self, error: expat.ExpatError) -> MalformedError:
+    def malformed(self, error: expat.ExpatError, data: bytes) -> MalformedError:
         line = error.lineno
         if line > 1 and error.offset == 0 and error.code == _NO_ELEMENTS:
             line -= 1  # the end of the file is the end of its last line
-        return MalformedError(self.file, line, f"not well-formed XML: {expat.ErrorString(error.code)}")
+        open_one = unclosed(data) if error.code in _LEFT_OPEN else None
+        told = "" if open_one is None else f": {open_one}"
+        return MalformedError(self.file, line, f"not well-formed XML: {expat.ErrorString(error.code)}{told}")
 
     def refuse(self, reason: str) -> MalformedError:
         return MalformedError(self.file, self.parser.CurrentLineNumber, reason)

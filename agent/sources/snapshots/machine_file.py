@@ -119,15 +119,14 @@ def machine_of(value: object, file: str) -> tuple[Machine, Sequence[Problem]]:
         return Machine(), (problem("not the facts of a machine: a JSON object is expected", file),)
     facts = _Facts(value, file)
     content = facts.take("content", _looked, None)
-    membership = facts.take("membership", _membership, None)
     machine = Machine(
         name=facts.take("name", _short_name, None),
         dns_name=facts.take("dns_name", _dns_name, None),
         domain=facts.take("domain", _dns_name, None),
         netbios_domain=facts.take("netbios_domain", _netbios, None),
-        membership=membership,
-        # who says what it is a member of, and no more, speaks of a member
-        domain_controller=facts.take("domain_controller", _boolean, missing=None if membership is None else False),
+        membership=facts.take("membership", _membership, None),
+        # who describes a machine says it of a controller; where nobody described it, it is not known
+        domain_controller=facts.take("domain_controller", _boolean, missing=False),
         addresses=facts.take("addresses", _addresses, ()),
         environment=facts.take("environment", _texts, {}),
         registry=facts.take("registry", _registry, None),
