@@ -1004,6 +1004,17 @@ def test_a_lost_rollback_file_is_told_with_what_the_journal_knows(damage: str, f
     assert writer.state == state
 
 
+def test_a_lost_rollback_file_is_told_before_a_controller_is_asked(
+    files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(MOVES, misplaced(), files)
+    files.rollback.unlink()
+    assert main(["plan", "--ad", "ldap://192.0.2.1", "--rollback", str(files.rollback)]) == 64
+    said = capsys.readouterr().err
+    assert "knows these steps:" in said
+    assert f"step 4, done: + HTTP/iis01.test.com  to TEST\\right ({dn_of('right')})" in said
+
+
 def test_agreeing_to_what_is_not_planned_is_a_usage_error(files: Files) -> None:
     writer = misplaced()
     other = frozenset({spn("HTTP/other")})

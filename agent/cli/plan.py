@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agent import exits
 from agent.change.applied import Applied
 from agent.change.apply import apply, roll_back
-from agent.change.journal import Files
+from agent.change.journal import Files, Record
 from agent.change.lock import alone
 from agent.cli import console, output
 from agent.cli.looking import judged, live_logon
@@ -32,6 +32,7 @@ def run(options: Plan) -> int:
     _demand_sense(options.change)
     rollback, logon = options.change.rollback, live_logon(options.logon)
     if rollback is not None:
+        Record.read(Files.of(rollback))  # a file that is lost is told without a controller
         return _changed(options, logon, lambda writer: roll_back(rollback, writer, _asked))
     output.demand_place(options.output)
     report = judged(options.targets, options.looking, logon).report
