@@ -26,6 +26,7 @@ from agent.names import (
     spn,
     spn_fault,
     user_name,
+    without_user,
 )
 
 ASCII = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=20)
@@ -112,6 +113,20 @@ def test_what_drives_a_terminal_or_is_no_character_is_escaped(character: str) ->
     """Control, format, surrogate, private use, unassigned; separators of lines and paragraphs (Unicode categories)."""
     assert printable(f"a{character}b") == f"a\\u{ord(character):04x}b"
     assert spn_fault(f"HTTP/a{character}b") is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("host.test.com", "host.test.com"),
+        ("https://host:8443/a", "https://host:8443/a"),
+        ("https://me:secret@host/a", "...@host/a"),
+        ("me:s@cret@host", "...@host"),
+        ("me:secret@ho\nst", "...@ho\\u000ast"),
+    ],
+)
+def test_what_stands_before_an_at_sign_may_be_a_password(text: str, shown: str) -> None:
+    assert without_user(text) == shown
 
 
 @pytest.mark.parametrize(
