@@ -153,8 +153,10 @@ def alone(options: argparse.Namespace) -> int:
 
 
 def report(options: argparse.Namespace) -> int:
-    """What came of it so far."""
-    print(*results.told(every(ROOT), results.found(options.folder)), sep="\n")
+    """What came of it so far, or of a sample of it."""
+    print(*results.told(_chosen(options), results.found(options.folder)), sep="\n")
+    names = {mutant.name for mutant in every(ROOT)}
+    print(*(f"accepted, but no mutant: {name}" for name in sorted(results.accepted().keys() - names)), sep="\n")
     return 0
 
 

@@ -59,8 +59,6 @@ def told(mutants: Sequence[Mutant], outcomes: dict[tuple[str, str], str]) -> Ite
     yield from sorted(f"{what_of[mutant]:12} {mutant.name}" for mutant in alive if mutant.name not in known)
     dead = {mutant.name for mutant, _ in tried} - {mutant.name for mutant in alive}
     yield from (f"accepted, but killed: {name}" for name in sorted(known.keys() & dead))
-    needless = known.keys() - {mutant.name for mutant in mutants}
-    yield from (f"accepted, but no mutant: {name}" for name in sorted(needless))
 
 
 def _count(mutants: Sequence[Mutant], room: str) -> int:
