@@ -992,6 +992,7 @@ def test_a_server_outside_the_group_may_not_read_the_gmsas_password() -> None:
 
 
 HERE = "OU=x,DC=test,DC=com"
+CHILD = whole("child.test.com")
 
 
 @pytest.mark.parametrize(
@@ -1003,6 +1004,7 @@ HERE = "OU=x,DC=test,DC=com"
         ([f"CN=Else,{HERE}"], [group("Else", 2001)], True),
         # a group of another domain, or one that the file does not describe, may stand in the reader
         ([f"CN=Else,{HERE}", "CN=Far,OU=x,DC=child,DC=test,DC=com"], [group("Farm", 2000)], False),
+        ([f"CN=Else,{HERE}", "CN=Far,OU=x,DC=child,DC=test,DC=com"], [group("Farm", 2000), CHILD], False),
         ([f"CN=Else,{HERE}"], [], False),
         ([], [group("Farm", 2000)], False),
     ],
@@ -1055,9 +1057,6 @@ def test_the_forests_own_spn_mappings_count() -> None:
     mapped = directory_service(sPNMappings="host=alerter,cifs")
     found = world(server(), ad=ad(computer(), mapped))
     assert found.outcome("HTTP/iis01.test.com") == "ntlm-fallback"
-
-
-CHILD = whole("child.test.com")
 
 
 @pytest.mark.parametrize(
