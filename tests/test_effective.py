@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pytest
 from configurations import SITE, application, configuration, element, evaluate, site, windows
@@ -404,3 +405,13 @@ def test_defaults_of_a_whole_file_reach_the_report(tmp_path: Path) -> None:
     (found,) = inspect([file], computer="iis01.test.com").applications
     assert (found.pool, found.identity_type, str(found.pool_account)) == ("P", "SpecificUser", r"TEST\default")
     assert (found.decryption, str(found.decrypts_as)) == ("pool", r"TEST\default")
+
+
+@pytest.mark.parametrize("character", "|<>&\"/[]+=;:,?*@\\~#%$!(){}^'`. -_")
+def test_characters_that_no_name_of_a_site_or_pool_may_hold(character: str) -> None:
+    """IIS refuses them when a site (`/?`) or a pool is made; all others are usual."""
+    name = escape(f"a{character}b", {'"': "&quot;"})
+    pools = evaluate(configuration(pools=element("add", name=name))).pools
+    assert (f"a{character}b" in pools) is (character not in '|<>&"/[]+=;:,?*@\\')
+    sites = evaluate(configuration(sites=site(name))).sites
+    assert [each.name for each in sites] == ([] if character in "/?" else [f"a{character}b"])
