@@ -188,7 +188,10 @@ def _appcmd(arguments: list[str], on: Inputs, server: str | None) -> None:
         for copy in host.copies(on.servers):
             copy.write_bytes(host.path.read_bytes())
     else:
-        _Configuration(host.web_config(application)).set("", section, settings)
+        written = _Configuration(host.web_config(application))
+        written.set("", section, settings)
+        for copy in host.copies_of(written.path, on.servers):
+            copy.write_bytes(written.path.read_bytes())
 
 
 class _Configuration:
@@ -245,6 +248,14 @@ class _Host(_Configuration):
                 shared = _shared(folder)
                 if shared.lower() == self.shared.lower():
                     yield _below(folder, f"{shared}/applicationHost.config")
+
+    def copies_of(self, path: Path, folders: Iterable[Path]) -> Iterator[Path]:
+        """A web.config on a share, in the snapshots of the other servers whose sites read it there."""
+        relative = path.relative_to(self.folder).as_posix()
+        for folder in folders:
+            copy = _below(folder, relative)
+            if relative.lower().startswith("files/unc/") and folder != self.folder and copy.exists():
+                yield copy
 
     def application(self, place: str) -> etree._Element:
         name, _, rest = place.partition("/")

@@ -13,13 +13,13 @@ import inputs
 import pytest
 import test_truth_table
 from console import Refused, holders, typed
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from inputs import Inputs
 from worlds import Site, World, ad, app, computer, cross_reference, entry, farm_name, server, site, user, whole, windows
 
 from agent.change.plan import held_back
-from agent.iis.snapshot import Snapshot
+from agent.iis.snapshot import Snapshot, SourceFile
 from agent.model import Alternative, ApplicationRef, Finding, Report, Step
 from agent.names import Spn, printable
 
@@ -236,11 +236,24 @@ def test_one_sample(server: str, tmp_path: Path) -> None:
 
 X = "*:80:x.test.com"
 TWO = ad(computer("IIS01"), computer("IIS02"), user("svc"))
+SAYS_COMPUTER = f"<configuration>{windows(useAppPoolCredentials='false')}</configuration>"
 SAYS_POOL = f"<configuration>{windows(useAppPoolCredentials='true')}</configuration>"
 
 
 def twins(binding: str = X, **said: object) -> list[Snapshot]:
     return [server(site(binding), name=name, **said) for name in ("IIS01", "IIS02")]  # type: ignore[arg-type]
+
+
+def on_share(servers: Sequence[Snapshot], text: str) -> list[Snapshot]:
+    """The same servers with the folder of their sites on one share, where this web.config stands."""
+    found = []
+    for each in servers:
+        host = each.files["applicationhost.config"]
+        moved = host._replace(data=host.data.replace(b"C:\\web", b"\\\\files\\web"))
+        content = SourceFile(r"\\files\web\web.config", text.encode())
+        files = {"applicationhost.config": moved, "files/unc/files/web/web.config": content}
+        found.append(replace(each, files=files))
+    return found
 
 
 @dataclass(frozen=True)
@@ -272,6 +285,39 @@ FARMS = {
     "a shared configuration": Farm(
         twins("*:80:", pool=r"TEST\svc", creds=True, redirect=r"\\files\iis"),
         {"ad": ad(computer("IIS01"), computer("IIS02"), user("svc", "HTTP/IIS01", "HTTP/iis01.test.com"))},
+    ),
+    "a shared configuration with one fault": Farm(
+        twins(pool=r"TEST\svc", redirect=r"\\files\iis"),
+        {"ad": ad(computer("IIS01"), computer("IIS02"), user("svc", "HTTP/x.test.com"))},
+    ),
+    "a folder on a share": Farm(
+        on_share(twins(pool=r"TEST\svc", mode="Allow"), SAYS_COMPUTER),
+        {
+            "ad": ad(computer("IIS01"), computer("IIS02"), user("svc", "HTTP/x.test.com")),
+            "farm": [farm_name("x.test.com", "IIS01", "IIS02")],
+        },
+    ),
+    "a folder on a share, and one name of two": Farm(
+        on_share(
+            [
+                server(site("*:80:x.test.com"), name="IIS01", pool=r"TEST\svc", mode="Allow"),
+                server(site("*:80:y.test.com"), name="IIS02", pool=r"TEST\svc", mode="Allow"),
+            ],
+            SAYS_COMPUTER,
+        ),
+        {"ad": ad(computer("IIS01"), computer("IIS02", "HTTP/y.test.com"), user("svc", "HTTP/x.test.com"))},
+    ),
+    "a folder of two sites": Farm(
+        [
+            server(
+                site("*:80:x.test.com"),
+                site("*:80:y.test.com", name="Other"),
+                pool=r"TEST\svc",
+                mode="Allow",
+                web={"": SAYS_COMPUTER},
+            )
+        ],
+        {"ad": ad(computer("IIS01", "HTTP/y.test.com"), user("svc", "HTTP/x.test.com"))},
     ),
     "a farm's account that is gone": Farm(
         twins(pool=r"TEST\gone"), {"ad": TWO, "farm": [farm_name("x.test.com", "IIS01", "IIS02")]}
@@ -327,82 +373,9 @@ FARMS = {
 }
 
 
-@dataclass(frozen=True)
-class Open:
-    """A fault that stands open: why it does harm, and whether a farm may meet it."""
-
-    why: str
-    is_met: Callable[[Bench], bool]
-
-
-def every_step(bench: Bench) -> Iterator[Step]:
-    yield from bench.report.plan.steps
-    for way in bench.report.plan.alternatives:
-        yield from way.steps
-
-
-def sets_what_is_shared(bench: Bench) -> bool:
-    shared = [path for path in bench.given.servers if (path / "redirection.config").exists()]
-    return len(shared) > 1 and any(step.kind == "iis-setting" for step in every_step(bench))
-
-
-def changes_record(bench: Bench, *marks: str) -> bool:
-    commands = [step.command or "" for step in every_step(bench) if step.kind == "dns"]
-    return any(mark in command for mark in marks for command in commands)
-
-
-def sets_above_a_folder(bench: Bench) -> bool:
-    folders = [path for path in bench.given.servers if (path / "files/c/web/app/web.config").exists()]
-    return bool(folders) and any(step.kind == "iis-setting" for step in every_step(bench))
-
-
-def names_no_domain(bench: Bench) -> bool:
-    commands = [step.command for step in every_step(bench) if step.command is not None]
-    return any(line.startswith("setspn") and "\\" not in line for line in commands)
-
-
-OPEN = {
-    "a shared configuration": Open(
-        "a setting for one node of a shared configuration changes all of them, one that works included",
-        sets_what_is_shared,
-    ),
-    "an alias deeper in its zone": Open(
-        "what follows the first label is taken for the zone, and dnscmd knows none of that name",
-        lambda bench: changes_record(bench, "sub.test.com"),
-    ),
-    "a short name that is no alias": Open(
-        "the computer's short name is taken for an alias of its full one, and a CNAME is deleted that never was",
-        lambda bench: changes_record(bench, " IIS0", " iis0"),
-    ),
-    "a folder that says the same": Open(
-        "a folder's own web.config that agrees with its application today differs once the application is changed",
-        sets_above_a_folder,
-    ),
-    "an address record for every port": Open(
-        "an A record changes what clients ask on every port, and only one of them is looked at",
-        lambda bench: changes_record(bench, "dnscmd") and not {"edge-port", "dotnet5"}.isdisjoint(bench.given.clients),
-    ),
-    "two accounts of one name": Open(
-        "where the domain's NetBIOS name is a guess, the command names an account that two domains have",
-        names_no_domain,
-    ),
-}
-OPEN_ROWS = {"KDC-03": OPEN["two accounts of one name"].why}
-
-
-def _open(why: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(raises=(AssertionError, Refused), reason=why)
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=_open(OPEN[n].why) if n in OPEN else ()) for n in FARMS])
+@pytest.mark.parametrize("name", FARMS)
 def test_a_farm(name: str, tmp_path: Path) -> None:
     proved(FARMS[name].bench(tmp_path))
-
-
-@pytest.mark.parametrize("name", OPEN)
-def test_an_open_fault_is_met(name: str, tmp_path: Path) -> None:
-    """Random farms leave out those that may meet an open fault, and no others."""
-    assert OPEN[name].is_met(FARMS[name].bench(tmp_path))
 
 
 # -- the truth table -----------------------------------------------------------------------------------------------
@@ -426,13 +399,7 @@ def benches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[Be
     assert found, "no world was made"
 
 
-def _rows() -> Iterator[object]:
-    for case in test_truth_table._cases():
-        why = OPEN_ROWS.get(case.values[0])  # type: ignore[attr-defined]
-        yield case._replace(marks=[_open(why)]) if why is not None else case  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize(("name", "kernel", "credentials", "identity"), list(_rows()))
+@pytest.mark.parametrize(("name", "kernel", "credentials", "identity"), list(test_truth_table._cases()))
 def test_a_row(name: str, kernel: bool | None, credentials: bool | None, identity: str, benches: list[Bench]) -> None:
     found = test_truth_table._world(test_truth_table.ROWS[name], kernel, credentials, identity)
     (bench,) = benches
@@ -503,11 +470,11 @@ def servers(draw: st.DrawFn) -> list[Snapshot]:
     """One to three servers: their sites, pools and settings, in applicationHost.config, web.config or on a share."""
     count = draw(st.integers(1, 3))
     where = draw(st.sampled_from(["local", "local", "web.config", "shared"]))
-    said = draw(_configured(one_site=where == "web.config"))
+    said = draw(_configured())
     found = []
     for number in range(1, count + 1):
         if where != "shared" and number > 1 and draw(st.booleans()):
-            said = draw(_configured(one_site=where == "web.config"))
+            said = draw(_configured())
         web = None
         if where == "web.config":
             texts = st.sampled_from([windows(), windows(useAppPoolCredentials="true"), windows(useKernelMode="false")])
@@ -527,12 +494,12 @@ def servers(draw: st.DrawFn) -> list[Snapshot]:
 
 
 @st.composite
-def _configured(draw: st.DrawFn, *, one_site: bool) -> tuple[list[Site], dict[str, object]]:
+def _configured(draw: st.DrawFn) -> tuple[list[Site], dict[str, object]]:
     pools = {name: draw(st.sampled_from(LIKELY)) for name in "AB"}
     offers = st.sampled_from([None, None, None, None, ("Negotiate:Kerberos",), ("NTLM",)])
     sites = []
     bound = draw(st.lists(st.sampled_from(BINDINGS), min_size=1, max_size=4, unique=True))
-    number = 1 if one_site else draw(st.integers(1, len(bound)))
+    number = draw(st.integers(1, len(bound)))
     for index in range(number):
         apps = [
             app(path, draw(st.sampled_from("AB")), kernel=draw(MAYBE), creds=draw(MAYBE), providers=draw(offers))
@@ -572,5 +539,4 @@ def test_random_farms(servers: list[Snapshot], **said: object) -> None:
     with TemporaryDirectory() as folder:
         room = Path(folder)
         bench = Farm(servers, said).bench(room)
-        assume(not any(one.is_met(bench) for one in OPEN.values()))
         proved(bench)

@@ -19,7 +19,8 @@ from worlds import (
     world,
 )
 
-from agent.names import spn
+from agent.names import host_name, spn
+from agent.spn.nameservice import NameService, Resolution
 
 SERVICE = r"TEST\svc"
 HEADER = "*:80:x.test.com"
@@ -334,3 +335,68 @@ def test_a_farm_that_nobody_looked_up_has_no_step() -> None:
     found = world(*nodes, farm=[farm_name("x.test.com", "IIS01", "IIS02")])
     assert kinds(found) == []
     assert found.finding("farm-nodes-differ").fix[-1].startswith(f"See who holds {NAME} (setspn -F -Q) first")
+
+
+# -- what a command reaches ----------------------------------------------------------------------------------------
+
+
+def commands(found: World) -> list[str]:
+    return [step.command for step in found.report.plan.steps if step.command is not None]
+
+
+def test_a_record_is_changed_in_the_zone_that_dns_showed() -> None:
+    """DnsRecordAdd takes a zone and a node below it (MS-DNSP 2.2.1.2): what follows the first label need be no zone."""
+    asked = server(site("*:80:a.sub.test.com"), pool=SERVICE, creds=True)
+    people = ad(computer(), user("svc", "HTTP/a.sub.test.com", "HTTP/a"))
+    (shown,) = commands(world(asked, ad=people, dns="iis01 A 10.0.5.2; a.sub CNAME iis01"))
+    assert "/RecordAdd test.com a.sub A 10.0.5.2" in shown
+    near = "iis01 A 10.0.5.2\n$ORIGIN sub.test.com.\n@ IN SOA dc1.test.com. h.test.com. ( 1 900 600 86400 3600 )\n"
+    (shown,) = commands(world(asked, ad=people, dns=f"{near}a CNAME iis01.test.com."))
+    assert "/RecordAdd sub.test.com a A 10.0.5.2" in shown
+
+
+def test_a_record_is_changed_by_hand_where_a_resolver_shows_no_zones() -> None:
+    alias, real = host_name("x.test.com"), host_name("iis01.test.com")
+    answers = {
+        alias: Resolution(chain=(alias, real), addresses=("10.0.5.2",)),
+        real: Resolution(chain=(real,), addresses=("10.0.5.2",)),
+    }
+    service = NameService(source="system", suffixes=("test.com",), answers=answers)
+    people = ad(computer(), user("svc", NAME, "HTTP/x"))
+    found = world(server(site(HEADER), pool=SERVICE, creds=True), ad=people, service=service)
+    (step,) = found.report.plan.steps
+    assert (step.kind, step.command) == ("dns", None)
+    assert (step.note or "").startswith(
+        "In DNS replace the alias x.test.com of iis01.test.com by an A record (10.0.5.2)"
+    )
+
+
+def test_a_shared_file_is_written_once_and_the_step_says_for_whom() -> None:
+    nodes = [
+        server(site(HEADER), name=f"IIS0{number}", pool=SERVICE, redirect=r"\\files\iis") for number in range(1, 4)
+    ]
+    computers = [computer(f"IIS0{number}") for number in range(1, 4)]
+    (step,) = world(*nodes, ad=ad(*computers, user("svc", NAME))).report.plan.steps
+    assert (step.server, step.kind) == ("IIS01", "iis-setting")
+    assert "the file is shared: this holds for IIS02, IIS03 too" in (step.note or "")
+
+
+def test_nothing_is_told_of_a_share_where_each_server_has_its_own_file() -> None:
+    nodes = [server(site(HEADER), name=name, pool=SERVICE) for name in ("IIS01", "IIS02")]
+    people = ad(computer("IIS01"), computer("IIS02"), user("svc", NAME))
+    found = world(*nodes, ad=people, farm=[farm_name("x.test.com", "IIS01", "IIS02")])
+    assert [(step.server, step.note) for step in found.report.plan.steps] == [("IIS01", None), ("IIS02", None)]
+
+
+def test_an_account_that_two_domains_have_is_named_in_no_command_without_its_domain() -> None:
+    people = [ad(computer(), user("svc")), whole("child.test.com") + user("svc", NAME, domain="child.test.com")]
+    asked = server(site(HEADER), pool=SERVICE, creds=True)
+    found = world(asked, ad=people)
+    assert commands(found) == []
+    assert (
+        found.finding("spn-misplaced")
+        .fix[-1]
+        .endswith("give --netbios-domain NAME=child.test.com, so that a command can say which one.")
+    )
+    known = world(asked, ad=people, netbios={"child.test.com": "KID"})
+    assert commands(known)[0] == rf"setspn -U -D {NAME} KID\svc"

@@ -9,7 +9,8 @@ from typing import NamedTuple
 from agent.checks.actions import Action, delete
 from agent.checks.case import Case, finding
 from agent.checks.farm_remedy import farm_remedy
-from agent.checks.remedies import Remedy, Way, remedy, suspected_line
+from agent.checks.remedies import remedy
+from agent.checks.ways import Remedy, Way, suspected_line
 from agent.model import Alternative, ApplicationRef, Blocked, Finding, Plan, Step, StepKind
 from agent.names import AccountName, Likeness, Spn, printable
 
@@ -148,7 +149,7 @@ class _Draft:
     def _take(self, found: Finding, ways: tuple[Way, ...]) -> str:
         """Why it cannot be taken; empty where it was."""
         first, *others = ways
-        switched = {action.at for action in first.actions if action.at is not None}
+        switched = {place for action in first.actions for place in action.at}
         settled = frozenset() if switched else _places(self.case, found)
         if switched & self.settled or settled & self.switched:
             return "Another step changes who decrypts here: do that first, then plan again."
@@ -204,7 +205,7 @@ def _ordered(case: Case, actions: Iterable[tuple[Action, str]]) -> Iterator[Step
 
 def _switched(case: Case, actions: Iterable[Action]) -> frozenset[Spn]:
     """The SPNs of the applications whose decryptor a setting changes."""
-    applications = (case.application_at[action.at] for action in actions if action.at is not None)
+    applications = (case.application_at[place] for action in actions for place in action.at)
     return frozenset(judged.requirement.spn for each in applications for judged in case.judged_for(each))
 
 

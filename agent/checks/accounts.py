@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from agent.checks.case import Case, finding
 from agent.checks.commands import word
-from agent.checks.remedies import SHOW_ALTERNATE, namesakes_domain, same_domain
+from agent.checks.remedies import SHOW_ALTERNATE
+from agent.checks.ways import namesakes_domain, same_domain
 from agent.model import Finding, Requirement
 from agent.names import AccountName, fold, spn
 from agent.spn.directory import Account, Directory, Memberships

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from agent.checks.case import Case
 from agent.checks.commands import appcmd, dnscmd, setspn
+from agent.checks.files import is_in_web_config, read_together
 from agent.model import Application, ApplicationRef, Step, StepKind
-from agent.names import AccountName, HostName, Spn, fold, printable, spn_fault
+from agent.names import AccountName, HostName, Spn, printable, spn_fault
 
 
 class Action(NamedTuple):
-    """A step that has no number yet. An iis-setting says `at` which application it is made; its SPN and account, where
-    it lets the pool decrypt, are the value on which it relies.
+    """A step that has no number yet. An iis-setting says `at` which applications it holds: those that read its file;
+    its SPN and account, where it lets the pool decrypt, are the value on which it relies.
     """
 
     step: Step
     sentence: str
-    at: ApplicationRef | None = None
+    at: tuple[ApplicationRef, ...] = ()
 
 
 def by_hand(text: str) -> Action:
@@ -93,22 +94,37 @@ def _change(
 
 def set_auth(
     case: Case,
-    application: Application,
+    applications: Iterable[Application],
     attribute: str,
     value: bool,
     spn: Spn | None = None,
     holder: AccountName | None = None,
-) -> Action:
-    """Change one windowsAuthentication attribute of an application, in the file its present value comes from.
+) -> Iterator[Action]:
+    """Change one windowsAuthentication attribute of applications, each in the file its present value comes from.
 
-    It says who decrypts for every name of the application.
+    It says who decrypts for every name of an application, and holds for all that read the same file.
     """
-    needed = (judged.requirement for judged in case.judged_for(application) if judged.requirement.need != "optional")
-    question = _joined(
-        case.answered.question(requirement.spn.host for requirement in needed), _about_hidden(case, application)
-    )
+    done: set[ApplicationRef] = set()
+    for application in applications:
+        if application.reference not in done:
+            readers = read_together(case, application, attribute)
+            done.update(reader.reference for reader in readers)
+            yield _set_auth(case, readers, attribute, value, spn, holder)
+
+
+def _set_auth(
+    case: Case,
+    readers: Sequence[Application],
+    attribute: str,
+    value: bool,
+    spn: Spn | None,
+    holder: AccountName | None,
+) -> Action:
+    application, *others = readers
+    question = _joined(*dict.fromkeys(asked_of(case, reader) for reader in readers))
+    note = _joined(question, _about_others(application, others))
     new, old = str(value).lower(), str(not value).lower()
-    nearby = _is_in_web_config(application, attribute)
+    nearby = is_in_web_config(application, attribute)
     on = f"on {printable(application.server)}"
     step = Step(
         kind="iis-setting",
@@ -118,16 +134,31 @@ def set_auth(
         rollback=appcmd(application.site, application.path, attribute, old, in_web_config=nearby),
         server=application.server,
         confirm=question is not None,
-        note=question,
+        note=note,
     )
+    at = tuple(reader.reference for reader in readers)
     if step.command is not None:
-        return Action(
-            step, f"Set {attribute}={new} {on}, in cmd: {step.command}{_aside(question)}", application.reference
-        )
+        return Action(step, f"Set {attribute}={new} {on}, in cmd: {step.command}{_aside(note)}", at)
     where = printable(f"{application.site}{application.path}")
     sentence = f"In IIS Manager {on} set {attribute}={new} for {where} (it is {old} now)."
     sentence += f" Ask first: {question}." if question is not None else ""
-    return Action(replace(step, note=sentence), sentence, application.reference)
+    return Action(replace(step, note=sentence), sentence, at)
+
+
+def _about_others(application: Application, others: Iterable[Application]) -> str | None:
+    """Who else reads the file that is written."""
+    told = ", ".join(f"{other.site}{other.path} on {other.server}" for other in others)
+    same = f"{application.site}{application.path}"
+    if all(f"{other.site}{other.path}" == same for other in others):
+        told = ", ".join(other.server for other in others)
+    return printable(f"the file is shared: this holds for {told} too") if told else None
+
+
+def asked_of(case: Case, application: Application) -> str | None:
+    """What must be asked before somebody else decrypts for an application."""
+    needed = (judged.requirement for judged in case.judged_for(application) if judged.requirement.need != "optional")
+    question = case.answered.question(requirement.spn.host for requirement in needed)
+    return _joined(question, _about_hidden(case, application))
 
 
 def _aside(note: str | None) -> str:
@@ -140,22 +171,17 @@ def _about_hidden(case: Case, application: Application) -> str | None:
     return None if others is None else f"{others}: ask who uses the SPN for it that {application.decrypts_as} holds"
 
 
-def _is_in_web_config(application: Application, attribute: str) -> bool:
-    origins = application.origins
-    origin = origins.kernel_mode if attribute == "useKernelMode" else origins.pool_credentials
-    return origin is not None and fold(origin.file or "").endswith("web.config")
-
-
 def address_record(case: Case, host: HostName, canonical: HostName, addresses: Sequence[str]) -> Action:
     """Let a name lead to its address without an alias; by hand where the address or the zone is not known."""
     question = case.answered.question([host])
     shown = f" ({', '.join(addresses)})" if addresses else ""
-    zone, name = host.suffix, host.first_label.text
+    zone = case.service.zone_of(host) if case.service is not None else None
     command = rollback = None
-    if len(addresses) == 1:
+    if len(addresses) == 1 and zone is not None:
         kind = "AAAA" if ":" in addresses[0] else "A"
-        command = dnscmd(zone, name, "CNAME", f"{kind} {addresses[0]}")
-        rollback = dnscmd(zone, name, kind, f"CNAME {canonical}.")
+        name = host.spn_text[: -len(zone.key) - 1]
+        command = dnscmd(zone.spn_text, name, "CNAME", f"{kind} {addresses[0]}")
+        rollback = dnscmd(zone.spn_text, name, kind, f"CNAME {canonical}.")
     if command is None or rollback is None:
         sentence = printable(f"In DNS replace the alias {host} of {canonical} by an A record{shown}.")
         return Action(Step(kind="dns", note=sentence), sentence)

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import NamedTuple
 
 from agent.checks.answered import Answered
 from agent.checks.demand import Demand, Serving
+from agent.iis.effective import EffectiveApplication
 from agent.model import Application, ApplicationRef, Evidence, Finding, Origin, PrincipalKind, Requirement, Severity
 from agent.names import AccountName, HostName, Likeness, Spn, fold, http_spn
 from agent.spn.clients import Client
@@ -35,6 +37,21 @@ class Judged:
     def is_open(self) -> bool:
         """Whether something that nobody looked at decides who decrypts, or whether clients ask for this SPN at all."""
         return self.wanted.decision.is_open
+
+
+class _Files(NamedTuple):
+    """The place of an application in applicationHost.config, and its web.config; None where its folder is not known."""
+
+    application_host: tuple[str, ...]
+    web_config: tuple[str, ...] | None
+
+
+def _files(server: ServerView, site: str, application: EffectiveApplication) -> _Files:
+    shared, folder = server.configuration.shared, application.folder
+    host = (f"{shared}/" if shared is not None else server.label, fold(site), fold(application.path))
+    if folder is None:
+        return _Files(host, None)
+    return _Files(host, (folder,) if folder.startswith("files/unc/") else (server.label, folder))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +107,29 @@ class Case:
     def judged_for(self, application: Application) -> list[Judged]:
         """What one application requires."""
         return self._by_application.get(application.reference, [])
+
+    @cached_property
+    def _files(self) -> tuple[dict[ApplicationRef, _Files], dict[tuple[str, ...], list[ApplicationRef]]]:
+        """Where settings of each application can stand, and the applications by each of these places."""
+        places: dict[ApplicationRef, _Files] = {}
+        readers: dict[tuple[str, ...], list[ApplicationRef]] = {}
+        for server in self.servers:
+            for site in server.configuration.sites:
+                for each in site.applications:
+                    reference = ApplicationRef(server.label, site.name, each.path)
+                    places[reference] = found = _files(server, site.name, each)
+                    for place in found:
+                        if place is not None:
+                            readers.setdefault(place, []).append(reference)
+        return places, readers
+
+    def readers(self, at: ApplicationRef, *, in_web_config: bool) -> list[ApplicationRef]:
+        """The applications for which the same place of the same file is read as for one: for its path in
+        applicationHost.config, or its web.config.
+        """
+        places, readers = self._files
+        place = places[at].web_config if in_web_config else places[at].application_host
+        return [at] if place is None else readers[place]
 
     def is_open(self, application: Application) -> bool:
         """Whether a web.config that nobody looked at may change what decides for it."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from agent.checks.actions import Action, add, asking, delete, set_auth
+from agent.checks.actions import Action, add, asked_of, asking, delete, set_auth
 from agent.checks.case import Case
+from agent.checks.decryptor import has_own_places
 from agent.checks.farm import is_differing_farm
-from agent.checks.remedies import Remedy, Way, cannot_run, is_answered_by, is_held, open_question, wrong_holders
+from agent.checks.files import set_together
+from agent.checks.holders import is_answered_by, is_held, wrong_holders
+from agent.checks.ways import Remedy, Way, cannot_run, open_question
 from agent.model import Application, ApplicationRef
 from agent.names import AccountName, Spn
 
@@ -21,7 +24,8 @@ def farm_remedy(case: Case, name: Spn) -> Remedy:
     differing: dict[ApplicationRef, Application] = {}
     names = [name]
     for current in names:
-        applications = _behind(case, current)
+        behind = (each for requirement in case.demand(current).needed for each in case.applications_of(requirement))
+        applications = set_together(case, behind)
         found = _farm_account(case, applications)
         if found is None:
             text = "The pools behind the name run as different accounts: choose one domain account or gMSA for all."
@@ -45,19 +49,13 @@ def farm_remedy(case: Case, name: Spn) -> Remedy:
         return Remedy((), text)
     if case.directory is None:
         return Remedy((), f"See who holds {name} (setspn -F -Q) first: it must be on {account} only.")
-    settings = [
-        set_auth(case, application, "useAppPoolCredentials", True, name, account) for application in differing.values()
-    ]
+    settings = set_auth(case, differing.values(), "useAppPoolCredentials", True, name, account)
     # who holds the SPNs follows who decrypts, and waits for the same question
-    asked = next((action.step.note for action in settings if action.step.confirm), None)
+    asked = next(filter(None, (asked_of(case, application) for application in differing.values())), None)
     rest = [asking(action, asked) for each in names for action in _register_only_on(case, each, account)]
     way = Way(f"every node decrypts as {account}", (*settings, *rest))
     why = open_question(case, way)
     return Remedy((way,)) if why is None else Remedy((), why)
-
-
-def _behind(case: Case, name: Spn) -> list[Application]:
-    return [each for requirement in case.demand(name).needed for each in case.applications_of(requirement)]
 
 
 def _farm_account(case: Case, applications: Iterable[Application]) -> AccountName | None:
@@ -69,7 +67,7 @@ def _farm_account(case: Case, applications: Iterable[Application]) -> AccountNam
 
 def _moving_along(case: Case, application: Application, account: AccountName) -> list[Spn] | None:
     """The farm's names of an application; None where something else breaks when the account decrypts for it."""
-    if any(place.negotiates for place in application.places):
+    if has_own_places(case, application):
         return None
     moving = []
     for judged in case.judged_for(application):

@@ -53,7 +53,10 @@ class Pool(NamedTuple):
 
 
 class EffectiveApplication(NamedTuple):
-    """One application: its pool (None: no such pool) and its settings, and those of places below that differ."""
+    """One application: its pool (None: no such pool) and its settings, and those of places below that set any.
+
+    `folder` is where its web.config stands, below `files/`; None where nobody can tell.
+    """
 
     path: str
     line: int
@@ -62,6 +65,7 @@ class EffectiveApplication(NamedTuple):
     serves_http: bool
     auth: Auth
     places: tuple[tuple[str, Auth], ...] = ()
+    folder: str | None = None
 
 
 class Site(NamedTuple):
@@ -206,7 +210,7 @@ class Evaluation:
 
     @cached_property
     def _content(self) -> Content:
-        return Content(self.snapshot, self._mounts(), self.document.definitions)
+        return Content(self.snapshot, self._mounts, self.document.definitions)
 
     def _module_installed(self) -> bool | None:
         modules = self.document.section(GLOBAL_MODULES)
@@ -322,6 +326,7 @@ class Evaluation:
             serves_http=_serves_http(protocols[0] if protocols else DEFAULT_ENABLED_PROTOCOLS),
             auth=section.at(key),
             places=section.places(key),
+            folder=mount.folder if (mount := self._mounts.get(key)) is not None else None,
         )
 
     def _bindings(self, site: Node) -> tuple[Binding, ...]:
@@ -359,6 +364,7 @@ class Evaluation:
             if node.name == "application"
         )
 
+    @cached_property
     def _mounts(self) -> dict[str, Mount]:
         defaults = _child(self.sites, "virtualDirectoryDefaults")
         mounts: dict[str, Mount] = {}

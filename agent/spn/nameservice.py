@@ -44,11 +44,13 @@ class NameService:
     """Answers by folded full name, names by address, PTR names by address; a missing key was not or could not be asked.
 
     `suffixes` are tried in order for short names. Only zone files can say which names lead to an address that nobody
-    named before, and that a name of theirs without a record does not exist.
+    named before, and that a name of theirs without a record does not exist. `zones` are those that were shown: where
+    one ends and another begins no name tells.
     """
 
     source: str
     suffixes: tuple[str, ...] = ()
+    zones: tuple[HostName, ...] = ()
     answers: Mapping[HostName, Resolution] = field(default_factory=dict)
     names_by_address: Mapping[Address, tuple[HostName, ...]] = field(default_factory=dict)
     pointers: Mapping[Address, HostName] = field(default_factory=dict)
@@ -65,6 +67,11 @@ class NameService:
             if last is not None and last.exists:
                 return last
         return last
+
+    def zone_of(self, host: HostName) -> HostName | None:
+        """The zone whose server has the records of a name: the nearest one that was shown; None: nobody knows it."""
+        around = [zone for zone in self.zones if host.key.endswith(f".{zone.key}")]
+        return max(around, key=lambda zone: len(zone.key), default=None)
 
     @cached_property
     def aliases_by_end(self) -> Mapping[HostName, tuple[HostName, ...]]:

@@ -26,10 +26,12 @@ def read_zones(paths: Sequence[Path]) -> NameService:
         owners=book.owners,
         existing=_with_ancestors(book),
     )
+    shown = [origin for origin in book.zones if not is_reverse(origin)]
     listed = {host: found for host in book.owners if (found := _resolution_of(host, zones))}
     return NameService(
         source=", ".join(str(path) for path in paths),
-        suffixes=tuple(origin.text for origin in book.zones if not is_reverse(origin)),
+        suffixes=tuple(origin.text for origin in shown),
+        zones=tuple(shown),
         answers=ZoneAnswers(zones, listed),
         names_by_address=_names_by_address(listed),
         pointers=book.pointers,

@@ -1,0 +1,111 @@
+"""The ways that change who decrypts, instead of where an SPN stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from agent.checks.actions import Action, asked_of, asking, delete, set_auth
+from agent.checks.case import Case
+from agent.checks.files import set_together
+from agent.checks.holders import host_serves, is_answered_by, wrong_holders
+from agent.checks.ways import Way, cannot_run
+from agent.model import Application, ApplicationRef, Requirement
+from agent.names import AccountName, Spn, fold
+
+
+class Joined(NamedTuple):
+    """Applications of which a setting changes for all or for none: they share names, which decrypt with one account, or
+    the file that the setting stands in.
+    """
+
+    applications: tuple[Application, ...]
+    requirements: tuple[Requirement, ...]
+
+
+def _joined(case: Case, requirement: Requirement) -> Joined:
+    applications: dict[ApplicationRef, Application] = {}
+    requirements: dict[Spn, Requirement] = {requirement.spn: requirement}
+    open_ends = [requirement]
+    while open_ends:
+        unseen = (a for a in case.applications_of(open_ends.pop()) if a.reference not in applications)
+        for application in set_together(case, unseen):
+            applications[application.reference] = application
+            for judged in case.judged_for(application):
+                other = judged.requirement
+                if other.need != "optional" and other.spn not in requirements:
+                    requirements[other.spn] = other
+                    open_ends.append(other)
+    return Joined(tuple(applications.values()), tuple(requirements.values()))
+
+
+def has_own_places(case: Case, application: Application) -> bool:
+    """Whether a directory below says for itself who decrypts: a change at the application does not reach it."""
+    if any(place.negotiates for place in application.places):
+        return True
+    known = case.by_label[application.server].effective(application.reference)
+    for _, auth in known.places if known is not None else ():
+        said = (auth.origins.kernel_mode, auth.origins.pool_credentials)
+        if auth.settings is not None and any(origin is not None and origin.why == "explicit" for origin in said):
+            return True
+    return False
+
+
+def let_pool(case: Case, requirement: Requirement, holder: AccountName) -> Way | None:
+    """Let the pool's account decrypt, where it holds every SPN of these applications already."""
+    joined = _joined(case, requirement)
+    if any(has_own_places(case, application) for application in joined.applications):
+        return None
+    if not _runs_as(case, joined.applications, holder) or cannot_run(case, holder):
+        return None
+    if not all(is_answered_by(case, other.spn, holder) for other in joined.requirements):
+        return None
+    differing = [application for application in joined.applications if application.decrypts_as != holder]
+    settings = set_auth(case, differing, "useAppPoolCredentials", True, requirement.spn, holder)
+    return Way(f"let {holder} decrypt, nothing changes in AD", tuple(settings))
+
+
+def _runs_as(case: Case, applications: Iterable[Application], account: AccountName) -> bool:
+    """Whether the pools of all these applications run as the account, so that a setting lets it decrypt."""
+    identities = [case.identity_of(application) for application in applications]
+    return all(i is not None and i.certain and i.account == account for i in identities)
+
+
+def let_computer(case: Case, requirement: Requirement) -> Way | None:
+    """Let the computer decrypt, where only its own names are served and its HOST/ SPNs answer for all of them."""
+    joined = _joined(case, requirement)
+    if len({application.server for application in joined.applications}) > 1:
+        return None
+    if any(has_own_places(case, application) for application in joined.applications):
+        return None
+    if not case.only_own_names(joined.applications):
+        return None
+    if not all(_can_use_kernel_mode(application) for application in joined.applications):
+        return None
+    if any(name.evidence for application in joined.applications for name in case.hidden_behind(application)):
+        return None
+    computer = case.by_label[requirement.applications[0].server].account
+    if computer is None:
+        return None
+    actions = list(_to_computer(case, joined.applications))
+    asked = next(filter(None, (asked_of(case, application) for application in joined.applications)), None)
+    for other in joined.requirements:
+        wrong = wrong_holders(case, other.spn, computer)
+        if case.demand(other.spn).is_contested or not host_serves(case, other, computer):
+            return None
+        actions += [asking(delete(case, other.spn, holder), asked) for holder in wrong]
+    return Way("the computer decrypts, its HOST/ SPN answers", tuple(actions))
+
+
+def _can_use_kernel_mode(application: Application) -> bool:
+    """`Negotiate:Kerberos` and kernel mode exclude each other."""
+    settings = application.windows_auth
+    return settings is not None and all(fold(name) != "negotiate:kerberos" for name in settings.providers)
+
+
+def _to_computer(case: Case, applications: Iterable[Application]) -> Iterator[Action]:
+    these = [(application, application.windows_auth) for application in applications]
+    user_mode = [application for application, auth in these if auth is not None and not auth.kernel_mode]
+    yield from set_auth(case, user_mode, "useKernelMode", True)
+    of_pool = [application for application, auth in these if auth is not None and auth.pool_credentials]
+    yield from set_auth(case, of_pool, "useAppPoolCredentials", False)
