@@ -36,7 +36,7 @@ from worlds import (
 
 from agent.checks import spns
 from agent.checks.findings import FINDINGS
-from agent.iis.snapshot import CertificateNames, read_or_lost
+from agent.iis.snapshot import CertificateNames, Snapshot, SourceFile, read_or_lost
 from agent.library import inspect
 from agent.model import Problem
 from agent.names import spn
@@ -136,6 +136,13 @@ TIMED_OUT = Problem(id="dns-incomplete", message="10.0.5.1 did not answer")
 LOCKED = "<configuration>\n" + windows(useKernelMode="false") + "</configuration>"
 Make = Callable[[], World]
 
+
+def closed(*, refused: bool) -> Snapshot:
+    """A server whose applicationHost.config the system lets nobody read, or that has none."""
+    file = SourceFile("applicationHost.config", b"", "access denied" if refused else "no such file", is_refused=refused)
+    return replace(server(name="IIS02"), files={"applicationhost.config": file})
+
+
 PAIRS: dict[str, tuple[Make, Make]] = {
     "config-malformed": (lambda: bare(text="<configuration><system"), bare),
     "config-invalid": (
@@ -144,6 +151,10 @@ PAIRS: dict[str, tuple[Make, Make]] = {
     ),
     "section-locked": (lambda: web(LOCKED), lambda: web(LOCKED, mode="Allow")),
     "shared-configuration": (lambda: bare(redirect=SHARE), bare),
+    "source-unreadable": (
+        lambda: world(server(), closed(refused=True)),
+        lambda: world(server(), closed(refused=False)),
+    ),
     "content-unread": (
         lambda: bare(mode="Allow", facts={"unread": ((r"C:\web\web.config", "access denied"),)}),
         lambda: bare(mode="Deny", facts={"unread": ((r"C:\web\web.config", "access denied"),)}),

@@ -87,7 +87,10 @@ def test_what_may_not_be_entered_is_told_and_the_rest_is_reported(
     assert ended.code == code
     found = report(ended)
     assert {one["server"] for one in found["applications"]} == {"IIS02"}
-    assert "denied" in json.dumps(found["servers"] + found["findings"]).lower()
+    told = json.dumps(found["servers"] + found["findings"])
+    assert "denied" in told.lower()
+    assert ("source-unreadable" in told) is ("--ad" not in words or "off" in words)
+    assert "config-malformed" not in told
 
 
 @pytest.mark.parametrize(

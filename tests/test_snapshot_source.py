@@ -76,12 +76,12 @@ def reasons(found: Snapshot) -> list[str]:
     return [problem.message for problem in found.problems]
 
 
-def why_none(found: Snapshot) -> str:
+def why_none(found: Snapshot, kind: str = "config-malformed") -> str:
     """Why no applicationHost.config is in force."""
     answer = configuration_file(found)
     assert answer.file is None
     assert answer.problem is not None
-    assert (answer.problem.id, answer.severity) == ("config-malformed", "error")
+    assert (answer.problem.id, answer.severity) == (kind, "error")
     return answer.problem.message
 
 
@@ -218,7 +218,7 @@ def test_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     path = put(tmp_path / "applicationHost.config")
     monkeypatch.setattr(Path, "open", deny)  # whoever runs this test may be root
-    assert why_none(taken(path)) == "access denied"
+    assert why_none(taken(path), "source-unreadable") == "access denied"
 
 
 def test_folder_that_may_not_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -790,14 +790,16 @@ def test_framed_snapshot_that_was_cut_off(tmp_path: Path) -> None:
 def test_configuration_that_the_collector_could_not_open(tmp_path: Path, path: str, why: str) -> None:
     machine = {"name": "A", "content": {"looked": False, "unread": [{"path": path, "why": "access denied"}]}}
     found = taken(packed(tmp_path, {"schema": "iis-spn/snapshot/1", "machine": machine, "files": {}}))
-    assert why_none(found).startswith(why)
+    assert why_none(found, "source-unreadable").startswith(why)
 
 
 def test_file_of_a_config_source_that_the_collector_could_not_open(tmp_path: Path) -> None:
     unread = [{"path": "C:\\x\\auth.config", "why": "access denied"}, {"path": "C:\\x\\web.config", "why": "y"}]
     machine = {"name": "A", "content": {"looked": True, "unread": unread}}
     found = taken(packed(tmp_path, {"schema": "iis-spn/snapshot/1", "machine": machine, "files": {}}))
-    assert found.files == {"files/c/x/auth.config": SourceFile("C:\\x\\auth.config", b"", "access denied")}
+    assert found.files == {
+        "files/c/x/auth.config": SourceFile("C:\\x\\auth.config", b"", "access denied", is_refused=True)
+    }
 
 
 # -- shared configuration ------------------------------------------------------------------------------------------

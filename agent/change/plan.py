@@ -28,6 +28,7 @@ UNREPAIRABLE = {
     "section-locked": "the configuration must be corrected first",
     "config-invalid": "the configuration must be corrected first",
     "config-malformed": "the file must be corrected first",
+    "source-unreadable": "the file must be readable first",
 }
 
 _STAGE: Mapping[StepKind, int] = {"dns": 0, "iis-setting": 2, "spn-delete": 4, "spn-add": 4, "manual": 5}

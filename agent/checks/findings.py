@@ -38,6 +38,11 @@ FINDINGS: dict[str, FindingKind] = {
         ("info", "error"),
         "redirection.config is in force; error when its target could not be read",
     ),
+    "source-unreadable": FindingKind(
+        ("error",),
+        "the system lets nobody read it: access denied, a share that refuses, a file in use; with the right that is "
+        "missing",
+    ),
     "content-unread": FindingKind(
         ("error",),
         "a web.config could not be opened where windowsAuthentication may be set in it: its part is unknown",

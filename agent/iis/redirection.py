@@ -5,12 +5,13 @@ While a redirection is enabled IIS does not read the local file; what still stan
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from agent.errors import MalformedError
 from agent.iis.parse import Node, parse
 from agent.iis.schema import REDIRECTION
-from agent.iis.snapshot import Snapshot, SourceFile, file_key
+from agent.iis.snapshot import Snapshot, SourceFile, file_key, unopened
 from agent.model import Problem, Severity
 from agent.names import fold, printable
 
@@ -56,8 +57,9 @@ def configuration_file(snapshot: Snapshot) -> InForce:
         shared = redirection(snapshot)
     except MalformedError as error:
         reason = f"{error.reason}; so it is not known which applicationHost.config is in force"
-        problem = Problem(id="config-malformed", message=reason, file=error.file, line=error.line)
-        return InForce(None, problem=problem)
+        file = snapshot.files.get(REDIRECTION_FILE)
+        is_refused = file is not None and file.is_refused
+        return InForce(None, problem=replace(unopened(error.file, reason, is_refused=is_refused), line=error.line))
     return _local(snapshot) if shared is None else _shared(snapshot, shared)
 
 
@@ -98,7 +100,7 @@ def _local(snapshot: Snapshot) -> InForce:
     if file is not None and file.error is None:
         return InForce(file)
     if file is not None:
-        return InForce(None, problem=Problem(id="config-malformed", message=file.error or "", file=file.name))
+        return InForce(None, problem=unopened(file.name, file.error or "", is_refused=file.is_refused))
     if not snapshot.files and any(_says_all(problem, snapshot) for problem in snapshot.problems):
         return InForce(None)
     problem = Problem(id="config-malformed", message="no applicationHost.config", file=snapshot.source)

@@ -25,13 +25,15 @@ class Malformed(NamedTuple):
 class SourceFile(NamedTuple):
     """One file of a server: the name shown to people, its bytes, or why it could not be opened.
 
-    `malformed`: of a file that is not well-formed a snapshot keeps nothing else.
+    `is_refused`: the system lets nobody read it, whatever stands in it. `malformed`: of a file that is not well-formed
+    a snapshot keeps nothing else.
     """
 
     name: str
     data: bytes
     error: str | None = None
     malformed: Malformed | None = None
+    is_refused: bool = False
 
     def xml(self) -> bytes:
         """Its bytes, to be parsed. Raises MalformedError where it was malformed when it was collected."""
@@ -138,6 +140,19 @@ class Snapshot:
     def label(self) -> str:
         """What the server is called in the report."""
         return str(self.machine.name or self.source)
+
+
+RIGHTS = (
+    "Run it on the server itself in an elevated prompt (Run as administrator), or as an account that may read it; "
+    "a share lets the computer or the account in that reads it.",
+)
+
+
+def unopened(name: str, why: str, *, is_refused: bool) -> Problem:
+    """That a file or folder could not be opened: refused by the system, or not the kind it should be."""
+    if is_refused:
+        return Problem(id="source-unreadable", message=why, file=name, fix=RIGHTS)
+    return Problem(id="config-malformed", message=why, file=name)
 
 
 REPORT = ("Please report it: run the command again with --debug, and say what is special about this server.",)

@@ -44,7 +44,7 @@ from agent.spn.directory import Directory
 from agent.spn.domains import Domains
 from agent.spn.nameservice import NameService
 
-_BREAKS = frozenset({"config-malformed", "content-unread"})
+_BREAKS = frozenset({"config-malformed", "content-unread", "source-unreadable"})
 
 
 class _Concluded(NamedTuple):

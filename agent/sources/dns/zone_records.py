@@ -24,6 +24,7 @@ import dns.tokenizer
 import dns.zone
 
 from agent.errors import MalformedError
+from agent.iis.snapshot import unopened
 from agent.model import Problem
 from agent.names import Address, HostName, host_name, ip_address, printable
 from agent.sources.dns.zone_entries import LONGEST_RECORD, Entries
@@ -91,7 +92,9 @@ def enter_file(path: Path, book: Book) -> Entered:
     try:
         reader = _Reader(str(path), _text(path))
     except OSError as error:
-        book.problems.append(problem(str(path), None, f"cannot be read: {error.strerror or error}"))
+        is_refused = isinstance(error, PermissionError)
+        why = f"cannot be read: {error.strerror or error}"
+        book.problems.append(unopened(str(path), why, is_refused=is_refused))
         return Entered()
     except MalformedError as error:
         book.problems.append(problem(str(path), error.line, error.reason))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -22,7 +23,7 @@ def load(path: Path, name: str, limit: int = MAXIMUM_SIZE) -> SourceFile:
                 data = read_at_most(stream, limit)
             return sized(name, data, limit)
     except OSError as error:
-        reason = in_words(error, path)
+        return SourceFile(name, b"", in_words(error, path), is_refused=is_refusal(error))
     return SourceFile(name, b"", reason)
 
 
@@ -42,6 +43,14 @@ def sized(name: str, data: bytes, limit: int) -> SourceFile:
 def too_large(limit: int) -> str:
     """In words that something has more than `limit` bytes, which is a whole number of MB."""
     return f"larger than {limit // 1024 // 1024} MB"
+
+
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL})
+
+
+def is_refusal(error: OSError) -> bool:
+    """Whether something is there, and the system lets nobody read it."""
+    return error.errno not in _NOT_THERE
 
 
 def in_words(error: OSError, path: Path) -> str:

@@ -6,12 +6,13 @@ It may come from anywhere, so sizes are looked at before reading, and links that
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
-from agent.iis.snapshot import Machine, SourceFile
+from agent.iis.snapshot import Machine, SourceFile, unopened
 from agent.model import Problem
 from agent.names import fold, printable
-from agent.sources.snapshots.disk import in_words, is_folder, is_link, load, shown
+from agent.sources.snapshots.disk import in_words, is_folder, is_link, is_refusal, load, shown
 from agent.sources.snapshots.machine_file import MACHINE, read_machine
 from agent.sources.snapshots.packed import MAXIMUM_FOLDER, Opened, matters
 
@@ -57,9 +58,9 @@ class _Folder:
             with os.scandir(folder) as entries:
                 return sorted(entries, key=lambda entry: entry.name)
         except OSError as error:
-            what = "content-unread" if below else "config-malformed"
             reason = f"the folder could not be listed: {in_words(error, folder)}"
-            self.problems.append(Problem(id=what, message=reason, file=self._name(below)))
+            told = unopened(self._name(below), reason, is_refused=is_refusal(error))
+            self.problems.append(replace(told, id="content-unread") if below else told)
             return []
 
     def _is_entered(self, entry: os.DirEntry[str], relative: str) -> bool:

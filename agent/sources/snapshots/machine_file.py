@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TypeVar, cast, get_args
 
 from agent.errors import MalformedError
-from agent.iis.snapshot import CertificateNames, Machine, Membership, SourceFile, WorkerProcess
+from agent.iis.snapshot import CertificateNames, Machine, Membership, SourceFile, WorkerProcess, unopened
 from agent.model import Problem
 from agent.names import (
     Address,
@@ -48,7 +48,7 @@ def problem(reason: str, file: str, line: int | None = None) -> Problem:
 def read_machine(file: SourceFile) -> tuple[Machine, Sequence[Problem]]:
     """Read machine.json. Never raises for what stands in it."""
     if file.error is not None:
-        return Machine(), (problem(file.error, file.name),)
+        return Machine(), (unopened(file.name, file.error, is_refused=file.is_refused),)
     try:
         return machine_of(decoded(file.data, file.name), file.name)
     except MalformedError as error:

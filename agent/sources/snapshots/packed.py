@@ -100,7 +100,7 @@ def _unread_files(machine: Machine) -> dict[str, SourceFile]:
         own = _OWN_FILE.search(path)
         key = f"{fold(own[1])}.config" if own is not None else file_key(path, machine.environment)
         if key is not None and matters(key) and not key.endswith("/web.config"):
-            files[key] = SourceFile(path, b"", why)
+            files[key] = SourceFile(path, b"", why, is_refused=True)
     return files
 
 

@@ -35,7 +35,7 @@ def assess(snapshot: Snapshot) -> Standing:
     return Standing("partial" if gaps else "ok", gaps)
 
 
-_LOSES = frozenset({"config-malformed", "content-unread"})
+_LOSES = frozenset({"config-malformed", "content-unread", "source-unreadable"})
 """Problems of a snapshot by which a part of it is not known."""
 
 _OF_IIS_ITSELF = re.compile(r"[/\\]inetsrv[/\\]config[/\\][^/\\]+\Z", re.IGNORECASE)

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from agent.errors import MalformedError, UsageError
 from agent.iis.redirection import APPLICATION_HOST
-from agent.iis.snapshot import Machine, Snapshot, SourceFile, read_or_lost
+from agent.iis.snapshot import Machine, Snapshot, SourceFile, read_or_lost, unopened
 from agent.model import Problem
 from agent.names import fold, host_fault, host_name, printable, without_user
 from agent.sources.snapshots.disk import is_file, is_folder, load, shown
@@ -284,7 +284,7 @@ def _read_file(path: Path) -> Opened:
         return _bare(load(path, shown(path)))
     packed = load(path, shown(path), MAXIMUM_PACKED)
     if packed.error is not None:
-        return Opened({}, Machine(), (problem(packed.error, packed.name),))
+        return Opened({}, Machine(), (unopened(packed.name, packed.error, is_refused=packed.is_refused),))
     try:
         return opened(unframe(packed.data, packed.name) if suffix == FRAMED else packed.data, packed.name)
     except MalformedError as error:
