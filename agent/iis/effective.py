@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -80,7 +81,8 @@ class Site(NamedTuple):
     starts: bool = True
 
 
-class Configuration(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
     """One server's configuration as IIS would use it. `module_installed`: None where the file lists no modules.
 
     `shared` is the folder of a shared configuration, folded; servers with the same one are a farm. `web_farms` are the
@@ -105,7 +107,11 @@ class Configuration(NamedTuple):
 
     def site(self, name: str) -> Site | None:
         """The site of this very name."""
-        return next((site for site in self.sites if site.name == name), None)
+        return self._by_name.get(name)
+
+    @cached_property
+    def _by_name(self) -> dict[str, Site]:
+        return {site.name: site for site in reversed(self.sites)}  # the first of one name counts
 
     @property
     def stopped(self) -> tuple[Site, ...]:
@@ -173,14 +179,13 @@ class Evaluation:
         self._check_ids(self._named_sites)
         built = tuple([self._site(site, pools, self.authentication) for site in self._named_sites])
         self._tell_unplaced(built)
-        looked = self._content.is_looked_at
         return Configuration(
-            self.file,
-            built,
-            pools,
-            tuple(self.notices),
-            self._module_installed(),
-            looked,
+            file=self.file,
+            sites=built,
+            pools=pools,
+            notices=tuple(self.notices),
+            module_installed=self._module_installed(),
+            content_looked=self._content.is_looked_at,
             web_farms=tuple(self._web_farms()),
         )
 

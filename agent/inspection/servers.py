@@ -62,7 +62,7 @@ def read_server(snapshot: Snapshot) -> Read:
         except MalformedError as error:
             problems.append(Problem(id="config-malformed", message=error.reason, file=error.file, line=error.line))
     if configuration is not None:
-        configuration = configuration._replace(shared=force.shared_key)
+        configuration = replace(configuration, shared=force.shared_key)
         if not configuration.content_looked:
             text = "web.config files were not looked at: what they set (where the section is unlocked) is not known"
             problems.append(Problem(id="content-not-collected", message=text))
