@@ -397,7 +397,7 @@ def test_the_schema_refuses_what_is_wrong(path: tuple[Any, ...], wrong: object) 
 
 
 def rows(value: Report) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(sheet.to_csv(value), newline="")))
+    return list(csv.DictReader(io.StringIO("".join(sheet.to_csv(value)), newline="")))
 
 
 def test_one_row_for_each_requirement_and_application() -> None:
@@ -408,7 +408,7 @@ def test_one_row_for_each_requirement_and_application() -> None:
         ("Own", "HTTP/sales.test.com"),
     ]
     assert found[0]["holders"] == "TEST\\salessvc"
-    assert sheet.to_csv(report()).count("\r\n") == len(rows(report())) + 1
+    assert "".join(sheet.to_csv(report())).count("\r\n") == len(rows(report())) + 1
 
 
 def test_every_finding_is_somewhere() -> None:
@@ -423,6 +423,35 @@ def test_every_finding_is_somewhere() -> None:
 def test_nobody_and_not_looked_differ() -> None:
     required = (requirement("HTTP/a", "Sales", holders=None), requirement("HTTP/b", "Sales", holders=()))
     assert [row["holders"] for row in rows(report(requirements=required, findings=()))] == ["", "nobody"]
+
+
+def test_who_answers_and_how_bad_it_is() -> None:
+    found = rows(report())
+    assert [(row["spn"], row["answers"], row["severity"]) for row in found[:3]] == [
+        ("HTTP/sales.test.com", "TEST\\salessvc", "error"),
+        ("HTTP/sales", "TEST\\salessvc", ""),
+        ("HTTP/iis05.test.com", "TEST\\IIS05$", ""),
+    ]
+    accepted = replace(report().findings[0], accepted=Accepted(reason="known"))
+    milder = replace(accepted, severity="warning", accepted=None)
+    (row, *_) = rows(report(findings=(accepted, milder)))
+    assert (row["severity"], row["findings"]) == ("warning", "spn-misplaced; spn-misplaced (accepted)")
+
+
+def test_one_cell_never_holds_a_farm() -> None:
+    servers = tuple(f"WEB{number:03}" for number in range(198))
+    (row,) = rows(report(requirements=(), findings=(finding("farm-nodes-differ", server=None, servers=servers),)))
+    assert row["server"].startswith("WEB000; WEB001; ")
+    assert row["server"].endswith("; WEB019 and 178 more")
+    text = markdown.to_markdown(report(findings=(finding("farm-nodes-differ", server=None, servers=servers),)))
+    assert "WEB019 and 178 more" in text
+    assert "WEB020" not in text
+
+
+def test_a_finding_without_a_requirement_has_its_own_names() -> None:
+    told = finding("winrm-collision", spn=spn("HTTP/x"), account=SALES, holders=(SALES,))
+    (row,) = rows(report(requirements=(), findings=(told,)))
+    assert (row["spn"], row["account"], row["holders"], row["outcome"]) == ("HTTP/x", str(SALES), str(SALES), "")
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
@@ -654,7 +683,7 @@ def test_everything_of_ours_can_be_said_in_cp1252() -> None:
         terminal.to_text(value, 80, color=False),
         story.to_text(explanation(), 80, color=False),
         markdown.to_markdown(value),
-        sheet.to_csv(value),
+        "".join(sheet.to_csv(value)),
     ):
         text.encode("cp1252")
 

@@ -26,6 +26,8 @@ _ESCAPED = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\
 """What JSON lets through but a terminal or a UTF-8 stream should not get raw; it can stand within strings only."""
 
 _INDENT = "  "
+_ON_ONE_LINE = ""
+"""The margin of what stays on its line."""
 _LONG = 1000
 """An object whose list has more items is written in several pieces: one account may serve 100,000 applications."""
 
@@ -35,9 +37,23 @@ def json_pieces(report: object) -> Iterator[str]:
 
     Raises TypeError for what is no object of the model.
     """
-    for piece in _opened(report, "\n"):
-        yield _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", piece)
+    yield from map(_escaped, _opened(report, "\n"))
     yield "\n"
+
+
+def json_line(value: object, **before: str) -> Iterator[str]:
+    """An object of the report on a line of its own, a piece at a time; `before` are members that stand first."""
+    yield _escaped(
+        f"{{{', '.join(f'{encode_basestring(name)}: {encode_basestring(told)}' for name, told in before.items())}"
+    )
+    for name, held in _items(value):
+        yield f', "{name}": '
+        yield from map(_escaped, _pieces(held, _ON_ONE_LINE))
+    yield "}\n"
+
+
+def _escaped(text: str) -> str:
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 # -- pieces --------------------------------------------------------------------------------------------------------
@@ -45,26 +61,31 @@ def json_pieces(report: object) -> Iterator[str]:
 
 def _opened(value: object, margin: str) -> Iterator[str]:
     """An object in several pieces; `margin` is the line break before its last brace."""
-    lead, inner = "{", margin + _INDENT
+    lead, inner, between = "{", *_within(margin)
     for name, held in _items(value):
         yield f'{lead}{inner}"{name}": '
         yield from _pieces(held, inner)
-        lead = ","
+        lead = between
     yield f"{margin}}}"
 
 
 def _pieces(value: object, margin: str) -> Iterator[str]:
     if type(value) is tuple and value:
-        lead, inner = "[", margin + _INDENT
+        lead, inner, between = "[", *_within(margin)
         for item in value:
             yield f"{lead}{inner}"
             yield from _pieces(item, inner)
-            lead = ","
+            lead = between
         yield f"{margin}]"
     elif _is_big(value):
         yield from _opened(value, margin)
     else:
         yield _text(value, margin)
+
+
+def _within(margin: str) -> tuple[str, str]:
+    """The margin of what stands within, and what separates it."""
+    return (_ON_ONE_LINE, ", ") if margin == _ON_ONE_LINE else (margin + _INDENT, ",")
 
 
 def _is_big(value: object) -> bool:
@@ -81,12 +102,12 @@ def _text(value: object, margin: str) -> str:
     kind = type(value)
     if kind in _LEAVES:
         return _LEAVES[kind](value)
-    inner = margin + _INDENT
+    inner, between = _within(margin)
     if kind is tuple or kind is list:
         items = [_text(item, inner) for item in cast("tuple[object, ...]", value)]
-        return f"[{inner}{f',{inner}'.join(items)}{margin}]" if items else "[]"
+        return f"[{inner}{f'{between}{inner}'.join(items)}{margin}]" if items else "[]"
     members = [f'"{name}": {_text(held, inner)}' for name, held in _items(value)]
-    return f"{{{inner}{f',{inner}'.join(members)}{margin}}}"
+    return f"{{{inner}{f'{between}{inner}'.join(members)}{margin}}}"
 
 
 _Fields = tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]

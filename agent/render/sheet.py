@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from agent.model import Application, Finding, Report, Requirement
 from agent.names import AccountName, printable
-from agent.render.wording import MEANINGS, Overview, decider
+from agent.render.wording import MEANINGS, Overview, decider, first_few
 
 ENCODING = "utf-8-sig"
 """For files: without the mark Excel reads UTF-8 as the code page of the day."""
@@ -23,9 +23,11 @@ COLUMNS = (
     "need",
     "covered_by",
     "holders",
+    "answers",
     "outcome",
     "decryption",
     "rule",
+    "severity",
     "findings",
     "messages",
     "fix",
@@ -35,13 +37,16 @@ COLUMNS = (
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def to_csv(report: Report) -> str:
-    """The whole report as rows; several values in a cell are separated by "; ", what nobody looked up is empty."""
-    overview = Overview(report)
+def to_csv(report: Report) -> Iterator[str]:
+    """A row at a time; several values in a cell are separated by "; ", what nobody looked up is empty."""
+    yield line(COLUMNS)
+    yield from map(line, _rows(Overview(report)))
+
+
+def line(texts: Iterable[str]) -> str:
+    """One row, in which no text is a formula."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([cell(text) for text in row] for row in _rows(overview))
+    csv.writer(out, lineterminator="\r\n").writerow(map(cell, texts))
     return out.getvalue()
 
 
@@ -71,12 +76,13 @@ def _requirement(
         application.server,
         application.site,
         application.path,
-        _joined(host.host for host in application.hosts),
+        _few(host.host for host in application.hosts),
         str(requirement.spn),
         str(requirement.account or ""),
         requirement.need,
         str(requirement.covered_by or ""),
-        _holders(requirement.holders),
+        _accounts(requirement.holders),
+        _accounts(requirement.answers),
         requirement.outcome,
         decider(requirement, application).decryption,
         rule or "",
@@ -86,13 +92,14 @@ def _requirement(
 
 
 def _finding(finding: Finding) -> list[str]:
-    place = [_joined(finding.all_servers), finding.site or "", finding.path or "", ""]
-    return [*place, *[""] * (COLUMNS.index("findings") - len(place)), *_told([finding]), ""]
+    place = [_few(finding.all_servers), finding.site or "", finding.path or "", ""]
+    about = [str(finding.spn or ""), str(finding.account or ""), "", "", _few(finding.holders)]
+    return [*place, *about, *[""] * (COLUMNS.index("severity") - len(place + about)), *_told([finding]), ""]
 
 
 def _unnamed(application: Application) -> list[str]:
     """An application that is reached by a name which nobody said: a row of its own, for it has no requirement."""
-    place = [application.server, application.site, application.path, _joined(host.host for host in application.hosts)]
+    place = [application.server, application.site, application.path, _few(host.host for host in application.hosts)]
     unknown = [*place, *[""] * (COLUMNS.index("outcome") - len(place)), "uncertain", application.decryption, ""]
     return [*unknown, *_told([], ["NOT CHECKED: a name that clients use is not known"]), ""]
 
@@ -106,11 +113,17 @@ def _not_checked(requirement: Requirement) -> list[str]:
 def _told(findings: list[Finding], notes: Iterable[str] = ()) -> list[str]:
     unique = dict.fromkeys(sentence for finding in findings for sentence in finding.fix)
     ids = dict.fromkeys(f"{f.id} (accepted)" if f.accepted is not None else f.id for f in findings)
-    return [_joined(ids), _joined([*notes, *(finding.message for finding in findings)]), _joined(unique)]
+    worst = findings[0].severity if findings else ""  # errors come first, accepted findings last
+    return [worst, _joined(ids), _joined([*notes, *(finding.message for finding in findings)]), _joined(unique)]
 
 
-def _holders(holders: tuple[AccountName, ...] | None) -> str:
-    return "" if holders is None else _joined(holders) or "nobody"
+def _accounts(accounts: tuple[AccountName, ...] | None) -> str:
+    return "" if accounts is None else _few(accounts) or "nobody"
+
+
+def _few(names: Iterable[object]) -> str:
+    """Names side by side; of a farm's hundreds the first, and how many more there are."""
+    return first_few([str(name) for name in names], "; ")
 
 
 def _joined(values: Iterable[object]) -> str:

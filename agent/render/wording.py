@@ -122,10 +122,10 @@ def plural(number: int, word: str) -> str:
 NAMES_SHOWN = 20
 
 
-def first_few(names: Sequence[str]) -> str:
+def first_few(names: Sequence[str], between: str = ", ") -> str:
     """`web01, web02, web03`; of a thousand names the first twenty, and how many more there are."""
     more = len(names) - NAMES_SHOWN
-    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return between.join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 # -- single facts in words -----------------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def subject(finding: Finding) -> str:
 
 def servers_told(finding: Finding, server: Server | None) -> str:
     """The servers a finding is about, where the page does not stand at one."""
-    return "" if server is not None else printable(", ".join(finding.all_servers))
+    return "" if server is not None else printable(first_few(finding.all_servers))
 
 
 # -- sentences with a command in them ------------------------------------------------------------------------------
