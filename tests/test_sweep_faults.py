@@ -415,9 +415,9 @@ TOKENS = {"ntlm": 2, "credssp": 4, "basic": 1}
 
 @pytest.mark.parametrize("way", [NTLM, NTLM_TLS, CREDSSP, CREDSSP_TLS, BASIC], ids=str)
 def test_a_wrong_password_is_tried_once(lab: farm.Farm, way: Way) -> None:
+    """The first steps of a logon prove nothing yet: others may have sent these meanwhile."""
     outcomes = sweep(lab, all_of(lab, way), "Wr0ng", parallel=MANY)
-    assert lab.stats()["requests"] == TOKENS[way.transport]
-    (canary,) = asked(lab)
+    (canary,) = [number for number in asked(lab) if lab.host(lab.name(number))["requests"] >= TOKENS[way.transport]]
     for number, outcome in enumerate(outcomes, 1):
         refused = "logon: the server refuses the user or the password"
         closed = "not asked: the sweep was stopped, so that no account is locked out"
@@ -474,23 +474,23 @@ def test_once_it_was_accepted_the_shell_is_removed_on_a_new_connection(lab: farm
     assert (_remains(outcomes[1]), lab.host("web0002")["auth.ntlm"], lab.shells_left()) == ("", 2, 0)
 
 
-def test_three_servers_in_a_row_that_refuse_what_others_accept_end_it(lab: farm.Farm, strange: farm.Farm) -> None:
+def test_three_servers_that_refuse_what_others_accept_end_it(lab: farm.Farm, strange: farm.Farm) -> None:
     strange.reset()
     servers = [of_address(lab, 1), *(of_address(strange, n) for n in range(1, 6)), of_address(lab, 2)]
     outcomes = sweep(lab, servers, parallel=1)
     refused = "logon: the server refuses the user or the password (NTLM, 401)"
     assert [said(outcome) for outcome in outcomes[:4]] == ["ok", refused, refused, refused]
-    stopped = f"the logon at 3 servers in a row, last {strange.address(3)}, failed: "
+    stopped = f"the logon at 3 servers, last {strange.address(3)}, failed: "
     assert all(stopped in said(outcome) for outcome in outcomes[4:])
     assert (strange.stats()["auth.refused"], asked(strange), asked(lab)) == (3, [1, 2, 3], [1])
 
 
-def test_refusals_between_acceptances_end_nothing(lab: farm.Farm, strange: farm.Farm) -> None:
+def test_refusals_between_acceptances_count_together(lab: farm.Farm, strange: farm.Farm) -> None:
     strange.reset()
     threes = [(of_address(lab, n), of_address(strange, 2 * n - 1), of_address(strange, 2 * n)) for n in range(1, 4)]
     outcomes = sweep(lab, [server for three in threes for server in three], parallel=1)
-    assert [said(outcome) == "ok" for outcome in outcomes] == [True, False, False] * 3
-    assert strange.stats()["auth.refused"] == 6
+    assert [said(outcome) == "ok" for outcome in outcomes] == [True, False, False, True, *[False] * 5]
+    assert strange.stats()["auth.refused"] == 3
 
 
 def test_continue_on_denied_asks_everyone(lab: farm.Farm, strange: farm.Farm) -> None:

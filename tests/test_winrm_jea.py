@@ -361,5 +361,5 @@ def test_the_collector_uses_no_command_that_jea_constrains() -> None:
         "Clear-Host|Exit-PSSession|Get-Command|Get-FormatData|Get-Help|Measure-Object|Out-Default|Select-Object"
     )
     script = (ROOT / "agent" / "sources" / "snapshots" / "collect.ps1").read_text(encoding="ascii")
-    code = re.sub("#.*", "", script)
+    code = re.sub("#.*|'[^']*'", "", script)
     assert re.findall(rf"(?<![\w\\-])(?:{constrained}|select|measure|gcm|cls|clear|exit)(?![\w-])", code, re.I) == []
