@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from xml.sax.saxutils import quoteattr
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lxml import etree
 from test_docs import Still, sections
-from test_render import as_told, explanation, report
+from test_render import CONFIG, application, as_told, explanation, finding, report, requirement
 
-from agent import exits
+from agent import exits, inspect
+from agent.checks.findings import FINDINGS
 from agent.cli import formats, looking
 from agent.cli.program import main
-from agent.model import Explanation, Report
-from agent.render import jsonl
+from agent.model import Accepted, Explanation, Outcome, Problem, Report, Status
+from agent.render import jsonl, junit
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "sample_configs"
@@ -110,3 +114,126 @@ def test_no_line_is_broken_whatever_stands_in_it(value: Report) -> None:
 def test_a_line_is_what_the_json_of_python_writes() -> None:
     text = "".join(jsonl.to_jsonl(report()))
     assert text == "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in expected(report()))
+
+
+# -- JUnit ---------------------------------------------------------------------------------------------------------
+
+ENDS = {"skipped", "error", "failure"}
+JUNIT = {
+    "testsuites": ({"testsuite"}, set(), {"name", "time", "tests", "failures", "errors"}),
+    "testsuite": (
+        {"testsuite", "properties", "testcase", "system-out", "system-err"},
+        {"name", "tests", "failures", "errors"},
+        {"group", "time", "skipped", "timestamp", "hostname", "id", "package", "file", "log", "url"},
+    ),
+    "testcase": ({*ENDS, "system-out", "system-err"}, {"name"}, {"time", "classname", "group"}),
+    **dict.fromkeys(ENDS, (set(), set(), {"type", "message"})),
+}
+"""Of the elements that Jenkins' junit-10.xsd (xunit-plugin) declares, those in use here: what may stand within, which
+attributes must be there, and which may.
+"""
+
+
+def suites(value: Report) -> dict[str, etree._Element]:
+    """The suites by name, once they follow the schema and count what they hold."""
+    root = etree.fromstring("".join(junit.to_junit(value)).encode())
+    assert root.tag == "testsuites"
+    for element in root.iter():
+        within, required, optional = JUNIT[element.tag]
+        assert required <= set(element.attrib) <= required | optional, element.tag
+        assert {child.tag for child in element} <= within, element.tag
+        has_text = element.tag in ENDS
+        assert has_text or not "".join([element.text or "", *(child.tail or "" for child in element)]).strip()
+    for suite in root:
+        counts = {name: int(suite.get(name, "")) for name in ("tests", "failures", "errors", "skipped")}
+        tags = [f"{child.tag}s".replace("skippeds", "skipped") for case in suite for child in case]
+        assert counts == {"tests": len(suite), **{name: tags.count(name) for name in list(counts)[1:]}}
+    return {suite.get("name", ""): suite for suite in root}
+
+
+def cases(suite: etree._Element) -> list[tuple[str, str, str]]:
+    """Name, end and type of each case."""
+    told = ((case.get("name", ""), next(iter(case), None)) for case in suite)
+    return [(name, *(("", "") if end is None else (end.tag, end.get("type", "")))) for name, end in told]
+
+
+def test_a_suite_for_each_server_and_a_case_for_each_requirement() -> None:
+    found = suites(inspect(["*"], ad=["directory.ldif"], dns="zone.txt", farm=Path("farm.toml")))
+    value = inspect(["*"], ad=["directory.ldif"], dns="zone.txt", farm=Path("farm.toml"))
+    assert list(found) == [server.name for server in value.servers]
+    for required in value.requirements:
+        for server in {place.server for place in required.applications}:
+            ends = {name: end for name, end, _ in cases(found[server])}
+            is_well = required.outcome == "kerberos"
+            wanted = "" if is_well else "failure" if required.matters else "skipped"
+            assert ends[f"{required.spn} on {required.account}"] == wanted
+    errors = [finding for finding in value.findings if finding.severity == "error"]
+    text = "".join(junit.to_junit(value))
+    assert errors
+    assert all(quoteattr(error.message)[1:-1] in text for error in errors)
+
+
+@pytest.mark.parametrize("outcome", ["unchecked", "uncertain"])
+def test_what_nobody_knows_is_skipped_and_never_passes(outcome: Outcome) -> None:
+    value = report(requirements=(requirement("HTTP/sales.test.com", "Sales", outcome=outcome),), findings=())
+    assert cases(suites(value)["IIS05"]) == [("HTTP/sales.test.com on TEST\\IIS05$", "skipped", outcome)]
+    nameless = report(applications=(application("Apps", names_known=False),), requirements=(), findings=())
+    assert cases(suites(nameless)["IIS05"]) == [("Apps/", "skipped", "uncertain")]
+
+
+def test_an_error_without_a_requirement_is_a_failing_case_where_it_belongs() -> None:
+    one = finding("pool-undefined", site="Sales", path="/")
+    two = finding("farm-nodes-differ", server=None, servers=("IIS05", "IIS06"))
+    mild = (finding("providers-order", severity="warning"), finding("wildcard-host", severity="info"))
+    found = suites(report(requirements=(), findings=(one, two, *mild)))
+    assert cases(found["IIS05"]) == [("pool-undefined Sales /", "failure", "pool-undefined")]
+    assert cases(found["across servers"]) == [("farm-nodes-differ", "failure", "farm-nodes-differ")]
+
+
+def test_an_error_is_told_once() -> None:
+    found = suites(report())
+    assert [case for case in cases(found["IIS05"]) if case[1] == "failure"] == [
+        ("HTTP/sales.test.com on TEST\\IIS05$", "failure", "modified")
+    ]
+    assert list(found) == ["IIS05"]
+
+
+def test_what_was_accepted_is_skipped_with_its_reason() -> None:
+    may_stay = Accepted(reason="a test site", until="2027-01-31")
+    accepted = replace(report().findings[0], accepted=may_stay)
+    other = finding("pool-undefined", site="Sales", path="/", accepted=may_stay)
+    beside = finding("winrm-collision", severity="warning", spn=accepted.spn)
+    suite = suites(report(findings=(accepted, other, beside)))["IIS05"]
+    ends = [case for case in cases(suite) if case[2] != "optional" and case[1]]
+    assert {(end, kind) for _, end, kind in ends} == {("skipped", "accepted")}
+    assert len(ends) == 2
+    assert [end.get("message") for end in suite.iter("skipped") if end.get("type") == "accepted"] == [
+        "a test site (until 2027-01-31)"
+    ] * 2
+    one_is_open = report(findings=(accepted, replace(accepted, accepted=None)))
+    assert [end for _, end, _ in cases(suites(one_is_open)["IIS05"])].count("failure") == 1
+
+
+@pytest.mark.parametrize("status", ["partial", "failed"])
+def test_a_server_that_was_not_read_is_one_error(status: Status) -> None:
+    problems = (Problem(id="content-unread", message="no right", file=f"{CONFIG}/web.config", line=7),) * 2
+    server = replace(report().servers[0], status=status, problems=problems)
+    told = finding("content-unread", site="Sales", path="/", message="Sales/: no right")
+    found = suites(report(servers=(server,), complete=False, requirements=(), findings=(told,)))
+    assert cases(found["IIS05"]) == [("read samples/IIS05", "error", "content-unread")]
+    without = replace(server, problems=())
+    assert cases(suites(report(servers=(without,), complete=False, requirements=(), findings=()))["IIS05"])
+
+
+@pytest.mark.parametrize("name", ["directory-incomplete", "dns-incomplete"])
+def test_a_source_that_was_not_read_is_an_error(name: str) -> None:
+    severity = FINDINGS[name].severities[0]
+    found = suites(report(complete=False, findings=(finding(name, severity=severity, server=None),)))
+    assert cases(found["across servers"]) == [(name, "error", name)]
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.from_type(Report))
+def test_a_report_that_is_not_whole_never_passes(value: Report) -> None:
+    found = suites(value)
+    assert value.complete or any(int(suite.get("errors", "")) for suite in found.values())
