@@ -118,4 +118,7 @@ def _facts(machine: Machine) -> dict[str, object]:
 def _farm_entry(name: FarmName) -> str:
     said = {"host": name.host.text, "servers": list(name.servers), "site": name.site, "proxy": name.proxy}
     lines = [f"{key} = {json.dumps(value)}" for key, value in said.items() if value is not None]
+    if name.delegate is not None:
+        account, asked = json.dumps(str(name.delegate.account)), json.dumps(name.delegate.spn.text)
+        lines.append(f"delegate = {{account = {account}, spn = {asked}}}")
     return "\n".join(["[[name]]", *lines, ""])

@@ -400,3 +400,42 @@ def test_an_account_that_two_domains_have_is_named_in_no_command_without_its_dom
     )
     known = world(asked, ad=people, netbios={"child.test.com": "KID"})
     assert commands(known)[0] == rf"setspn -U -D {NAME} KID\svc"
+
+
+# -- what breaks elsewhere -----------------------------------------------------------------------------------------
+
+
+def notes(found: World) -> dict[str, str]:
+    return {step.kind: step.note or "" for step in found.report.plan.steps}
+
+
+def test_who_delegates_to_the_present_holder_is_told_where_another_account_answers_then() -> None:
+    """The list stands on the account of the back end (MS-ADA2, msDS-AllowedToActOnBehalfOfOtherIdentity)."""
+    allows = {"msDS_AllowedToActOnBehalfOfOtherIdentity": "x"}
+    asked = server(site(HEADER), pool=SERVICE, creds=True)
+    moved = world(asked, ad=ad(computer(), user("svc"), user("old", NAME, **allows)))
+    assert r"TEST\old allows to delegate to it" in notes(moved)["spn-delete"]
+    assert "delegate" not in notes(moved)["spn-add"]
+    assert "delegate" not in notes(world(asked, ad=ad(computer(), user("svc"), user("old", NAME))))["spn-delete"]
+    switched = world(server(site(HEADER), pool=SERVICE), ad=ad(computer(**allows), user("svc", NAME)))
+    assert r"TEST\IIS01$ allows to delegate to it" in notes(switched)["iis-setting"]
+
+
+@pytest.mark.parametrize(("front", "told"), [("child.test.com", True), ("test.com", False)])
+def test_who_may_delegate_to_an_spn_is_told_where_it_would_leave_the_domain(front: str, told: bool) -> None:
+    """Constrained delegation by the front end's own list ends at the domain's border (rule R8.6)."""
+    lists = {"msDS_AllowedToDelegateTo": NAME, "domain": front}
+    others = whole("child.test.com") + user("front", "HTTP/iis01.test.com", **lists)
+    asked = server(site(HEADER), pool=SERVICE, creds=True)
+    found = world(asked, ad=[ad(computer(), user("svc"), user("old", NAME)), others])
+    adding = next(s for s in found.report.plan.steps if s.kind == "spn-add" and s.spn == spn(NAME))
+    assert ("may delegate to it" in (adding.note or "")) is told
+
+
+def test_another_service_of_the_present_holder_is_told() -> None:
+    asked = server(site(HEADER), pool=SERVICE, creds=True)
+    reporting = user("rs", NAME, "MSSQLSvc/db.test.com:1433")
+    assert (
+        "it holds MSSQLSvc/db.test.com:1433 too"
+        in notes(world(asked, ad=ad(computer(), user("svc"), reporting)))["spn-delete"]
+    )

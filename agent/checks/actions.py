@@ -10,7 +10,8 @@ from agent.checks.case import Case
 from agent.checks.commands import appcmd, dnscmd, setspn
 from agent.checks.files import is_in_web_config, read_together
 from agent.model import Application, ApplicationRef, Step, StepKind
-from agent.names import AccountName, HostName, Spn, printable, spn_fault
+from agent.names import AccountName, HostName, Likeness, Spn, printable, spn_fault
+from agent.spn.directory import Account
 
 
 class Action(NamedTuple):
@@ -35,15 +36,51 @@ def add(case: Case, name: Spn, account: AccountName) -> Action:
     """Register an SPN."""
     breaks = name in case.own_spns and case.principal(account) != "computer"
     note = "this breaks WinRM and every other http.sys service of the computer for this name" if breaks else None
+    note = _joined(note, left_behind(case, name, account))
     return _change(case, "spn-add", name, account, note, case.answered.question([name.host]))
 
 
 def delete(case: Case, name: Spn, account: AccountName) -> Action:
     """Take an SPN away; where nobody inspected what the account is used for, its owner must be asked."""
-    owner = None if case.is_inspected(account) else f"ask the owner of {account} first: no inspected pool uses it"
+    owner = None if case.is_inspected(account) else _about_owner(case, account)
     # a value that can never match is nobody's name
     others = case.answered.question([name.host]) if spn_fault(name.text) is None else None
-    return _change(case, "spn-delete", _stored(case, name, account), account, None, _joined(owner, others))
+    note = allowed_at(case, account) if spn_fault(name.text) is None else None
+    return _change(case, "spn-delete", _stored(case, name, account), account, note, _joined(owner, others))
+
+
+def _about_owner(case: Case, account: AccountName) -> str:
+    known = case.account(account)
+    services = (
+        {held.service: held for held in known.spns} if known is not None and known.principal != "computer" else {}
+    )
+    other = next((held for service, held in services.items() if service not in {"http", "host"}), None)
+    question = f"ask the owner of {account} first: no inspected pool uses it"
+    if other is None:
+        return question
+    return f"{question}, and it holds {printable(other.text)} too: what runs as it will fail unless it has another name"
+
+
+def allowed_at(case: Case, account: AccountName | None) -> str | None:
+    """What fails once another account answers: an account allows the front ends that delegate to it, not to an SPN."""
+    known = case.account(account)
+    if known is None or not known.resource_delegation:
+        return None
+    return (
+        f"front ends that {account} allows to delegate to it (msDS-AllowedToActOnBehalfOfOtherIdentity) fail until the "
+        "account that answers then allows them too"
+    )
+
+
+def left_behind(case: Case, name: Spn, account: AccountName) -> str | None:
+    """Who may delegate to an SPN, and cannot once an account of another domain has it (rule R8.6)."""
+    fronts = [front for front in case.delegating.get(name, ()) if _is_abroad(front, account)]
+    told = ", ".join(str(front.name) for front in fronts)
+    return f"{told} may delegate to it, but only while an account of its own domain has it" if told else None
+
+
+def _is_abroad(front: Account, account: AccountName) -> bool:
+    return front.name.domain_likeness(account) is Likeness.OTHER
 
 
 def _joined(*notes: str | None) -> str | None:
@@ -122,7 +159,7 @@ def _set_auth(
 ) -> Action:
     application, *others = readers
     question = _joined(*dict.fromkeys(asked_of(case, reader) for reader in readers))
-    note = _joined(question, _about_others(application, others))
+    note = _joined(question, _about_others(application, others), allowed_at(case, application.decrypts_as))
     new, old = str(value).lower(), str(not value).lower()
     nearby = is_in_web_config(application, attribute)
     on = f"on {printable(application.server)}"

@@ -12,7 +12,7 @@ from agent.checks.answered import Answered
 from agent.checks.demand import Demand, Serving
 from agent.iis.effective import EffectiveApplication
 from agent.model import Application, ApplicationRef, Evidence, Finding, Origin, PrincipalKind, Requirement, Severity
-from agent.names import AccountName, HostName, Likeness, Spn, fold, http_spn
+from agent.names import AccountName, HostName, Likeness, Spn, fold, http_spn, spn
 from agent.spn.clients import Client
 from agent.spn.directory import Account, Directory
 from agent.spn.domains import Domains
@@ -266,6 +266,15 @@ class Case:
         if name is None or self.directory is None:
             return None
         return self.directory.account(name)
+
+    @cached_property
+    def delegating(self) -> dict[Spn, list[Account]]:
+        """The accounts that may delegate to an SPN by their own lists, as far as accounts were read."""
+        found: dict[Spn, list[Account]] = {}
+        for account in self.directory.accounts if self.directory is not None else ():
+            for target in account.delegates_to or ():
+                found.setdefault(spn(target), []).append(account)
+        return found
 
     def weakness(self, name: AccountName | None) -> Weakness | None:
         """What is wrong with the encryption types of an account, as far as a directory tells."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from agent.checks import accounts, configuration, names, spns
+from agent.checks import accounts, configuration, front_ends, names, spns
 from agent.checks.case import Case
 from agent.model import Finding
 
@@ -29,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     accounts.managed,
     accounts.encryption,
     accounts.delegation,
+    front_ends.front_ends,
     names.unmatchable,
     names.elsewhere,
     names.open_ended,

@@ -199,7 +199,8 @@ FINDINGS: dict[str, FindingKind] = {
     ),
     "delegation-broken": FindingKind(
         ("warning",),
-        "an entry of msDS-AllowedToDelegateTo that nobody holds, or delegation that cannot work as set",
+        "an entry of msDS-AllowedToDelegateTo that nobody holds, or delegation that cannot work as set, also that of a "
+        "front end in the farm file (delegate)",
     ),
     "plan-blocked-by-alias": FindingKind(
         ("warning",),

@@ -17,17 +17,20 @@ from agent.checks.accept import Acceptance
 from agent.checks.findings import FINDINGS
 from agent.errors import UsageError
 from agent.model import SourceKind, SourceRead
-from agent.names import HostName, host_fault, host_name, printable
+from agent.names import HostName, account_name, host_fault, host_name, printable, spn, spn_fault
 from agent.sources import text_file
-from agent.spn.reach import FarmName, Proxy
+from agent.spn.reach import Delegate, FarmName, Proxy
 
 T = TypeVar("T")
 _Entry = Mapping[str, object]
 
 
+_FARM_KEYS = ("host", "servers", "site", "proxy", "delegate")
+
+
 def farm_file(path: Path) -> tuple[FarmName, ...]:
     """The `[[name]]` entries of a farm file. Raises UsageError with file, line where known, and what is wrong."""
-    return tuple([name for name, _ in _entries(path, "name", ("host", "servers", "site", "proxy"), _farm_name)])
+    return tuple([name for name, _ in _entries(path, "name", _FARM_KEYS, _farm_name)])
 
 
 def accept_file(path: Path) -> tuple[Acceptance, ...]:
@@ -57,6 +60,7 @@ def _farm_name(entry: _Entry) -> FarmName:
         servers=_servers(entry),
         site=_text(entry, "site") if "site" in entry else None,
         proxy=_proxy(_text(entry, "proxy")) if "proxy" in entry else None,
+        delegate=_delegate(entry["delegate"]) if "delegate" in entry else None,
     )
 
 
@@ -85,6 +89,18 @@ def _proxy(text: str) -> Proxy:
     if text not in known:
         raise ValueError(f"proxy must be {' or '.join(known)}, not '{printable(text)}'")
     return cast("Proxy", text)
+
+
+def _delegate(entry: object) -> Delegate:
+    if not isinstance(entry, dict):
+        raise ValueError(  # noqa: TRY004  # what a user wrote, not a slip of ours
+            r"delegate must be a table: { account = 'DOMAIN\name', spn = 'HTTP/name' }"
+        )
+    _refuse_unknown(entry, ("account", "spn"))
+    name = spn(_text(entry, "spn"))
+    if (fault := spn_fault(name.text)) is not None:
+        raise ValueError(f"spn '{printable(name.text)}' in delegate never matches: {fault}")
+    return Delegate(account_name(_text(entry, "account")), name)
 
 
 def _acceptance(entry: _Entry) -> Acceptance:

@@ -35,12 +35,15 @@ def question(servers: Sequence[ServerView], clients: Sequence[Client], typed: Se
             accounts.update(fold(computer_account("", label).name) for label in _labels(server))
         for pool in server.configuration.pools.values():
             accounts.update(_account_texts(pool, server.machine))
-    names = frozenset(
+    names = {
         name
         for server in servers
         for name in (*_asked_names(server, clients), *_asked_for(typed, server.names, clients))
-    )
-    return Question(spns=names, account_names=frozenset(accounts), netbios_domains=domains)
+    }
+    for delegate in {one.delegate for server in servers for one in server.names.farm if one.delegate is not None}:
+        accounts.add(fold(delegate.account.name))
+        names.update((delegate.spn, delegate.spn.with_service("HOST")))
+    return Question(spns=frozenset(names), account_names=frozenset(accounts), netbios_domains=domains)
 
 
 def _labels(server: ServerView) -> set[str]:

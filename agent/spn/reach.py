@@ -12,12 +12,19 @@ from agent.iis.bindings import Binding
 from agent.iis.effective import Configuration, Site
 from agent.iis.snapshot import Machine
 from agent.model import Host, HostSource
-from agent.names import Address, HostName, fold, host_name, is_loopback
+from agent.names import AccountName, Address, HostName, Spn, fold, host_name, is_loopback
 from agent.spn.nameservice import NameService, Resolution
 from agent.spn.rules import NameKind
 
 Proxy = Literal["terminates-tls", "passthrough", "same-certificate"]
 """What stands in front: it ends TLS, passes it through, or ends it and begins it anew with the server's certificate."""
+
+
+class Delegate(NamedTuple):
+    """A front end that asks for tickets in the name of its users: its account, and the SPN it asks for."""
+
+    account: AccountName
+    spn: Spn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +35,7 @@ class FarmName:
     servers: tuple[str, ...]
     site: str | None = None
     proxy: Proxy | None = None
+    delegate: Delegate | None = None
 
     @cached_property
     def _folded(self) -> frozenset[str]:
