@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 from xml.sax.saxutils import quoteattr
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
+from prometheus_client.parser import text_string_to_metric_families
 from test_docs import Still, sections
 from test_render import CONFIG, application, as_told, explanation, finding, report, requirement
 
@@ -21,7 +24,8 @@ from agent.checks.findings import FINDINGS
 from agent.cli import formats, looking
 from agent.cli.program import main
 from agent.model import Accepted, Explanation, Outcome, Problem, Report, Status
-from agent.render import jsonl, junit
+from agent.names import printable
+from agent.render import jsonl, junit, prometheus
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "sample_configs"
@@ -50,7 +54,8 @@ def examples() -> list[tuple[str, list[str]]]:
 
 def without_release(text: str) -> str:
     """Without the day of the run and the version."""
-    return re.sub(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|\b\d+\.\d+\.\d+(?=")', "N", text)
+    moment = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|(?<=_timestamp_seconds )\d+"
+    return re.sub(rf'{moment}|\b\d+\.\d+\.\d+(?=")', "N", text)
 
 
 @pytest.mark.parametrize(("words", "pieces"), examples(), ids=[words for words, _ in examples()])
@@ -237,3 +242,83 @@ def test_a_source_that_was_not_read_is_an_error(name: str) -> None:
 def test_a_report_that_is_not_whole_never_passes(value: Report) -> None:
     found = suites(value)
     assert value.complete or any(int(suite.get("errors", "")) for suite in found.values())
+
+
+# -- Prometheus ----------------------------------------------------------------------------------------------------
+
+
+def metrics(value: Report) -> dict[str, dict[tuple[str, ...], float]]:
+    """The samples as the official client reads them: of each metric the label values, in the contract's order."""
+    text = "".join(prometheus.to_prometheus(value))
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+    families = list(text_string_to_metric_families(text))
+    assert {family.type for family in families} == {"gauge"}
+    assert all(family.documentation for family in families)
+    assert all(sample.timestamp is None for family in families for sample in family.samples)
+    found = {family.name: {tuple(s.labels.values()): s.value for s in family.samples} for family in families}
+    assert sum(map(len, found.values())) == sum(not line.startswith("#") for line in text.splitlines())
+    return found
+
+
+LABELS = {
+    "iis_spn_findings": ["id", "severity", "server", "accepted"],
+    "iis_spn_requirements": ["outcome", "server"],
+    "iis_spn_server_complete": ["server"],
+    "iis_spn_complete": [],
+    "iis_spn_last_run_timestamp_seconds": [],
+    "iis_spn_build_info": ["version"],
+}
+
+
+def test_the_metrics_have_the_labels_of_the_contract() -> None:
+    families = text_string_to_metric_families("".join(prometheus.to_prometheus(report())))
+    assert {family.name: list(family.samples[0].labels) for family in families} == LABELS
+
+
+def test_the_numbers_are_those_of_the_report() -> None:
+    may_stay = Accepted(reason="known")
+    told = (*report().findings, finding("spn-misplaced"), finding("spn-misplaced", accepted=may_stay))
+    found = metrics(report(findings=(*told, finding("directory-incomplete", server=None)), complete=False))
+    assert found["iis_spn_findings"] == {
+        ("spn-misplaced", "error", "IIS05", "false"): 2,
+        ("spn-misplaced", "error", "IIS05", "true"): 1,
+        ("header-limit", "info", "IIS05", "false"): 1,
+        ("header-limit", "info", "IIS06", "false"): 1,
+        ("directory-incomplete", "error", "", "false"): 1,
+    }
+    numbers = {outcome: number for (outcome, _), number in found["iis_spn_requirements"].items()}
+    assert numbers == dict.fromkeys(get_args(Outcome), 0) | {"modified": 1, "kerberos": 1}
+    assert found["iis_spn_complete"] == {(): 0}
+    assert found["iis_spn_server_complete"] == {("IIS05",): 1}
+    assert found["iis_spn_last_run_timestamp_seconds"] == {(): 1795341601}  # date -d 2026-11-22T10:00:01Z +%s
+    assert found["iis_spn_build_info"] == {("0.1.0",): 1}
+
+
+@pytest.mark.parametrize("status", ["partial", "failed"])
+def test_what_is_not_known_counts_as_that(status: Status) -> None:
+    server = replace(report().servers[0], status=status)
+    nameless = application("Apps", names_known=False)
+    found = metrics(report(servers=(server,), applications=(nameless,), requirements=(), complete=False))
+    assert found["iis_spn_server_complete"] == {("IIS05",): 0}
+    assert found["iis_spn_requirements"]["uncertain", "IIS05"] == 1
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.from_type(Report), st.text())
+def test_no_name_breaks_a_label(value: Report, name: str) -> None:
+    servers = tuple(replace(server, name=name) for server in report().servers * 2)
+    found = metrics(replace(value, finished=report().finished, servers=(*servers, *value.servers)))
+    assert (printable(name),) in found["iis_spn_server_complete"]
+
+
+def test_the_samples_add_up() -> None:
+    value = inspect(["*"], ad=["directory.ldif"], dns="zone.txt", farm=Path("farm.toml"))
+    found = metrics(value)["iis_spn_requirements"]
+    needed = [
+        (required.outcome, server)
+        for required in value.requirements
+        if required.need != "optional"
+        for server in {place.server for place in required.applications}
+    ]
+    assert {labels: number for labels, number in found.items() if number} == dict(Counter(needed))

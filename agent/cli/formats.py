@@ -44,6 +44,7 @@ FORMATS = (
     Format("markdown", ("plan",), "agent.render.steps_markdown", "to_markdown"),
     Format("jsonl", ("inspect", "sweep", "explain"), "agent.render.jsonl", "to_jsonl"),
     Format("junit", ("inspect", "sweep"), "agent.render.junit", "to_junit"),
+    Format("prometheus", ("inspect", "sweep"), "agent.render.prometheus", "to_prometheus"),
     Format("cmd", ("plan",), "agent.render.cmd", "to_cmd"),
     Format("powershell", ("plan",), "agent.render.powershell", "to_powershell"),
     Format("ldif", ("plan",), "agent.render.ldif", "to_ldif"),
