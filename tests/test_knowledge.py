@@ -244,13 +244,12 @@ def no_error_is_new(pair: Pair) -> Iterator[str]:
     if pair.source in MAY_ADD_A_NAME:
         return
     known = {_about(one, pair.full.report) for one in _errors(pair.full.report)}
-    broken_ones = {
-        (r["spn"].lower(), _plain(r["account"])) for r in pair.full.report["requirements"] if _is_named(r, pair)
-    }
+    broken_ones = [r for r in pair.full.report["requirements"] if _is_named(r, pair)]
+    named = {(r["spn"].lower(), account) for r in broken_ones for account in (_plain(r["account"]), "")}
     for one in _errors(pair.less.report):
         kind = "spn-duplicate" if pair.source == "part of the directory" and one["id"] == "spn-misplaced" else one["id"]
         is_same = bool({_about({**one, "id": i}, pair.less.report) for i in (kind, one["id"])} & known)
-        is_same = is_same or ((one["spn"] or "").lower(), _plain(one["account"])) in broken_ones
+        is_same = is_same or ((one["spn"] or "").lower(), _plain(one["account"])) in named
         if kind not in NOT_READ and not is_same and not _is_unreached(one, pair):
             yield f"{one['id']}: {one['message']}"
 
