@@ -1,6 +1,7 @@
 # make demo     what the tool says about the sample servers; no more than the tool itself is installed
 # make test     every check that a commit has to pass
 # make lint     those of them that take no time
+# make fuzz    an hour of hostile files and answers for every reader (Linux): MINUTES=5 each, TARGETS="zone LDIF"
 # make newest   the tests with the newest versions that pyproject.toml allows; the others install what was tested
 #
 # Needs Python 3.11 or later: make PYTHON=python3.12 ...
@@ -15,7 +16,7 @@ EXTRAS := dev$(and $(shell command -v krb5-config 2>/dev/null),$(shell command -
 
 SAMPLES := sample_configs
 
-.PHONY: demo test lint newest
+.PHONY: demo test lint fuzz newest
 
 # Exit code 1 means "there are findings", and the samples have some.
 demo: .venv/.demo
@@ -31,6 +32,9 @@ lint: .venv/.test
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
+fuzz: .venv/.fuzz
+	.venv/bin/python -m tests.fuzz $(and $(MINUTES),--minutes $(MINUTES)) $(TARGETS)
+
 newest:
 	$(PYTHON) -m venv --clear .venv-newest
 	.venv-newest/bin/pip install -q -e '.[$(EXTRAS)]'
@@ -41,6 +45,10 @@ newest:
 .venv/.demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	.venv/bin/pip install -q -c constraints.txt -e .
+	touch $@
+
+.venv/.fuzz: .venv/.test
+	.venv/bin/pip install -q -c constraints.txt -e '.[fuzz]'
 	touch $@
 
 .venv/.test: .venv/.demo

@@ -197,7 +197,7 @@ class Journal:
             raise UsageError(f"cannot read {path}: {error.strerror}") from None
         self._is_torn = bool(text) and not text.endswith("\n")
         for line in text.split("\n"):
-            with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            with suppress(ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError):
                 self._take(json.loads(line))
 
     def _take(self, plain: Mapping[str, Any]) -> None:
