@@ -28,7 +28,7 @@ SAMPLES = Path(__file__).parents[1] / "sample_configs"
 REPAIRED = frozenset(
     {
         *("spn-missing", "spn-misplaced", "spn-shadowed-by-host", "spn-duplicate", "spn-port-only"),
-        *("client-spn-variant", "farm-machine-identity", "farm-nodes-differ", "spn-malformed"),
+        *("client-spn-variant", "farm-machine-identity", "farm-nodes-differ", "spn-conflict", "spn-malformed"),
     }
 )
 """What a step can repair; of anything else the plan claims nothing."""
@@ -318,6 +318,18 @@ FARMS = {
             )
         ],
         {"ad": ad(computer("IIS01", "HTTP/y.test.com"), user("svc", "HTTP/x.test.com"))},
+    ),
+    "a conflict of settings alone": Farm(
+        [server(site(X, apps=[app("/", creds=True), app("/b", creds=False)]), pool=r"TEST\svc")],
+        {"ad": ad(computer(), user("svc", "HTTP/x.test.com"))},
+    ),
+    "a conflict of settings alone, held by the computer": Farm(
+        [server(site(X, apps=[app("/", creds=True), app("/b", creds=False)]), pool=r"TEST\svc")],
+        {"ad": ad(computer("IIS01", "HTTP/x.test.com"), user("svc"))},
+    ),
+    "a conflict of settings alone about the computer's own names": Farm(
+        [server(site("*:80:", apps=[app("/", creds=True), app("/b", creds=False)]), pool=r"TEST\svc")],
+        {"ad": ad(computer(), user("svc", "HTTP/iis01.test.com"))},
     ),
     "a farm's account that is gone": Farm(
         twins(pool=r"TEST\gone"), {"ad": TWO, "farm": [farm_name("x.test.com", "IIS01", "IIS02")]}

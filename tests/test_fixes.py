@@ -236,7 +236,7 @@ FOLLOWED: dict[str, list[tuple[str, Make, Make]]] = {
             ),
         ),
         (
-            "Or give each account a host header of its own",
+            "Or give what needs another account a site of its own",
             PAIRS["spn-conflict"][0],
             lambda: world(
                 server(

@@ -319,15 +319,72 @@ def test_a_farm_that_nobody_looked_up_leaves_the_other_names_of_its_nodes_alone(
     assert found.finding("farm-nodes-differ").fix[-1].endswith("separate them first.")
 
 
-def test_a_farm_is_not_mended_through_a_name_on_which_one_server_conflicts() -> None:
-    """y needs two accounts on IIS01, and would have to move along with x."""
+def test_a_conflict_on_one_server_is_settled_with_the_farm_whose_account_its_pool_runs_as() -> None:
+    """y needs two accounts on IIS01 by a setting alone, and moves along with x."""
     apps = [app("/", creds=True), app("/b", creds=False)]
     first = server(site(HEADER, "*:80:y.test.com", apps=apps), name="IIS01", pool=SERVICE)
     second = server(site(HEADER), name="IIS02", pool=SERVICE, creds=True)
     people = ad(computer("IIS01"), computer("IIS02"), user("svc"))
     found = world(first, second, ad=people, farm=[farm_name("x.test.com", "IIS01", "IIS02")])
-    assert found.finding("farm-nodes-differ").fix[-1].endswith("settle that conflict first.")
-    assert kinds(found) == []
+    assert steps(found) == [
+        ("iis-setting", NAME, SERVICE),
+        ("spn-add", NAME, SERVICE),
+        ("spn-add", "HTTP/y.test.com", SERVICE),
+    ]
+    assert [step.command for step in found.report.plan.steps if '"Site/b"' in (step.command or "")]
+
+
+@pytest.mark.parametrize(("other", "repaired"), [(SERVICE, True), (r"TEST\other", False), (r".\local", False)])
+def test_a_conflict_is_settled_where_the_settings_alone_differ(other: str, repaired: bool) -> None:
+    apps = [app("/", "A", creds=True), app("/b", "B", creds=False)]
+    asked = server(site(HEADER, apps=apps), pools={"A": SERVICE, "B": other})
+    found = world(asked, ad=ad(computer(), user("svc", NAME), user("other")))
+    assert steps(found) == ([("iis-setting", NAME, SERVICE)] if repaired else [])
+    told = found.findings("spn-conflict")
+    assert [one.finding for one in found.report.plan.blocked if one.finding == "spn-conflict"] == (
+        [] if repaired else ["spn-conflict"] * len(told)
+    )
+    assert all(one.fix[0].startswith("Set useAppPoolCredentials=true") is repaired for one in told)
+
+
+def test_a_conflict_about_the_computers_own_name_is_settled_for_the_computer() -> None:
+    """Whatever else of http.sys works by that name needs the computer (rule R6.7)."""
+    apps = [app("/", creds=True), app("/b", creds=False)]
+    asked = server(site("*:80:", apps=apps), pool=SERVICE)
+    found = world(asked, ad=ad(computer(), user("svc", OWN)))
+    assert ("spn-delete", OWN, SERVICE) in steps(found)
+    (setting,) = [step.command or "" for step in found.report.plan.steps if step.kind == "iis-setting"]
+    assert '"Site"' in setting
+    assert "useAppPoolCredentials:false" in setting
+
+
+def advice(*bindings: tuple[str, str], declared: tuple[str, ...] = ()) -> str:
+    """What a conflict says may be done: an application of its own account at each of these (site, binding)."""
+    sites = [site(*[b for s, b in bindings if s == n], name=n, apps=[app("/", n)]) for n in dict(bindings)]
+    pools = {name: rf"TEST\{name}" for name in dict(bindings)}
+    farm = [farm_name("x.test.com", *declared)] if declared else []
+    return " ".join(world(server(*sites, pools=pools, creds=True), farm=farm).finding("spn-conflict").fix)
+
+
+def test_what_a_conflict_advises_fits_the_case() -> None:
+    """A port tells applications apart where each has its own; 80 and 443 stand in no SPN (KB908209)."""
+    by_port = advice(("A", "*:80:x.test.com"), ("B", "*:8080:x.test.com"))
+    assert "SPNs with the port" in by_port
+    assert "one server only" in by_port
+    assert "SPNs with the port" not in advice(("A", "*:80:x.test.com"), ("B", "https *:443:x.test.com"))
+    assert "one server only" not in advice(
+        ("A", "*:80:x.test.com"), ("B", "*:8080:x.test.com"), declared=("IIS01", "IIS02")
+    )
+
+
+def test_an_spn_that_a_step_removes_is_not_to_be_moved_as_well() -> None:
+    """One SPN, one instruction, in the whole report."""
+    found = world(server(), ad=ad(computer(), user("svc", OWN)))
+    assert steps(found) == [("spn-delete", OWN, SERVICE)]
+    (collision,) = found.findings("winrm-collision")
+    assert [sentence.partition(" (")[0] for sentence in collision.fix] == [rf"Remove it: setspn -U -D {OWN} {SERVICE}"]
+    stays = world(server(pool=SERVICE, creds=True, kernel=False), ad=ad(computer(), user("svc", OWN, "HTTP/IIS01")))
+    assert "move the SPN to that name" in stays.findings("winrm-collision")[0].fix[0]
 
 
 def test_a_farm_that_nobody_looked_up_has_no_step() -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from agent.checks.actions import Action, delete
 from agent.checks.case import Case, finding
-from agent.checks.farm_remedy import farm_remedy
+from agent.checks.farm_remedy import conflict_remedy, farm_remedy
 from agent.checks.remedies import remedy
 from agent.checks.ways import Remedy, Way, suspected_line
 from agent.model import Alternative, ApplicationRef, Blocked, Finding, Plan, Step, StepKind
@@ -17,7 +17,11 @@ from agent.names import AccountName, Likeness, Spn, printable
 REQUIREMENT_FINDINGS = frozenset(
     {"spn-missing", "spn-misplaced", "spn-shadowed-by-host", "spn-duplicate", "spn-port-only", "client-spn-variant"}
 )
+ADVISED = frozenset({"spn-conflict", "winrm-collision"})
+"""Findings that say what people may choose, as long as no step takes the choice from them."""
 FARM_FINDINGS = frozenset({"farm-machine-identity", "farm-nodes-differ"})
+JOINT = FARM_FINDINGS | {"spn-conflict"}
+"""Findings that are about several applications: their settings decide who decrypts for the other names of these."""
 UNREPAIRABLE = {
     "spn-conflict": "no setspn can satisfy two accounts: one of the applications needs another name or account",
     "account-not-found": "nothing can be registered on an account that nobody found",
@@ -51,11 +55,11 @@ def plan(case: Case, findings: Iterable[Finding]) -> Planned:
     findings = tuple(findings)
     draft = _Draft(case)
     # farms first: their settings decide who decrypts for the other names of the same applications
-    ranked = sorted(enumerate(findings), key=lambda each: each[1].id not in FARM_FINDINGS)
+    ranked = sorted(enumerate(findings), key=lambda each: each[1].id not in JOINT)
     fixes = {position: draft.take(found) for position, found in ranked}
     gone = draft.removals()
     mended = tuple(
-        replace(found, fix=(*found.fix, *fixes[position], *_removed(found, gone)))
+        replace(found, fix=_mended(found, (*fixes[position], *_removed(found, gone))))
         for position, found in enumerate(findings)
     )
     steps = draft.steps()
@@ -76,9 +80,14 @@ def joined(plans: Iterable[Plan]) -> Plan:
     )
 
 
+def _mended(found: Finding, sentences: tuple[str, ...]) -> tuple[str, ...]:
+    """What is to be done: the advice of the check, where the steps do not take its place."""
+    return sentences if sentences and found.id in ADVISED else (*found.fix, *sentences)
+
+
 def _removed(found: Finding, gone: Mapping[tuple[Spn | None, AccountName], str]) -> Iterator[str]:
-    """For an account that nobody uses: the step that takes its SPN away, where another finding needs it."""
-    if found.id == "spn-stale":
+    """The step that takes an SPN away from an account, where a finding is about that and has no step of its own."""
+    if found.id in {"spn-stale", "winrm-collision"}:
         yield from (gone[found.spn, holder] for holder in found.holders if (found.spn, holder) in gone)
 
 
@@ -88,6 +97,8 @@ def _remedy(case: Case, found: Finding) -> Remedy | None:
         return None
     if found.id in FARM_FINDINGS:
         return farm_remedy(case, found.spn)
+    if found.id == "spn-conflict":
+        return conflict_remedy(case, found.spn)
     if found.id == "spn-malformed":
         return _malformed(case, found.spn, found.holders[0])
     return remedy(case, case.judged_at[found.spn, found.account]) if found.id in REQUIREMENT_FINDINGS else None
@@ -133,6 +144,8 @@ class _Draft:
             self._block(found, suspected_line(self.case, found.spn.host))
             return ()
         offered = _remedy(self.case, found)
+        if found.id == "spn-conflict" and (offered is None or not offered.ways):
+            offered = None  # what people may choose stands in the finding
         if found.accepted is not None:
             return offered.sentences if offered is not None else ()
         if offered is None:
@@ -143,7 +156,7 @@ class _Draft:
         if why:
             self._block(found, why)
             return (why,)
-        if found.id in FARM_FINDINGS:
+        if found.id in JOINT:
             self.farms[found.spn] = found.id
         return offered.sentences
 

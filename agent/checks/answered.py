@@ -35,6 +35,10 @@ class Answered:
         """What the farm file says of a name, given in full or by its first label."""
         return self._declared.get(host, [])
 
+    def several(self, host: HostName) -> bool:
+        """Whether several servers answer a name by the farm file, inspected or not."""
+        return any(len(name.servers) > 1 for name in self.declared(host))
+
     def absent(self, host: HostName) -> tuple[str, ...]:
         """The servers that answer a name by the farm file, and were not inspected."""
         listed = dict.fromkeys(server for name in self.declared(host) for server in name.servers)

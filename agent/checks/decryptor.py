@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from agent.checks.actions import Action, asked_of, asking, delete, set_auth
@@ -23,10 +23,10 @@ class Joined(NamedTuple):
     requirements: tuple[Requirement, ...]
 
 
-def _joined(case: Case, requirement: Requirement) -> Joined:
+def _joined(case: Case, first: Sequence[Requirement]) -> Joined:
     applications: dict[ApplicationRef, Application] = {}
-    requirements: dict[Spn, Requirement] = {requirement.spn: requirement}
-    open_ends = [requirement]
+    requirements: dict[Spn, Requirement] = {requirement.spn: requirement for requirement in first}
+    open_ends = list(first)
     while open_ends:
         unseen = (a for a in case.applications_of(open_ends.pop()) if a.reference not in applications)
         for application in set_together(case, unseen):
@@ -53,7 +53,7 @@ def has_own_places(case: Case, application: Application) -> bool:
 
 def let_pool(case: Case, requirement: Requirement, holder: AccountName) -> Way | None:
     """Let the pool's account decrypt, where it holds every SPN of these applications already."""
-    joined = _joined(case, requirement)
+    joined = _joined(case, [requirement])
     if any(has_own_places(case, application) for application in joined.applications):
         return None
     if not _runs_as(case, joined.applications, holder) or cannot_run(case, holder):
@@ -71,9 +71,12 @@ def _runs_as(case: Case, applications: Iterable[Application], account: AccountNa
     return all(i is not None and i.certain and i.account == account for i in identities)
 
 
-def let_computer(case: Case, requirement: Requirement) -> Way | None:
-    """Let the computer decrypt, where only its own names are served and its HOST/ SPNs answer for all of them."""
-    joined = _joined(case, requirement)
+def let_computer(case: Case, requirements: Sequence[Requirement]) -> Way | None:
+    """Let the computer decrypt, where only its own names are served and its HOST/ SPNs answer for all of them.
+
+    Of an SPN that several accounts need, all requirements: where the settings alone differ that ends the conflict.
+    """
+    joined = _joined(case, requirements)
     if len({application.server for application in joined.applications}) > 1:
         return None
     if any(has_own_places(case, application) for application in joined.applications):
@@ -84,17 +87,23 @@ def let_computer(case: Case, requirement: Requirement) -> Way | None:
         return None
     if any(name.evidence for application in joined.applications for name in case.hidden_behind(application)):
         return None
-    computer = case.by_label[requirement.applications[0].server].account
+    computer = case.by_label[joined.applications[0].server].account
     if computer is None:
         return None
     actions = list(_to_computer(case, joined.applications))
     asked = next(filter(None, (asked_of(case, application) for application in joined.applications)), None)
     for other in joined.requirements:
         wrong = wrong_holders(case, other.spn, computer)
-        if case.demand(other.spn).is_contested or not host_serves(case, other, computer):
+        if not _is_all(case, other.spn, joined) or not host_serves(case, other, computer):
             return None
         actions += [asking(delete(case, other.spn, holder), asked) for holder in wrong]
     return Way("the computer decrypts, its HOST/ SPN answers", tuple(actions))
+
+
+def _is_all(case: Case, name: Spn, joined: Joined) -> bool:
+    """Whether nobody needs an SPN but the applications whose setting changes."""
+    needing = {place for requirement in case.demand(name).needed for place in requirement.applications}
+    return needing <= {application.reference for application in joined.applications}
 
 
 def _can_use_kernel_mode(application: Application) -> bool:

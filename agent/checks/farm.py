@@ -10,6 +10,7 @@ from agent.checks.case import Case, Judged, finding
 from agent.checks.demand import Demand, Serving
 from agent.model import AccountUse, Application, ApplicationRef, Evidence, Finding, Origin, Place
 from agent.names import AccountName, Spn, fold, http_spn
+from agent.spn.clients import PORTS_NEVER_ASKED
 from agent.spn.hidden import HiddenName
 
 
@@ -80,15 +81,35 @@ def _conflict(case: Case, name: Spn, servings: list[Serving]) -> Finding:
         spn=name,
         holders=case.demand(name).requirements[0].holders or (),
         evidence=_deciding(applications),
-        fix=(
-            "Let all of these applications decrypt with one account, which holds the SPN: the same pool identity and "
-            "the same settings.",
-            "Or set useAppPoolCredentials=false with kernel mode on for all of them, with the SPN on the computer "
-            "(one server only).",
-            "Or give each account a host header of its own with a DNS A record.",
-            "Or register SPNs with the port, and set the policy that includes it on every client.",
-        ),
+        fix=tuple(_settling(case, name, servings)),
     )
+
+
+def _settling(case: Case, name: Spn, servings: Sequence[Serving]) -> Iterator[str]:
+    """What may settle a conflict, as far as it fits these applications."""
+    yield (
+        "Let all of these applications decrypt with one account, which holds the SPN: the same pool identity and the "
+        "same settings."
+    )
+    if not case.answered.is_farm(name.host, case.demand(name).servings) and not case.answered.several(name.host):
+        yield (
+            "Or set useAppPoolCredentials=false with kernel mode on for all of them, with the SPN on the computer (one "
+            "server only)."
+        )
+    if len({fold(place.site) for serving in servings for place in serving.applications}) > 1:
+        yield "Or give each account a host header of its own with a DNS A record."
+    else:
+        yield "Or give what needs another account a site of its own, with a host header and a DNS A record."
+    ports = [_asked_ports(case, name, serving) for serving in servings]
+    if sum(map(len, ports)) == len(set().union(*ports)):
+        yield "Or register SPNs with the port, and set the policy that includes it on every client."
+
+
+def _asked_ports(case: Case, name: Spn, serving: Serving) -> set[int | None]:
+    """The ports that tell applications apart for clients that add them to the SPN: never 80 and 443."""
+    reach = case.by_label[serving.server].reach
+    named = (each for place in serving.applications for each in reach[place.site].names if each.host == name.host)
+    return {None if port in PORTS_NEVER_ASKED else port for each in named for port in each.ports}
 
 
 def _places(references: Iterable[ApplicationRef]) -> str:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from agent.checks.actions import Action, add, asked_of, asking, delete, set_auth
 from agent.checks.case import Case
-from agent.checks.decryptor import has_own_places
-from agent.checks.farm import is_differing_farm
+from agent.checks.decryptor import has_own_places, let_computer
 from agent.checks.files import set_together
 from agent.checks.holders import is_answered_by, is_held, wrong_holders
 from agent.checks.ways import Remedy, Way, cannot_run, open_question
@@ -38,24 +37,36 @@ def farm_remedy(case: Case, name: Spn) -> Remedy:
             if moving is None:
                 text = "Another name of these applications works with the computer account: separate them first."
                 return Remedy((), text)
+            if any(other in case.own_spns for other in moving):
+                return Remedy((), "A computer's own name is among those that would move: separate them first.")
             names += [other for other in moving if other not in names]
             differing[application.reference] = application
     if account is None:
         return Remedy(())
     if (why := cannot_run(case, account)) is not None:
         return Remedy((), why)
-    if any(case.demand(each).conflicts and not is_differing_farm(case, each) for each in names):
-        text = "One server needs an SPN that it would touch on several accounts: settle that conflict first."
-        return Remedy((), text)
     if case.directory is None:
         return Remedy((), f"See who holds {name} (setspn -F -Q) first: it must be on {account} only.")
     settings = set_auth(case, differing.values(), "useAppPoolCredentials", True, name, account)
     # who holds the SPNs follows who decrypts, and waits for the same question
     asked = next(filter(None, (asked_of(case, application) for application in differing.values())), None)
     rest = [asking(action, asked) for each in names for action in _register_only_on(case, each, account)]
-    way = Way(f"every node decrypts as {account}", (*settings, *rest))
+    way = Way(f"all of them decrypt as {account}", (*settings, *rest))
     why = open_question(case, way)
     return Remedy((way,)) if why is None else Remedy((), why)
+
+
+def conflict_remedy(case: Case, name: Spn) -> Remedy:
+    """How to end a conflict in which the settings alone differ: all decrypt as the account that their pools run as, or,
+    for a computer's own names, as the computer.
+    """
+    if name not in case.own_spns:
+        return farm_remedy(case, name)
+    needed = case.demand(name).needed
+    if _farm_account(case, (each for requirement in needed for each in case.applications_of(requirement))) is None:
+        return Remedy(())
+    way = let_computer(case, needed)
+    return Remedy((way,)) if way is not None and open_question(case, way) is None else Remedy(())
 
 
 def _farm_account(case: Case, applications: Iterable[Application]) -> AccountName | None:

@@ -107,7 +107,7 @@ def _instead_of_own_name(case: Case, requirement: Requirement, account: AccountN
     """What is better than `HTTP/<computer name>` on another account, which breaks WinRM (rules R6.6, R6.7)."""
     if requirement.spn not in case.own_spns or case.principal(account) == "computer":
         return None
-    return let_computer(case, requirement) or Way("WinRM goes on working", (by_hand(_host_header(requirement)),))
+    return let_computer(case, [requirement]) or Way("WinRM goes on working", (by_hand(_host_header(requirement)),))
 
 
 def _host_header(requirement: Requirement) -> str:
