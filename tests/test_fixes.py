@@ -274,8 +274,9 @@ ELSEWHERE: dict[str, str] = {
     r"setspn|dnscmd|appcmd|klist": "a command of the plan: typed in test_cure.py",
     r"farm file|--names|--dns|--ad\b|--computer|--netbios-domain|machine\.json|additional_kerberos": "says more, and "
     "changes nothing: less and more knowledge is tests/test_knowledge.py",
-    r"^(See|Ask|Test|List|Check|Collect|Read|Say|Run it on the server|Let a full domain|Then test|Please report)\b": "to "
-    "look, or to ask",
+    r"^(See|Ask|Test|List|Check|Collect|Read|Say|Run it on the server|Let a full domain|Then test|Please report)\b": (
+        "to look, or to ask"
+    ),
     r"^Correct|^Create the pool|^Set userName|^Install the role|^Join the server": "what is not there is to be made",
     r"^Add .* to the principals|^Give clients a name|^Nothing must be done": "nothing that works today could break",
     r"host header of its own|^Register SPNs on|choose one domain account|^First settle|^Another step": "leads to a "
