@@ -7,6 +7,7 @@ The rooms are the pipeline, and imports go down only:
     sweep     who is asked over WinRM, all at once, and what becomes of each answer
     sources   where facts come from: ad, dns, snapshots, winrm, inventory, this machine
     render    a Report -> text, one file for each format
+    history   two Reports side by side: what changed (diff)
     story     one URL, told step by step (explain)
     inspection  the stages put together
     change    the plan, its journal, carried out and taken back
@@ -29,7 +30,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agent.errors import IisSpnError, MalformedError, OutputError, SourceError, UsageError
-    from agent.library import Options, explain, inspect, plan
+    from agent.history import Change, Difference, Ran
+    from agent.library import Options, diff, explain, inspect, plan
     from agent.model import (
         SCHEMA,
         SEVERITIES,
@@ -92,8 +94,10 @@ __all__ = [
     "Asked",
     "Blocked",
     "Cause",
+    "Change",
     "ClientOutcome",
     "Decryption",
+    "Difference",
     "Evidence",
     "Explanation",
     "Finding",
@@ -112,6 +116,7 @@ __all__ = [
     "Plan",
     "PrincipalKind",
     "Problem",
+    "Ran",
     "Report",
     "Requirement",
     "Scheme",
@@ -134,13 +139,14 @@ __all__ = [
     "Why",
     "WhyNot",
     "WindowsAuth",
+    "diff",
     "explain",
     "inspect",
     "plan",
 ]
 __version__ = "0.1.0"
 
-_HOMES = ("agent.errors", "agent.names", "agent.model", "agent.library")
+_HOMES = ("agent.errors", "agent.names", "agent.model", "agent.history", "agent.library")
 """Where the names of `__all__` are at home, the cheapest first."""
 
 

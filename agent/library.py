@@ -1,4 +1,4 @@
-"""The same from Python: `inspect`, `explain` and `plan`, with the options of the command line as keywords.
+"""The same from Python: `inspect`, `explain`, `plan` and `diff`, with the options of the command line as keywords.
 
 Nothing that is given is passed over in silence: what cannot be used is a UsageError, what cannot be read stands in the
 report, which is then not complete (docs/library.md).
@@ -15,12 +15,14 @@ from typing import TypedDict, Unpack
 
 from agent import story
 from agent.errors import UsageError
+from agent.history import Difference, compare
 from agent.inspection.sources import Sources
 from agent.inspection.stages import Analysis, analyse, clients_named, demand_domains
 from agent.model import Explanation, Report
 from agent.names import address_of, fold, host_fault, host_name, netbios_fault, printable
 from agent.sources import option_files
 from agent.sources.names_file import names_file
+from agent.sources.report_file import is_report, read_report
 from agent.sources.selected import DirectorySource, LiveLogon, directory_source, name_source
 from agent.sources.snapshots import targets as target_files
 from agent.sources.text_file import is_there
@@ -33,7 +35,7 @@ Words = Word | Iterable[Word]
 
 
 class Options(TypedDict, total=False):
-    """The keywords of `inspect`, `explain` and `plan`. None is the same as not given.
+    """The keywords of `inspect`, `explain`, `plan` and `diff`. None is the same as not given.
 
     `ad`, `dns`, `farm`, `names`, `accept`, `clients` and `computer` take the words of the options of the command line
     that are called so; but nobody is asked about SPNs where `ad` is not given (`"auto"` asks this machine's domain).
@@ -83,6 +85,28 @@ def plan(targets: Words, **options: Unpack[Options]) -> Report:
     what is blocked is for (`findings`). Changes nothing.
     """
     return _analysis(targets, options).report
+
+
+def diff(old: Report | Word, new: Report | Word, **options: Unpack[Options]) -> Difference:
+    """Say what changed from `old` to `new`: order, line numbers and times never do.
+
+    Each is a `Report`, the file of a JSON report of any release, a snapshot folder or file, or a folder of snapshots.
+    Snapshots are inspected with the same options; two reports need none and take none. Raises UsageError too where a
+    file is no report, with its line.
+    """
+    taken = [side if isinstance(side, Report) else _side(name, side) for name, side in (("old", old), ("new", new))]
+    if options and all(isinstance(side, Report) for side in taken):
+        raise UsageError(f"{next(iter(options))}: two reports say already what was found")
+    before, after = (side if isinstance(side, Report) else inspect(side, **options) for side in taken)
+    called = [name if isinstance(side, Report) else os.fspath(side) for name, side in (("OLD", old), ("NEW", new))]
+    return compare(before, after, (called[0], called[1]))
+
+
+def _side(name: str, given: object) -> Report | str:
+    word = _word("targets", given) if isinstance(given, str | os.PathLike) else None
+    if word is None:
+        raise UsageError(f"{name}: a Report, a text or a Path belongs here, not {_kind(given)}")
+    return read_report(word) if is_report(word) else word
 
 
 def _analysis(targets: Words, options: Options, typed: Sequence[Typed] = ()) -> Analysis:

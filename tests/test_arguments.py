@@ -21,10 +21,11 @@ from agent.cli import arguments, formats
 from agent.cli.options import Options
 from agent.cli.program import COMMANDS, main
 from agent.errors import UsageError
+from agent.history import Difference
 from agent.model import Report
 from agent.sources.extras import is_installed
 
-NEEDED = {"explain": ["http://a"]}
+NEEDED = {"explain": ["http://a"], "diff": ["old.json", "new.json"]}
 """Words without which a command is no command."""
 
 OPTIONS = [
@@ -124,7 +125,8 @@ def test_what_writes_a_format_is_there_and_takes_what_it_is_given(form: formats.
     hints = get_type_hints(function)
     takes = [name for name, given in inspect.signature(function).parameters.items() if given.default is given.empty]
     assert takes[1:] == (["width", "color"] if form.for_screen else [])
-    assert issubclass(Report, hints[takes[0]]) or issubclass(hints[takes[0]], Report)
+    given = Difference if form.commands == ("diff",) else Report
+    assert issubclass(given, hints[takes[0]]) or issubclass(hints[takes[0]], given)
     assert "".encode(form.encoding) is not None
 
 
@@ -134,7 +136,8 @@ def test_nothing_that_writes_reports_is_left_out() -> None:
     for module in pkgutil.iter_modules(agent.render.__path__, "agent.render."):
         for name, function in inspect.getmembers(import_module(module.name), inspect.isfunction):
             own = function.__module__ == module.name and name.startswith("to_")
-            if own and any(isinstance(hint, type) and issubclass(hint, Report) for hint in hints(function)):
+            kinds = [hint for hint in hints(function) if isinstance(hint, type)]
+            if own and any(issubclass(kind, Report | Difference) for kind in kinds):
                 found.add(module.name)
     assert found - {form.module for form in formats.FORMATS} == set()
 

@@ -35,6 +35,7 @@ WORDS = {
     "inspect": ("inspect", "*", *LOOKING),
     "explain": ("explain", "http://wiki.test.com/", "*", *LOOKING),
     "plan": ("plan", "*", *LOOKING),
+    "diff": ("diff", "IIS01", "IIS05", *LOOKING),
     "sweep": ("sweep", f"web[0001:{len(SERVERS) + 1:04d}].farm.test", *LOOKING),
     "collect": ("collect", f"web[0001:{len(SERVERS) + 1:04d}].farm.test", "--to", "FOLDER"),
     "rules": ("rules",),

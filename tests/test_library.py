@@ -286,9 +286,10 @@ def defined(module: str) -> set[str]:
 
 
 def test_functions_errors_and_the_whole_model_are_offered() -> None:
-    functions = {"inspect", "explain", "plan", "Options"}
+    functions = {"inspect", "explain", "plan", "diff", "Options"}
     names = {"Spn", "HostName", "AccountName"}
-    assert set(agent.__all__) == functions | names | defined("agent.model") | defined("agent.errors")
+    changes = {"Change"} | defined("agent.history")
+    assert set(agent.__all__) == functions | names | changes | defined("agent.model") | defined("agent.errors")
     for name in agent.__all__:
         offered = getattr(agent, name)
         assert getattr(offered, "__module__", "agent").startswith(("agent", "typing")), name

@@ -19,6 +19,8 @@ from agent.render import sheet
 ROOT = Path(__file__).parents[1]
 CASES = [(command, form) for form in formats.FORMATS for command in form.commands if command != "sweep"]
 INSPECT = ("inspect", str(ROOT / "sample_configs" / "IIS01"), "--ad", "off")
+BEFORE = {"explain": ["http://intranet.test.com/"], "diff": [str(ROOT / "sample_configs" / "IIS05")]}
+"""What stands before a target."""
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="links take a privilege on Windows, and shells differ")
 FULL = pytest.mark.skipif(sys.platform != "linux", reason="a disk that is always full is Linux's")
 
@@ -36,7 +38,7 @@ def test_the_file_holds_what_stdout_shows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, form: formats.Format
 ) -> None:
     out = tmp_path / "report"
-    words = [command, *(["http://intranet.test.com/"] if command == "explain" else []), *INSPECT[1:]]
+    words = [command, *BEFORE.get(command, []), *INSPECT[1:]]
     code = main([*words, "--format", form.name])
     shown = capsys.readouterr().out.encode()
     assert main([*words, "--format", form.name, "--output", str(out)]) == code
@@ -67,7 +69,7 @@ def test_a_pipe_of_windows_gets_the_bytes_of_the_file(
     name = tmp_path / "Büro ł"
     shutil.copytree(ROOT / "sample_configs" / "IIS01", name)
     out = tmp_path / "report"
-    words = [command, *(["http://intranet.test.com/"] if command == "explain" else []), str(name), "--ad", "off"]
+    words = [command, *BEFORE.get(command, []), str(name), "--ad", "off"]
     main([*words, "--format", form.name, "--output", str(out)])
     done = subprocess.run(
         [sys.executable, "-c", WINDOWS, *words, "--format", form.name], capture_output=True, cwd=ROOT, timeout=60

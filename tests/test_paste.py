@@ -13,7 +13,7 @@ from worlds import World, ad, app, computer, server, site, user, world
 
 from agent.checks import commands
 from agent.checks.commands import is_for_cmd, is_pasteable, setspn, word
-from agent.cli.formats import FORMATS
+from agent.cli import formats
 from agent.model import PrincipalKind
 from agent.names import AccountName, spn
 from agent.render.wording import pieces
@@ -55,6 +55,10 @@ PEACEFUL = (
 )
 _ALPHABET = "aZ09._-/\\:* (),+=#&@[]$`'\"%!{};<>|^~?\t\n\u2013\u2018\u201c\u201e\u02ba\u02bcäЖ網ー٣"
 texts = st.one_of(st.text(_ALPHABET, max_size=12), st.text(max_size=6), st.sampled_from(HOSTILE + PEACEFUL))
+
+
+FORMATS = [form for form in formats.FORMATS if form.commands != ("diff",)]
+"""Those that write a report: changes bring no command."""
 
 
 # -- one word ------------------------------------------------------------------------------------------------------

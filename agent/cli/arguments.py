@@ -69,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     _collect_parser(commands)
     _explain_parser(commands)
     _plan_parser(commands)
+    _diff_parser(commands)
     _rules_parser(commands)
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=_DEBUG)
@@ -124,7 +125,7 @@ def _sweep(given: argparse.Namespace) -> options.Sweep:
 def _collect_parser(commands: _Commands[_Parser]) -> None:
     command = commands.add_parser(
         "collect",
-        help="only collect: one snapshot per server, for another machine or another day to inspect",
+        help="only collect: a snapshot per server, to inspect elsewhere",
         description="Collect from every server over WinRM and write one snapshot for each. Reads only.",
     )
     add_asking(command, SNAPSHOTS)
@@ -215,6 +216,29 @@ def _plan(given: argparse.Namespace) -> options.Plan:
             confirm_delete=tuple(given.confirm_delete),
             rollback=given.rollback,
         ),
+    )
+
+
+def _diff_parser(commands: _Commands[_Parser]) -> None:
+    command = commands.add_parser(
+        "diff",
+        help="what changed between two reports or folders",
+        description="Say what changed from OLD to NEW: servers, settings, who holds which SPN, what works and what is "
+        "found. Each is a JSON report of any release, or snapshots, which are inspected with the same sources. Reads "
+        "only.",
+    )
+    for name in ("old", "new"):
+        command.add_argument(
+            name, metavar=name.upper(), help="a JSON report, a snapshot folder or file, or a folder of snapshots"
+        )
+    add_looking(command)
+    add_output(command, "diff")
+    command.set_defaults(make=_diff)
+
+
+def _diff(given: argparse.Namespace) -> options.Diff:
+    return options.Diff(
+        old=given.old, new=given.new, looking=looking_of(given), logon=logon_of(given), output=output_of(given, "diff")
     )
 
 

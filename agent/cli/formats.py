@@ -7,9 +7,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from agent.history import Difference
     from agent.model import Report
 
-Command = Literal["inspect", "sweep", "explain", "plan"]
+Command = Literal["inspect", "sweep", "explain", "plan", "diff"]
 
 
 class Format(NamedTuple):
@@ -26,7 +27,7 @@ class Format(NamedTuple):
     encoding: str = "utf-8"
     for_screen: bool = False
 
-    def pieces(self, report: Report, width: int, color: bool) -> Iterable[str]:
+    def pieces(self, report: Report | Difference, width: int, color: bool) -> Iterable[str]:
         """The text in pieces, for a report may be larger than the memory."""
         render = getattr(import_module(self.module), self.function)
         text = render(report, width, color) if self.for_screen else render(report)
@@ -37,12 +38,16 @@ FORMATS = (
     Format("table", ("inspect", "sweep"), "agent.render.terminal", "to_text", for_screen=True),
     Format("table", ("explain",), "agent.render.story", "to_text", for_screen=True),
     Format("table", ("plan",), "agent.render.steps", "to_text", for_screen=True),
-    Format("json", ("inspect", "sweep", "explain", "plan"), "agent.model.document", "json_pieces"),
+    Format("table", ("diff",), "agent.render.changes", "to_text", for_screen=True),
+    Format("json", ("inspect", "sweep", "explain", "plan", "diff"), "agent.model.document", "json_pieces"),
     Format("csv", ("inspect", "sweep"), "agent.render.sheet", "to_csv", encoding="utf-8-sig"),
     Format("csv", ("plan",), "agent.render.steps_sheet", "to_csv", encoding="utf-8-sig"),
     Format("markdown", ("inspect", "sweep"), "agent.render.markdown", "to_markdown"),
     Format("markdown", ("plan",), "agent.render.steps_markdown", "to_markdown"),
     Format("jsonl", ("inspect", "sweep", "explain"), "agent.render.jsonl", "to_jsonl"),
+    Format("csv", ("diff",), "agent.render.changes_sheet", "to_csv", encoding="utf-8-sig"),
+    Format("markdown", ("diff",), "agent.render.changes_markdown", "to_markdown"),
+    Format("jsonl", ("diff",), "agent.render.changes_lines", "to_jsonl"),
     Format("junit", ("inspect", "sweep"), "agent.render.junit", "to_junit"),
     Format("prometheus", ("inspect", "sweep"), "agent.render.prometheus", "to_prometheus"),
     Format("cmd", ("plan",), "agent.render.cmd", "to_cmd"),

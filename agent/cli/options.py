@@ -115,10 +115,21 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Diff:
+    """`iis-spn diff`; what is no report is inspected as `looking` says."""
+
+    old: str
+    new: str
+    looking: Looking
+    logon: Logon
+    output: Output
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rules:
     """`iis-spn rules`; `id` None: all of them."""
 
     id: str | None
 
 
-Options = Inspect | Sweep | Collect | Explain | Plan | Rules
+Options = Inspect | Sweep | Collect | Explain | Plan | Diff | Rules

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from agent import exits
 from agent.cli import console
 from agent.errors import OutputError, UsageError
+from agent.history import Change, Difference
 from agent.model import Explanation
 from agent.writing import write_whole
 
@@ -33,14 +34,14 @@ def demand_place(output: Output) -> None:
         raise UsageError(f"cannot write {output.file}: it is a folder")
 
 
-def finish(output: Output, report: Report) -> int:
+def finish(output: Output, report: Report | Difference) -> int:
     """Write a report; its exit code. A reader who went away changes nothing about that. Raises OutputError."""
     with contextlib.suppress(BrokenPipeError):
         _write(output, report)
     return _exit_code(report, output.fail_on)
 
 
-def _write(output: Output, report: Report) -> None:
+def _write(output: Output, report: Report | Difference) -> None:
     width, color = console.screen() if output.format.for_screen else (0, False)
     pieces = output.format.pieces(report, width, color and output.file is None)
     if output.file is None and output.format.for_screen:
@@ -58,7 +59,9 @@ def _write(output: Output, report: Report) -> None:
         raise OutputError(f"cannot write {output.file}: {error.strerror}") from None
 
 
-def _exit_code(report: Report, fail_on: FailOn) -> int:
+def _exit_code(report: Report | Difference, fail_on: FailOn) -> int:
+    if isinstance(report, Difference):
+        return _exit_code_of_changes(report, fail_on)
     if isinstance(report, Explanation):
         return _exit_code_of_url(report, fail_on)
     if not report.complete:
@@ -77,3 +80,14 @@ def _exit_code_of_url(story: Explanation, fail_on: FailOn) -> int:
         found.add("error")
     is_open = any(outcome.outcome in {"unchecked", "uncertain"} for outcome in story.outcomes)
     return exits.FINDINGS if found & fail_on.severities or (fail_on.unchecked and is_open) else exits.CLEAN
+
+
+def _exit_code_of_changes(difference: Difference, fail_on: FailOn) -> int:
+    if not difference.complete:
+        return exits.INCOMPLETE
+    return exits.FINDINGS if any(_counts(change, fail_on) for change in difference.changes) else exits.CLEAN
+
+
+def _counts(change: Change, fail_on: FailOn) -> bool:
+    is_open = change.what == "requirement" and change.after in {"unchecked", "uncertain"}
+    return (change.severity in fail_on.severities and change.accepted is None) or (fail_on.unchecked and is_open)

@@ -27,6 +27,7 @@ COMMANDS: Mapping[type[options.Options], Runner] = {
     options.Collect: Runner("agent.cli.collect", needs="sweep"),
     options.Explain: Runner("agent.cli.explain"),
     options.Plan: Runner("agent.cli.plan"),
+    options.Diff: Runner("agent.cli.diff"),
     options.Rules: Runner("agent.cli.rules"),
 }
 
