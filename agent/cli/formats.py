@@ -48,6 +48,7 @@ FORMATS = (
     Format("csv", ("diff",), "agent.render.changes_sheet", "to_csv", encoding="utf-8-sig"),
     Format("markdown", ("diff",), "agent.render.changes_markdown", "to_markdown"),
     Format("jsonl", ("diff",), "agent.render.changes_lines", "to_jsonl"),
+    Format("sarif", ("inspect", "sweep"), "agent.render.sarif", "to_sarif"),
     Format("junit", ("inspect", "sweep"), "agent.render.junit", "to_junit"),
     Format("prometheus", ("inspect", "sweep"), "agent.render.prometheus", "to_prometheus"),
     Format("cmd", ("plan",), "agent.render.cmd", "to_cmd"),

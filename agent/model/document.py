@@ -5,6 +5,7 @@ The document of 5,000 servers has 750 MB of text, so it is made in pieces and ne
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from json.encoder import encode_basestring
@@ -50,6 +51,11 @@ def json_line(value: object, **before: str) -> Iterator[str]:
         yield f', "{name}": '
         yield from map(_escaped, _pieces(held, _ON_ONE_LINE))
     yield "}\n"
+
+
+def line_of(value: object) -> str:
+    """JSON of dicts, lists, texts and numbers on one line, as careful with a terminal as a report's."""
+    return _escaped(json.dumps(value, ensure_ascii=False))
 
 
 def _escaped(text: str) -> str:
