@@ -50,11 +50,7 @@ def delete(case: Case, name: Spn, account: AccountName) -> Action:
 
 
 def _about_owner(case: Case, account: AccountName) -> str:
-    known = case.account(account)
-    services = (
-        {held.service: held for held in known.spns} if known is not None and known.principal != "computer" else {}
-    )
-    other = next((held for service, held in services.items() if service not in {"http", "host"}), None)
+    other = case.other_service(account)
     question = f"ask the owner of {account} first: no inspected pool uses it"
     if other is None:
         return question

@@ -281,6 +281,21 @@ class Case:
         known = self.account(name)
         return None if known is None or self.directory is None else weakness(known, self.directory)
 
+    def other_service(self, name: AccountName) -> Spn | None:
+        """An SPN by which something else than a web server runs as the account; a computer always has some."""
+        known = self.account(name)
+        if known is None or known.principal == "computer":
+            return None
+        if known.identity not in self._other_services:
+            others = (held for held in known.spns if held.service not in {"http", "host"})
+            self._other_services[known.identity] = next(others, None)
+        return self._other_services[known.identity]
+
+    @cached_property
+    def _other_services(self) -> dict[str, Spn | None]:
+        """By account: one may hold a thousand SPNs, and each may be asked about."""
+        return {}
+
     def may_be_pool_account(self, holder: Account) -> bool:
         """Whether an inspected pool runs as the account, as far as that can be told."""
         if self.directory is None or holder.identity in self.pool_objects:
