@@ -1,6 +1,8 @@
 """The farm file and the file of accepted findings: what they mean, and that no slip in them passes unseen."""
 
+import json
 import re
+import tempfile
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -11,13 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from work import calls
 
+from agent import exits
 from agent.checks.accept import Acceptance, Wildcard, accept
+from agent.cli.program import main
 from agent.errors import UsageError
 from agent.model import Accepted, Finding
 from agent.names import AccountName, host_name, spn
-from agent.sources.option_files import accept_file, farm_file
+from agent.sources.option_files import accept_file, farm_file, with_accepted
 from agent.spn.reach import FarmName
 
+SAMPLES = Path(__file__).parents[1] / "sample_configs"
 FARM = """\
     [[name]]
     host = "portal.test.com"        # what clients type
@@ -247,3 +252,105 @@ def test_first_acceptance_that_counts_gives_the_reason_and_the_order_stays() -> 
         ("spn-missing", None),
         ("spn-misplaced", Accepted(reason="first")),
     ]
+
+
+# -- writing -------------------------------------------------------------------------------------------------------
+
+odd = st.text(st.characters() | st.sampled_from('*"\\\x7f\n\u2028 \ud800'), max_size=12)
+named = st.none() | odd.filter(bool)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Finding,
+            id=st.sampled_from(["spn-missing", "loopback-name"]),
+            severity=st.just("info"),
+            server=named,
+            servers=st.lists(odd.filter(bool), max_size=2).map(tuple),
+            site=named,
+            path=named,
+            spn=st.none() | odd.filter(bool).map(spn),
+            account=st.none() | st.just(AccountName("TEST", "svc")),
+            message=odd,
+        ),
+        max_size=4,
+    )
+)
+def test_what_is_written_accepts_each_finding_and_is_written_once(findings: list[Finding]) -> None:
+    """Whatever stands in a name; a second time there is nothing to add."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "accept.toml"
+        text, added = with_accepted(path, findings, TODAY)
+        path.write_text(text, encoding="utf-8", newline="")
+        known = accept_file(path)
+        assert len(known) == added <= len(findings)
+        found = accept(findings, known, TODAY)
+        assert [each.accepted and each.accepted.reason for each in found] == [
+            "to be given, written 2026-11-22" for _ in findings
+        ]
+        assert with_accepted(path, findings, TODAY) == (text, 0)
+
+
+@pytest.mark.parametrize(
+    ("finding", "subject"),
+    [
+        (FOUND, "HTTP/intranet.test.com"),
+        (replace(FOUND, spn=None), "IIS01/Intranet"),
+        (replace(FOUND, spn=None, path="/"), "IIS01/Intranet/"),
+        (replace(FOUND, spn=None, path="/app"), "IIS01/Intranet/app"),
+        (replace(FOUND, spn=None, site=None), "IIS01"),
+        (replace(FOUND, spn=None, site=None, server=None, servers=()), r"TEST\contososvc"),
+        (replace(FOUND, spn=None, site=None, server=None, servers=(), account=None), "*"),
+    ],
+)
+def test_the_closest_subject_is_written(tmp_path: Path, finding: Finding, subject: str) -> None:
+    text, _ = with_accepted(tmp_path / "new.toml", [finding], TODAY)
+    (entry,) = accept_file(written(tmp_path, text))
+    assert entry.subject == subject
+    other = replace(finding, spn=spn("HTTP/other"), server="IIS07", servers=(), site="Other", account=None)
+    assert (accept([other], [entry], TODAY)[0].accepted is None) is (subject != "*")
+
+
+def test_what_stands_in_the_file_stays(tmp_path: Path) -> None:
+    path = written(tmp_path, "# ours\n" + dedent(ACCEPT))
+    text, added = with_accepted(path, [FOUND, replace(FOUND, server="IIS02"), replace(FOUND, id="spn-missing")], TODAY)
+    assert text.startswith("# ours\n" + dedent(ACCEPT))
+    assert added == 2
+
+
+@pytest.mark.parametrize(
+    "text", ['accept = [{id = "spn-missing", subject = "a", reason = "b"}]\n', "nonsense", "x = 1\n"]
+)
+def test_what_is_no_accept_file_is_not_added_to(tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(tmp_path, text)
+    words = ["inspect", str(SAMPLES / "IIS05"), "--ad", "off", "--write-accept", str(path)]
+    assert main(words) == exits.USAGE
+    out, err = capsys.readouterr()
+    assert (out, str(path) in err) == ("", True)
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize("command", ["inspect", "plan", "explain"])
+def test_the_first_run_in_ci(tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What it wrote is accepted by the next run, which names each reason that is to be given."""
+    path = tmp_path / "accept.toml"
+    url = ["http://sales.test.com/"] if command == "explain" else []
+    words = [command, *url, str(SAMPLES / "IIS05"), "--ad", str(SAMPLES / "directory.ldif"), "--dns", "off"]
+    assert main([*words, "--write-accept", str(path)]) == exits.FINDINGS
+    assert f"{path}: " in capsys.readouterr().err
+    number = len(accept_file(path))
+    assert number
+    main([*words, "--accept", str(path), "--format", "json"])
+    out, err = capsys.readouterr()
+    assert f"reasons that are to be given: {number} (line 4, " in err or number == 1
+    assert all(found["accepted"]["reason"].startswith("to be given, written ") for found in json.loads(out)["findings"])
+    before = path.read_text()
+    path.write_text(before.replace("to be given, written", "agreed on"))
+    main([*words, "--accept", str(path)])
+    assert capsys.readouterr().err == ""
+
+
+def test_no_file_is_written_where_there_is_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "nowhere", "--write-accept", str(tmp_path / "no" / "file")]) == exits.USAGE
+    assert "there is no such folder" in capsys.readouterr().err

@@ -14,7 +14,8 @@ from agent.names import fold
 class Acceptance:
     """One `[[accept]]`: which finding, about what, why it may stay, and the last day that holds (None: for good).
 
-    `subject` is a server, a site, `server/site`, an SPN or an account; case does not count, `*` stands for any text.
+    `subject` is a server, a site, `server/site`, `server/site/path`, an SPN or an account; case does not count, `*`
+    stands for any text.
     `file` and `line` are where it is said.
     """
 
@@ -24,6 +25,10 @@ class Acceptance:
     until: date | None = None
     file: str | None = None
     line: int | None = None
+
+
+NOWHERE = ""
+"""The subject of what is about no place: a `*` alone means it."""
 
 
 def accept(findings: Iterable[Finding], acceptances: Sequence[Acceptance], today: date) -> tuple[Finding, ...]:
@@ -37,7 +42,7 @@ def accept(findings: Iterable[Finding], acceptances: Sequence[Acceptance], today
 
 
 def _accepted(finding: Finding, known: _Acceptances | None) -> Finding:
-    found = None if known is None else known.first(set(map(fold, _subjects(finding))))
+    found = None if known is None else known.first(set(map(fold, _subjects(finding))) or {NOWHERE})
     return finding if found is None else replace(finding, accepted=_told(found))
 
 
@@ -90,13 +95,27 @@ def _told(acceptance: Acceptance) -> Accepted:
     return Accepted(reason=acceptance.reason, until=until, file=acceptance.file, line=acceptance.line)
 
 
+def subject_of(finding: Finding) -> str:
+    """The closest subject that means a finding: its SPN, else where it is; `*` for one that is about no place."""
+    if finding.spn is not None:
+        return finding.spn.text
+    return next(reversed([*_places(finding)]), None) or (str(finding.account) if finding.account is not None else "*")
+
+
 def _subjects(finding: Finding) -> Iterator[str]:
-    servers = (*((finding.server,) if finding.server is not None else ()), *finding.servers)
-    yield from servers
-    if finding.site is not None:
-        yield finding.site
-        yield from (f"{server}/{finding.site}" for server in servers)
+    yield from _places(finding)
     if finding.spn is not None:
         yield finding.spn.text
     if finding.account is not None:
         yield str(finding.account)
+
+
+def _places(finding: Finding) -> Iterator[str]:
+    """The widest first; of several servers the first one last."""
+    servers = finding.all_servers[::-1]
+    yield from servers
+    if finding.site is not None:
+        yield finding.site
+        yield from (f"{server}/{finding.site}" for server in servers)
+        if finding.path is not None:
+            yield from (f"{server}/{finding.site}/{finding.path.lstrip('/')}" for server in servers)

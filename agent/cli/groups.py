@@ -170,11 +170,23 @@ def add_output(command: argparse.ArgumentParser, name: formats.Command) -> None:
         metavar="FILE",
         help="accepted findings (TOML); may be given more than once",
     )
+    if name != "diff":
+        out.add_argument(
+            "--write-accept",
+            type=Path,
+            metavar="FILE",
+            help="write the findings as accepted ones, whose reasons are to be given; what stands in FILE stays",
+        )
 
 
 def output_of(given: argparse.Namespace, command: formats.Command) -> options.Output:
     form = formats.known_by(command)[given.format]
-    return options.Output(format=form, file=given.output, fail_on=_fail_on_of(given.fail_on))
+    return options.Output(
+        format=form,
+        file=given.output,
+        fail_on=_fail_on_of(given.fail_on),
+        write_accept=getattr(given, "write_accept", None),
+    )
 
 
 def _fail_on_of(levels: Sequence[str]) -> options.FailOn:

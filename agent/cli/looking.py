@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
+from pathlib import Path
 
+from agent.checks.accept import Acceptance
 from agent.cli import console
 from agent.cli.options import Expected, Looking
 from agent.errors import UsageError
@@ -76,10 +78,19 @@ def sources_of(looking: Looking, logon: LiveLogon) -> Sources:
         farm=tuple(chain.from_iterable(map(option_files.farm_file, looking.farm))),
         logged=tuple(map(names_file, looking.names)),
         clients=clients_named(looking.clients),
-        accepted=tuple(chain.from_iterable(map(option_files.accept_file, looking.accept))),
+        accepted=tuple(chain.from_iterable(map(_accepted, looking.accept))),
         now=datetime.now(UTC),
         read=option_files.told_of(farm=looking.farm, names=looking.names, accept=looking.accept),
     )
+
+
+def _accepted(path: Path) -> Sequence[Acceptance]:
+    """What a file accepts; a reason that nobody has given yet is told."""
+    found = option_files.accept_file(path)
+    told = option_files.unreasoned(path, found)
+    if told is not None:
+        console.note(told)
+    return found
 
 
 def live_logon(logon: Logon, passwords: Passwords | None = None) -> LiveLogon:

@@ -37,11 +37,13 @@ class FailOn:
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """How a report is written, where (None: stdout), and what of it the exit code tells."""
+    """How a report is written, where (None: stdout), what of it the exit code tells, and where its
+    findings are written as accepted ones."""
 
     format: Format
     file: Path | None
     fail_on: FailOn
+    write_accept: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+from datetime import date
 from typing import TYPE_CHECKING
 
 from agent import exits
@@ -11,33 +12,45 @@ from agent.cli import console
 from agent.errors import OutputError, UsageError
 from agent.history import Change, Difference
 from agent.model import Explanation
+from agent.sources.option_files import with_accepted
 from agent.writing import write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from agent.cli.options import FailOn, Output
     from agent.model import Report
 
 
 def demand_place(output: Output) -> None:
-    """Raises UsageError where `--output` names no place for a file, and OutputError where nobody may look: before a
-    thousand servers are asked.
+    """Raises UsageError where `--output` or `--write-accept` names no place for a file, or one that is no accept file,
+    and OutputError where nobody may look: before a thousand servers are asked.
     """
-    if output.file is None:
-        return
+    for file in (output.file, output.write_accept):
+        if file is not None:
+            _demand_place(file)
+    if output.write_accept is not None:
+        with_accepted(output.write_accept, (), date.min)
+
+
+def _demand_place(file: Path) -> None:
     try:
-        has_folder, is_taken = output.file.absolute().parent.is_dir(), output.file.is_dir()
+        has_folder, is_taken = file.absolute().parent.is_dir(), file.is_dir()
     except OSError as error:
-        raise OutputError(f"cannot write {output.file}: {error.strerror}") from None
+        raise OutputError(f"cannot write {file}: {error.strerror}") from None
     if not has_folder:
-        raise UsageError(f"cannot write {output.file}: there is no such folder")
+        raise UsageError(f"cannot write {file}: there is no such folder")
     if is_taken:
-        raise UsageError(f"cannot write {output.file}: it is a folder")
+        raise UsageError(f"cannot write {file}: it is a folder")
 
 
 def finish(output: Output, report: Report | Difference) -> int:
     """Write a report; its exit code. A reader who went away changes nothing about that. Raises OutputError."""
     with contextlib.suppress(BrokenPipeError):
         _write(output, report)
+    if output.write_accept is not None and not isinstance(report, Difference):
+        _write_accept(output.write_accept, report)
     return _exit_code(report, output.fail_on)
 
 
@@ -51,12 +64,22 @@ def _write(output: Output, report: Report | Difference) -> None:
     if output.file is None:
         console.show_bytes(data)
         return
+    _write_file(output.file, data)
+
+
+def _write_accept(file: Path, report: Report) -> None:
+    text, added = with_accepted(file, report.findings, date.fromisoformat(report.started[:10]))
+    _write_file(file, [text.encode()])
+    console.note(f"{file}: {added} accepted findings added, each with a reason to be given")
+
+
+def _write_file(file: Path, data: Iterable[bytes]) -> None:
     try:
-        write_whole(output.file, data)
+        write_whole(file, data)
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise OutputError(f"cannot write {output.file}: {error.strerror}") from None
+        raise OutputError(f"cannot write {file}: {error.strerror}") from None
 
 
 def _exit_code(report: Report | Difference, fail_on: FailOn) -> int:

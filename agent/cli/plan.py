@@ -29,7 +29,7 @@ LOCK = "iis-spn-apply.lock"
 
 
 def run(options: Plan) -> int:
-    _demand_sense(options.change)
+    _demand_sense(options.change, options.output.write_accept)
     rollback, logon = options.change.rollback, live_logon(options.logon)
     if rollback is not None:
         Record.read(Files.of(rollback))  # a file that is lost is told without a controller
@@ -47,10 +47,12 @@ def run(options: Plan) -> int:
     return _changed(options, logon, lambda writer: _apply(options, report, writer))
 
 
-def _demand_sense(change: Change) -> None:
+def _demand_sense(change: Change, write_accept: Path | None) -> None:
     """An agreement that nothing would ask for is not passed over."""
     if change.apply and change.rollback is not None:
         raise UsageError("--apply and --rollback: one of them at a time")
+    if write_accept is not None and (change.apply or change.rollback is not None):
+        raise UsageError("--write-accept is for a plan that is printed, not for one that is carried out")
     for option, names in (("--confirm", change.confirm), ("--confirm-delete", change.confirm_delete)):
         if names and not change.apply:
             raise UsageError(f"{option} {names[0]} says what --apply may do, and there is no --apply")

@@ -1,10 +1,11 @@
-"""The files of options: farm names (`--farm`) and accepted findings (`--accept`), both TOML.
+"""The files of options: farm names (`--farm`) and accepted findings (`--accept`, `--write-accept`), both TOML.
 
 A slip in one of them would silently change what is judged, so nothing unknown is let through.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -13,10 +14,10 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TypeVar, cast, get_args
 
-from agent.checks.accept import Acceptance
+from agent.checks.accept import Acceptance, accept, subject_of
 from agent.checks.findings import FINDINGS
 from agent.errors import UsageError
-from agent.model import SourceKind, SourceRead
+from agent.model import Finding, SourceKind, SourceRead
 from agent.names import HostName, account_name, host_fault, host_name, printable, spn, spn_fault
 from agent.sources import text_file
 from agent.spn.reach import Delegate, FarmName, Proxy
@@ -37,6 +38,60 @@ def accept_file(path: Path) -> tuple[Acceptance, ...]:
     """The `[[accept]]` entries of a file. Raises UsageError with file, line where known, and what is wrong."""
     entries = _entries(path, "accept", ("id", "subject", "reason", "until"), _acceptance)
     return tuple([replace(acceptance, file=str(path), line=line) for acceptance, line in entries])
+
+
+UNREASONED = "to be given, written "
+"""How a reason begins that nobody has given yet."""
+
+_HEAD = """\
+# Findings that may stay: give each a reason, or take it out. A last day may stand with it: until = 2027-01-31
+"""
+
+
+def with_accepted(path: Path, findings: Iterable[Finding], today: date) -> tuple[str, int]:
+    """The text of an accept file in which these findings are accepted too, and how many were added.
+
+    What stands in the file stays as it is. Raises UsageError where that is no accept file.
+    """
+    is_new = not text_file.is_there(path)
+    present = _HEAD if is_new else text_file.read_text(path)
+    known = () if is_new else accept_file(path)
+    added: dict[tuple[str, str], str] = {}
+    for finding in accept(findings, known, today):
+        if finding.accepted is None:
+            subject = subject_of(finding)
+            added.setdefault((finding.id, subject), _entry(finding, subject, today))
+    try:
+        tomllib.loads(f"{present}\n[[accept]]\n")
+    except tomllib.TOMLDecodeError:
+        raise UsageError(f"{path}: nothing can be added, accept must be written as [[accept]]") from None
+    return f"{present.rstrip()}\n{''.join(added.values())}", len(added)
+
+
+def unreasoned(path: Path, acceptances: Iterable[Acceptance]) -> str | None:
+    """That some of them have no reason yet, and at which lines."""
+    lines = [str(each.line or "?") for each in acceptances if each.reason.startswith(UNREASONED)]
+    if not lines:
+        return None
+    more = f" and {len(lines) - 10} more" if len(lines) > 10 else ""
+    return f"{path}: reasons that are to be given: {len(lines)} (line {', '.join(lines[:10])}{more})"
+
+
+def _entry(finding: Finding, subject: str, today: date) -> str:
+    lines = ("", f"# {finding.severity}: {printable(finding.message)}", "[[accept]]", f"id = {_quoted(finding.id)}")
+    reason = f"{UNREASONED}{today.isoformat()}"
+    return "\n".join((*lines, f"subject = {_quoted(_meant(subject))}", f"reason = {_quoted(reason)}", ""))
+
+
+def _meant(subject: str) -> str:
+    """What no file can hold, and blanks at an end, which the reader takes away, become `*`."""
+    text = re.sub("[\ud800-\udfff]", "*", subject)
+    return re.sub(r"^\s+|\s+$", "*", text)
+
+
+def _quoted(text: str) -> str:
+    """A TOML string: JSON's escapes are TOML's, but for DEL."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def told_of(farm: Iterable[Path], names: Iterable[Path], accept: Iterable[Path]) -> tuple[SourceRead, ...]:
