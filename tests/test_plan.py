@@ -908,7 +908,7 @@ def test_alias_uniqueness_may_be_switched_off(digit: str, told: bool) -> None:
 def test_only_another_accounts_host_spn_makes_the_controller_refuse() -> None:
     """HOST/x is on two accounts, so that an explicit HTTP/x is needed; the computer's own one is in nobody's way."""
     found = world(server(site(CUSTOM)), ad=ad(computer("IIS01", "HOST/x.test.com"), computer("OLD", "HOST/x.test.com")))
-    assert recommended(found) == [("spn-add", "HTTP/x.test.com")]
+    assert recommended(found) == [("spn-add", "HTTP/x.test.com"), ("manual", "")]
     told = found.finding("plan-blocked-by-alias")
     assert [str(holder) for holder in told.holders] == [r"TEST\OLD$"]
 

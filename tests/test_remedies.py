@@ -496,3 +496,14 @@ def test_another_service_of_the_present_holder_is_told() -> None:
         "it holds MSSQLSvc/db.test.com:1433 too"
         in notes(world(asked, ad=ad(computer(), user("svc"), reporting)))["spn-delete"]
     )
+
+
+def test_the_fault_behind_a_duplicate_host_is_told_with_whom_to_ask() -> None:
+    """An HTTP/ SPN mends the site alone: CIFS, WSMAN and the others go on failing (sPNMappings)."""
+    found = world(server(), ad=ad(computer(), computer("OLD", "HOST/iis01.test.com")))
+    assert ("spn-add", OWN, r"TEST\IIS01$") in steps(found)
+    (note,) = [step.note or "" for step in found.report.plan.steps if step.kind == "manual"]
+    assert note.startswith(r"HOST/iis01.test.com is on TEST\OLD$ too")
+    assert "ask the owner" in note
+    alone = world(server(), ad=ad(computer(host=False)))
+    assert "manual" not in kinds(alone)

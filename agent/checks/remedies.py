@@ -98,9 +98,25 @@ def _misplaced(case: Case, requirement: Requirement, account: AccountName) -> Re
 def _unregistered(case: Case, requirement: Requirement, account: AccountName) -> Remedy:
     """No account has the SPN; a HOST/ SPN of another one may answer for it."""
     why = f"an explicit SPN wins over HOST/; {account} decrypts" if requirement.answers else "register the SPN"
-    explicit = Way(why, (add(case, requirement.spn, account),))
+    explicit = Way(why, (add(case, requirement.spn, account), *_doubled_host(case, requirement)))
     better = _instead_of_own_name(case, requirement, account)
     return Remedy((explicit,) if better is None else (better, explicit))
+
+
+def _doubled_host(case: Case, requirement: Requirement) -> Iterator[Action]:
+    """The fault behind a duplicate that no `HTTP/` SPN explains: every service that `HOST/` stands for has it."""
+    if requirement.outcome != "duplicate" or requirement.holders:
+        return
+    host, account = requirement.spn.with_service("HOST"), requirement.account
+    owner = case.own_spns.get(requirement.spn)
+    right = owner.account if owner is not None else account
+    others = wrong_holders(case, host, right) if right is not None else []
+    if others:
+        told = " and ".join(map(str, others))
+        yield by_hand(
+            f"{printable(host.text)} is on {printable(told)} too, which breaks every service of the name: ask the "
+            "owner, and take it away there."
+        )
 
 
 def _instead_of_own_name(case: Case, requirement: Requirement, account: AccountName) -> Way | None:
