@@ -222,17 +222,22 @@ class Spn:
     def host(self) -> HostName:
         """The host part without its port."""
         name, colon, port = self.instance.rpartition(":")
-        return host_name(name if colon and port.isdigit() else self.instance)
+        return host_name(name if colon and _is_number(port) else self.instance)
 
     @property
     def port(self) -> int | None:
         """The port where one is part of the name; it is, for the KDC, just more text."""
         _, colon, port = self.instance.rpartition(":")
-        return int(port) if colon and port.isdigit() and len(port) < 6 else None
+        return int(port) if colon and _is_number(port) and len(port) < 6 else None
 
     def with_service(self, service: str) -> Spn:
         """The same host and port under another service class (what sPNMappings does)."""
         return spn(f"{service}/{self.text.partition('/')[2]}")
+
+
+def _is_number(text: str) -> bool:
+    """Unicode has more digits: a superscript two is one, and no number."""
+    return text.isascii() and text.isdigit()
 
 
 @lru_cache(maxsize=65536)

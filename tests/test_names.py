@@ -237,6 +237,13 @@ def test_parts_of_an_spn(text: str, service: str, host: str, port: int | None) -
     assert (name.service, name.host, name.port) == (service, host_name(host), port)
 
 
+@pytest.mark.parametrize("digit", [chr(code) for code in range(0x80, 0x3000) if chr(code).isdigit()])
+def test_a_port_is_written_in_ascii(digit: str) -> None:
+    """`str.isdigit` is true of superscripts too, which `int` refuses."""
+    name = spn(f"HTTP/contoso:80{digit}")
+    assert (name.host, name.port) == (host_name(f"contoso:80{digit}"), None)
+
+
 def test_what_spn_mappings_does() -> None:
     assert spn("HTTP/a.b:80").with_service("HOST") == spn("host/A.B:80")
     assert spn("HTTP/a:443") != spn("HTTP/a")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from agent.errors import IisSpnError, MalformedError, UsageError
+from agent.sources.endpoint import MOST_NAMES
 from tests.fuzz import answering, reading
 from tests.fuzz.reading import sample
 
@@ -21,6 +22,8 @@ class Target(NamedTuple):
     read: Callable[[bytes], object]
     seeds: Callable[[], Sequence[bytes]]
     refusals: tuple[type[IisSpnError], ...] = ()
+    besides: int = 0
+    """Calls that an input may take besides those for its size: `web[1:100000]` is short."""
 
     def holds(self, data: bytes) -> None:
         """Raises whatever is no refusal."""
@@ -36,6 +39,7 @@ def _sample(*names: str) -> Callable[[], Sequence[bytes]]:
     return lambda: [sample(name) for name in names]
 
 
+_FOR_RANGES = 200 * MOST_NAMES
 _FARM = '[[name]]\nhost = "intranet.test.com"\nservers = ["IIS01"]\nsite = "Intranet"\nproxy = "passthrough"\n'
 _ACCEPT = '[[accept]]\nid = "spn-missing"\nsubject = "HTTP/*.test.com"\nreason = "known"\nuntil = 2027-01-31\n'
 _TEXT = "web01 web[02:04].test.com ; three\n10.0.0.5:5986\n[fe80::1]:5985 # one\nhttps://web05\n"
@@ -118,13 +122,13 @@ TARGETS: Mapping[str, Target] = {
     "names": Target(
         reading.names, _texts("# seen\nintranet.test.com\n10.0.0.5\nb\u00fccher.test.com\n"), (UsageError,)
     ),
-    "inventory, text": Target(reading.inventory("servers.txt"), _texts(_TEXT), (UsageError,)),
-    "inventory, INI": Target(reading.inventory("hosts.ini"), _texts(_INI), (UsageError,)),
-    "inventory, YAML": Target(reading.inventory("hosts.yml"), _texts(_YAML), (UsageError,)),
-    "inventory, JSON": Target(reading.inventory("hosts.json"), _texts(_JSON), (UsageError,)),
+    "inventory, text": Target(reading.inventory("servers.txt"), _texts(_TEXT), (UsageError,), _FOR_RANGES),
+    "inventory, INI": Target(reading.inventory("hosts.ini"), _texts(_INI), (UsageError,), _FOR_RANGES),
+    "inventory, YAML": Target(reading.inventory("hosts.yml"), _texts(_YAML), (UsageError,), _FOR_RANGES),
+    "inventory, JSON": Target(reading.inventory("hosts.json"), _texts(_JSON), (UsageError,), _FOR_RANGES),
     "group_vars": Target(reading.inventory("group_vars/all.yml"), _texts(_VARS), (UsageError,)),
     "command line": Target(reading.line, _texts(*_LINES), (UsageError,)),
-    "words": Target(reading.word, _texts(*_WORDS)),
+    "words": Target(reading.word, _texts(*_WORDS), besides=_FOR_RANGES),
     "certificate": Target(reading.certificate, lambda: [_CERTIFICATE]),
     "Kerberos error": Target(reading.kerberos_error, lambda: [_KRB_ERROR]),
     "WinRM": Target(answering.winrm, lambda: [answering.conversation(), answering.fault()], (MalformedError,)),

@@ -25,7 +25,7 @@ def taken(name: str, data: bytes) -> int:
 
 
 def allowed(name: str, data: bytes) -> int:
-    return TIMES * _seeds(name) + PER_BYTE * len(data)
+    return TARGETS[name].besides + TIMES * _seeds(name) + PER_BYTE * len(data)
 
 
 @cache

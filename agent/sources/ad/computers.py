@@ -116,7 +116,7 @@ def _machines(connection: LdapConnection, base: str, notes: list[str]) -> Iterat
 
 def _is_machine(values: Mapping[str, Sequence[str]]) -> bool:
     flags = _first(values, "useraccountcontrol")
-    is_disabled = flags.isdigit() and int(flags[:10]) & _DISABLED
+    is_disabled = flags.isdecimal() and int(flags[:10]) & _DISABLED
     is_managed = _MANAGED_ACCOUNTS & set(map(fold, values.get("objectclass", ())))
     return not (is_disabled or is_managed or _has_class(values, (_CLUSTER,)))
 

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TypeVar
@@ -22,9 +22,11 @@ import dns.message
 import dns.name
 import dns.query
 import dns.rcode
+import dns.rdataclass
 import dns.rdatatype
 import dns.resolver
 import dns.reversename
+import dns.rrset
 
 from agent.errors import SourceError, UsageError
 from agent.model import Problem, SourceRead
@@ -293,7 +295,7 @@ class _Server:
     def pointer(self, address: str, ends: float) -> HostName | None:
         """The first PTR name of an address."""
         reply = self._exchange(dns.reversename.from_address(address), dns.rdatatype.PTR, ends)
-        names = [data.target for rrset in reply.answer if rrset.rdtype == dns.rdatatype.PTR for data in rrset]
+        names = [data.target for rrset in _records(reply, dns.rdatatype.PTR) for data in rrset]
         return _host(names[0]) if names else None
 
     def _follow(self, host: HostName, kind: dns.rdatatype.RdataType, ends: float) -> Resolution:
@@ -349,14 +351,14 @@ def _sections(
     reply: dns.message.Message, kind: dns.rdatatype.RdataType
 ) -> tuple[dict[HostName, HostName], dict[HostName, list[Address]]]:
     """The aliases and the addresses of an answer, by owner."""
-    aliases: dict[HostName, HostName] = {}
-    owners: dict[HostName, list[Address]] = {}
-    for rrset in reply.answer:
-        if rrset.rdtype == dns.rdatatype.CNAME:
-            aliases[_host(rrset.name)] = _host(rrset[0].target)
-        elif rrset.rdtype == kind:
-            owners[_host(rrset.name)] = _distinct_addresses(data.address for data in rrset)
+    aliases = {_host(rrset.name): _host(rrset[0].target) for rrset in _records(reply, dns.rdatatype.CNAME)}
+    owners = {_host(rrset.name): _distinct_addresses(data.address for data in rrset) for rrset in _records(reply, kind)}
     return aliases, owners
+
+
+def _records(reply: dns.message.Message, kind: dns.rdatatype.RdataType) -> Iterator[dns.rrset.RRset]:
+    """Those of the class Internet, which was asked for: of another class an A record is no IPv4 address."""
+    return (each for each in reply.answer if (each.rdclass, each.rdtype) == (dns.rdataclass.IN, kind))
 
 
 def _host(name: dns.name.Name) -> HostName:
