@@ -136,6 +136,9 @@ def test_the_own_name_on_the_alternate_account_breaks_nothing_that_is_known() ->
     [
         ("/owa", "MSExchangeOWAAppPool", True),
         ("/Rpc", "msexchangerpcproxyapppool", True),
+        ("/EWS", "MSExchangeServicesAppPool", True),
+        ("/Autodiscover", "MSExchangeAutodiscoverAppPool", True),
+        ("/Microsoft-Server-ActiveSync", "MSExchangeSyncAppPool", True),
         ("/owa", "DefaultAppPool", False),
         ("/intranet", "MSExchangeOWAAppPool", False),
     ],

@@ -263,6 +263,18 @@ def test_an_address_is_no_name_to_ask_for(url: str) -> None:
         assert any("address" in line for line in outcome.because)
 
 
+@pytest.mark.parametrize("dns", [None, "iis01 A 10.0.5.2"])
+@pytest.mark.parametrize(
+    "url", ["http://localhost/", "http://LOCALHOST:80/", "http://localhost.test.com/", "http://loopback/"]
+)
+def test_nobody_asks_for_a_ticket_for_the_machine_itself(url: str, dns: str | None) -> None:
+    """R2.13; what clients would make of the name is a name that no source shows."""
+    found = world(server(pool=SERVICE, kernel=False), ad=ad(computer(), POOLED), dns=dns)
+    for outcome in found.explain(url):
+        assert outcome.spn is None
+        assert not any("HTTP/" in line for line in (*outcome.because, *outcome.fix))
+
+
 LOCKED = {"web": {"": f"<configuration>{windows(useKernelMode='false')}</configuration>"}}
 
 

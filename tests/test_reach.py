@@ -455,6 +455,15 @@ def test_a_site_whose_addresses_another_one_has_is_reached_by_nothing() -> None:
     assert "ip-only-binding" not in found.ids
 
 
+@pytest.mark.parametrize(("bound", "name"), [("*:80:*.apps.test.com", "x.apps"), ("*:80:x.apps.test.com", "x.apps")])
+def test_a_host_header_comes_before_an_address_that_another_site_has(bound: str, name: str) -> None:
+    """UrlPrefix strings: an explicit host before an IP-bound weak wildcard; `explain` says the same."""
+    built = server(site(bound, name="Header"), site("10.0.5.2:80:", name="One"))
+    found = world(built, dns=f"iis01 A 10.0.5.2;{name} A 10.0.5.2")
+    assert hosts(found, "Header") == {"x.apps.test.com"}
+    assert hosts(found, "One") == {"IIS01", "iis01.test.com"}
+
+
 OWN = {"http/iis01": "covered", "http/iis01.test.com": "covered"}
 WWW = {"http/www.test.com": "explicit", "http/www": "explicit"}
 PORTAL = {"http/portal.test.com": "explicit", "http/portal": "optional"}

@@ -507,3 +507,30 @@ def test_the_fault_behind_a_duplicate_host_is_told_with_whom_to_ask() -> None:
     assert "ask the owner" in note
     alone = world(server(), ad=ad(computer(host=False)))
     assert "manual" not in kinds(alone)
+
+
+# -- a name that another computer of the directory has --------------------------------------------------------------
+
+
+TAKEN = "HTTP/iis09.test.com"
+
+
+@pytest.mark.parametrize(
+    ("dns", "outcome", "need", "planned"),
+    [
+        (None, "modified", "explicit", []),
+        ("iis01 A 10.0.5.2", "modified", "explicit", []),
+        ("iis01 A 10.0.5.2;iis09 A 10.0.5.2", "modified", "explicit", [("spn-add", TAKEN, r"TEST\IIS01$")]),
+        ("iis01 A 10.0.5.2;iis09 A 10.0.5.9", "modified", "optional", []),
+    ],
+    ids=["DNS not asked", "not in the zone", "leads here: it was taken over", "leads to that computer"],
+)
+def test_a_name_of_another_computer_gets_no_spn_unless_it_leads_here(
+    dns: str | None, outcome: str, need: str, planned: list[tuple[str, str, str]]
+) -> None:
+    """An SPN for its name takes WinRM and every http.sys service from a computer in use (R6.7); a retired one, R4.4."""
+    found = world(server(site("*:80:iis09.test.com")), ad=ad(computer(), computer("IIS09")), dns=dns)
+    assert (found.outcome(TAKEN), found.requirement(TAKEN).need) == (outcome, need)
+    assert steps(found) == planned
+    assert others(found) == []
+    assert bool(found.errors) == (need == "explicit")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from worlds import ad, computer, server, site, user
 
-from agent import exits
+from agent import exits, inspect
 from agent.cli import formats
 from agent.cli.program import main
 
@@ -210,6 +210,21 @@ def test_a_plan_without_windows_authentication_says_that_nothing_asks(told: Told
     text = re.sub(r"\s+", " ", " ".join(line.lstrip("#").removeprefix("rem ") for line in lines))
     assert "no application asks clients for a Kerberos ticket" in text
     assert "NOT CHECKED" not in text
+
+
+@pytest.mark.parametrize(("mode", "is_open"), [("Allow", True), ("Deny", False)])
+@pytest.mark.parametrize("words", [("inspect",), ("plan",), ("plan", "--format", "ticket")])
+def test_what_a_web_config_may_switch_on_is_no_all_clear(
+    told: Told, tmp_path: Path, words: tuple[str, ...], mode: str, is_open: bool
+) -> None:
+    """Nobody looked at the files, and where the section is unlocked one may set enabled=true."""
+    path = written(tmp_path, "*:80:a.test.com", enabled=False, mode=mode)
+    _, lines = told(*words, path)
+    text = re.sub(r"\s+", " ", " ".join(lines))
+    assert ("may switch Windows authentication on" in text) == is_open
+    assert ("OK: no SPN matters" in text) != is_open
+    (application,) = inspect([path]).applications
+    assert (application.negotiates, application.decryption) == (False, "uncertain" if is_open else "none")
 
 
 @pytest.mark.parametrize("form", ["table", "cmd", "powershell", "ldif", "ticket"])

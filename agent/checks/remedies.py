@@ -68,6 +68,8 @@ def _offered(case: Case, judged: Judged) -> Remedy:
         return alias_remedy(case, requirement, account, typed)
     if _is_name_of_another(case, requirement) and not is_held(case, requirement.spn, account):
         return _another_name(requirement)
+    if _may_be_of_another(case, requirement) and not is_held(case, requirement.spn, account):
+        return Remedy((), _whose(requirement))
     if case.demand(requirement.spn).is_contested:
         return Remedy((), SETTLE)
     if requirement.holders:
@@ -138,6 +140,20 @@ def _is_name_of_another(case: Case, requirement: Requirement) -> bool:
     """Whether the name is an inspected computer's own, and sites of another server want it."""
     owner = case.own_spns.get(requirement.spn)
     return owner is not None and all(place.server != owner.label for place in requirement.applications)
+
+
+def _may_be_of_another(case: Case, requirement: Requirement) -> bool:
+    """Whether the directory has another computer of the name, which nobody inspected, and nothing leads it here."""
+    host = requirement.spn.host
+    return any(case.by_label[place.server].names.provided(host) for place in requirement.applications)
+
+
+def _whose(requirement: Requirement) -> str:
+    """An SPN for its name takes WinRM and every other http.sys service from a computer that is in use (rule R6.7)."""
+    return (
+        f"{requirement.spn.host} is the name of another computer in the directory, and nothing shows that it leads "
+        "here: look it up first (--dns), or give the site a host header of its own."
+    )
 
 
 def _another_name(requirement: Requirement) -> Remedy:

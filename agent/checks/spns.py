@@ -77,10 +77,9 @@ def _plain(case: Case, requirement: Requirement, who: str | None) -> Iterator[Fi
     elif requirement.outcome == "modified":
         yield _modified(requirement, who)
     else:
-        message = (
-            f"nobody answers for {requirement.spn}: {who or 'clients that ask for it'} use NTLM, and users notice "
-            "nothing"
-        )
+        typed = f"only clients that send {requirement.spn.host} as typed"
+        asking = who or ("clients that ask for it" if requirement.asked_by else typed)
+        message = f"nobody answers for {requirement.spn}: {asking} use NTLM, and users notice nothing"
         yield _about(requirement, "spn-missing", message)
     if not requirement.holders:
         yield from _port_only(case, requirement)

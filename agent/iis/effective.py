@@ -398,7 +398,9 @@ class Evaluation:
                 mounts[above] = mount  # an application wins over a virtual directory of its parent
 
 
-_EXCHANGE_PATHS = frozenset({"/owa", "/ecp", "/mapi", "/rpc"})
+_EXCHANGE_PATHS = frozenset(
+    {"/autodiscover", "/ecp", "/ews", "/mapi", "/microsoft-server-activesync", "/oab", "/owa", "/powershell", "/rpc"}
+)
 
 
 def _is_exchange(application: EffectiveApplication) -> bool:

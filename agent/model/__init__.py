@@ -101,6 +101,11 @@ class Place:
     decrypts_as: AccountName | None
     rule: str | None
 
+    @property
+    def may_negotiate(self) -> bool:
+        """As for the application."""
+        return not self.negotiates and self.decryption == "uncertain"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
@@ -133,6 +138,11 @@ class Application:
     def reference(self) -> ApplicationRef:
         """How requirements, accounts and findings name it."""
         return ApplicationRef(self.server, self.site, self.path)
+
+    @property
+    def may_negotiate(self) -> bool:
+        """Whether it asks for no ticket as far as was seen, and a web.config that nobody looked at may change that."""
+        return not self.negotiates and self.decryption == "uncertain"
 
     @property
     def is_unnamed(self) -> bool:

@@ -38,7 +38,8 @@ def look(report: Report) -> str:
         return "bold red"
     if spns.ntlm:
         return "bold yellow"
-    return "bold" if spns.unknown or not report.complete or _is_refused(report) else "bold green"
+    is_open = spns.unknown or not report.complete or _is_refused(report) or _may_be_asked(report)
+    return "bold" if is_open else "bold green"
 
 
 def not_looked_at(report: Report) -> Iterator[str]:
@@ -79,11 +80,18 @@ def _is_refused(report: Report) -> bool:
     )
 
 
+def _may_be_asked(report: Report) -> bool:
+    """Whether a file that nobody looked at may make an application ask for a ticket, or a place below one."""
+    return any(one.may_negotiate or any(place.may_negotiate for place in one.places) for one in report.applications)
+
+
 def _nothing(report: Report) -> str:
     if _is_refused(report):
         return "NOT CHECKED: IIS refuses a configuration (see the errors), and what is needed there is not known."
     if not report.complete and not any(application.negotiates for application in report.applications):
         return "NOT CHECKED: what was read does not show whether an SPN is needed."
+    if _may_be_asked(report):
+        return "NOT CHECKED: web.config files were not looked at, and may switch Windows authentication on."
     if any(application.negotiates for application in report.applications):
         return "OK: no SPN matters, for clients reach no application by a name."
     return "OK: no SPN matters, for no application asks clients for a Kerberos ticket."

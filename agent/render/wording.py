@@ -216,6 +216,11 @@ def rule_told(rule_id: str) -> str:
 
 def why_not(decided: Application | Place, server: Server | None) -> str:
     """The reason that the report gives for an application, or a place below it, that does not negotiate."""
+    reason = _why_not(decided, server)
+    return f"{reason}, unless a web.config that nobody looked at says otherwise" if decided.may_negotiate else reason
+
+
+def _why_not(decided: Application | Place, server: Server | None) -> str:
     origins = decided.origins
     match decided.why_not:
         case None:

@@ -58,7 +58,12 @@ class _Asked:
 
 
 def spn_hosts(client: Client, typed: HostName, names: Names) -> tuple[HostName, ...]:
-    """The host names a client puts into its SPN for what is typed, as seen from the network of one server."""
+    """The host names a client puts into its SPN for what is typed, as seen from the network of one server.
+
+    None for the name of the machine itself: Windows takes no ticket for it (rule R2.13).
+    """
+    if typed.is_loopback:
+        return ()
     hosts = asked_hosts(client, typed, names.service, names.suffix)
     full = names.machine.full_name
     if typed != names.machine.short_name or full is None or full.first_label == typed:

@@ -205,10 +205,12 @@ class Names:
         return {}
 
     def leads_to_another(self, host: HostName) -> bool:
-        """Whether the name is another inspected computer's own, and nothing shows that DNS leads it here."""
-        full = self.in_full(host)
-        is_anothers = full in self.inspected.computers and full not in self.own and host not in self.own
-        return is_anothers and not self.addresses(host) & set(self.mine)
+        """Whether the name is another inspected computer's own, and nothing shows that DNS leads it here; or that of
+        another computer of the directory, and DNS leads it elsewhere.
+        """
+        full, addresses = self.in_full(host), self.addresses(host)
+        is_anothers = full in self.inspected.computers or (full in self.computers and bool(addresses and self.mine))
+        return is_anothers and not {full, host} & self.own and not addresses & set(self.mine)
 
     def doubt(self, host: HostName) -> str:
         """Why it is not known whether a name is this computer's own or another's; "" where that is known."""
@@ -303,8 +305,11 @@ class _Claims:
         return frozenset(addresses) - {claim.address for claim in taken}
 
     def takes(self, address: Address, binding: Binding, site: str) -> bool:
-        """Whether requests to this address reach another site, one bound to it, before a binding to all addresses."""
-        if binding.address:
+        """Whether requests to this address reach another site, one bound to it, before a binding to all addresses.
+
+        A host header, a wildcard one too, comes before an address without one (UrlPrefix: explicit before IP-bound).
+        """
+        if binding.address or binding.host is not None:
             return False
         return self._addresses.get((address, binding.port), site) != site
 

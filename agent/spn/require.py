@@ -212,11 +212,16 @@ _NEVER_ASKED: Decisions = dict.fromkeys(get_args(NameKind), NOT_ASKED)
 
 NOT_LOOKED_AT = "web.config files were not looked at, and may set what decides here"
 
+MAY_CHANGE: frozenset[WhyNot] = frozenset({"disabled", "no-provider", "no-negotiate", "pku2u-only"})
+"""Why clients are not asked for a ticket where a web.config may say that they are."""
+
+_MAYBE_ASKED: Decisions = dict.fromkeys(get_args(NameKind), Decision("uncertain", None, NOT_LOOKED_AT, is_open=True))
+
 
 def _decide(auth: Auth, application: EffectiveApplication, identity: PoolIdentity, computer: Computer) -> _Decided:
     why = why_not(auth.settings, application.serves_http)
     if why is not None or auth.settings is None:
-        return _Decided(why, _NEVER_ASKED)
+        return _Decided(why, _MAYBE_ASKED if auth.is_open and why in MAY_CHANGE else _NEVER_ASKED)
     decisions = {kind: decide(auth.settings, identity, computer, kind) for kind in get_args(NameKind)}
     if auth.is_open:
         decisions = {kind: decision.doubted(NOT_LOOKED_AT) for kind, decision in decisions.items()}

@@ -32,6 +32,7 @@ _ENDS: Mapping[Outcome, str] = {
 
 _POOL_STOPPED = "The application pool {} does not start with IIS (autoStart=false): requests get 503, nobody decrypts."
 _ADDRESS = "The URL holds an address: Windows clients do not try Kerberos with one, they use NTLM."
+_ITSELF = "The name is that of the very machine it is typed on: Windows uses NTLM there, never a ticket."
 
 _NEVER_ASKED: Mapping[WhyNot, tuple[Outcome | None, str]] = {
     "refused": (None, "IIS refuses the configuration here and answers 500: nobody is let in, no ticket is asked for."),
@@ -71,7 +72,9 @@ class Asking:
         story = [*_resolution(self.url, self.names)]
         hosts = spn_hosts(self.client, self.url.host, self.names)
         if not hosts:
-            return self._without_ticket(None, "ntlm-fallback", [*story, _ADDRESS])
+            return self._without_ticket(
+                None, "ntlm-fallback", [*story, _ITSELF if self.url.host.is_loopback else _ADDRESS]
+            )
         name = http_spn(hosts[0], asked_port(self.client, self.url.port))
         story_there = [*story, self._place_told()]
         decided = self.found.decided
@@ -227,11 +230,10 @@ def without_ticket(
 
 def nobody(case: Case, url: Url, client: Client) -> ClientOutcome:
     """What is known where no inspected server answers."""
-    hosts = (
-        spn_hosts(client, url.host, case.servers[0].names)
-        if case.servers
-        else asked_hosts(client, url.host, case.service, None)
-    )
+    if case.servers:
+        hosts = spn_hosts(client, url.host, case.servers[0].names)
+    else:
+        hosts = () if url.host.is_loopback else asked_hosts(client, url.host, case.service, None)
     name = http_spn(hosts[0], asked_port(client, url.port)) if hosts else None
     story = [_nothing(case, url), *_stopped(case, url)]
     if name is not None:
