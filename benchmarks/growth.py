@@ -15,6 +15,7 @@ from typing import NamedTuple
 from agent.cli.formats import known_by
 from agent.iis.snapshot import Snapshot, SourceFile
 from agent.model import Report
+from agent.render.screen import Screen, Shown
 from benchmarks.measure import interleaved, table
 from tests.worlds import (
     App,
@@ -269,15 +270,21 @@ def machines_of_one_name(n: int) -> Callable[[], World]:
 # -- formats -------------------------------------------------------------------------------------------------------
 
 
-def written(command: str, form: str, n: int) -> Callable[[], object]:
+def written(command: str, form: str, shown: Shown, n: int) -> Callable[[], object]:
     """A report of sites of which every second one is wrong."""
     report: Report = misplaced(n)().report
     kind = known_by(command)[form]  # type: ignore[index]
-    return lambda: sum(map(len, kind.pieces(report, 100, color=False)))
+    return lambda: sum(map(len, kind.pieces(report, Screen(100, False, shown))))
 
 
-def _format(command: str, form: str) -> Callable[[int], Callable[[], object]]:
-    return lambda n: written(command, form, n)
+def unasked(n: int) -> Callable[[], object]:
+    """The first screen of as many sites, of which nobody looked up who holds what."""
+    report: Report = judged(server(*named(n), pool=r"TEST\svc", creds=True))().report
+    return lambda: sum(map(len, known_by("inspect")["table"].pieces(report, Screen(100, False))))
+
+
+def _format(command: str, form: str, shown: Shown = "causes") -> Callable[[int], Callable[[], object]]:
+    return lambda n: written(command, form, shown, n)
 
 
 AXES: Mapping[str, Axis] = {
@@ -317,6 +324,9 @@ AXES: Mapping[str, Axis] = {
         for command in ("inspect", "plan")
         for form in known_by(command)
     },  # type: ignore[arg-type]
+    "inspect table --verbose": Axis(500, _format("inspect", "table", "origins")),
+    "inspect table --all": Axis(500, _format("inspect", "table", "all")),
+    "inspect table, nobody asked": Axis(500, unasked),
 }
 
 

@@ -11,6 +11,7 @@ from agent.cli.formats import known_by
 from agent.errors import UsageError
 from agent.inspection.sources import Sources
 from agent.model import ClientOutcome
+from agent.render.screen import Screen
 from agent.story import explain, read_url
 
 SERVICE = r"TEST\contososvc"
@@ -67,7 +68,7 @@ def test_the_url_is_told_without_what_may_be_secret(text: str, shown: str) -> No
     assert read_url(text).text == shown
     told = explain(world(server(site("*:80:contoso.test.com"))).analysis, text)
     for form in known_by("explain").values():
-        assert "S3cret" not in "".join(form.pieces(told, 100, False))
+        assert "S3cret" not in "".join(form.pieces(told, Screen(100, False)))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 from hypothesis import example, given
@@ -16,6 +17,7 @@ from agent.checks.commands import is_for_cmd, is_pasteable, setspn, word
 from agent.cli import formats
 from agent.model import PrincipalKind
 from agent.names import AccountName, spn
+from agent.render.screen import Screen, Shown
 from agent.render.wording import pieces
 
 HOSTILE = (
@@ -189,7 +191,8 @@ def test_every_line_printed_as_a_command_is_one(name: str) -> None:
                 assert is_for_cmd(line) or as_powershell(line)
         for form in FORMATS:
             if form.module != "agent.render.story" and form.name not in {"json", "csv"}:
-                look(form.name, "".join(form.pieces(found.report, 100, color=False)))
+                for shown in get_args(Shown):
+                    look(form.name, "".join(form.pieces(found.report, Screen(100, False, shown))))
 
 
 def look(form: str, text: str) -> None:
@@ -221,7 +224,7 @@ def test_what_is_for_cmd_only_is_headed_so() -> None:
     for form in FORMATS:
         if form.module == "agent.render.story" or form.name in {"json", "cmd"}:
             continue
-        text = "".join(form.pieces(found.report, 200, color=False))
+        text = "".join(form.pieces(found.report, Screen(200, False, "all")))
         lines = [line for line in text.splitlines() if line.strip()]
         for number, line in enumerate(lines):
             if "appcmd.exe" in line and "back:" not in line:

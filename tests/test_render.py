@@ -691,7 +691,7 @@ def test_everything_of_ours_can_be_said_in_cp1252() -> None:
 def test_an_empty_report_renders() -> None:
     empty = report(servers=(), applications=(), requirements=(), findings=(), complete=False)
     assert terminal.to_text(empty, 80, color=False).startswith(
-        "NOT CHECKED: what was read does not show whether an SPN is needed.\nINCOMPLETE"
+        "NOT CHECKED: what was read does not show whether an SPN is needed. INCOMPLETE: a\n"
     )
     assert rows(empty) == []
     assert markdown.to_markdown(empty)

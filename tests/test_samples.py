@@ -39,7 +39,8 @@ def without_times(text: str) -> str:
 @pytest.mark.parametrize("server", SERVERS)
 def test_golden_text(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = report(server, monkeypatch=monkeypatch)
-    compare(SAMPLES / server / "expected.txt", terminal.to_text(found, 100, color=False))
+    text = terminal.to_text(found, 100, color=False)
+    compare(SAMPLES / server / "expected.txt", re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME", text))
 
 
 @pytest.mark.parametrize("server", SERVERS)

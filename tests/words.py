@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from agent.inspection.stages import Analysis
 from agent.model import Finding, Report, Requirement
 from agent.names import fold
+from agent.render import terminal
+from agent.render.screen import Shown
 
 BROKEN = frozenset({"modified", "duplicate", "impossible"})
 SPOKEN = frozenset({"spn-missing", "spn-misplaced", "spn-shadowed-by-host", "spn-duplicate", "client-spn-variant"})
@@ -161,6 +163,31 @@ def an_identity_is_blamed_only_where_it_decrypts(analysis: Analysis) -> Iterator
                 yield f"{found.id} at {found.site}{found.path}, where the computer decrypts"
 
 
+# -- the verdict ---------------------------------------------------------------------------------------------------
+
+
+def ok_is_said_of_what_is_whole_known_and_right(analysis: Analysis) -> Iterator[str]:
+    """No page begins or ends with OK where an error is open, something could not be read, or is not known."""
+    report = analysis.report
+    errors = [found.id for found in report.findings if found.severity == "error" and found.accepted is None]
+    for shown in get_args(Shown):
+        lines = terminal.to_text(report, 200, False, shown).splitlines()
+        for line in (lines[0], lines[-1]):
+            if line.startswith("OK") and (errors or not report.complete or report.spns.unknown or report.spns.ntlm):
+                yield f"{line}, beside {errors}, complete {report.complete}, {report.spns}"
+
+
+def the_first_screen_is_one(analysis: Analysis) -> Iterator[str]:
+    """At most 40 lines; the last one repeats the counts of the first (shared rules of the first screen)."""
+    lines = terminal.to_text(analysis.report, 80, False, "causes").splitlines()
+    if len(lines) > 40:
+        yield f"{len(lines)} lines"
+    first = " ".join(lines).replace(".", ",").replace(":", "")
+    for word, number in re.findall(r"(BROKEN|NTLM|OK|ERRORS?): (\d+)", lines[-1]):
+        if f"{word} {number}" not in first:
+            yield f"{word}: {number} stands in the last line only"
+
+
 INVARIANTS: Mapping[str, Callable[[Analysis], Iterator[str]]] = {
     invariant.__name__: invariant
     for invariant in (
@@ -171,5 +198,7 @@ INVARIANTS: Mapping[str, Callable[[Analysis], Iterator[str]]] = {
         fixes_do_not_contradict_each_other,
         no_fix_registers_what_another_finding_warns_of,
         an_identity_is_blamed_only_where_it_decrypts,
+        ok_is_said_of_what_is_whole_known_and_right,
+        the_first_screen_is_one,
     )
 }

@@ -8,6 +8,14 @@ from agent.checks.findings import FINDINGS
 from agent.model import Cause, Finding
 from agent.names import fold
 
+UNREAD = frozenset(
+    {
+        *("config-malformed", "content-unread", "source-unreadable", "shared-configuration", "server-unreachable"),
+        *("internal-error", "directory-incomplete", "dns-incomplete"),
+    }
+)
+"""What the findings are called that tell of something that could not be read, where they are more than a note."""
+
 
 def causes(findings: Iterable[Finding]) -> tuple[Cause, ...]:
     """The open findings, those with one id, severity and remedy together, whatever names stand in them."""
@@ -37,6 +45,9 @@ def _cause(group: list[Finding]) -> Cause:
         spns=tuple(dict.fromkeys(found.spn for found in group if found.spn is not None)),
         servers=tuple(dict.fromkeys(server for found in group for server in found.all_servers)),
         fix=_once([sentence for found in group for sentence in found.fix]),
+        severity=group[0].severity,
+        evidence=tuple(dict.fromkeys(line for found in group if found.spn is None for line in found.evidence[:1])),
+        unread=group[0].id in UNREAD and group[0].severity != "info",
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 
 from agent.model import PrincipalKind
 from agent.names import AccountName, Guess, Spn
@@ -94,6 +95,38 @@ def setspn_query(name: Spn) -> str | None:
     """`setspn -F -Q`: who in the forest holds an SPN; None where it cannot be pasted."""
     value = word(name.text)
     return None if value is None else f"setspn -F -Q {value}"
+
+
+_LISTED = re.compile(r"(?!-)[A-Za-z0-9._:\-]+")
+"""What `for` of cmd.exe takes as one thing of a list, as it stands: no wildcard, no quotes, no separator."""
+
+HELD = "held.txt"
+"""The file that `setspn_questions` write."""
+
+LONGEST_LINE = 8000
+"""Characters; cmd.exe takes 8,191 (Microsoft, "Command prompt line string limitation")."""
+
+
+def setspn_questions(instances: Iterable[str]) -> tuple[str, ...]:
+    """Lines for cmd.exe that ask who in the forest holds HTTP/ and HOST/ SPNs, each question before its answer.
+
+    `setspn -Q` says "No such SPN found" without the SPN: only the echo tells what nobody holds. A name that could be
+    more than one word of a list is left out. As many lines as cmd.exe needs; the first one makes the file anew.
+    """
+    rows, size = [list[str]()], len(_questions([], ">"))
+    for name in dict.fromkeys(instances):
+        if _LISTED.fullmatch(name) is None:
+            continue
+        if size + len(name) + 1 > LONGEST_LINE:
+            rows, size = [*rows, []], len(_questions([], ">>"))
+        rows[-1].append(name)
+        size += len(name) + 1
+    return tuple(_questions(row, ">>" if at else ">") for at, row in enumerate(rows) if row)
+
+
+def _questions(names: Sequence[str], into: str) -> str:
+    asked = f"(for %s in (HTTP HOST) do @for %n in ({' '.join(names)}) do @echo %s/%n& setspn -F -Q %s/%n)"
+    return f"{asked} {into} {HELD}"
 
 
 def klist_get(name: Spn) -> str | None:

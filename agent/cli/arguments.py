@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +40,8 @@ class Line(NamedTuple):
 
 def read(words: Sequence[str] | None) -> Line:
     """What was asked for. Raises UsageError."""
-    given = parser().parse_args(words)
+    words = sys.argv[1:] if words is None else words
+    given = parser().parse_args(words, argparse.Namespace(words=tuple(words)))
     return Line(given.make(given) if given.make else None, given.version, given.debug)
 
 
@@ -129,6 +131,7 @@ def _collect_parser(commands: _Commands[_Parser]) -> None:
         description="Collect from every server over WinRM and write one snapshot for each. Reads only.",
     )
     add_asking(command, SNAPSHOTS)
+    command.add_argument("-v", "--verbose", action="store_true", help="a line on stderr for each server as it answers")
     command.add_argument(
         "--forget",
         action="append",

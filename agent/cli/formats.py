@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from agent.history import Difference
     from agent.model import Report
+    from agent.render.screen import Screen
 
 Command = Literal["inspect", "sweep", "explain", "plan", "diff"]
 
@@ -16,8 +17,7 @@ Command = Literal["inspect", "sweep", "explain", "plan", "diff"]
 class Format(NamedTuple):
     """One way to write a report: `function` of `module` takes it and gives its text, whole or in pieces.
 
-    With `for_screen` it is also told how many columns there are, and whether they take colours. The module is imported
-    when it writes.
+    With `for_screen` it is also told what it writes for. The module is imported when it writes.
     """
 
     name: str
@@ -27,10 +27,10 @@ class Format(NamedTuple):
     encoding: str = "utf-8"
     for_screen: bool = False
 
-    def pieces(self, report: Report | Difference, width: int, color: bool) -> Iterable[str]:
+    def pieces(self, report: Report | Difference, screen: Screen) -> Iterable[str]:
         """The text in pieces, for a report may be larger than the memory."""
         render = getattr(import_module(self.module), self.function)
-        text = render(report, width, color) if self.for_screen else render(report)
+        text = render(report, *screen) if self.for_screen else render(report)
         return [text] if isinstance(text, str) else text
 
 

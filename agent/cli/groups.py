@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from agent.cli import formats, options
 from agent.cli.values import count, hours, level, name, port, seconds
@@ -14,6 +14,9 @@ from agent.names import fold, printable
 from agent.sources.endpoint import Transport
 from agent.spn.clients import CLIENTS
 from agent.sweep.options import Asking, Keeping, Logon, Whom, Winrm
+
+if TYPE_CHECKING:
+    from agent.render.screen import Shown
 
 TRANSPORTS = get_args(Transport)
 
@@ -152,6 +155,15 @@ def add_output(command: argparse.ArgumentParser, name: formats.Command) -> None:
     known = tuple(formats.known_by(name))
     out = command.add_argument_group("what to print")
     out.add_argument("--format", choices=known, default=known[0], metavar="F", help=", ".join(known))
+    out.add_argument("-q", "--quiet", action="store_true", help="of a table the verdict alone")
+    more = "; and a line on stderr for each server as it answers" if name == "sweep" else ""
+    out.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help=f"of a table also the servers that need somebody, with the line that sets each value{more}",
+    )
+    out.add_argument("--all", action="store_true", help="of a table every server and application")
     out.add_argument("--output", type=Path, metavar="FILE", help="write there instead of stdout, atomically")
     out.add_argument(
         "--fail-on",
@@ -180,13 +192,24 @@ def add_output(command: argparse.ArgumentParser, name: formats.Command) -> None:
 
 
 def output_of(given: argparse.Namespace, command: formats.Command) -> options.Output:
+    from agent.cli.following import following  # `--help` loads no model
+
     form = formats.known_by(command)[given.format]
     return options.Output(
         format=form,
         file=given.output,
         fail_on=_fail_on_of(given.fail_on),
         write_accept=getattr(given, "write_accept", None),
+        shown=_shown_of(given),
+        following=following(given.words, getattr(given, "to", None)),
     )
+
+
+def _shown_of(given: argparse.Namespace) -> Shown:
+    """Raises UsageError for all that contradicts the verdict alone."""
+    if given.quiet and (given.all or given.verbose):
+        raise UsageError(f"--quiet contradicts {'--all' if given.all else '--verbose'}")
+    return "verdict" if given.quiet else "all" if given.all else "origins" if given.verbose else "causes"
 
 
 def _fail_on_of(levels: Sequence[str]) -> options.FailOn:
@@ -244,7 +267,6 @@ def _add_winrm(command: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--continue-on-denied", action="store_true", help="go on when servers refuse the logon: accounts may get locked"
     )
-    how.add_argument("-v", "--verbose", action="store_true", help="a line on stderr for each server as it answers")
 
 
 def _add_keeping(command: argparse.ArgumentParser, to: Path | None) -> None:

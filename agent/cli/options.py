@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.cli.formats import Format
 from agent.sweep.options import Asking, Logon
+
+if TYPE_CHECKING:
+    from agent.render.screen import Following, Shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +41,15 @@ class FailOn:
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """How a report is written, where (None: stdout), what of it the exit code tells, and where its
-    findings are written as accepted ones."""
+    """How a report is written, where (None: stdout), how much of it a table shows and which command lines it names
+    for what comes next, what of it the exit code tells, and where its findings are written as accepted ones.
+    """
 
     format: Format
     file: Path | None
     fail_on: FailOn
+    shown: Shown
+    following: Following = field(compare=False)
     write_accept: Path | None = None
 
 

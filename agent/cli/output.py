@@ -12,6 +12,7 @@ from agent.cli import console
 from agent.errors import OutputError, UsageError
 from agent.history import Change, Difference
 from agent.model import Explanation
+from agent.render.screen import Screen
 from agent.sources.option_files import with_accepted
 from agent.writing import write_whole
 
@@ -56,7 +57,8 @@ def finish(output: Output, report: Report | Difference) -> int:
 
 def _write(output: Output, report: Report | Difference) -> None:
     width, color = console.screen() if output.format.for_screen else (0, False)
-    pieces = output.format.pieces(report, width, color and output.file is None)
+    screen = Screen(width, color and output.file is None, output.shown, output.following)
+    pieces = output.format.pieces(report, screen)
     if output.file is None and output.format.for_screen:
         console.show(pieces)
         return

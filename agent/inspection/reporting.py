@@ -13,6 +13,7 @@ from agent.change.plan import REQUIREMENT_FINDINGS, joined, plan
 from agent.checks.accept import accept
 from agent.checks.case import Case, Judged, finding
 from agent.checks.causes import causes
+from agent.checks.commands import setspn_questions
 from agent.checks.every import check
 from agent.checks.farm import account_uses, farm
 from agent.checks.remedies import advice
@@ -23,6 +24,7 @@ from agent.inspection.sources import Sources
 from agent.model import (
     SCHEMA,
     AccountUse,
+    Application,
     Evidence,
     Finding,
     Plan,
@@ -99,7 +101,7 @@ def report_of(
         plan=joined(one.plan for one in concluded),
         accounts=tuple(chain.from_iterable(one.accounts for one in concluded)),
         summary=Summary(
-            servers=ServerCounts.of(servers),
+            servers=ServerCounts.of(servers, _troubled(requirements, applications, findings)),
             spns=SpnCounts.of(requirements, applications),
             read=(
                 *map(_configuration_read, reads),
@@ -107,8 +109,31 @@ def report_of(
                 *_sources_read("dns", [] if service is None else [service], NO_NAMES_ASKED, started),
                 *_options_read(cases, sources),
             ),
+            clients=tuple(client.name for client in sources.clients),
+            questions=_questions(requirements),
         ),
         causes=causes(findings),
+    )
+
+
+def _questions(requirements: Iterable[Requirement]) -> tuple[str, ...]:
+    """How to look up who holds what nobody looked up."""
+    unchecked = (one.spn.instance for one in requirements if one.matters and one.outcome == "unchecked")
+    return setspn_questions(unchecked)
+
+
+def _troubled(
+    requirements: Iterable[Requirement], applications: Iterable[Application], findings: Iterable[Finding]
+) -> frozenset[str]:
+    """The servers of which something that matters is not known, or which an error or a warning names."""
+    unknown = (one for one in requirements if one.matters and one.outcome in {"unchecked", "uncertain"})
+    told = (found for found in findings if found.severity != "info" and found.accepted is None)
+    return frozenset(
+        (
+            *(place.server for one in unknown for place in one.applications),
+            *(application.server for application in applications if application.is_unnamed),
+            *(server for found in told for server in found.all_servers),
+        )
     )
 
 

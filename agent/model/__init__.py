@@ -7,7 +7,7 @@ stands what follows from them: how their JSON document is written and read, and 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self, cast, get_args
 
@@ -366,22 +366,27 @@ class Tool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerCounts:
-    """How many servers were asked; asked = answered + failed, `partial` are among those that answered."""
+    """How many servers were asked; asked = answered + failed, `partial` are among those that answered.
+
+    `healthy` were read whole, all that matters there is known, and no error or warning names them.
+    """
 
     asked: int
     answered: int
     failed: int
     partial: int
+    healthy: int | None = None
 
     @classmethod
-    def of(cls, servers: Sequence[Server]) -> Self:
-        """The counts of these servers."""
+    def of(cls, servers: Sequence[Server], troubled: Container[str] = ()) -> Self:
+        """The counts of these servers; `troubled` names those that are not healthy though they were read whole."""
         status = Counter(server.status for server in servers)
         return cls(
             asked=len(servers),
             answered=len(servers) - status["failed"],
             failed=status["failed"],
             partial=status["partial"],
+            healthy=sum(server.status == "ok" and server.name not in troubled for server in servers),
         )
 
 
@@ -444,22 +449,34 @@ class SourceRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The report in numbers, and what it rests on."""
+    """The report in numbers, and what it rests on.
+
+    `clients` are the kinds that were asked about. `questions` are lines for cmd.exe, whole: they ask the forest who
+    holds what nobody looked up, and write question and answer where `--ad` reads them.
+    """
 
     servers: ServerCounts
     spns: SpnCounts
     read: tuple[SourceRead, ...]
+    clients: tuple[str, ...] = ()
+    questions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """Findings that say the same of several places. `finding` is their id, `fix` what all of them say is to be done."""
+    """Findings that say the same of several places. `finding` is their id, `fix` what all of them say is to be done.
+
+    `evidence` shows where those without an SPN are. `unread`: it tells of what could not be read.
+    """
 
     finding: str
     text: str
     spns: tuple[Spn, ...]
     servers: tuple[str, ...]
     fix: tuple[str, ...]
+    severity: Severity | None = None
+    evidence: tuple[Evidence, ...] = ()
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

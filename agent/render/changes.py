@@ -8,15 +8,24 @@ from agent.history import Change, Difference
 from agent.render.changes_told import first_line, incomplete, otherwise, place, ran, why
 from agent.render.findings import SEVERITY_WORDS
 from agent.render.layout import SEVERITY_LOOKS, UNITS, Page
+from agent.render.screen import NOTHING_FOLLOWS, Following, Shown
 
 
-def to_text(difference: Difference, width: int, color: bool) -> str:
-    """The whole difference."""
+def to_text(
+    difference: Difference, width: int, color: bool, shown: Shown = "all", _: Following = NOTHING_FOLLOWS
+) -> str:
+    """The whole difference, or the verdict alone."""
     page = Page(width)
     page.prose(first_line(difference), look="bold")
     unseen = incomplete(difference)
     if unseen is not None:
         page.prose(unseen, look="bold red")
+    if shown != "verdict":
+        _whole(page, difference)
+    return page.text(color)
+
+
+def _whole(page: Page, difference: Difference) -> None:
     for name, run in (("OLD", difference.old), ("NEW", difference.new)):
         page.prose(ran(run), 5, first=name)
     for gap in difference.gaps:
@@ -25,7 +34,6 @@ def to_text(difference: Difference, width: int, color: bool) -> str:
         page.heading(f"{SEVERITY_WORDS[severity]}S", "")
         for change in changes:
             _change(page, change)
-    return page.text(color)
 
 
 def _change(page: Page, change: Change) -> None:

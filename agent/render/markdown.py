@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from agent.model import Application, Finding, Report, Server
 from agent.names import printable
 from agent.render.verdict import first_line, if_told, not_looked_at
+from agent.render.what_was_read import LOOK_FIRST, clients_told, questions, sources_told, written
 from agent.render.wording import (
+    NOT_WHOLE,
     WORDS,
     Needed,
     Overview,
@@ -71,6 +73,7 @@ def _lines(overview: Overview) -> Iterator[str]:
     yield from ("# Service principal names of IIS", "", f"**{words(first_line(report))}**", "")
     for sentence in not_looked_at(report):
         yield from (words(sentence), "")
+    yield from asked_first(report)
     numbers = (plural(len(report.servers), "server"), plural(len(report.applications), "application"))
     yield from (f"{', '.join(numbers)}: {counted(report)}", "")
     if not report.complete:
@@ -80,14 +83,24 @@ def _lines(overview: Overview) -> Iterator[str]:
     if overview.elsewhere:
         yield from ("## Across servers", "")
         yield from _findings(overview.elsewhere, None)
+    yield from ("## What was read", "")
+    yield from (f"- {words(told)}" for told in (*sources_told(report), *clients_told(report)))
+    yield from ("", words(written(report)))
+
+
+def asked_first(report: Report) -> Iterator[str]:
+    """The lines to paste where nobody looked."""
+    if asked := questions(report):
+        yield from (LOOK_FIRST, "", "```bat", *map(printable, asked), "```", "", "Then give --ad held.txt.", "")
 
 
 def _server(overview: Overview, server: Server) -> Iterator[str]:
     dns_name = "" if server.dns_name is None else f" ({words(server.dns_name)})"
+    status = f", **{NOT_WHOLE[server.status]}**" if server.status in NOT_WHOLE else ""
     yield from (
         f"## {words(server.name)}{dns_name}",
         "",
-        f"Source {code(server.source)}, status **{server.status}**",
+        f"Source {code(server.source)}{status}",
         "",
     )
     for problem in server.problems:

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from agent.checks.commands import is_for_cmd
 from agent.model import Report, Step, StepKind
 from agent.render.findings import write_incomplete
+from agent.render.first_screen import write_questions
 from agent.render.layout import UNITS, Page
+from agent.render.screen import NOTHING_FOLLOWS, Following, Shown
 from agent.render.script import told
 from agent.render.verdict import NO_STEP, first_line, left_out, look, not_looked_at
 from agent.render.wording import plural
@@ -21,24 +23,35 @@ KINDS: Mapping[StepKind, str] = {
 }
 
 
-def to_text(report: Report, width: int, color: bool) -> str:
+def to_text(
+    report: Report, width: int, color: bool, shown: Shown = "all", following: Following = NOTHING_FOLLOWS
+) -> str:
     """The plan: what to do in which order, how to take it back, other ways, and what no step can repair."""
     page = Page(width)
     page.prose(first_line(report), look=look(report))
-    write_incomplete(page, report)
-    for sentence in not_looked_at(report):
-        page.prose(sentence)
+    if shown != "verdict":
+        write_incomplete(page, report)
+        for sentence in not_looked_at(report):
+            page.prose(sentence)
+        write_questions(page, report, following)
     count = plural(len(report.plan.steps), "step")
     page.prose(f"{count}; {plural(len(report.plan.blocked), 'finding')} no step can repair", look="bold")
+    if shown != "verdict":
+        _whole(page, report)
+    return page.text(color)
+
+
+def _whole(page: Page, report: Report) -> None:
     if report.spns.unknown:
         page.prose(left_out(report) or NO_STEP)
     for step in report.plan.steps:
         _step(page, step)
-    for number, other in enumerate(report.plan.alternatives):
+    if report.plan.alternatives:
         page.blank()
-        lead = "Other ways" if number == 0 else ""
-        if lead:
-            page.line((lead, "bold"))
+        page.line(("Other ways", "bold"))
+    for number, other in enumerate(report.plan.alternatives):
+        if number:
+            page.blank()
         page.prose(f"instead of the steps for {other.finding}: {other.why}", 2)
         for step in other.steps:
             if shell(step):
@@ -51,7 +64,6 @@ def to_text(report: Report, width: int, color: bool) -> str:
             page.prose(["-", *UNITS.findall(f"{blocked.finding}: {blocked.why}")], 2)
     page.blank()
     page.prose("Nothing was changed. As scripts: --format cmd, powershell, ldif; to hand over: ticket.", look="dim")
-    return page.text(color)
 
 
 def _step(page: Page, step: Step) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from agent.model import Report, Step
-from agent.render.markdown import code, words
+from agent.render.markdown import asked_first, code, words
 from agent.render.script import if_done, told
 from agent.render.steps import KINDS, shell, to_know
 from agent.render.verdict import NO_STEP, first_line, left_out, not_looked_at
@@ -22,6 +22,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from ("# SPNs to change so that Kerberos works", "", f"**{words(first_line(report))}**", "")
     for sentence in _gaps(report):
         yield from (words(sentence), "")
+    yield from asked_first(report)
     if not report.complete:
         yield from ("**INCOMPLETE: not everything could be read; the plan covers only what was.**", "")
     blocked = plural(len(plan.blocked), "finding")

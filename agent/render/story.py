@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from agent.model import ClientOutcome, Explanation, Outcome
 from agent.render.findings import write_findings, write_incomplete, write_sentence
+from agent.render.first_screen import write_questions
 from agent.render.layout import LOOKS, Page, with_commas
+from agent.render.screen import NOTHING_FOLLOWS, Following, Shown
 from agent.render.verdict import if_told, not_looked_at
 from agent.render.wording import MEANINGS, NO_TICKET, WORDS, by_severity, first_few, listed, plural
 
@@ -16,15 +18,20 @@ _WORST_FIRST: tuple[Outcome | None, ...] = (
 )
 
 
-def to_text(explanation: Explanation, width: int, color: bool) -> str:
+def to_text(
+    explanation: Explanation, width: int, color: bool, shown: Shown = "all", following: Following = NOTHING_FOLLOWS
+) -> str:
     """One URL: what each kind of client asks for, whom the KDC picks, who decrypts, what happens, what to change."""
     page = Page(width)
     page.prose(first_line(explanation), look="bold")
+    if shown == "verdict":
+        return page.text(color)
     write_incomplete(page, explanation)
     for sentence in not_looked_at(explanation):
         page.prose(sentence)
     if explanation.unnamed:
         page.prose(f"Nobody said the name of {first_few(explanation.unnamed)}: give --computer.")
+    write_questions(page, explanation, following)
     said = frozenset(sentence for finding in explanation.findings for sentence in finding.fix)
     for clients, outcome in _distinct(explanation.outcomes):
         _told(page, clients, outcome, said)

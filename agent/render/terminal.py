@@ -8,13 +8,17 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 
-from agent.model import Application, Finding, Report, Requirement, Server, Severity, Status
+from agent.model import Application, Finding, Report, Requirement, Server, Severity
 from agent.names import printable
 from agent.render.findings import SEVERITY_WORDS, write_findings, write_incomplete, write_sentence
+from agent.render.first_screen import write_first_screen, write_questions, write_verdict
 from agent.render.layout import LOOKS, SEVERITY_LOOKS, UNITS, Page, with_commas
+from agent.render.screen import NOTHING_FOLLOWS, Following, Shown
 from agent.render.verdict import first_line, if_told, last_line, look, not_looked_at
+from agent.render.what_was_read import clients_told, sources_told, written
 from agent.render.wording import (
     MEANINGS,
+    NOT_WHOLE,
     WORDS,
     Overview,
     also_held,
@@ -37,22 +41,43 @@ _FIRST_SCREEN = 12
 """Most places told before the servers: together with their commands about one screen."""
 
 
-def to_text(report: Report, width: int, color: bool) -> str:
-    """The whole report: what is broken and how to repair it, then server by server, then what concerns several."""
+def to_text(
+    report: Report, width: int, color: bool, shown: Shown = "all", following: Following = NOTHING_FOLLOWS
+) -> str:
+    """As much of the report as is wanted: the verdict, the causes, then server by server and what concerns several."""
     page = Page(width)
+    if shown == "verdict":
+        write_verdict(page, report)
+    elif shown == "causes":
+        write_first_screen(page, report, following)
+    else:
+        _whole(page, report, shown, following)
+    return page.text(color)
+
+
+def _whole(page: Page, report: Report, shown: Shown, following: Following) -> None:
     overview = Overview(report)
     _summary(page, report)
+    write_questions(page, report, following)
     _digest(page, report)
     for server in report.servers:
-        _Block(page, overview, server).write()
+        if shown == "all" or overview.needs_somebody(server):
+            _Block(page, overview, server).write()
     if overview.elsewhere:
         page.heading("Across servers", "")
         write_findings(page, overview.elsewhere, None, frozenset())
     _accounts(page, report)
+    _read(page, report)
     _legend(page, report)
     page.blank()
     page.line((last_line(report), look(report)))
-    return page.text(color)
+
+
+def _read(page: Page, report: Report) -> None:
+    page.heading("What was read", "")
+    for told in (*sources_told(report), *clients_told(report)):
+        page.prose(["-", *UNITS.findall(told)], 2)
+    page.prose(written(report), 2)
 
 
 def _accounts(page: Page, report: Report) -> None:
@@ -182,7 +207,8 @@ class _Block:
         dns_name = "" if server.dns_name is None else f" ({server.dns_name})"
         self.page.heading(server.name, dns_name)
         self.page.line(f"source  {server.source}")
-        self.page.prose(_STATUS[server.status], 8, first="status", look="" if server.status == "ok" else "bold red")
+        if server.status in NOT_WHOLE:
+            self.page.prose(NOT_WHOLE[server.status], 8, first="status", look="bold red")
         for problem in server.problems:
             where = at_line(problem.file, problem.line, server)
             units = [*([f"{where}:"] if where else []), *UNITS.findall(problem.message), f"({problem.id})"]
@@ -316,11 +342,6 @@ class _Block:
                     self.page.prose([f"{place.path}:", *UNITS.findall(told)], 10, first="    below")
 
 
-_STATUS: Mapping[Status, str] = {
-    "ok": "ok",
-    "partial": "PARTIAL: a part of it could not be read",
-    "failed": "FAILED: nothing is known of it",
-}
 _HEADER = ("TODAY", "NEED", "SPN", "MUST BE ON", "IS ON")
 
 _UNDECIDED = {

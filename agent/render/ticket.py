@@ -13,10 +13,11 @@ from collections.abc import Iterator, Mapping
 
 from agent.change.plan import rolled_back
 from agent.checks.commands import klist_get, setspn_query, shown_by
-from agent.model import Application, Finding, Report, Server, SourceKind, SourceRead, Step, StepKind
+from agent.model import Application, Finding, Report, Server, Step, StepKind
 from agent.names import AccountName, Spn, printable
 from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Outline, told
 from agent.render.verdict import if_told, left_out, not_looked_at
+from agent.render.what_was_read import LOOK_FIRST, clients_told, questions, sources_told, written
 from agent.render.wording import at_line, first_few, plural, pool_told, settings_told, subject
 
 WIDTH = 78
@@ -50,7 +51,7 @@ def to_ticket(report: Report, server: str | None = None) -> str:
         text = "\n".join(body).rstrip("\n")
         if text:
             lines += ["", title, "-" * len(title), "", text]
-    lines += ["", *_said(f"Written by {report.tool.name} {report.tool.version}, {report.finished}.")]
+    lines += ["", *_said(written(report))]
     return "\n".join(lines) + "\n"
 
 
@@ -97,7 +98,12 @@ def _nothing(outline: Outline) -> Iterator[str]:
     if outline.is_blind:
         for sentence in not_looked_at(outline.report):
             yield from _said(sentence)
-        yield from _said("Nothing that is known: look first, then plan again.")
+        if asked := questions(outline.report):
+            yield from _said(LOOK_FIRST)
+            yield from map(_command, asked)
+            yield from _said("Then plan again, with --ad held.txt.")
+        else:
+            yield from _said("Nothing that is known: look first, then plan again.")
 
 
 def _counted(outline: Outline) -> Iterator[str]:
@@ -284,17 +290,5 @@ def _evidence(fault: Finding) -> Iterator[str]:
 
 
 def _read(report: Report) -> Iterator[str]:
-    """Each kind of source with its names, and the oldest and newest date."""
-    alike: dict[tuple[SourceKind, bool], list[SourceRead]] = {}
-    for read in report.summary.read if report.summary is not None else ():
-        alike.setdefault((read.kind, read.asked), []).append(read)
-    for (kind, asked), reads in alike.items():
-        named = first_few([read.source for read in reads if read.source is not None])
-        when = _dates(sorted(read.date for read in reads if read.date is not None)) if asked else ", not asked"
-        yield from _said(f"* {kind}{f': {named}' if named else ''}{when}", then="  ")
-
-
-def _dates(dates: list[str]) -> str:
-    if not dates:
-        return ""
-    return f", of {dates[0]}" if dates[0] == dates[-1] else f", of {dates[0]} to {dates[-1]}"
+    for line in (*sources_told(report), *clients_told(report)):
+        yield from _said(f"* {line}", then="  ")

@@ -11,30 +11,22 @@ NO_STEP = "No step and no all-clear follows from what nobody knows."
 
 
 def first_line(report: Report) -> str:
-    """`BROKEN: 1 of 4 SPNs (three prompts, then 401). OK: 3, if no name is an alias.`"""
-    spns = report.spns
-    if not spns.total:
-        return _nothing(report)
-    parts = _counts(report, detailed=True)
-    if spns.is_blind or (not spns.broken and not spns.ntlm and _is_nameless(report)):
-        told = f"{plural(spns.total, 'SPN')} matter{'s' if spns.total == 1 else ''}, {spns.ok} known"
-        parts = [f"NOT CHECKED: {_reason(report)}", told, *parts[1:]]
-    return ". ".join(parts) + "."
+    """`BROKEN: 1 of 4 SPNs (three prompts, then 401). OK: 3, if no name is an alias.`
+
+    It begins with OK only where all was read, all that matters is known and right, and there is no error.
+    """
+    return ". ".join(_parts(report, detailed=True)) + "."
 
 
 def last_line(report: Report) -> str:
     """The same counts again, for those who see the end of a long page only."""
-    parts = _counts(report, detailed=False) or [_nothing(report).rstrip(".")]
-    failed = sum(server.status != "ok" for server in report.servers)
-    if not report.complete:
-        parts.append(f"INCOMPLETE: {plural(failed, 'server')}" if failed else "INCOMPLETE")
-    return ", ".join(parts)
+    return ", ".join(_parts(report, detailed=False))
 
 
 def look(report: Report) -> str:
     """The colour of the verdict; green is only what is whole and known to be right."""
     spns = report.spns
-    if spns.broken:
+    if spns.broken or _other_errors(report):
         return "bold red"
     if spns.ntlm:
         return "bold yellow"
@@ -42,10 +34,51 @@ def look(report: Report) -> str:
     return "bold" if is_open else "bold green"
 
 
+def _parts(report: Report, *, detailed: bool) -> list[str]:
+    """What is wrong, what is not known, what is right: in this order."""
+    spns = report.spns
+    first, counts = [], _counts(report, detailed=detailed)
+    errors = _other_errors(report)
+    if errors and not spns.broken and not (_is_refused(report) and not spns.total):
+        names = f" ({', '.join(dict.fromkeys(errors))})" if detailed else ""
+        first = [f"{'ERROR' if len(errors) == 1 else 'ERRORS'}: {len(errors)}{names}"]
+    if not spns.total:
+        counts = [("", _nothing(report, is_first=not first and report.complete))]
+    elif detailed and (spns.is_blind or (not spns.broken and not spns.ntlm and _is_nameless(report))):
+        told = f"{plural(spns.total, 'SPN')} matter{'s' if spns.total == 1 else ''}, {spns.ok} known"
+        counts = [("NOT CHECKED", f"NOT CHECKED: {_reason(report)}"), ("", told), *counts[1:]]
+    right = [text for word, text in counts if word == "OK"]
+    other = [text for word, text in counts if word != "OK"]
+    missing = [] if report.complete else [_incomplete(report, detailed=detailed)]
+    return [*first, *other, *missing, *right]
+
+
+def _incomplete(report: Report, *, detailed: bool) -> str:
+    """How many servers gave no answer, or a part of one; or that what they were held against was not read whole."""
+    silent = sum(server.status == "failed" for server in report.servers)
+    partial = sum(server.status == "partial" for server in report.servers)
+    if not silent and not partial:
+        return "INCOMPLETE" + (": a source could not be read whole" if detailed else "")
+    if not detailed:
+        return f"INCOMPLETE: {plural(silent + partial, 'server')}"
+    of = f" of {plural(len(report.servers), 'server')}"
+    told = [(silent, "gave no answer"), (partial, "read in part")]
+    first, *more = [f"{number}{{}} {what}" for number, what in told if number]
+    return f"INCOMPLETE: {', '.join([first.format(of), *(each.format('') for each in more)])}"
+
+
+def _other_errors(report: Report) -> list[str]:
+    """The open errors that are not about reading, each by its id."""
+    unread = {cause.finding for cause in report.causes or () if cause.unread}
+    return [f.id for f in report.findings if f.severity == "error" and f.accepted is None and f.id not in unread]
+
+
 def not_looked_at(report: Report) -> Iterator[str]:
-    """What nobody looked at though something depends on it, a sentence each."""
-    for read in report.summary.read if report.summary is not None and report.spns.total else ():
-        if not read.asked and read.note is not None:
+    """What nobody looked at though something depends on it, a sentence each; of the directory the questions tell."""
+    summary = report.summary if report.spns.total else None
+    for read in summary.read if summary is not None else ():
+        is_told = read.kind == "directory" and summary is not None and summary.questions
+        if not read.asked and read.note is not None and not is_told:
             yield f"{read.note[:1].upper()}{read.note[1:]}."
     unread = [s.name for s in report.servers if any(problem.id == "content-not-collected" for problem in s.problems)]
     if unread and report.spns.total:
@@ -85,19 +118,21 @@ def _may_be_asked(report: Report) -> bool:
     return any(one.may_negotiate or any(place.may_negotiate for place in one.places) for one in report.applications)
 
 
-def _nothing(report: Report) -> str:
+def _nothing(report: Report, *, is_first: bool) -> str:
+    """Why no SPN matters; only where nothing worse is said is that an OK."""
     if _is_refused(report):
-        return "NOT CHECKED: IIS refuses a configuration (see the errors), and what is needed there is not known."
+        return "NOT CHECKED: IIS refuses a configuration (see the errors), and what is needed there is not known"
     if not report.complete and not any(application.negotiates for application in report.applications):
-        return "NOT CHECKED: what was read does not show whether an SPN is needed."
+        return "NOT CHECKED: what was read does not show whether an SPN is needed"
     if _may_be_asked(report):
-        return "NOT CHECKED: web.config files were not looked at, and may switch Windows authentication on."
-    if any(application.negotiates for application in report.applications):
-        return "OK: no SPN matters, for clients reach no application by a name."
-    return "OK: no SPN matters, for no application asks clients for a Kerberos ticket."
+        return "NOT CHECKED: web.config files were not looked at, and may switch Windows authentication on"
+    by_name = any(application.negotiates for application in report.applications)
+    why = "clients reach no application by a name" if by_name else "no application asks clients for a Kerberos ticket"
+    return f"{'OK: no' if is_first else 'No'} SPN matters, for {why}"
 
 
-def _counts(report: Report, *, detailed: bool) -> list[str]:
+def _counts(report: Report, *, detailed: bool) -> list[tuple[str, str]]:
+    """What people have, worst first, each with the word that it begins with."""
     spns = report.spns
     broken = {r.outcome for r in report.requirements if r.matters} & {"modified", "duplicate", "impossible"}
     effect = " (three prompts, then 401)" if broken == {"modified"} and detailed else ""
@@ -111,7 +146,7 @@ def _counts(report: Report, *, detailed: bool) -> list[str]:
     )
     told = [(word, number, more) for word, number, more in counted if number]
     first = f" of {plural(spns.total, 'SPN')}"
-    return [f"{word}: {number}{'' if at else first}{more}" for at, (word, number, more) in enumerate(told)]
+    return [(word, f"{word}: {number}{'' if at else first}{more}") for at, (word, number, more) in enumerate(told)]
 
 
 def _conditions(report: Report) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple, assert_never
 
 from agent.checks.commands import is_pasteable
@@ -20,6 +21,7 @@ from agent.model import (
     Report,
     Requirement,
     Server,
+    Status,
     WindowsAuth,
 )
 from agent.names import AccountName, Spn, printable
@@ -48,6 +50,12 @@ MEANINGS: Mapping[Outcome, str] = {
     "uncertain": "what was read does not settle it",
     "unchecked": "nobody looked who holds the SPN, or what was read does not tell",
 }
+
+NOT_WHOLE: Mapping[Status, str] = {
+    "partial": "PARTIAL: a part of it could not be read",
+    "failed": "FAILED: nothing is known of it",
+}
+"""What is said of a server that was not read whole."""
 
 
 # -- what belongs to what ------------------------------------------------------------------------------------------
@@ -89,6 +97,15 @@ class Overview:
         """The SPNs an application needs."""
         return self.needed.get(application.reference, [])
 
+    @cached_property
+    def _told(self) -> frozenset[str]:
+        told = (found for found in self.report.findings if found.severity != "info" and found.accepted is None)
+        return frozenset(server for found in told for server in found.all_servers)
+
+    def needs_somebody(self, server: Server) -> bool:
+        """Whether it was not read whole, or an error or a warning names it."""
+        return server.status != "ok" or server.name in self._told
+
     def about(self, requirement: Requirement, server: str) -> Iterator[Finding]:
         """The findings that speak of this SPN (and account) on this server, errors first."""
         for finding in self._by_spn.get(requirement.spn, ()):
@@ -117,6 +134,12 @@ def counted(report: Report) -> str:
 def plural(number: int, word: str) -> str:
     """`1 server`, `2 servers`."""
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def shortly(names: Sequence[str], most: int) -> str:
+    """`WEB003 WEB023 WEB043 +7`"""
+    more = len(names) - most
+    return " ".join(names[:most]) + (f" +{more}" if more > 0 else "")
 
 
 NAMES_SHOWN = 20

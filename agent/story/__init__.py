@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from agent.checks.accounts import OF_THE_ACCOUNT
 from agent.checks.causes import causes
+from agent.checks.commands import setspn_questions
 from agent.checks.configuration import DOWNWARDS
 from agent.inspection.stages import Analysis
-from agent.model import ApplicationRef, ClientOutcome, Explanation, Finding, Report
+from agent.model import ApplicationRef, ClientOutcome, Explanation, Finding, Report, Summary
 from agent.names import fold
 from agent.story.answering import Answering, answering, is_below
 from agent.story.outcome import Asking, nobody, repaired
@@ -39,12 +41,18 @@ def explain(analysis: Analysis, text: str) -> Explanation:
     findings = tuple(each for each in report.findings if concern.by(each))
     fields = {**{name: getattr(report, name) for name in type(report).__dataclass_fields__}, "findings": findings}
     return Explanation(
-        **{**fields, "causes": causes(findings)},
+        **{**fields, "causes": causes(findings), "summary": _summary(report.summary, outcomes)},
         url=url.text,
         outcomes=tuple(outcomes),
         answered=bool(found),
         unnamed=tuple(dict.fromkeys(_unnamed(found, outcomes))),
     )
+
+
+def _summary(of_all: Summary | None, outcomes: Iterable[ClientOutcome]) -> Summary | None:
+    """That of the report, which asks about no other site's SPNs."""
+    unchecked = (each.spn.instance for each in outcomes if each.spn is not None and each.outcome == "unchecked")
+    return None if of_all is None else replace(of_all, questions=setspn_questions(unchecked))
 
 
 def _unnamed(found: Iterable[Answering], outcomes: Iterable[ClientOutcome]) -> Iterator[str]:

@@ -26,6 +26,7 @@ from agent.inspection.sources import Sources
 from agent.inspection.stages import analyse
 from agent.model import Report
 from agent.names import account_name, address_of, host_fault, host_name, printable, spn, spn_fault, user_name
+from agent.render.screen import Screen
 from agent.sources.ad.exports import read_exports
 from agent.sources.ad.locate import parse_target
 from agent.sources.certificates import dns_names
@@ -90,7 +91,7 @@ def judged(snapshot: Snapshot, **sources: Any) -> None:
 
 def _written(report: Report, command: Any) -> None:
     for form in known_by(command).values():
-        text = "".join(form.pieces(report, 80, False))
+        text = "".join(form.pieces(report, Screen(80, False)))
         text.encode(form.encoding)
         for line in text.replace("\r\n", "\n").split("\n"):
             assert printable(line) == line, f"{command} {form.name}: {line!r}"

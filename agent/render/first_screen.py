@@ -1,0 +1,269 @@
+"""What people see first: the verdict, what nobody knows and how to look, the causes, what could not be read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from agent.model import Cause, Finding, Report, Requirement, Severity, SourceRead
+from agent.names import printable
+from agent.render.findings import write_sentence
+from agent.render.layout import SEVERITY_LOOKS, Page, with_commas
+from agent.render.screen import Following
+from agent.render.verdict import first_line, last_line, look, not_looked_at
+from agent.render.what_was_read import questions
+from agent.render.wording import at_line, by_severity, pieces, plural, reason_told, shortly
+from agent.spn.rules import named
+
+LINES = 40
+"""What a terminal shows of a page without scrolling it away, about."""
+
+_UNREAD_LINES = 12
+_UNREAD_SHOWN = 6
+_QUESTIONS_SHOWN = 1
+"""More lines of 8,000 characters nobody pastes."""
+
+_SERVERS_SHOWN, _NAMES_SHOWN = 3, 4
+
+
+_Entry = Sequence[list[Text]]
+"""Something told in full, then with less and less."""
+
+
+def write_first_screen(page: Page, report: Report, following: Following) -> None:
+    """At most `LINES` lines, where commands and counts allow it; what does not fit is counted."""
+    write_head(page, report)
+    write_questions(page, report, following)
+    tail = _tail(page, report, following)
+    room = LINES - len(page.lines) - len(tail.lines) - 1
+    causes = report.causes or ()
+    unread = _cut([_unread(page, cause) for cause in causes if cause.unread], min(room, _UNREAD_LINES))
+    if unread:
+        unread.insert(0, Text("NOT READ", "bold red"))
+    told = [cause for cause in causes if not cause.unread and cause.severity != "info"]
+    entries = [*(_cause(page, number, cause) for number, cause in enumerate(told, 1)), *_accepted(page, report)]
+    room -= len(unread) + (1 if unread else 0) + (1 if entries else 0)
+    unknown = _unknown(page, report, min(room - 2, max(room // 2, room - sum(len(entry[0]) for entry in entries))))
+    room -= len(unknown) + (1 if unknown else 0)
+    for part in (unknown, _cut(entries, room), unread, tail.lines):
+        if part:
+            page.blank()
+            page.lines += part
+
+
+def _cut(entries: Sequence[_Entry], room: int) -> list[Text]:
+    """As much of each as leaves room for all others in short, or half of it; then how many there are more."""
+    after = list(accumulate((len(entry[-1]) for entry in reversed(entries)), initial=0))[::-1]
+    found: list[Text] = []
+    for at, entry in enumerate(entries):
+        left = room - len(found) - min(after[at + 1], room // 2)
+        fitting = next((lines for lines in entry if len(lines) <= left), None)
+        if fitting is None:
+            return [*found, Text(f"   ... {len(entries) - at} more: --all")]
+        found += fitting
+    return found
+
+
+# -- the verdict ---------------------------------------------------------------------------------------------------
+
+
+def write_verdict(page: Page, report: Report) -> None:
+    page.prose(first_line(report), look=look(report))
+
+
+def write_head(page: Page, report: Report) -> None:
+    """The verdict, and what it rests on."""
+    write_verdict(page, report)
+    counts = report.summary.servers if report.summary is not None else None
+    healthy = f", {counts.healthy} of them healthy" if counts is not None and counts.healthy else ""
+    page.prose(f"{plural(len(report.servers), 'server')}{healthy}, {plural(len(report.applications), 'application')}.")
+    read = [_source(one) for one in (report.summary.read if report.summary is not None else ()) if _is_shown(one)]
+    if read:
+        page.prose(["Looked", "at:", *with_commas(read)])
+    for sentence in not_looked_at(report):
+        page.prose(sentence)
+
+
+def _is_shown(read: SourceRead) -> bool:
+    return read.asked and read.source is not None and read.kind != "config"
+
+
+def _source(read: SourceRead) -> str:
+    covers = f" ({shortly(read.covers, 2)})" if read.covers else ""
+    return f"{read.source}{covers}"
+
+
+def write_questions(page: Page, report: Report, following: Following) -> None:
+    """The lines that ask who holds what nobody looked up, and what to run then."""
+    asked = questions(report)
+    if not asked:
+        return
+    page.blank()
+    if len(asked) > _QUESTIONS_SHOWN:
+        page.prose(
+            f"The questions for cmd are {len(asked)} long lines (summary.questions of --format json): rather give "
+            "--ad ldap://DC, or an LDIF export."
+        )
+        return
+    page.prose("On any computer of the domain (needs no rights), paste into cmd:")
+    for line in asked:
+        page.line("  ", (line, "bold cyan"))
+    if following.again is None:
+        page.prose("then the same command again, with --ad held.txt.")
+    else:
+        page.line("then:")
+        page.line("  ", (following.again, "bold cyan"))
+
+
+# -- the causes ----------------------------------------------------------------------------------------------------
+
+
+def _cause(page: Page, number: int, cause: Cause) -> _Entry:
+    """One cause: where, what, and what to do; in short without the last."""
+    told = Page(page.width)
+    severity: Severity = cause.severity or "error"
+    mild = "" if severity == "error" else f" ({severity})"
+    told.prose(
+        f"{cause.finding}{mild}: {_where(cause)}",
+        3,
+        first=(f"{number}".ljust(3), SEVERITY_LOOKS[severity]),
+        look="bold",
+    )
+    short = list(told.lines)
+    told.prose(_effect(cause), 3)
+    middle = list(told.lines)
+    for sentence in _first_way(cause):
+        write_sentence(told, sentence, 3)
+    return told.lines, middle, short
+
+
+def _where(cause: Cause) -> str:
+    lines = [at_line(line.file, line.line, None) for line in cause.evidence if line.file]
+    names = shortly([str(spn) for spn in cause.spns] or lines, _NAMES_SHOWN)
+    count = f"({len(cause.spns)} SPNs)" if len(cause.spns) > 1 else ""
+    servers = shortly(cause.servers, _SERVERS_SHOWN)
+    several = f" ({len(cause.servers)} servers)" if len(cause.servers) > 1 else ""
+    return " ".join(filter(None, (names, count, servers and f"on {servers}{several}"))) or "everywhere"
+
+
+def _effect(cause: Cause) -> str:
+    """The text without the SPN that the heading has just named."""
+    if len(cause.spns) != 1:
+        return cause.text
+    return cause.text.removeprefix(f"{cause.spns[0]} ")
+
+
+def _first_way(cause: Cause) -> Iterator[str]:
+    """The sentences with commands; all of them where there is none to copy."""
+    commands = [sentence for sentence in cause.fix if any(piece.command for piece in pieces(sentence))]
+    yield from commands or cause.fix
+
+
+def _unread(page: Page, cause: Cause) -> _Entry:
+    """What could not be read for one reason, where, and what helps."""
+    lines = [at_line(line.file, line.line, None) for line in cause.evidence if line.file]
+    told = Page(page.width)
+    told.prose(f"{cause.finding}: {cause.text}", 3, first=str(len(cause.servers) or ""), look="bold")
+    for places in filter(None, (cause.servers, lines)):
+        told.prose(shortly(places, _UNREAD_SHOWN), 3)
+    short = list(told.lines)
+    for sentence in cause.fix:
+        write_sentence(told, sentence, 3)
+    return told.lines, short
+
+
+def _accepted(page: Page, report: Report) -> Iterator[_Entry]:
+    for found in by_severity(report.findings):
+        if found.accepted is not None:
+            line = Page(page.width)
+            line.prose(f"ACCEPTED {found.id}: {_subject(found)}: {reason_told(found.accepted)}", 3, look="dim")
+            yield (line.lines,)
+
+
+def _subject(found: Finding) -> str:
+    return str(found.spn) if found.spn is not None else f"{found.server or ''} {found.site or ''}".strip()
+
+
+# -- what nobody knows ---------------------------------------------------------------------------------------------
+
+
+_HEAD = ("SITE", "SPN", "MUST BE ON", "BECAUSE")
+_NARROWEST = 8
+
+
+def _unknown(page: Page, report: Report, room: int) -> list[Text]:
+    """Where each SPN must be of which nobody knows where it is; what becomes of people where it is elsewhere."""
+    unknown = [one for one in report.requirements if one.matters and one.outcome in {"unchecked", "uncertain"}]
+    if not unknown:
+        return []
+    fitting = unknown if len(unknown) <= room - 2 else unknown[: max(room - 3, 1)]
+    rows = [_HEAD, *map(_row, fitting)]
+    table = Page(page.width)
+    widths = _widths(rows, page.width)
+    for at, row in enumerate(rows):
+        cells = [_middle(cell, width).ljust(width) for cell, width in zip(row, widths, strict=False)]
+        table.line(("  ".join(cells).rstrip(), "" if at else "dim"))
+    if len(fitting) < len(unknown):
+        table.line(f"... {len(unknown) - len(fitting)} more: --all")
+    if any(one.account is not None for one in fitting):
+        table.prose("Held by any other account: KRB_AP_ERR_MODIFIED, three prompts, then 401.")
+    return table.lines
+
+
+def _widths(rows: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Without the last column where they do not fit with it, then with the middles of sites and SPNs left out."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    if sum(widths) + 6 > room:
+        del widths[-1]
+    for at in (0, 1):
+        over = sum(widths) + 2 * (len(widths) - 1) - room
+        widths[at] = max(widths[at] - max(over, 0), min(widths[at], _NARROWEST))
+    return widths
+
+
+def _row(needed: Requirement) -> tuple[str, str, str, str]:
+    site = needed.applications[0].site if needed.applications else ""
+    rule = named(needed.rule) if needed.rule is not None else None
+    because = "" if rule is None else f"{rule.decrypts} decrypts"
+    account = "nobody that can be named" if needed.account is None else str(needed.account)
+    return (
+        printable(site),
+        printable(str(needed.spn)),
+        "nobody: HOST/ serves" if needed.need == "covered" else printable(account),
+        because,
+    )
+
+
+def _middle(text: str, width: int) -> str:
+    """A name with its middle left out, where the column is too narrow; no command is made of it."""
+    if cell_len(text) <= width:
+        return text
+    kept = width - 3
+    return f"{text[: kept - kept // 2]}...{text[len(text) - kept // 2 :]}"
+
+
+# -- the end -------------------------------------------------------------------------------------------------------
+
+
+def _tail(page: Page, report: Report, following: Following) -> Page:
+    tail = Page(page.width)
+    notes = Counter(found.id for found in report.findings if found.severity == "info" and found.accepted is None)
+    if notes:
+        told = [f"{name} {number}" if number > 1 else name for name, number in notes.items()]
+        tail.prose(["Notes:", *with_commas(told)], look="dim")
+    if report.plan.steps:
+        held = sum(step.confirm for step in report.plan.steps)
+        asked = f", {held} to be asked about first" if held else ""
+        steps = f"{plural(len(report.plan.steps), 'step')}{asked}, with the way back"
+        if following.plan is None:
+            tail.prose(f"To hand over ({steps}): `iis-spn plan` of the same files; a sweep keeps them with --to.")
+        else:
+            tail.prose(f"To hand over ({steps}):")
+            tail.line("  ", (following.plan, "bold cyan"))
+    tail.prose("Server by server: --all. A finding: `iis-spn rules ID`.", look="dim")
+    tail.line((last_line(report), look(report)))
+    return tail

@@ -1,0 +1,45 @@
+"""What a report rests on, in words: files and servers with their dates, what they cover, which clients, by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agent.model import Report, SourceKind, SourceRead
+from agent.render.wording import first_few
+
+LOOK_FIRST = "Who holds the SPNs nobody looked up. On any computer of the domain (needs no rights), paste into cmd:"
+
+
+def questions(report: Report) -> tuple[str, ...]:
+    """The lines that ask who holds what nobody looked up."""
+    return report.summary.questions if report.summary is not None else ()
+
+
+def sources_told(report: Report) -> Iterator[str]:
+    """Each kind of source with its names, the domains or zones it says all of, and the oldest and newest date."""
+    alike: dict[tuple[SourceKind, bool], list[SourceRead]] = {}
+    for read in report.summary.read if report.summary is not None else ():
+        alike.setdefault((read.kind, read.asked), []).append(read)
+    for (kind, asked), reads in alike.items():
+        named = first_few([read.source for read in reads if read.source is not None])
+        covered = first_few(list(dict.fromkeys(name for read in reads for name in read.covers)))
+        covers = f" (all of {covered})" if covered and kind in {"directory", "dns"} else ""
+        when = _dates(sorted(read.date for read in reads if read.date is not None)) if asked else ", not asked"
+        yield f"{kind}{f': {named}' if named else ''}{covers}{when}"
+
+
+def _dates(dates: list[str]) -> str:
+    if not dates:
+        return ""
+    return f", of {dates[0]}" if dates[0] == dates[-1] else f", of {dates[0]} to {dates[-1]}"
+
+
+def clients_told(report: Report) -> Iterator[str]:
+    """The kinds of client that were asked about."""
+    if report.summary is not None and report.summary.clients:
+        yield f"clients: {', '.join(report.summary.clients)}"
+
+
+def written(report: Report) -> str:
+    """Which program wrote the report, and when."""
+    return f"Written by {report.tool.name} {report.tool.version}, {report.finished}."
