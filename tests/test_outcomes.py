@@ -41,7 +41,8 @@ def test_where_the_pool_decrypts_its_account_must_be_there_and_enabled(
     [
         ([computer()], True, "kerberos"),
         ([computer(userAccountControl=0x1002)], True, "kerberos"),
-        ([computer(host=False)], True, "ntlm-fallback"),
+        ([computer(host=False), user("else", "HTTP/else.test.com")], True, "ntlm-fallback"),
+        ([computer(host=False)], True, "unchecked"),  # no entry carries the attribute: it was not exported
         # more likely than a computer without an account is one that is called otherwise
         ([computer("IIS09")], True, "uncertain"),
         ([user("othersvc", "HTTP/iis01.test.com")], True, "uncertain"),

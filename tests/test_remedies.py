@@ -125,7 +125,7 @@ def test_no_setting_changes_while_it_is_open_whether_another_name_of_the_applica
 
 
 def test_a_computer_without_its_host_spns_gets_the_explicit_ones() -> None:
-    found = world(server(), ad=ad(computer(host=False)))
+    found = world(server(), ad=ad(computer(host=False), user("else", "HTTP/else.test.com")))
     assert steps(found) == [("spn-add", "HTTP/IIS01", r"TEST\IIS01$"), ("spn-add", OWN, r"TEST\IIS01$")]
     assert others(found) == []
 
@@ -149,7 +149,7 @@ def test_the_computer_does_not_decrypt_again_above_a_page_of_its_own() -> None:
 
 
 def test_the_computer_does_not_decrypt_again_where_its_host_spns_are_gone() -> None:
-    found = world(server(pool=SERVICE, creds=True), ad=ad(computer(host=False), user("svc")))
+    found = world(server(pool=SERVICE, creds=True), ad=ad(computer(host=False), user("svc", "HTTP/else.test.com")))
     assert host_header(found)
     assert "iis-setting" not in kinds(found)
 

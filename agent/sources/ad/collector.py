@@ -100,6 +100,13 @@ class Collector:
         self._whole = False
         self.note(message, line)
 
+    def withhold(self) -> None:
+        """Accounts without their SPNs: the attribute was not exported, and what is not there may be held all the same.
+
+        Every domain has SPNs, if only those of its controllers.
+        """
+        self._whole = False
+
     @property
     def kept(self) -> frozenset[str]:
         """The distinguished names of the accounts kept so far: another source may say more about them."""

@@ -93,6 +93,7 @@ class _Skimmer:
         self._last_line = 1
         self._is_open = False
         self._words: frozenset[bytes] = frozenset()
+        self._names: set[str] = set()
         self._unusual = _out_of_the_ordinary(self._words)
 
     def skim(self, block: Block) -> None:
@@ -160,11 +161,14 @@ class _Skimmer:
             self._collector.incomplete(reason, self._last_line)
         if self._words.isdisjoint({b"dn:", b"dn::"}):
             self._collector.incomplete("no entry stands in it", 1)
+        if self._names & {"samaccountname", "serviceprincipalname"} == {"samaccountname"}:
+            self._collector.withhold()
 
     def _learn(self, words: set[bytes]) -> None:
         self._words |= words
         self._unusual = _out_of_the_ordinary(self._words)
         names = {word.partition(b":")[0].partition(b";")[0].decode("ascii", "replace") for word in words}
+        self._names |= names
         self._collector.saw(names - _NOT_ATTRIBUTES)
 
     def _asked_places(self, lower: bytes) -> list[int]:
