@@ -11,6 +11,7 @@ import time
 
 from agent.cli.formats import Format, known_by
 from agent.model import Report
+from agent.render.screen import Screen
 from benchmarks.farm import whole
 from benchmarks.measure import peak_memory, table
 
@@ -18,7 +19,7 @@ from benchmarks.measure import peak_memory, table
 def _written(form: Format, report: Report) -> list[object]:
     """One format: its text is made as it is written, and none of it is kept."""
     before, begun = peak_memory(), time.process_time()
-    size = sum(map(len, form.pieces(report, 100, False)))
+    size = sum(map(len, form.pieces(report, Screen(100, False, "all"))))
     return [form.name, time.process_time() - begun, round(size / 1e6), round(peak_memory() - before)]
 
 
