@@ -103,6 +103,8 @@ def cannot_run(case: Case, account: AccountName) -> str | None:
         told = "the server's name" if account in case.computer_accounts else "the pool's userName"
         return f"{account} is not in the directory: correct {told} first."
     known = case.account(account)
+    if known is None and case.directory is not None and case.directory.exports("sAMAccountName"):
+        return f"{account} is not in what was read of the directory: find it first."
     is_stopped = known is not None and known.disabled and account not in case.computer_accounts
     return f"{account} is disabled: enable it first." if is_stopped else None
 
