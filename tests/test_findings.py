@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,7 @@ from worlds import (
 )
 
 from agent.checks import spns
+from agent.checks.accept import Acceptance
 from agent.checks.findings import FINDINGS
 from agent.iis.snapshot import CertificateNames, Snapshot, SourceFile, read_or_lost
 from agent.library import inspect
@@ -94,6 +95,13 @@ def pair(
 ) -> list[object]:
     first = server(site(header), name="IIS01", **both)  # type: ignore[arg-type]
     return [first, server(site(header), name="IIS02", **{**both, **(second or {})})]  # type: ignore[arg-type]
+
+
+def accepting(*subjects: str, until: date | None = None) -> World:
+    """A missing SPN, and a file that accepts missing SPNs."""
+    entries = [Acceptance(id="spn-missing", subject=subject, reason="known", until=until) for subject in subjects]
+    built = server(site(HEADER), pool=r"TEST\contososvc", creds=True)
+    return world(built, ad=ad(computer(), user("contososvc")), dns="portal A 10.0.5.2", accepted=entries)
 
 
 def nodes(*more: str) -> str:
@@ -162,6 +170,10 @@ PAIRS: dict[str, tuple[Make, Make]] = {
     "snapshot-stale": (
         lambda: world(dated(server(facts={"collected_at": NOW - timedelta(days=2)}), StaleAfter(24, NOW))),
         lambda: world(dated(server(facts={"collected_at": NOW - timedelta(days=1)}), StaleAfter(24, NOW))),
+    ),
+    "accept-unmatched": (
+        lambda: accepting("HTTP/gone.test.com"),
+        lambda: accepting(FULL),
     ),
     "server-unreachable": (
         lambda: world(server(), unreachable(Endpoint(name="web02", host="web02"), Failure("connect", "no", "Ask."))),

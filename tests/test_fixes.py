@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import date
 
 import pytest
 import test_findings
@@ -19,6 +20,7 @@ from test_findings import (
     SERVICE,
     A,
     Make,
+    accepting,
     bare,
     custom,
     nodes,
@@ -249,6 +251,11 @@ FOLLOWED: dict[str, list[tuple[str, Make, Make]]] = {
                 dns=f"{A};b A 10.0.5.2",
             ),
         ),
+    ],
+    "accept-unmatched": [
+        ("Take it out of the file", lambda: accepting(FULL, "HTTP/gone.test.com"), lambda: accepting(FULL)),
+        ("correct its `id` and `subject`", lambda: accepting("HTTP/gone.test.com"), lambda: accepting(FULL)),
+        ("a later `until`", lambda: accepting(FULL, until=date(2020, 1, 1)), lambda: accepting(FULL)),
     ],
 }
 """By finding: the words of a sentence, a world in which it is said, and one in which somebody did it."""

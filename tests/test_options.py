@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from work import calls
 
 from agent import exits
-from agent.checks.accept import Acceptance, Wildcard, accept
+from agent.checks.accept import Acceptance, Wildcard, accept, leftover
 from agent.cli.program import main
 from agent.errors import UsageError
 from agent.model import Accepted, Finding
@@ -354,3 +354,39 @@ def test_the_first_run_in_ci(tmp_path: Path, command: str, capsys: pytest.Captur
 def test_no_file_is_written_where_there_is_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "nowhere", "--write-accept", str(tmp_path / "no" / "file")]) == exits.USAGE
     assert "there is no such folder" in capsys.readouterr().err
+
+
+# -- what accepts nothing ------------------------------------------------------------------------------------------
+
+
+def left(*acceptances: Acceptance, is_whole: bool = True) -> list[str]:
+    return [found.message for found in leftover([FOUND], acceptances, TODAY, is_whole=is_whole)]
+
+
+def entry(subject: str, until: date | None = None, kind: str = "spn-misplaced") -> Acceptance:
+    return Acceptance(id=kind, subject=subject, reason="known", until=until, file="accept.toml", line=7)
+
+
+def test_an_acceptance_that_matches_nothing_is_named() -> None:
+    for matching in ("IIS02/Intranet", "*", "http/INTRANET.test.com"):
+        assert left(entry(matching)) == []
+    assert left(entry("IIS03")) == ["the acceptance of spn-misplaced for IIS03 matches nothing that was found"]
+    assert left(entry("*", kind="spn-missing")) == [
+        "the acceptance of spn-missing for * matches nothing that was found"
+    ]
+    (found,) = leftover([FOUND], [entry("IIS03")], TODAY, is_whole=True)
+    assert (found.severity, found.evidence[0].file, found.evidence[0].line) == ("info", "accept.toml", 7)
+
+
+def test_what_was_not_seen_is_not_said_to_be_gone() -> None:
+    (told,) = left(entry("IIS03"), is_whole=False)
+    assert told.endswith("matches nothing that was found, but not everything was read and checked")
+
+
+def test_an_acceptance_that_is_over_is_named_whether_it_matches_or_not() -> None:
+    yesterday = date(2026, 11, 21)
+    assert left(entry("*", TODAY)) == []
+    assert left(entry("*", yesterday)) == [
+        "the acceptance of spn-misplaced for * is over since 2026-11-21: what it accepted counts again"
+    ]
+    assert left(entry("IIS03", yesterday))[0].endswith("it matches nothing either")

@@ -21,6 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
+from agent.checks.accept import Acceptance
 from agent.iis.snapshot import Machine, Snapshot, SourceFile, file_key
 from agent.inspection.sources import Sources
 from agent.inspection.stages import Analysis, analyse, clients_named
@@ -398,6 +399,7 @@ def world(
     netbios: Mapping[str, str] | None = None,
     service: NameService | None = None,
     logged: Sequence[LoggedNames] = (),
+    accepted: Sequence[Acceptance] = (),
 ) -> World:
     """Analyse servers as `inspect` does. `service` instead of `dns` where zone text cannot say it (live DNS)."""
     texts = [ad] if isinstance(ad, str) else ad
@@ -407,6 +409,7 @@ def world(
         names=lambda _hosts, _addresses: service,
         farm=tuple(farm),
         logged=tuple(logged),
+        accepted=tuple(accepted),
         clients=clients_named(clients),
         now=NOW,
         read=[SourceRead(kind="names", source=file.source) for file in logged],

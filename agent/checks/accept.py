@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
-from agent.model import Accepted, Finding
-from agent.names import fold
+from agent.model import Accepted, Evidence, Finding
+from agent.names import fold, printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,35 @@ def accept(findings: Iterable[Finding], acceptances: Sequence[Acceptance], today
             by_id.setdefault(acceptance.id, []).append(acceptance)
     known = {kind: _Acceptances(every) for kind, every in by_id.items()}
     return tuple(_accepted(finding, known.get(finding.id)) for finding in findings)
+
+
+def leftover(
+    findings: Iterable[Finding], acceptances: Iterable[Acceptance], today: date, *, is_whole: bool
+) -> Iterator[Finding]:
+    """The acceptances that are over, or match none of the findings, of which the run saw all or not (`is_whole`)."""
+    subjects: dict[str, set[str]] = {}
+    for found in findings:
+        subjects.setdefault(found.id, set()).update(map(fold, _subjects(found)), {NOWHERE})
+    for acceptance in acceptances:
+        known = subjects.get(acceptance.id, set())
+        matches = _Acceptances([acceptance]).first(known) is not None
+        if acceptance.until is not None and acceptance.until < today:
+            counts = "what it accepted counts again" if matches else "it matches nothing either"
+            yield _left(acceptance, f"is over since {acceptance.until.isoformat()}: {counts}", _OVER)
+        elif not matches:
+            more = "" if is_whole else ", but not everything was read and checked"
+            yield _left(acceptance, f"matches nothing that was found{more}", _UNMATCHED if is_whole else _LOOK_AGAIN)
+
+
+_OVER = "Repair it, give the acceptance a later `until`, or take it out of the file."
+_UNMATCHED = "Take it out of the file, or correct its `id` and `subject`."
+_LOOK_AGAIN = "Look again when everything is read and the directory is asked."
+
+
+def _left(acceptance: Acceptance, told: str, fix: str) -> Finding:
+    message = f"the acceptance of {acceptance.id} for {printable(acceptance.subject)} {told}"
+    evidence = (Evidence(acceptance.file, acceptance.line, f"reason: {acceptance.reason}"),)
+    return Finding(id="accept-unmatched", severity="info", server=None, message=message, evidence=evidence, fix=(fix,))
 
 
 def _accepted(finding: Finding, known: _Acceptances | None) -> Finding:

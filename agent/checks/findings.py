@@ -211,6 +211,7 @@ FINDINGS: dict[str, FindingKind] = {
         "names could not be looked up, or are aliases of a name in no given zone: what DNS says of them is not known",
     ),
     "snapshot-stale": FindingKind(("warning",), "a snapshot is older than `--stale-after`"),
+    "accept-unmatched": FindingKind(("info",), "an acceptance that matches nothing, or whose last day is over"),
     "server-unreachable": FindingKind(("error",), "a server of the sweep gave no answer; with the reason"),
     "internal-error": FindingKind(("error",), "a fault of this program cost one server; nothing is said of it"),
     "directory-incomplete": FindingKind(("error",), "the directory could not be read whole"),

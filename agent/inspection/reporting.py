@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from agent import __version__
 from agent.change.plan import REQUIREMENT_FINDINGS, joined, plan
-from agent.checks.accept import accept
+from agent.checks.accept import accept, leftover
 from agent.checks.case import Case, Judged, finding
 from agent.checks.causes import causes
 from agent.checks.commands import setspn_questions
@@ -87,13 +87,17 @@ def report_of(
     requirements = tuple(chain.from_iterable(one.requirements for one in concluded))
     findings = _ordered((*chain.from_iterable(one.findings for one in concluded), *abroad))
     applications = tuple(chain.from_iterable(case.applications for case in cases))
+    spns = SpnCounts.of(requirements, applications)
     looked = all(one.is_complete for one in forests) and (service is None or not service.problems)
+    complete = looked and bool(servers) and all(server.status == "ok" for server in servers)
+    is_whole = complete and not spns.unknown
+    findings = _ordered((*findings, *leftover(findings, sources.accepted, today, is_whole=is_whole)))
     return Report(
         schema=SCHEMA,
         tool=Tool("iis-spn", __version__),
         started=_time(started),
         finished=_time(datetime.now(UTC)),
-        complete=looked and bool(servers) and all(server.status == "ok" for server in servers),
+        complete=complete,
         servers=servers,
         applications=applications,
         requirements=requirements,
@@ -102,7 +106,7 @@ def report_of(
         accounts=tuple(chain.from_iterable(one.accounts for one in concluded)),
         summary=Summary(
             servers=ServerCounts.of(servers, _troubled(requirements, applications, findings)),
-            spns=SpnCounts.of(requirements, applications),
+            spns=spns,
             read=(
                 *map(_configuration_read, reads),
                 *_sources_read("directory", forests, NOT_ASKED, started),

@@ -58,7 +58,7 @@ def with_accepted(path: Path, findings: Iterable[Finding], today: date) -> tuple
     known = () if is_new else accept_file(path)
     added: dict[tuple[str, str], str] = {}
     for finding in accept(findings, known, today):
-        if finding.accepted is None:
+        if finding.accepted is None and finding.id != "accept-unmatched":
             subject = subject_of(finding)
             added.setdefault((finding.id, subject), _entry(finding, subject, today))
     try:
