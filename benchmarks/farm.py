@@ -23,8 +23,8 @@ from agent.inspection.sources import Sources
 from agent.inspection.stages import Analysis, analyse
 from agent.model.document import json_pieces
 from agent.names import AccountName, host_name, spn
+from agent.spn.computer_names import FarmName
 from agent.spn.directory import Account, Directory, Domain, Question
-from agent.spn.reach import FarmName
 from benchmarks.measure import peak_memory, table
 from benchmarks.parse import ACCOUNTS, sites
 

@@ -20,7 +20,7 @@ from agent.iis.parse import parse
 from agent.iis.snapshot import Machine, Snapshot
 from agent.inspection.stages import patient_collector
 from agent.spn.clients import DEFAULT_CLIENTS
-from agent.spn.reach import names_of
+from agent.spn.computer_names import names_of
 from agent.spn.require import Required, require, server_view
 from benchmarks.measure import ROUNDS, Timings, interleaved, memory_of, peak_memory, table
 

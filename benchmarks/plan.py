@@ -17,8 +17,8 @@ from agent.inspection.stages import analyse
 from agent.model import Report
 from agent.names import AccountName, Spn, host_name, spn
 from agent.render import cmd, ldif, powershell, steps_markdown, steps_sheet, ticket
+from agent.spn.computer_names import FarmName
 from agent.spn.directory import Account, Directory, Domain, Question
-from agent.spn.reach import FarmName
 from benchmarks.measure import table
 
 FORMATS: tuple[Callable[[Report], object], ...] = (

@@ -15,7 +15,7 @@ from worlds import NOW
 from agent import inspect
 from agent.iis.snapshot import Machine, Snapshot
 from agent.model import Report
-from agent.spn.reach import FarmName
+from agent.spn.computer_names import FarmName
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,10 @@ from agent.inspection.stages import analyse
 from agent.names import AccountName, Spn, http_spn
 from agent.render import terminal
 from agent.sources.snapshots.machine_file import complete
+from agent.spn.computer_names import FarmName
 from agent.spn.directory import AskDirectory, Directory
 from agent.spn.domains import guessed_label
 from agent.spn.nameservice import Resolution
-from agent.spn.reach import FarmName
 from agent.story import explain, read_url
 
 Document = dict[str, Any]

@@ -18,7 +18,7 @@ from agent import Explanation, UsageError, exits, explain
 from agent.cli.program import main
 from agent.iis.snapshot import Snapshot
 from agent.render import story
-from agent.spn.reach import FarmName
+from agent.spn.computer_names import FarmName
 from agent.story import explain as tell
 from agent.story import read_url
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from worlds import World, ad, app, computer, farm_name, server, site, user, world
 
-from agent.spn.reach import Proxy
+from agent.spn.computer_names import Proxy
 
 FULL, SHORT = "portal.test.com", "portal"
 LISTED = ("HTTP/portal.test.com",)

@@ -43,8 +43,8 @@ from agent.model import Problem
 from agent.names import spn
 from agent.sources.endpoint import Endpoint
 from agent.sources.snapshots.targets import StaleAfter, dated
+from agent.spn.computer_names import FarmName
 from agent.spn.nameservice import NameService
-from agent.spn.reach import FarmName
 from agent.sweep.collect import unreachable
 from agent.sweep.run import Failure
 

@@ -15,7 +15,7 @@ from worlds import World, ad, computer, farm_name, server, site, user, whole, wo
 from agent.errors import UsageError
 from agent.names import account_name, spn
 from agent.sources.option_files import farm_file
-from agent.spn.reach import Delegate
+from agent.spn.computer_names import Delegate
 
 NAME = "HTTP/portal.test.com"
 CONNECTOR = r"TEST\connector$"

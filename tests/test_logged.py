@@ -14,7 +14,7 @@ from agent import inspect
 from agent.errors import UsageError
 from agent.names import host_name
 from agent.sources.names_file import names_file
-from agent.spn.reach import LoggedNames
+from agent.spn.computer_names import LoggedNames
 
 POOLED = {"pool": r"TEST\svc", "creds": True}
 PEOPLE = ad(computer("IIS01"), computer("IIS02"), user("svc", "HTTP/portal.test.com"))

@@ -20,7 +20,7 @@ from agent.errors import UsageError
 from agent.model import Accepted, Finding
 from agent.names import AccountName, host_name, spn
 from agent.sources.option_files import accept_file, farm_file, with_accepted
-from agent.spn.reach import FarmName
+from agent.spn.computer_names import FarmName
 
 SAMPLES = Path(__file__).parents[1] / "sample_configs"
 FARM = """\

@@ -30,7 +30,7 @@ from worlds import (
     world,
 )
 
-from agent.spn.reach import FarmName
+from agent.spn.computer_names import FarmName
 
 TABLE = Path(__file__).parent / "reference" / "truth-table.csv"
 OUTCOMES = {  # section 14 of the rules

@@ -29,10 +29,10 @@ from agent.model import Application, ClientOutcome, Finding, Report, Requirement
 from agent.names import host_name, spn
 from agent.sources.ad.exports import read_exports
 from agent.sources.dns import zone
+from agent.spn.computer_names import FarmName, LoggedNames, Proxy
 from agent.spn.directory import Directory, Question
 from agent.spn.nameservice import NameService
 from agent.spn.question import Typed
-from agent.spn.reach import FarmName, LoggedNames, Proxy
 from agent.story import explain, read_url
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)

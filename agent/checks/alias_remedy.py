@@ -11,7 +11,7 @@ from agent.checks.ways import Remedy, Way, unseen_nodes
 from agent.model import Requirement
 from agent.names import AccountName, HostName, Spn, http_spn
 from agent.spn.clients import asked_port
-from agent.spn.reach import Names
+from agent.spn.computer_names import Names
 
 
 def are_aliases(case: Case, requirement: Requirement, typed: tuple[HostName, ...]) -> bool:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from agent.names import Address, HostName, fold
+from agent.spn.computer_names import FarmName, Names
 from agent.spn.nameservice import NameService, Resolution
-from agent.spn.reach import FarmName, Names
 from agent.spn.require import ServerView
 
 

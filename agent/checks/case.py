@@ -14,13 +14,13 @@ from agent.iis.effective import EffectiveApplication
 from agent.model import Application, ApplicationRef, Evidence, Finding, Origin, PrincipalKind, Requirement, Severity
 from agent.names import AccountName, HostName, Likeness, Spn, fold, http_spn, spn
 from agent.spn.clients import Client
+from agent.spn.computer_names import FarmName
 from agent.spn.directory import Account, Directory
 from agent.spn.domains import Domains
 from agent.spn.encryption import Weakness, weakness
 from agent.spn.hidden import HiddenName
 from agent.spn.identity import PoolIdentity, Surroundings, pool_identity
 from agent.spn.nameservice import NameService
-from agent.spn.reach import FarmName
 from agent.spn.require import ServerView, Wanted
 
 

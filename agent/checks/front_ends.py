@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from agent.checks.case import Case, finding
 from agent.model import Finding, Requirement
 from agent.names import HostName, Likeness, http_spn, spn
+from agent.spn.computer_names import Delegate
 from agent.spn.directory import Account, Directory
-from agent.spn.reach import Delegate
 from agent.spn.verdict import is_absent
 
 

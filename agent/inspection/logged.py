@@ -9,7 +9,7 @@ from typing import NamedTuple
 from agent.iis.bindings import Binding
 from agent.iis.effective import Configuration
 from agent.names import HostName
-from agent.spn.reach import Names
+from agent.spn.computer_names import Names
 
 
 class Named(NamedTuple):

@@ -17,12 +17,12 @@ from agent.model import (
     Problem,
 )
 from agent.names import AccountName, Address, HostName, fold, host_name
+from agent.spn.computer_names import FarmName, Inspected, names_of
 from agent.spn.directory import Account, Directory
 from agent.spn.domains import Domains
 from agent.spn.identity import computer
 from agent.spn.nameservice import NameService
 from agent.spn.question import Typed
-from agent.spn.reach import FarmName, Inspected, names_of
 from agent.spn.require import ServerView, server_view
 
 

@@ -12,10 +12,10 @@ from agent.model import (
 )
 from agent.names import HostName
 from agent.spn.clients import DEFAULT_CLIENTS, Client
+from agent.spn.computer_names import FarmName, LoggedNames
 from agent.spn.directory import AskDirectory
 from agent.spn.nameservice import AskNames
 from agent.spn.question import Typed
-from agent.spn.reach import FarmName, LoggedNames
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from agent.errors import UsageError
 from agent.names import HostName, host_fault, host_name, printable
 from agent.sources import text_file
-from agent.spn.reach import LoggedNames
+from agent.spn.computer_names import LoggedNames
 
 
 def names_file(path: Path) -> LoggedNames:

@@ -20,7 +20,7 @@ from agent.errors import UsageError
 from agent.model import Finding, SourceKind, SourceRead
 from agent.names import HostName, account_name, host_fault, host_name, printable, spn, spn_fault
 from agent.sources import text_file
-from agent.spn.reach import Delegate, FarmName, Proxy
+from agent.spn.computer_names import Delegate, FarmName, Proxy
 
 T = TypeVar("T")
 _Entry = Mapping[str, object]

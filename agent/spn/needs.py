@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from agent.names import HostName
 from agent.spn.clients import Canonicalisation, Client, asked_hosts, asked_port
-from agent.spn.reach import Names, Reach
+from agent.spn.computer_names import Names
+from agent.spn.reach import Reach
 
 
 class SpnNeed(NamedTuple):

@@ -9,9 +9,9 @@ from agent.iis.effective import Pool
 from agent.iis.snapshot import Machine
 from agent.names import HostName, Spn, computer_account, fold, http_spn, spn, user_name
 from agent.spn.clients import Client
+from agent.spn.computer_names import Names
 from agent.spn.directory import Question
 from agent.spn.needs import spn_hosts, spn_needs
-from agent.spn.reach import Names
 from agent.spn.require import ServerView
 
 

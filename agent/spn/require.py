@@ -12,6 +12,7 @@ from agent.iis.snapshot import Machine
 from agent.model import Application, ApplicationRef, Host, Need, Origins, Place, Scheme, Url, WhyNot
 from agent.names import AccountName, HostName, Spn, fold, http_spn, spn, user_name
 from agent.spn.clients import Client
+from agent.spn.computer_names import Names
 from agent.spn.directory import Directory
 from agent.spn.domains import Domains
 from agent.spn.identity import (
@@ -27,7 +28,7 @@ from agent.spn.identity import (
     why_not,
 )
 from agent.spn.needs import SpnNeed, spn_needs
-from agent.spn.reach import Names, Reach, reach
+from agent.spn.reach import Reach, reach
 from agent.spn.rules import NameKind
 
 

@@ -11,10 +11,10 @@ from agent.checks.remedies import advice, remedy
 from agent.model import ClientOutcome, Origin, Outcome, Requirement, WhyNot, WindowsAuth
 from agent.names import AccountName, HostName, Spn, http_spn
 from agent.spn.clients import Client, asked_hosts, asked_port
+from agent.spn.computer_names import Names
 from agent.spn.identity import NO_POOL, UNKNOWN_COMPUTER, Decision, decide
 from agent.spn.nameservice import Resolution
 from agent.spn.needs import how_to_know, spn_doubt, spn_hosts
-from agent.spn.reach import Names
 from agent.spn.require import NOT_LOOKED_AT, Wanted
 from agent.spn.verdict import is_absent, is_split, judge
 from agent.story.answering import Answering, binding_of, elsewhere

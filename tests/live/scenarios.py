@@ -20,8 +20,8 @@ from agent.model import Outcome
 from agent.names import host_name
 from agent.sources.dns import zone
 from agent.spn.clients import CLIENTS, DEFAULT_CLIENTS
+from agent.spn.computer_names import FarmName
 from agent.spn.directory import AskDirectory
-from agent.spn.reach import FarmName
 
 from .samba import (
     Change,
