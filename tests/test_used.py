@@ -15,7 +15,6 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 ALLOWED = {
     "agent.sources.security_context.NtlmPassword.supported_protocols": "spnego asks it",
     "agent.model.Report.to_json": "for programs that import the package",
-    "agent.model.Report.from_json": "for programs that import the package",
 }
 """What the package itself does not call, and the reason: people's own programs do, or another package."""
 
