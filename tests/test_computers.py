@@ -89,6 +89,12 @@ def test_what_is_no_machine_to_ask() -> None:
     assert found(served) == Computers(("A.test.com", "b.test.com"), ())
 
 
+def test_flags_that_are_no_number_disable_nobody() -> None:
+    """`str.isdigit` is true of a superscript, which `int` refuses."""
+    one = {dn: {**values, "userAccountControl": ["2\u00b2".encode()]} for dn, values in machine("W1").items()}
+    assert found(shim(one)).names == ("w1.test.com",)
+
+
 @pytest.mark.parametrize("host", ["10.0.0.1", "*.test.com", "a b", "web/x", "-", "evil.test.com:80"])
 def test_a_host_name_that_is_none_gives_way_to_the_account(host: str) -> None:
     assert found(shim(machine("W1", host))).names == ("W1.test.com",)

@@ -15,6 +15,7 @@ import dns.exception
 import dns.message
 import sansldap
 
+from agent.sources.ad import computers as ad_computers
 from agent.sources.ad import connection as ldap_connection
 from agent.sources.ad import controllers
 from agent.sources.ad import logon as ldap_logon
@@ -169,14 +170,29 @@ def ldap_logon_and_more(data: bytes) -> None:
 
 
 def _searched(data: bytes, logon: ldap_logon.Logon | None) -> None:
+    with _answered(data):
+        judged(server(), directory=_source(logon).ask)
+
+
+def computers(data: bytes) -> None:
+    """The machines of an OU, after a logon that went well."""
+    with patch.object(controllers, "bind", lambda *_: None), _answered(data):
+        ad_computers.computers(_source(None), "OU=Web,DC=test,DC=com", only_iis=True)
+
+
+def _source(logon: ldap_logon.Logon | None) -> LdapSource:
+    return LdapSource(target="ldap://dc1.test.com", logon=logon, locate=lambda *_: ())
+
+
+@contextlib.contextmanager
+def _answered(data: bytes) -> Iterator[None]:
     answers = parts_of(data)
 
     def connected(to: Server, deadline: Deadline) -> Wire:
         return Wire(_Socket(answers), to, deadline)  # type: ignore[arg-type]
 
-    source = LdapSource(target="ldap://dc1.test.com", logon=logon, locate=lambda *_: ())
     with patch.object(ldap_connection, "connect", connected):
-        judged(server(), directory=source.ask)
+        yield
 
 
 # -- DNS -----------------------------------------------------------------------------------------------------------
@@ -322,6 +338,25 @@ def search() -> bytes:
     made.part((f"CN=svc,{base}", {"servicePrincipalName;range=1-*": ["HTTP/intranet"]}))
     made.part((f"CN=IIS01,{base}", {"sAMAccountName": ["IIS01$"], "objectClass": ["computer"]}))
     made.part()
+    return PART.join(made.done)
+
+
+def machines() -> bytes:
+    """rootDSE, the OU, two computers, and whose SPNs tell of IIS."""
+    made = _Entries()
+    unit = "OU=Web,DC=test,DC=com"
+    made.part(("", {"defaultNamingContext": ["DC=test,DC=com"]}))
+    made.part((unit, {"objectClass": ["organizationalUnit"]}))
+    for name, spns in (("WEB01", ["HTTP/web01.test.com"]), ("WEB02", [])):
+        machine = {
+            "objectClass": ["top", "user", "computer"],
+            "sAMAccountName": [f"{name}$"],
+            "dNSHostName": [f"{name}.test.com"],
+            "userAccountControl": ["4096"],
+            "servicePrincipalName": spns,
+        }
+        made.part((f"CN={name},{unit}", machine), cookie=b"more" if spns else b"")
+    made.part(("CN=svc,DC=test,DC=com", {"servicePrincipalName": ["HTTP/web02.test.com"]}))
     return PART.join(made.done)
 
 

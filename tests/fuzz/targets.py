@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from agent.errors import IisSpnError, MalformedError, UsageError
+from agent.errors import IisSpnError, MalformedError, SourceError, UsageError
 from agent.sources.endpoint import MOST_NAMES
 from tests.fuzz import answering, reading
 from tests.fuzz.reading import sample
@@ -135,6 +135,7 @@ TARGETS: Mapping[str, Target] = {
     "WinRM logon": Target(answering.winrm_logon, lambda: [answering.logon()]),
     "LDAP": Target(answering.ldap, lambda: [answering.search()]),
     "LDAP logon": Target(answering.ldap_logon_and_more, lambda: [answering.bound()]),
+    "LDAP computers": Target(answering.computers, lambda: [answering.machines()], (SourceError, UsageError)),
     "DNS": Target(answering.names, lambda: [answering.replies()]),
     "report": Target(reading.report, lambda: [reading.finished()], (IisSpnError,)),
     "journal": Target(reading.journal, _texts(_JOURNAL)),
