@@ -14,12 +14,15 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.work import allowed, taken
 
 WORKING = Path(".fuzz")
+_ALONE = Lock()
+"""Answers are put in the place of sockets for the whole process."""
 LARGEST = 16_384
 """Bytes of an input."""
 
@@ -65,9 +68,10 @@ def _run(name: str, minutes: float) -> Outcome:
     for number, seed in enumerate(TARGETS[name].seeds()):
         (inputs / f"seed{number}").write_bytes(seed)
     tried = _fuzz(name, inputs, faults, round(minutes * 60))
-    for path, said in _too_much_work(name, inputs):
-        (faults / path.name).write_bytes(path.read_bytes())
-        (faults / f"{path.name}.txt").write_text(said, encoding="utf-8")
+    with _ALONE:
+        for path, said in _too_much_work(name, inputs):
+            (faults / path.name).write_bytes(path.read_bytes())
+            (faults / f"{path.name}.txt").write_text(said, encoding="utf-8")
     found = tuple(sorted(path for path in faults.iterdir() if path.suffix != ".txt"))
     return Outcome(name, tried, len(list(inputs.iterdir())), found)
 
