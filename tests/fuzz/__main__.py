@@ -48,7 +48,7 @@ def main() -> int:
     if unknown := [name for name in given.target if name not in TARGETS]:
         parser.error(f"there is no target {unknown[0]!r}; known: {', '.join(TARGETS)}")
     if importlib.util.find_spec("atheris") is None:
-        parser.error('fuzzing needs atheris (Linux and macOS): pip install -e ".[fuzz]"')
+        parser.error('fuzzing needs atheris (Linux): pip install -e ".[fuzz]"')
     print(f"{'target':24}{'tried':>12}{'new':>8}{'faults':>8}", flush=True)
     with ThreadPoolExecutor(given.jobs) as pool:
         outcomes = []
