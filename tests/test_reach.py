@@ -675,3 +675,27 @@ def test_a_wildcard_of_the_zone_is_looked_up_for_the_name_in_the_url() -> None:
 def test_a_name_in_full(host: HostName) -> None:
     view = world(server()).analysis.cases[0].servers[0]
     assert view.names.in_full(host) == host_name("contoso.test.com")
+
+
+# -- several addresses ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("addresses", "condition"),
+    [
+        ("10.0.5.2", ()),
+        ("10.0.5.2; x A 10.0.5.3", ()),
+        ("10.0.5.2; x A 10.0.5.77", ("10.0.5.77 answers x.test.com as IIS01 does",)),
+    ],
+    ids=["here alone", "and at an inspected server", "and where nobody looked"],
+)
+def test_a_name_that_leads_past_what_was_inspected_is_judged_with_its_if(
+    addresses: str, condition: tuple[str, ...]
+) -> None:
+    """Round robin: the server at the other address may decrypt with another key."""
+    built = server(site("*:80:x.test.com"), name="IIS01", **POOLED)  # type: ignore[arg-type]
+    other = server(site("*:80:else.test.com"), name="IIS02")
+    people = ad(computer("IIS01"), computer("IIS02"), user(SERVICE.partition("\\")[2], "HTTP/x.test.com"))
+    found = world(built, other, ad=people, dns=f"iis01 A 10.0.5.2; x A {addresses}")
+    told = found.requirement("HTTP/x.test.com")
+    assert (told.outcome, told.provided) == ("kerberos", condition)

@@ -26,6 +26,7 @@ def _negotiating_sites(case: Case) -> Iterator[tuple[ServerView, Application]]:
 
 def unmatchable(case: Case) -> Iterator[Finding]:
     """Wildcard bindings and sites reached by address only."""
+    unasked = ", as far as DNS was not asked" if case.service is None else ""
     for server, application in _negotiating_sites(case):
         reached = server.reach[application.site]
         file = server.configuration.file
@@ -41,7 +42,7 @@ def unmatchable(case: Case) -> Iterator[Finding]:
         for binding in reached.address_only:
             yield finding(
                 "ip-only-binding",
-                f"the binding {binding.information} is reached by address only: clients do not try Kerberos",
+                f"the binding {binding.information} is reached by address only{unasked}: clients do not try Kerberos",
                 server=server.label,
                 site=application.site,
                 evidence=(Evidence(file, binding.line, binding.information),),

@@ -189,12 +189,17 @@ class Names:
         return f"{host} is the name of a computer in the directory: if it is this one, give --computer {host}"
 
     def provided(self, host: HostName) -> str:
-        """What is taken for granted of a name that is bound here, and another computer of the directory has; or ""."""
+        """What is taken for granted of a name: that it leads here, though another computer is called so; or that what
+        answers it at addresses of nobody inspected is as this server is. Else "".
+        """
         name = self.machine.known_name
-        if name is None or host not in self.computers or host in self.own or self.is_declared(host):
+        if name is None or self.is_declared(host):
             return ""
-        is_led_here = self.addresses(host) & set(self.mine)
-        return "" if is_led_here else f"{host} leads to {name}, not to the computer of that name"
+        if self.addresses(host) & set(self.mine):
+            others = sorted(self.addresses(host) - self.inspected.addresses)
+            return f"{' and '.join(others)} answers {host} as {name} does" if others else ""
+        is_anothers = host in self.computers and host not in self.own
+        return f"{host} leads to {name}, not to the computer of that name" if is_anothers else ""
 
     def is_nobodys(self, host: HostName) -> bool:
         """Whether no client reaches a server by it (rule R15.6): it is every machine's own, or Active Directory's."""
