@@ -290,12 +290,17 @@ class DuplicateWriter(RawWriter):
 
 
 @pytest.mark.parametrize("row_id", CONFLICTS)
-def test_a_conflict_is_left_to_people(row_id: str, dc: DomainController, files: Files, tmp_path: Path) -> None:
+def test_a_conflict_changes_nothing_in_the_directory(
+    row_id: str, dc: DomainController, files: Files, tmp_path: Path
+) -> None:
     case = _from_table(row_id)
     _set_up(dc, case.row)
     before = _state(dc)
     report = _report(dc, case.row, tmp_path)
-    assert {blocked.finding for blocked in report.plan.blocked} >= {"spn-conflict"}
+    mended = [step.kind for step in report.plan.steps if step.finding == "spn-conflict"]
+    blocked = {blocked.finding for blocked in report.plan.blocked}
+    # in FARM-12 the settings alone differ: one in IIS ends it, and the directory stays
+    assert mended == ["iis-setting"] if row_id == "FARM-12" else "spn-conflict" in blocked
     with writer(source(dc)) as live:
         assert apply(report.plan.steps, None, live, files, NOBODY, yes).outcome == "nothing"
     assert _state(dc) == before
