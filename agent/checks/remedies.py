@@ -145,7 +145,7 @@ def _is_name_of_another(case: Case, requirement: Requirement) -> bool:
 def _may_be_of_another(case: Case, requirement: Requirement) -> bool:
     """Whether the directory has another computer of the name, which nobody inspected, and nothing leads it here."""
     host = requirement.spn.host
-    return any(case.by_label[place.server].names.provided(host) for place in requirement.applications)
+    return any(case.by_label[place.server].names.may_be_anothers(host) for place in requirement.applications)
 
 
 def _whose(requirement: Requirement) -> str:

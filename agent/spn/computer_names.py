@@ -195,11 +195,17 @@ class Names:
         name = self.machine.known_name
         if name is None or self.is_declared(host):
             return ""
-        if self.addresses(host) & set(self.mine):
-            others = sorted(self.addresses(host) - self.inspected.addresses)
-            return f"{' and '.join(others)} answers {host} as {name} does" if others else ""
-        is_anothers = host in self.computers and host not in self.own
-        return f"{host} leads to {name}, not to the computer of that name" if is_anothers else ""
+        if self.may_be_anothers(host):
+            return f"{host} leads to {name}, not to the computer of that name"
+        led = self.addresses(host)
+        others = sorted(led - self.inspected.addresses) if led & set(self.mine) else []
+        return f"{' and '.join(others)} answers {host} as {name} does" if others else ""
+
+    def may_be_anothers(self, host: HostName) -> bool:
+        """Whether the directory has another computer of the name, and nothing that was read leads it here."""
+        if self.machine.known_name is None or host not in self.computers or host in self.own or self.is_declared(host):
+            return False
+        return not self.addresses(host) & set(self.mine)
 
     def is_nobodys(self, host: HostName) -> bool:
         """Whether no client reaches a server by it (rule R15.6): it is every machine's own, or Active Directory's."""
