@@ -12,6 +12,7 @@ The rooms are the pipeline, and imports go down only:
     inspection  the stages put together
     change    the plan, its journal, carried out and taken back
     checks    what is wrong, and what would mend it
+    evidence  what somebody captured, and the cause that it shows
     spn       which SPN, on whose account, and is it so
     iis       configuration files -> the settings that IIS uses
     model, names, errors, exits, writing (files that appear whole or not at all)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from json.encoder import encode_basestring
 from operator import attrgetter
 from typing import Any, cast
@@ -121,14 +122,15 @@ _FIELDS: dict[type, _Fields] = {}
 
 
 def _items(value: object) -> Iterable[tuple[str, object]]:
-    """The fields of an object of the model and what they hold."""
+    """The fields of an object of the model and what they hold; a class may leave out those that hold None."""
     names, values = _FIELDS.get(type(value)) or _learn(type(value))
-    return zip(names, values(value), strict=True)
+    held = zip(names, values(value), strict=True)
+    return [item for item in held if item[1] is not None] if hasattr(value, "JSON_LEAVES_OUT_NONE") else held
 
 
 def _learn(kind: type) -> _Fields:
     """The keys of a dataclass or NamedTuple, and what reads their values; looked up once for a class."""
-    names: tuple[str, ...] = tuple(getattr(kind, "__dataclass_fields__", getattr(kind, "_fields", ())))
+    names = tuple(each.name for each in fields(kind)) if is_dataclass(kind) else tuple(getattr(kind, "_fields", ()))
     if not names:
         raise TypeError(f"{kind.__name__} is no object of the report")
     _FIELDS[kind] = (names, attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),))
