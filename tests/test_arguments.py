@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import inspect
 import pkgutil
+import platform
 import re
+import shlex
 import subprocess
 import sys
 from importlib import import_module
@@ -14,16 +16,21 @@ from typing import get_args, get_type_hints
 
 import pytest
 from test_docs import commands
+from work import calls
 
 import agent.render
 from agent import exits
 from agent.cli import arguments, formats
+from agent.cli.examples import EXAMPLES
 from agent.cli.options import Options
 from agent.cli.program import COMMANDS, main
 from agent.errors import UsageError
 from agent.history import Difference
 from agent.model import Report
-from agent.sources.extras import is_installed
+from agent.sources.extras import PARTS, is_installed
+from agent.spelling import meant
+
+ROOT = Path(__file__).parents[1]
 
 NEEDED = {"explain": ["http://a"], "diff": ["old.json", "new.json"]}
 """Words without which a command is no command."""
@@ -41,16 +48,16 @@ def value(action: argparse.Action, number: int = 0) -> list[str]:
     """Something the option takes that is not its default."""
     if action.nargs == 0:
         return []
+    if action.metavar == "LEVEL":
+        return [("warning", "unchecked")[number]]
     if action.choices is not None:
         others = [choice for choice in action.choices if choice != action.default]
         return [others[number % len(others)]]
-    if action.metavar == "LEVEL":
-        return [("warning", "unchecked")[number]]
     return [f"{7 + number}={number}" if "=" in str(action.metavar) else str(7 + number)]
 
 
 def read(command: str, *words: str) -> Options:
-    line = arguments.read([command, *NEEDED.get(command, []), *words])
+    line = arguments.read([command, *NEEDED.get(command.lower(), []), *words])
     assert line.command is not None
     return line.command
 
@@ -149,11 +156,13 @@ def hints(function: object) -> list[object]:
 @pytest.mark.parametrize("command", get_args(formats.Command))
 def test_a_format_that_the_command_does_not_know(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     known = {form.name for form, name in CASES if name == command}
-    for unknown in {form.name for form in formats.FORMATS} - known | {"yaml", "Table", ""}:
+    for unknown in {form.name for form in formats.FORMATS} - known | {"yaml", "tables", ""}:
         assert main([command, *NEEDED.get(command, []), "--format", unknown]) == exits.USAGE
         out, err = capsys.readouterr()
         assert out == ""
-        assert {word for word in known if repr(word) in err} == known
+        told = re.search(r"is none of ([a-z, ]+)", err)
+        assert told is not None
+        assert set(told[1].split(", ")) == known
 
 
 def test_the_formats_are_documented() -> None:
@@ -169,3 +178,102 @@ def test_no_option_is_shortened() -> None:
         arguments.read(["plan", "--confirm-del", "HTTP/x"])
     change = arguments.read(["plan", "--confirm", "HTTP/x", "--confirm-delete", "HTTP/y"]).command.change  # type: ignore[union-attr]
     assert (change.confirm, change.confirm_delete) == (("HTTP/x",), ("HTTP/y",))
+
+
+# -- words that nobody knows, and the ones that were meant ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ("inspekt", "there is no command 'inspekt': did you mean inspect?"),
+        ("zzz", "there is no command 'zzz': there are inspect, sweep, "),
+        ("inspect --formt json", "inspect has no option --formt: did you mean --format?"),
+        ("inspect --format=json --formt=x", "inspect has no option --formt: did you mean --format?"),
+        ("inspect --client egde", ": did you mean edge?"),
+        ("inspect --format jsn", ": did you mean json?"),
+        ("inspect --fail-on eror", ": did you mean error?"),
+        ("inspect --user a", "inspect has no option --user: sweep, collect have it"),
+        ("sweep --transport kerbros", ": did you mean kerberos?"),
+        ("rules spn-mising", "no rule or finding is called 'spn-mising': did you mean spn-missing?"),
+        ("rules scenario4", "did you mean scenario-4?"),
+        ("--vesion", "iis-spn has no option --vesion: did you mean --version?"),
+        ("diff a b c", "c is one word too many"),
+        ("rules \x1b[31mx", "no rule or finding is called '\\u001b[31mx'"),
+        ("\x1b[31mx", "there is no command '\\u001b[31mx'"),
+    ],
+)
+def test_did_you_mean(words: str, asked: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words.split()) == exits.USAGE
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert asked in err
+    assert len(err.splitlines()) <= 2
+
+
+def test_a_word_without_end_is_compared_as_far_as_ours_go() -> None:
+    assert meant("inspect" * 100_000, ["inspect"]) is None
+    assert calls(lambda: meant("x" * 100_000, ["inspect"])) == calls(lambda: meant("x" * 200_000, ["inspect"]))
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_and_the_words_of_its_options_are_known_in_any_case(command: str) -> None:
+    assert read(command.upper()) == read(command)
+    for name, action in OPTIONS:
+        if name == command and action.choices is not None:
+            for choice in action.choices:
+                given = [action.option_strings[-1], choice]
+                assert read(command, given[0], given[1].upper()) == read(command, *given)
+
+
+# -- help that teaches ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_has_an_example_and_it_can_be_typed(command: str) -> None:
+    examples = EXAMPLES[command]
+    shown = commands()[command].format_help()
+    assert examples
+    for example in examples:
+        assert f"\n    {example.line}\n" in shown
+        program, *words = shlex.split(re.sub(r" > \S+$", "", example.line))
+        assert (program, words[0]) == ("iis-spn", command)
+        assert arguments.read(words).command is not None
+
+
+def test_what_is_missing_is_told_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain"]) == exits.USAGE
+    first, example, more = capsys.readouterr().err.splitlines()
+    assert first == "iis-spn: the following arguments are required: URL"
+    assert (example.strip(), more.strip()) == (EXAMPLES["explain"][0].line, "iis-spn explain --help")
+
+
+def test_version_says_what_is_installed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.sources.extras.is_installed", lambda extra: extra == "sweep")
+    assert main(["--version"]) == exits.CLEAN
+    first, second, *parts = capsys.readouterr().out.splitlines()
+    assert first == f"iis-spn {agent.__version__}"
+    assert second.startswith(f"Python {platform.python_version()} on ")
+    state = dict(line.split(maxsplit=1) for line in parts)
+    assert list(state) == list(PARTS)
+    assert state["sweep"] == "installed"
+    assert state["jea"] == 'not installed: pip install "iis-spn[jea]"'
+
+
+# -- the script that a server runs by itself -----------------------------------------------------------------------
+
+
+def test_print_script_needs_nothing_but_the_base(
+    capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.sources.extras.is_installed", lambda _extra: False)
+    assert main(["collect", "--print-script"]) == exits.CLEAN
+    out, err = capfdbinary.readouterr()
+    assert out == (ROOT / "agent" / "sources" / "snapshots" / "collect.ps1").read_bytes()
+    assert err == b""
+
+
+@pytest.mark.parametrize("words", [["web01"], ["--inventory", "x"], ["--from-ad", "OU=x"], ["--forget", "web01"]])
+def test_print_script_asks_nobody(words: list[str]) -> None:
+    with pytest.raises(UsageError, match="asks nobody"):
+        arguments.read(["collect", "--print-script", *words])

@@ -123,9 +123,20 @@ def test_the_page_names_the_severities_of_the_table(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*FINDINGS, *(rule.id for rule in TABLE)])
 def test_rules_prints_the_page(name: str) -> None:
-    text = page(name)
-    assert text.startswith(name + "\n")
-    assert "**Fix.**" in text
+    text = page(name, 80, color=False)
+    assert text.startswith(name + "\n\n")
+    assert [line for line in text.splitlines() if line + "." in {f"{label}." for label in LABELS}] == LABELS
+
+
+@pytest.mark.parametrize("name", [*FINDINGS, *(rule.id for rule in TABLE)])
+def test_a_page_on_the_screen_is_text_and_its_commands_are_whole(name: str) -> None:
+    file = "docs/findings.md" if name in FINDINGS else "docs/rules.md"
+    text, source = page(name, 80, color=False), sections(file)[name]
+    assert not re.search(r"\*\*|```|`|\]\(", text)
+    for code in re.findall(r"```\w*\n(.*?)```", source, flags=re.DOTALL):
+        assert all(f"    {line}".rstrip() in text.splitlines() for line in code.splitlines())
+    prose = [line for line in text.splitlines() if not line.startswith("    ")]
+    assert max(map(len, prose)) <= 80 or " " not in max(prose, key=len).strip()
 
 
 def test_rules_lists_every_rule_and_finding() -> None:

@@ -539,7 +539,7 @@ def test_a_wrong_value_is_told_with_its_line(tmp_path: Path, capsys: pytest.Capt
         (("nowhere", "OLD"), "nowhere: there is no such file or folder"),
         (("OLD", "OLD", "--ad", "off"), "two reports say already who holds what"),
         (("OLD",), "the following arguments are required: NEW"),
-        (("OLD", "OLD", "--format", "sarif"), "invalid choice"),
+        (("OLD", "OLD", "--format", "sarif"), "is none of table, json"),
     ],
 )
 def test_wrong_usage(words: tuple[str, ...], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

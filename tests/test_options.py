@@ -134,7 +134,10 @@ def test_accept_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("spn-missing", "spn-mising"), "FILE:1: [[accept]]: there is no finding 'spn-mising'"),
+        (
+            ("spn-missing", "spn-mising"),
+            "FILE:1: [[accept]]: there is no finding 'spn-mising': did you mean spn-",
+        ),
         (('reason = "retired in spring"', ""), "reason is missing"),
         (("retired in spring", ""), "reason must be a text that is not empty"),
         (("2027-01-31", '"2027-01-31"'), "until must be a date without quotes"),

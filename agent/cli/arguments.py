@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from agent.cli import options
+from agent.cli.examples import EXAMPLES, told
 from agent.cli.groups import (
     add_asking,
     add_expected,
@@ -23,8 +24,10 @@ from agent.cli.groups import (
     netbios_of,
     output_of,
 )
-from agent.cli.values import Once
+from agent.cli.values import Once, one_of
 from agent.errors import UsageError
+from agent.names import printable
+from agent.spelling import did_you_mean
 
 SNAPSHOTS = Path("snapshots")
 """Where `collect` keeps them unless it is told."""
@@ -41,19 +44,68 @@ class Line(NamedTuple):
 def read(words: Sequence[str] | None) -> Line:
     """What was asked for. Raises UsageError."""
     words = sys.argv[1:] if words is None else words
-    given = parser().parse_args(words, argparse.Namespace(words=tuple(words)))
+    program = parser()
+    known = commands_of(program)
+    words = _with_command(words, known)
+    given, left = program.parse_known_args(words, argparse.Namespace(words=tuple(words)))
+    if left:
+        _refuse(left[0], known.get(given.command, program), known)
     return Line(given.make(given) if given.make else None, given.version, given.debug)
+
+
+def _with_command(words: Sequence[str], known: Mapping[str, argparse.ArgumentParser]) -> Sequence[str]:
+    """The words with the command as it is called here. Raises UsageError for one that is not known."""
+    at = next((at for at, word in enumerate(words) if not word.startswith("-")), None)
+    if at is None:
+        return words
+    try:
+        return [*words[:at], one_of(*known)(words[at]), *words[at + 1 :]]
+    except argparse.ArgumentTypeError:
+        asked = did_you_mean(words[at], known) or f": there are {', '.join(known)}"
+        raise UsageError(f"there is no command '{printable(words[at])}'{asked}") from None
+
+
+def _refuse(word: str, command: argparse.ArgumentParser, known: Mapping[str, argparse.ArgumentParser]) -> NoReturn:
+    if not word.startswith("-"):
+        command.error(f"{printable(word)} is one word too many")
+    option = word.partition("=")[0]
+    others = [name for name, other in known.items() if option in options_of(other)]
+    asked = f": {', '.join(others)} ha{'ve' if len(others) > 1 else 's'} it" if others else ""
+    name = command.prog.rpartition(" ")[2]
+    command.error(f"{name} has no option {printable(option)}{asked or did_you_mean(option, options_of(command))}")
+
+
+def commands_of(program: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    """The commands of the program by name, in the order of its help."""
+    (commands,) = (each for each in program._actions if isinstance(each, argparse._SubParsersAction))
+    return commands.choices
+
+
+def options_of(command: argparse.ArgumentParser) -> list[str]:
+    """What the options of a command may be called, by long names and short ones."""
+    return [name for action in command._actions for name in action.option_strings]
 
 
 class _Parser(argparse.ArgumentParser):
     def __init__(self, **more: object) -> None:
         # --confirm is an option of its own, and no option may come to mean another when one more is added
-        super().__init__(allow_abbrev=False, **more)  # type: ignore[arg-type]
+        super().__init__(allow_abbrev=False, formatter_class=_Help, **more)  # type: ignore[arg-type]
         self.register("action", None, Once)
 
-    def error(self, message: str) -> None:  # type: ignore[override]
-        """argparse's complaint, so that the exit code is 64 and not its own 2."""
-        raise UsageError(f"{message}\n{self.format_usage().strip()}")
+    def error(self, message: str) -> NoReturn:
+        """argparse's complaint, so that the exit code is 64 and not its own 2; where to read more stands below it."""
+        examples = EXAMPLES.get(self.prog.rpartition(" ")[2], ()) if "required" in message else ()
+        more = [*(example.line for example in examples[:1]), f"{self.prog} --help"]
+        raise UsageError("\n         ".join([message, *more]))
+
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Examples stand as they are typed; all else is filled up to the width."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("example"):
+            return super()._fill_text(text, width, indent)
+        return argparse.HelpFormatter._fill_text(self, text, width, indent)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,10 +114,10 @@ def parser() -> argparse.ArgumentParser:
         description="Which SPN does each IIS site need, on which account must it live, is that so, and what to change?",
         epilog="Exit codes: 0 nothing at or above --fail-on; 1 findings; 2 incomplete; 64 wrong usage; 70 a bug.",
     )
-    program.add_argument("--version", action="store_true", help="print the version and exit")
+    program.add_argument("--version", action="store_true", help="print the version and what is installed, and exit")
     program.add_argument("--debug", action="store_true", help=_DEBUG)
     program.set_defaults(make=None)
-    commands = program.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    commands = program.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser, dest="command")
     _inspect_parser(commands)
     _sweep_parser(commands)
     _collect_parser(commands)
@@ -73,8 +125,9 @@ def parser() -> argparse.ArgumentParser:
     _plan_parser(commands)
     _diff_parser(commands)
     _rules_parser(commands)
-    for command in commands.choices.values():
+    for name, command in commands.choices.items():
         command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=_DEBUG)
+        command.epilog = told(EXAMPLES[name])
     return program
 
 
@@ -139,6 +192,11 @@ def _collect_parser(commands: _Commands[_Parser]) -> None:
         metavar="HOST",
         help="ask nobody, but take this server out of the record in DIR of who failed; may be given more than once",
     )
+    command.add_argument(
+        "--print-script",
+        action="store_true",
+        help="ask nobody, but print collect.ps1, to run on a server that WinRM does not reach",
+    )
     where = command.add_argument_group("where to look (for --from-ad)")
     where.add_argument(
         "--ad", action="append", default=[], metavar="SOURCE", help="auto (default), ldap://DC[:PORT], ldaps://DC"
@@ -148,7 +206,11 @@ def _collect_parser(commands: _Commands[_Parser]) -> None:
     command.set_defaults(make=_collect)
 
 
-def _collect(given: argparse.Namespace) -> options.Collect:
+def _collect(given: argparse.Namespace) -> options.Collect | options.Script:
+    if given.print_script:
+        if given.hosts or given.inventory or given.from_ad is not None or given.forget:
+            raise UsageError("--print-script asks nobody: give it alone")
+        return options.Script()
     return options.Collect(
         asking=asking_of(given), ad=tuple(given.ad), netbios=netbios_of(given), forget=tuple(given.forget)
     )

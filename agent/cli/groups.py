@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from agent.cli import formats, options
-from agent.cli.values import count, hours, level, name, port, seconds
+from agent.cli.values import LEVELS, count, hours, name, one_of, port, seconds
 from agent.errors import UsageError
 from agent.names import fold, printable
 from agent.sources.endpoint import Transport
@@ -28,6 +28,7 @@ def add_targets(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "targets",
         nargs="*",
+        default=[],
         metavar="TARGET",
         help="an applicationHost.config, a snapshot folder or file, or a folder of snapshots; may hold * and ?. "
         "None: this server (Windows)",
@@ -86,6 +87,7 @@ def add_looking(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
+        type=one_of(*CLIENTS),
         choices=tuple(CLIENTS),
         help=f"a client kind that matters, instead of the default ones; may be given more than once: "
         f"{', '.join(CLIENTS)}",
@@ -154,7 +156,9 @@ def logon_of(given: argparse.Namespace) -> Logon:
 def add_output(command: argparse.ArgumentParser, name: formats.Command) -> None:
     known = tuple(formats.known_by(name))
     out = command.add_argument_group("what to print")
-    out.add_argument("--format", choices=known, default=known[0], metavar="F", help=", ".join(known))
+    out.add_argument(
+        "--format", type=one_of(*known), choices=known, default=known[0], metavar="F", help=", ".join(known)
+    )
     out.add_argument("-q", "--quiet", action="store_true", help="of a table the verdict alone")
     more = "; and a line on stderr for each server as it answers" if name == "sweep" else ""
     out.add_argument(
@@ -168,7 +172,8 @@ def add_output(command: argparse.ArgumentParser, name: formats.Command) -> None:
     out.add_argument(
         "--fail-on",
         action="append",
-        type=level,
+        type=one_of(*LEVELS),
+        choices=LEVELS,
         default=[],
         metavar="LEVEL",
         help="exit with 1 from this severity on: error (default), warning, info, never; and with unchecked, which may "
@@ -228,7 +233,13 @@ def _fail_on_of(levels: Sequence[str]) -> options.FailOn:
 
 def add_asking(command: argparse.ArgumentParser, to: Path | None) -> None:
     whom = command.add_argument_group("which servers")
-    whom.add_argument("hosts", nargs="*", metavar="HOST", help="a server: web01, web[01:20], web01:5986, https://web01")
+    whom.add_argument(
+        "hosts",
+        nargs="*",
+        default=[],
+        metavar="HOST",
+        help="a server: web01, web[01:20], web01:5986, https://web01",
+    )
     whom.add_argument(
         "--inventory",
         action="append",
@@ -248,6 +259,7 @@ def _add_winrm(command: argparse.ArgumentParser) -> None:
     how.add_argument("--password-env", metavar="NAME", help="read the WinRM password from this environment variable")
     how.add_argument(
         "--transport",
+        type=one_of(*TRANSPORTS),
         choices=TRANSPORTS,
         default="auto",
         metavar="T",

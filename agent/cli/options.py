@@ -92,6 +92,11 @@ class Collect:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Script:
+    """`iis-spn collect --print-script`"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Explain:
     """`iis-spn explain`"""
 
@@ -141,4 +146,4 @@ class Rules:
     id: str | None
 
 
-Options = Inspect | Sweep | Collect | Explain | Plan | Diff | Rules
+Options = Inspect | Sweep | Collect | Script | Explain | Plan | Diff | Rules

@@ -25,6 +25,7 @@ COMMANDS: Mapping[type[options.Options], Runner] = {
     options.Inspect: Runner("agent.cli.inspect"),
     options.Sweep: Runner("agent.cli.sweep", needs="sweep"),
     options.Collect: Runner("agent.cli.collect", needs="sweep"),
+    options.Script: Runner("agent.cli.script"),
     options.Explain: Runner("agent.cli.explain"),
     options.Plan: Runner("agent.cli.plan"),
     options.Diff: Runner("agent.cli.diff"),
@@ -70,9 +71,9 @@ def _run(line: arguments.Line) -> int:
         run: Callable[[options.Options], int] = import_module(runner.module).run
         return run(line.command)
     if line.version:
-        from agent import __version__
+        from agent.cli.version import version
 
-        console.show([f"iis-spn {__version__}\n"])
+        console.show([version()])
         return exits.CLEAN
     sys.stderr.write(arguments.parser().format_help())
     return exits.USAGE

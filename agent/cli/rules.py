@@ -7,7 +7,11 @@ from agent.cli import console
 from agent.cli.options import Rules
 from agent.render.pages import overview, page
 
+WIDTH = 100
+"""Columns; text in longer lines is hard to read."""
+
 
 def run(options: Rules) -> int:
-    console.show([overview() if options.id is None else page(options.id)])
+    width, color = console.screen()
+    console.show([overview() if options.id is None else page(options.id, min(width, WIDTH), color)])
     return exits.CLEAN

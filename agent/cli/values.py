@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any
+
+from agent.names import fold, printable
+from agent.spelling import did_you_mean
 
 
 class Once(argparse._StoreAction):
@@ -17,6 +21,20 @@ class Once(argparse._StoreAction):
             parser.error(f"argument {option}: it is given twice")
         namespace.given = given | {self.dest}
         super().__call__(parser, namespace, values, option)
+
+
+def one_of(*known: str) -> Callable[[str], str]:
+    """Reads one of these words in any letters' case; refuses another with all of them, and with the one meant."""
+    by_folded = {fold(word): word for word in known}
+
+    def word(text: str) -> str:
+        found = by_folded.get(fold(text))
+        if found is None:
+            told = f"'{printable(text)}' is none of {', '.join(known)}"
+            raise argparse.ArgumentTypeError(f"{told}{did_you_mean(text, known)}")
+        return found
+
+    return word
 
 
 def name(text: str) -> str:
@@ -55,11 +73,5 @@ def _positive(text: str, most: int) -> float:
     return number
 
 
-def level(text: str) -> str:
-    """From which severity on the exit code tells of findings, or that it tells of what was not checked."""
-    from agent.model import SEVERITIES  # `--help` loads no model
-
-    known = (*SEVERITIES, "unchecked", "never")
-    if text not in known:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(known)}")
-    return text
+LEVELS = ("error", "warning", "info", "unchecked", "never")
+"""From which severity on the exit code tells of findings, or that it tells of what was not checked."""

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from agent.checks.findings import FINDINGS
 from agent.errors import UsageError
-from agent.names import fold
+from agent.names import fold, printable
+from agent.render.layout import Page
+from agent.render.page_text import page_text
+from agent.spelling import did_you_mean
 from agent.spn.rules import TABLE, Rule
 
 PAGES = ("rules.md", "findings.md")
@@ -43,20 +46,28 @@ def _row(cells: tuple[str, ...]) -> str:
     return " ".join(cell.ljust(width) for cell, width in zip(cells, _WIDTHS, strict=True)).rstrip()
 
 
-def page(name: str) -> str:
-    """The documentation's section of one rule or finding. Raises UsageError for an id nobody knows."""
+def page(name: str, width: int, color: bool) -> str:
+    """The documentation's section of one rule or finding, as text. Raises UsageError for an id nobody knows."""
     for file in PAGES:
         found = _section(_text(file), fold(name))
         if found is not None:
-            return found
-    raise UsageError(f"no rule or finding is called {name!r}: iis-spn rules lists them")
+            head = Page(width)
+            head.line((fold(name), "bold"))
+            return f"{head.text(color)}\n{page_text(found, width, color)}"
+    asked = did_you_mean(name, known()) or ": iis-spn rules lists them"
+    raise UsageError(f"no rule or finding is called '{printable(name)}'{asked}")
+
+
+def known() -> tuple[str, ...]:
+    """What has a page."""
+    return (*(rule.id for rule in TABLE), *FINDINGS)
 
 
 def _section(text: str, name: str) -> str | None:
     head, _, rest = f"\n{text}".partition(f"\n## {name}\n")
     if not rest and not head.endswith(f"## {name}"):
         return None
-    return f"{name}\n{'=' * len(name)}\n{rest.partition(chr(10) + '## ')[0].rstrip()}\n"
+    return rest.partition("\n## ")[0].strip()
 
 
 def _text(file: str) -> str:

@@ -20,6 +20,7 @@ from agent.errors import UsageError
 from agent.model import Finding, SourceKind, SourceRead
 from agent.names import HostName, account_name, host_fault, host_name, printable, spn, spn_fault
 from agent.sources import text_file
+from agent.spelling import did_you_mean
 from agent.spn.computer_names import Delegate, FarmName, Proxy
 
 T = TypeVar("T")
@@ -161,7 +162,8 @@ def _delegate(entry: object) -> Delegate:
 def _acceptance(entry: _Entry) -> Acceptance:
     finding = _text(entry, "id")
     if finding not in FINDINGS:
-        raise ValueError(f"there is no finding '{printable(finding)}' (iis-spn rules lists them)")
+        asked = did_you_mean(finding, FINDINGS) or " (iis-spn rules lists them)"
+        raise ValueError(f"there is no finding '{printable(finding)}'{asked}")
     until = entry.get("until")
     if until is not None and (not isinstance(until, date) or isinstance(until, datetime)):
         raise ValueError("until must be a date without quotes, such as 2027-01-31")

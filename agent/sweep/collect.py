@@ -22,7 +22,7 @@ from agent.names import fold
 from agent.sources.endpoint import Endpoint
 from agent.sources.snapshots import store, targets
 from agent.sources.snapshots.disk import shown
-from agent.sources.snapshots.framed import unframe
+from agent.sources.snapshots.framed import SCRIPT, unframe
 from agent.sources.snapshots.packed import document_in
 from agent.sources.snapshots.standing import Standing, assess
 from agent.sources.snapshots.sweep_file import NOT_ASKED, Failed, unanswered
@@ -32,7 +32,6 @@ from agent.sources.winrm.tls import Tls
 from agent.sweep import run
 from agent.sweep.machines import Fingerprint, Machines, fingerprint_of
 
-SCRIPT = Path(store.__file__).with_name("collect.ps1")
 MAXIMUM_THREADS = 64
 HEAVY = 1024 * 1024
 """Bytes of an answer that is looked through in a thread: 48 MB full of passwords take 20 s, and meanwhile the deadlines

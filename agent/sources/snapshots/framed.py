@@ -10,12 +10,14 @@ from __future__ import annotations
 import binascii
 import codecs
 import re
+from pathlib import Path
 
 from agent.errors import MalformedError
 from agent.names import printable
 from agent.sources.snapshots.disk import too_large
 from agent.sources.snapshots.packed import GZIP, MAXIMUM_PACKED, unzip
 
+SCRIPT = Path(__file__).with_name("collect.ps1")
 VERSION = "1"
 
 _MARKER = rb"iis-spn-snapshot (?<![^\r\n]iis-spn-snapshot )(%b)(?![^ \t\r\n])([^\r\n]*)"
