@@ -15,7 +15,7 @@ The rooms are the pipeline, and imports go down only:
     evidence  what somebody captured, and the cause that it shows
     spn       which SPN, on whose account, and is it so
     iis       configuration files -> the settings that IIS uses
-    model, spelling, names, errors, exits, writing (files that appear whole or not at all)
+    model, spelling, names, errors, exits, writing (files that appear whole or not at all), der
 
 From Python (docs/library.md):
 

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 
+from agent.der import elements, first
 from agent.iis.bindings import binding
 from agent.iis.parse import Node
 from agent.iis.snapshot import CertificateNames
@@ -50,39 +51,24 @@ def _endpoints(site: Node) -> Iterator[tuple[str, str]]:
 
 def dns_names(certificate: bytes) -> tuple[str, ...]:
     """The DNS names among the subject alternative names of a certificate; none where its DER is damaged."""
-    try:
-        extensions = [
-            list(_elements(extension))
-            for tag, wrapped in _elements(_inside(_inside(certificate)))
-            if tag == _EXTENSIONS
-            for _, extension in _elements(_inside(wrapped))
-        ]
-        texts = [
-            name.decode("latin-1")
-            for parts in extensions
-            if parts[0] == (_OBJECT_IDENTIFIER, _ALTERNATIVE_NAMES)
-            for tag, name in _elements(_inside(parts[-1][1]))
-            if tag == _DNS_NAME
-        ]
-    except IndexError:
-        return ()
+    extensions = [
+        list(elements(extension.content))
+        for field in elements(_inside(_inside(certificate)))
+        if field.tag == _EXTENSIONS
+        for extension in elements(_inside(field.content))
+    ]
+    texts = [
+        name.content.decode("latin-1")
+        for parts in extensions
+        if parts and parts[0][:2] == (_OBJECT_IDENTIFIER, _ALTERNATIVE_NAMES)
+        for name in elements(_inside(parts[-1].content))
+        if name.tag == _DNS_NAME
+    ]
     return tuple(text for text in texts if _NAME.fullmatch(text))
 
 
 def _inside(der: bytes) -> bytes:
-    return next(_elements(der), (0, b""))[1]
-
-
-def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
-    """Tag and content of each element in a row (X.690: a length over 127 is preceded by how many bytes say it)."""
-    position = 0
-    while position < len(der):
-        tag, length, position = der[position], der[position + 1], position + 2
-        if length > 0x7F:
-            end = position + length - 0x80
-            length, position = int.from_bytes(der[position:end], "big"), end
-        yield tag, der[position : position + length]
-        position += length
+    return first(der).content
 
 
 # -- Windows -------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from agent.checks.accept import Wildcard
 from agent.cli import arguments
 from agent.cli.formats import known_by
 from agent.errors import IisSpnError
+from agent.evidence.tokens import challenges, read_bytes, read_token
 from agent.iis.redirection import APPLICATION_HOST, REDIRECTION_FILE
 from agent.iis.snapshot import Machine, Snapshot, SourceFile
 from agent.inspection.sources import Sources
@@ -41,7 +42,6 @@ from agent.sources.snapshots.blanking import blanked
 from agent.sources.snapshots.framed import unframe
 from agent.sources.snapshots.machine_file import read_machine
 from agent.sources.snapshots.sweep_file import read_sweep
-from agent.sources.winrm.kerberos import krb_error_in
 from agent.spn.nameservice import NameService
 from agent.story import explain, read_url
 
@@ -196,8 +196,11 @@ def certificate(data: bytes) -> None:
     dns_names(data)
 
 
-def kerberos_error(data: bytes) -> None:
-    krb_error_in(data)
+def token(data: bytes) -> None:
+    """As a header has it, or out of its base64; nothing in it looks whole and is not of its kind."""
+    text = data.decode("latin-1")
+    for found in (read_token(text), read_bytes(data), *(read_token(each.text) for each in challenges(text))):
+        assert found.facts.known or found.unread
 
 
 # -- options -------------------------------------------------------------------------------------------------------

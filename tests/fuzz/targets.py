@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from agent.errors import IisSpnError, MalformedError, SourceError, UsageError
 from agent.sources.endpoint import MOST_NAMES
+from tests import made_tokens
 from tests.fuzz import answering, reading
 from tests.fuzz.reading import sample
 
@@ -99,7 +100,6 @@ _WEB = (
     b"</authentication></security></system.webServer></location></configuration>"
 )
 _CERTIFICATE = bytes.fromhex("301e301ca31a301830160603550411040f300d820b612e746573742e636f6d")
-_KRB_ERROR = bytes.fromhex("7e2830268003020105a10302011ea4110f0f32303236313132323130303030305aa505020300a61fa603020129")
 
 TARGETS: Mapping[str, Target] = {
     "configuration": Target(reading.configuration, lambda: [reading.SMALL, sample("IIS04/applicationHost.config")]),
@@ -130,7 +130,7 @@ TARGETS: Mapping[str, Target] = {
     "command line": Target(reading.line, _texts(*_LINES), (UsageError,)),
     "words": Target(reading.word, _texts(*_WORDS), besides=_FOR_RANGES),
     "certificate": Target(reading.certificate, lambda: [_CERTIFICATE]),
-    "Kerberos error": Target(reading.kerberos_error, lambda: [_KRB_ERROR]),
+    "token": Target(reading.token, lambda: [text.encode() for text in made_tokens.SEEDS]),
     "WinRM": Target(answering.winrm, lambda: [answering.conversation(), answering.fault()], (MalformedError,)),
     "WinRM logon": Target(answering.winrm_logon, lambda: [answering.logon()]),
     "LDAP": Target(answering.ldap, lambda: [answering.search()]),

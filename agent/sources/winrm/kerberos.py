@@ -6,12 +6,12 @@ MIT krb5 and gssapi block, so they work in threads of their own; on Windows SSPI
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from agent.evidence.tokens import read_bytes
 from agent.names import fold
 from agent.sources import extras
 from agent.sources.security_context import (
@@ -244,18 +244,12 @@ class UnknownClientError(RefusedError):
 
 
 def krb_error_in(token: bytes) -> int:
-    """The krb5 code of the KRB-ERROR (RFC 4120 5.9.1) in what a server answered, bare or within SPNEGO; 0: none."""
-    found = _KRB_ERROR.search(token)
-    return _KRB5_BASE + found["code"][0] if found else 0
+    """The krb5 code of the KRB-ERROR in what a server answered, bare or within SPNEGO; 0: none."""
+    code = read_bytes(token).facts.error_code
+    return 0 if code is None else _KRB5_BASE + code
 
 
 _KRB5_BASE = -1765328384
-_LENGTH = rb"(?:[\x00-\x7f]|\x81.|\x82..)"
-_KRB_ERROR = re.compile(
-    rb"\x7e" + _LENGTH + rb"\x30" + _LENGTH + rb"\xa0\x03\x02\x01\x05\xa1\x03\x02\x01\x1e"
-    rb".{0,80}?\xa6\x03\x02\x01(?P<code>.)",
-    re.DOTALL,
-)
 
 
 def ticket_refused_error(code: int, spn: str) -> UnreachableError:
