@@ -20,7 +20,7 @@ from work import calls
 
 import agent.render
 from agent import exits
-from agent.cli import arguments, formats
+from agent.cli import formats, line
 from agent.cli.examples import EXAMPLES
 from agent.cli.options import Options
 from agent.cli.program import COMMANDS, main
@@ -39,8 +39,9 @@ OPTIONS = [
     (command, action)
     for command, parser in commands().items()
     for action in parser._actions
-    if action.option_strings and action.dest not in {"help", "debug"}  # --debug is the program's, with any command
+    if action.option_strings and action.dest not in {"help", "debug", "config"}
 ]
+"""Without --debug, which is the program's, and --config (test_config.py)."""
 IDS = [f"{command} {action.option_strings[-1]}" for command, action in OPTIONS]
 
 
@@ -57,9 +58,9 @@ def value(action: argparse.Action, number: int = 0) -> list[str]:
 
 
 def read(command: str, *words: str) -> Options:
-    line = arguments.read([command, *NEEDED.get(command.lower(), []), *words])
-    assert line.command is not None
-    return line.command
+    given = line.read([command, *NEEDED.get(command.lower(), []), *words])
+    assert given.command is not None
+    return given.command
 
 
 @pytest.mark.parametrize(("command", "action"), OPTIONS, ids=IDS)
@@ -175,8 +176,8 @@ def test_the_formats_are_documented() -> None:
 def test_no_option_is_shortened() -> None:
     """--confirm is one by itself, and would else be taken for --confirm-delete where it stood alone."""
     with pytest.raises(UsageError, match="--confirm-del"):
-        arguments.read(["plan", "--confirm-del", "HTTP/x"])
-    change = arguments.read(["plan", "--confirm", "HTTP/x", "--confirm-delete", "HTTP/y"]).command.change  # type: ignore[union-attr]
+        line.read(["plan", "--confirm-del", "HTTP/x"])
+    change = line.read(["plan", "--confirm", "HTTP/x", "--confirm-delete", "HTTP/y"]).command.change  # type: ignore[union-attr]
     assert (change.confirm, change.confirm_delete) == (("HTTP/x",), ("HTTP/y",))
 
 
@@ -238,7 +239,7 @@ def test_every_command_has_an_example_and_it_can_be_typed(command: str) -> None:
         assert f"\n    {example.line}\n" in shown
         program, *words = shlex.split(re.sub(r" > \S+$", "", example.line))
         assert (program, words[0]) == ("iis-spn", command)
-        assert arguments.read(words).command is not None
+        assert line.read(words).command is not None
 
 
 def test_what_is_missing_is_told_with_an_example(capsys: pytest.CaptureFixture[str]) -> None:
@@ -276,4 +277,4 @@ def test_print_script_needs_nothing_but_the_base(
 @pytest.mark.parametrize("words", [["web01"], ["--inventory", "x"], ["--from-ad", "OU=x"], ["--forget", "web01"]])
 def test_print_script_asks_nobody(words: list[str]) -> None:
     with pytest.raises(UsageError, match="asks nobody"):
-        arguments.read(["collect", "--print-script", *words])
+        line.read(["collect", "--print-script", *words])

@@ -20,7 +20,8 @@ import pytest
 from waiting import PATIENCE, until
 
 from agent import exits
-from agent.cli import arguments, options
+from agent.cli import line as command_line
+from agent.cli import options
 from agent.cli.program import main
 from agent.sources.snapshots import sweep_file
 from agent.sweep import collect, remote
@@ -221,7 +222,7 @@ def test_passwords_of_several_users_come_in_the_order_of_the_inventory(
     lines = [f"web{n} ansible_user='TEST\\{user}'" for n, user in enumerate(("one", "two", "ONE", "three"), start=1)]
     inventory.write_text("\n".join(lines) + "\n")
     monkeypatch.setattr("sys.stdin", io.StringIO("first\nsecond\nthird\nof LDAP\n"))
-    line = arguments.read(["collect", "--inventory", str(inventory), "--password-stdin", "--ad-user", "reader"])
+    line = command_line.read(["collect", "--inventory", str(inventory), "--password-stdin", "--ad-user", "reader"])
     assert isinstance(line.command, options.Collect)
     passwords = Passwords(from_stdin=True)
     remote.whom(line.command.asking, passwords, lambda: pytest.fail("nobody is asked for computers"))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from agent.cli import options
+from agent.cli.config import KEYS, VARIABLE
 from agent.cli.examples import EXAMPLES, told
 from agent.cli.groups import (
     add_asking,
@@ -24,55 +24,11 @@ from agent.cli.groups import (
     netbios_of,
     output_of,
 )
-from agent.cli.values import Once, one_of
+from agent.cli.values import Once
 from agent.errors import UsageError
-from agent.names import printable
-from agent.spelling import did_you_mean
 
 SNAPSHOTS = Path("snapshots")
 """Where `collect` keeps them unless it is told."""
-
-
-class Line(NamedTuple):
-    """A command line, read; `command` None where it names none."""
-
-    command: options.Options | None
-    version: bool
-    debug: bool
-
-
-def read(words: Sequence[str] | None) -> Line:
-    """What was asked for. Raises UsageError."""
-    words = sys.argv[1:] if words is None else words
-    program = parser()
-    known = commands_of(program)
-    words = _with_command(words, known)
-    given, left = program.parse_known_args(words, argparse.Namespace(words=tuple(words)))
-    if left:
-        _refuse(left[0], known.get(given.command, program), known)
-    return Line(given.make(given) if given.make else None, given.version, given.debug)
-
-
-def _with_command(words: Sequence[str], known: Mapping[str, argparse.ArgumentParser]) -> Sequence[str]:
-    """The words with the command as it is called here. Raises UsageError for one that is not known."""
-    at = next((at for at, word in enumerate(words) if not word.startswith("-")), None)
-    if at is None:
-        return words
-    try:
-        return [*words[:at], one_of(*known)(words[at]), *words[at + 1 :]]
-    except argparse.ArgumentTypeError:
-        asked = did_you_mean(words[at], known) or f": there are {', '.join(known)}"
-        raise UsageError(f"there is no command '{printable(words[at])}'{asked}") from None
-
-
-def _refuse(word: str, command: argparse.ArgumentParser, known: Mapping[str, argparse.ArgumentParser]) -> NoReturn:
-    if not word.startswith("-"):
-        command.error(f"{printable(word)} is one word too many")
-    option = word.partition("=")[0]
-    others = [name for name, other in known.items() if option in options_of(other)]
-    asked = f": {', '.join(others)} ha{'ve' if len(others) > 1 else 's'} it" if others else ""
-    name = command.prog.rpartition(" ")[2]
-    command.error(f"{name} has no option {printable(option)}{asked or did_you_mean(option, options_of(command))}")
 
 
 def commands_of(program: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
@@ -94,7 +50,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """argparse's complaint, so that the exit code is 64 and not its own 2; where to read more stands below it."""
-        examples = EXAMPLES.get(self.prog.rpartition(" ")[2], ()) if "required" in message else ()
+        examples = EXAMPLES.get(self.prog.rpartition(" ")[2], ()) if message.startswith("the following") else ()
         more = [*(example.line for example in examples[:1]), f"{self.prog} --help"]
         raise UsageError("\n         ".join([message, *more]))
 
@@ -127,10 +83,14 @@ def parser() -> argparse.ArgumentParser:
     _rules_parser(commands)
     for name, command in commands.choices.items():
         command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=_DEBUG)
+        if not _KEYS.isdisjoint(options_of(command)):
+            command.add_argument("--config", metavar="FILE", help=_CONFIG)
         command.epilog = told(EXAMPLES[name])
     return program
 
 
+_KEYS = {f"--{key}" for key in KEYS}
+_CONFIG = f"options from a TOML file, whose keys are their names; {VARIABLE} may name one, too"
 _DEBUG = "show where faults of this program were raised, to report them"
 
 

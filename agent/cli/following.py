@@ -21,7 +21,7 @@ LONGEST = 8000
 _OF_THE_OUTPUT = frozenset({"--format", "--output", "--fail-on", "--inventory", "--stale-after", "--write-accept"})
 _FLAGS = frozenset({"--quiet", "--verbose", "-v", "--all"})
 _LOOKING = frozenset(
-    {"--ad", "--dns", "--farm", "--names", "--client", "--netbios-domain", "--accept", "--ad-user", "--ca"}
+    {"--ad", "--dns", "--farm", "--names", "--client", "--netbios-domain", "--accept", "--ad-user", "--ca", "--config"}
 )
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from agent import exits
 from agent.cli import arguments, console, options
+from agent.cli.line import Line, read
 from agent.errors import IisSpnError, UsageError, fault_of_ours
 from agent.names import printable
 from agent.sources.extras import Extra, demand
@@ -37,14 +38,14 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run the program; returns its exit code."""
     console.prepare()
     try:
-        line = arguments.read(words)
+        line = read(words)
     except UsageError as error:
         return _failed(str(error), exits.USAGE)
     with console.faults_shown(line.debug):
         return _ended(line)
 
 
-def _ended(line: arguments.Line) -> int:
+def _ended(line: Line) -> int:
     try:
         return _run(line)
     except UsageError as error:
@@ -63,7 +64,7 @@ def _ended(line: arguments.Line) -> int:
         return _failed(f"{fault_of_ours(error)}. Please report it; --debug shows more.", exits.BUG)
 
 
-def _run(line: arguments.Line) -> int:
+def _run(line: Line) -> int:
     if line.command is not None:
         runner = COMMANDS[type(line.command)]
         if runner.needs is not None:

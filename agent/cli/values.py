@@ -16,11 +16,17 @@ class Once(argparse._StoreAction):
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
     ) -> None:
-        given: frozenset[str] = getattr(namespace, "given", frozenset())
+        given = typed_once(namespace)
         if self.dest in given:
             parser.error(f"argument {option}: it is given twice")
         namespace.given = given | {self.dest}
         super().__call__(parser, namespace, values, option)
+
+
+def typed_once(namespace: argparse.Namespace) -> frozenset[str]:
+    """The options that take one value and were given it, by `dest`."""
+    given: frozenset[str] = getattr(namespace, "given", frozenset())
+    return given
 
 
 def one_of(*known: str) -> Callable[[str], str]:

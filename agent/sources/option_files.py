@@ -19,7 +19,7 @@ from agent.checks.findings import FINDINGS
 from agent.errors import UsageError
 from agent.model import Finding, SourceKind, SourceRead
 from agent.names import HostName, account_name, host_fault, host_name, printable, spn, spn_fault
-from agent.sources import text_file
+from agent.sources import text_file, toml_file
 from agent.spelling import did_you_mean
 from agent.spn.computer_names import Delegate, FarmName, Proxy
 
@@ -185,7 +185,7 @@ def _text(entry: _Entry, key: str) -> str:
 def _entries(path: Path, table: str, keys: Iterable[str], make: Callable[[_Entry], T]) -> list[tuple[T, int | None]]:
     """What is made of each entry, with its line where that is known."""
     text = text_file.read_text(path)
-    entries = _tables(_parsed(path, text), path, table)
+    entries = _tables(toml_file.parsed(path, text), path, table)
     heads = [match.start() for match in re.finditer(rf"(?m)^[ \t]*\[\[[ \t]*{table}[ \t]*\]\]", text)]
     lines = [text.count("\n", 0, head) + 1 for head in heads] if len(heads) == len(entries) else []
     made = []
@@ -214,15 +214,3 @@ def _refuse_unknown(entry: _Entry, keys: Iterable[str]) -> None:
     for key in entry:
         if key not in keys:
             raise ValueError(f"unknown key '{printable(key)}'; known: {', '.join(keys)}")
-
-
-def _parsed(path: Path, text: str) -> _Entry:
-    try:
-        return tomllib.loads(text)
-    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
-        at = re.search(r" \(at line (\d+), column \d+\)", str(error))
-        place = f"{path}:{at[1]}" if at else str(path)
-        reason = str(error).replace(at[0], "") if at else str(error)
-        raise UsageError(f"{place}: not TOML: {printable(reason)}") from None
-    except RecursionError:
-        raise UsageError(f"{path}: not TOML: nested too deeply") from None

@@ -17,8 +17,8 @@ from typing import Any
 
 from agent.change.journal import Files, Journal, Record
 from agent.checks.accept import Wildcard
-from agent.cli import arguments
 from agent.cli.formats import known_by
+from agent.cli.line import read as read_line
 from agent.errors import IisSpnError
 from agent.evidence.tokens import challenges, read_bytes, read_token
 from agent.iis.redirection import APPLICATION_HOST, REDIRECTION_FILE
@@ -240,7 +240,7 @@ def line(data: bytes) -> None:
     quiet = io.StringIO()
     # --help ends the program
     with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet), contextlib.suppress(SystemExit):
-        arguments.read(words)
+        read_line(words)
 
 
 def word(data: bytes) -> None:

@@ -1,0 +1,82 @@
+"""The words that were typed -> what was asked for; a word that is not known is answered with the one that was meant."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from agent.cli import arguments, options
+from agent.cli.config import VARIABLE, File, defaults, read_config
+from agent.cli.values import one_of, typed_once
+from agent.errors import UsageError
+from agent.names import printable
+from agent.spelling import did_you_mean
+
+
+class Line(NamedTuple):
+    """A command line, read; `command` None where it names none."""
+
+    command: options.Options | None
+    version: bool
+    debug: bool
+
+
+def read(words: Sequence[str] | None) -> Line:
+    """What was asked for. Raises UsageError."""
+    words = sys.argv[1:] if words is None else words
+    program = arguments.parser()
+    known = arguments.commands_of(program)
+    words = _with_command(words, known)
+    given = _given(program, words)
+    file = _config_file(given)
+    if file is not None:
+        _set_defaults(known[given.command], read_config(file), given)
+        given = _given(program, words)
+    return Line(given.make(given) if given.make else None, given.version, given.debug)
+
+
+def _given(program: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    given, left = program.parse_known_args(words, argparse.Namespace(words=tuple(words)))
+    if left:
+        known = arguments.commands_of(program)
+        _refuse(left[0], known.get(given.command, program), known)
+    return given
+
+
+def _config_file(given: argparse.Namespace) -> Path | None:
+    """The file of options of a command that takes one."""
+    named = given.config or os.environ.get(VARIABLE) if "config" in given else None
+    return Path(named) if named else None
+
+
+def _set_defaults(command: argparse.ArgumentParser, file: File, given: argparse.Namespace) -> None:
+    """argparse adds to a list that is a default, and puts what is typed in the place of another one."""
+    values = vars(given)
+    typed = {dest: value for dest, value in values.items() if value != command.get_default(dest)}
+    command.set_defaults(**defaults(file, command._actions, typed | {dest: values[dest] for dest in typed_once(given)}))
+
+
+def _with_command(words: Sequence[str], known: Mapping[str, argparse.ArgumentParser]) -> Sequence[str]:
+    """The words with the command as it is called here. Raises UsageError for one that is not known."""
+    at = next((at for at, word in enumerate(words) if not word.startswith("-")), None)
+    if at is None:
+        return words
+    try:
+        return [*words[:at], one_of(*known)(words[at]), *words[at + 1 :]]
+    except argparse.ArgumentTypeError:
+        asked = did_you_mean(words[at], known) or f": there are {', '.join(known)}"
+        raise UsageError(f"there is no command '{printable(words[at])}'{asked}") from None
+
+
+def _refuse(word: str, command: argparse.ArgumentParser, known: Mapping[str, argparse.ArgumentParser]) -> NoReturn:
+    if not word.startswith("-"):
+        command.error(f"{printable(word)} is one word too many")
+    option = word.partition("=")[0]
+    others = [name for name, other in known.items() if option in arguments.options_of(other)]
+    asked = f": {', '.join(others)} ha{'ve' if len(others) > 1 else 's'} it" if others else ""
+    asked = asked or did_you_mean(option, arguments.options_of(command))
+    command.error(f"{command.prog.rpartition(' ')[2]} has no option {printable(option)}{asked}")
