@@ -178,13 +178,13 @@ def _appcmd(arguments: list[str], on: Inputs, server: str | None) -> None:
             commit = value
         else:
             settings[name] = value
-    if (verb, kind) != ("set", "config") or commit not in {"", "apphost"} or not settings:
+    if verb not in {"set", "clear"} or kind != "config" or commit not in {"", "apphost"} or not settings:
         raise Refused(f"the plan does not use {arguments}")
     folder = on.folder / "servers" / (server or "")
     host = _Host(folder)
-    application = host.application(place)
+    application = host.application_above(place)
     if commit:
-        host.set(place, section, settings)
+        host.clear(place, section, settings) if verb == "clear" else host.set(place, section, settings)
         for copy in host.copies(on.servers):
             copy.write_bytes(host.path.read_bytes())
     else:
@@ -209,6 +209,14 @@ class _Configuration:
         for name, value in settings.items():
             node.set(name, value)
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_bytes(etree.tostring(self.root))
+
+    def clear(self, place: str, section: str, names: Iterable[str]) -> None:
+        """Take attributes out of the section of a path; what is inherited holds then."""
+        for home in self._homes(place):
+            if (node := home.find(section)) is not None:
+                for name in names:
+                    node.attrib.pop(name, None)
         self.path.write_bytes(etree.tostring(self.root))
 
     def _homes(self, place: str) -> Iterator[etree._Element]:
@@ -257,7 +265,18 @@ class _Host(_Configuration):
             if relative.lower().startswith("files/unc/") and folder != self.folder and copy.exists():
                 yield copy
 
+    def application_above(self, place: str) -> etree._Element:
+        """The application that a path of a site is in: a section can be set for any path below one."""
+        while True:
+            try:
+                return self.application(place)
+            except Refused:
+                if "/" not in place:
+                    raise
+                place = place.rpartition("/")[0]
+
     def application(self, place: str) -> etree._Element:
+        """The application of exactly this path, as an appcmd object."""
         name, _, rest = place.partition("/")
         for site in self.root.iter("site"):
             for application in site.iter("application"):

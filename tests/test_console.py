@@ -75,6 +75,21 @@ def test_appcmd_writes_where_the_section_stands(given: Inputs) -> None:
     ]
 
 
+def test_appcmd_sets_a_page_below_an_application(given: Inputs) -> None:
+    typed(f'{APPCMD} "Site/page.aspx" {SECTION} /useKernelMode:false /commit:apphost', given, "IIS01")
+    (page,) = given.inspected().applications[0].places
+    assert (page.path, page.windows_auth.kernel_mode) == ("/page.aspx", False)  # type: ignore[union-attr]
+
+
+def test_appcmd_clears_one_attribute(given: Inputs) -> None:
+    before = given.inspected().applications[1].origins
+    typed(f'{APPCMD} "Site/app" {SECTION} /useKernelMode:false /commit:apphost', given, "IIS01")
+    typed(f'{APPCMD} "Site/app" {SECTION} /useKernelMode /commit:apphost'.replace("set", "clear", 1), given, "IIS01")
+    after = given.inspected().applications[1].origins
+    assert after.kernel_mode.why == before.kernel_mode.why == "inherited"  # type: ignore[union-attr]
+    assert after.pool_credentials.why == "explicit"  # type: ignore[union-attr]
+
+
 def test_appcmd_makes_the_web_config_of_a_path(given: Inputs) -> None:
     typed(f'{APPCMD} "Site/app" {SECTION} /useKernelMode:false', given, "IIS01")
     assert b'useKernelMode="false"' in (given.servers[0] / "files/C/web/app/web.config").read_bytes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -106,6 +107,9 @@ def harmed(before: Report, after: Report) -> list[str]:
     ]
 
 
+LINE = re.compile(r"line \d+")
+
+
 def meaning(of: Report) -> object:
     """A report without times, and without the lines of the files: those move when a value is written out."""
     return (
@@ -115,7 +119,7 @@ def meaning(of: Report) -> object:
             for one in of.applications
         ],
         [replace(one, holders=sorted(map(str, one.holders or ()))) for one in of.requirements],
-        [replace(one, evidence=()) for one in of.findings],
+        [replace(one, evidence=(), message=LINE.sub("line ?", one.message)) for one in of.findings],
         [replace(one, holds=set(one.holds or ()), elsewhere=set(one.elsewhere or ())) for one in of.accounts],
         of.plan,
     )
@@ -240,6 +244,10 @@ SAYS_COMPUTER = f"<configuration>{windows(useAppPoolCredentials='false')}</confi
 SAYS_POOL = f"<configuration>{windows(useAppPoolCredentials='true')}</configuration>"
 
 
+PAGE = """<location path="Site/page.aspx"><system.webServer><security><authentication>
+<windowsAuthentication enabled="true"{} /></authentication></security></system.webServer></location>"""
+
+
 def twins(binding: str = X, **said: object) -> list[Snapshot]:
     return [server(site(binding), name=name, **said) for name in ("IIS01", "IIS02")]  # type: ignore[arg-type]
 
@@ -330,6 +338,25 @@ FARMS = {
     "a conflict of settings alone about the computer's own names": Farm(
         [server(site("*:80:", apps=[app("/", creds=True), app("/b", creds=False)]), pool=r"TEST\svc")],
         {"ad": ad(computer(), user("svc", "HTTP/iis01.test.com"))},
+    ),
+    "the level of the server lets the pool decrypt": Farm(
+        [server(site(X, apps=[app("/"), app("/b")]), pool=r"TEST\svc", creds=True)],
+        {"ad": ad(computer("IIS01", "HTTP/x.test.com"), user("svc"))},
+    ),
+    "a page that negotiates alone": Farm(
+        [server(site(X, apps=[app("/", enabled=False)]), pool=r"TEST\svc", body=PAGE.format(""))],
+        {"ad": ad(computer(), user("svc", "HTTP/x.test.com"))},
+    ),
+    "pages of the computer's own name that negotiate alone": Farm(
+        [
+            server(
+                site("*:80:", apps=[app("/", enabled=False)]),
+                pool=r"TEST\svc",
+                body=PAGE.format(' useAppPoolCredentials="true"')
+                + PAGE.format(' useKernelMode="false"').replace("page", "other"),
+            )
+        ],
+        {"ad": ad(computer(), user("svc", "HTTP/iis01.test.com", "HTTP/IIS01"))},
     ),
     "a farm's account that is gone": Farm(
         twins(pool=r"TEST\gone"), {"ad": TWO, "farm": [farm_name("x.test.com", "IIS01", "IIS02")]}

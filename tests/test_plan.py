@@ -18,7 +18,7 @@ from worlds import World, ad, app, computer, entry, farm_name, providers, server
 
 from agent.change.plan import Planned, held_back, pairwise, plan, rolled_back
 from agent.checks import spns
-from agent.checks.commands import setspn
+from agent.checks.commands import appcmd, appcmd_clear, setspn
 from agent.checks.every import check
 from agent.checks.farm import farm
 from agent.checks.remedies import SETTLE
@@ -82,8 +82,9 @@ def bench(snapshots: Iterable[Snapshot], sources: Sources) -> Bench:
 
 
 SETTING = re.compile(
-    r'%windir%\\System32\\inetsrv\\appcmd\.exe set config "([^"]+)" '
-    r"-section:system\.webServer/security/authentication/windowsAuthentication /(\w+):(true|false)( /commit:apphost)?"
+    r'%windir%\\System32\\inetsrv\\appcmd\.exe (?:set|clear) config "([^"]+)" '
+    r"-section:system\.webServer/security/authentication/windowsAuthentication "
+    r"/(\w+)(?::(true|false))?( /commit:apphost)?"
 )
 SECTION = ("system.webServer", "security", "authentication", "windowsAuthentication")
 
@@ -107,7 +108,7 @@ def _with_file(one: Snapshot, key: str, name: str, data: bytes) -> Snapshot:
     return replace(one, files={**one.files, key: SourceFile(name, data)})
 
 
-def _edited(data: bytes, place: str | None, attribute: str, value: str) -> bytes:
+def _edited(data: bytes, place: str | None, attribute: str, value: str | None) -> bytes:
     root = etree.fromstring(data)
     parent = root
     if place is not None:
@@ -117,7 +118,10 @@ def _edited(data: bytes, place: str | None, attribute: str, value: str) -> bytes
     for tag in SECTION:
         child = parent.find(tag)
         parent = etree.SubElement(parent, tag) if child is None else child
-    parent.set(attribute, value)
+    if value is None:
+        parent.attrib.pop(attribute, None)
+    else:
+        parent.set(attribute, value)
     return etree.tostring(root)
 
 
@@ -668,7 +672,8 @@ def test_a_step_needs_no_question_where_nobody_else_can_answer(
     """A host header may be a twin's: a farm entry, or DNS that leads to inspected servers alone, says it is not."""
     held = () if kinds == {"spn-add"} else ("HTTP/x.test.com",)
     entries = [computer("IIS01", *held), user("svc")] if holder == "IIS01$" else [computer("IIS01"), user("svc", *held)]
-    found = world(server(site(CUSTOM), pool=r"TEST\svc", creds=creds), ad=ad(*entries), **known)  # type: ignore[arg-type]
+    own = site(CUSTOM, apps=[app("/", creds=creds)])
+    found = world(server(own, pool=r"TEST\svc"), ad=ad(*entries), **known)  # type: ignore[arg-type]
     assert {step.kind for step in found.report.plan.steps} == kinds
     assert {(step.note, step.confirm) for step in found.report.plan.steps} == {asked}
 
@@ -1087,6 +1092,44 @@ def test_a_name_that_works_with_the_computer_holds_the_farms_setting_back() -> N
     assert found.finding("farm-nodes-differ").fix[-1] == (
         "Another name of these applications works with the computer account: separate them first."
     )
+
+
+def test_what_only_the_level_of_the_server_sets_is_set_back_for_the_application() -> None:
+    """The computer has held the SPN all along; a line for the whole server lets the pool decrypt."""
+    own = [site("*:80:x.test.com", apps=[app("/", "A")]), site("*:80:y.test.com", name="Other", apps=[app("/", "B")])]
+    one = server(*own, pools={"A": r"TEST\svc", "B": r"TEST\svc"}, creds=True)
+    directory = ad(computer("IIS01", "HTTP/x.test.com"), user("svc", "HTTP/y.test.com"))
+    found = world(one, ad=directory)
+    (line,) = [
+        number
+        for number, text in enumerate(one.files["applicationhost.config"].data.decode().split("\n"), start=1)
+        if 'useAppPoolCredentials="true"' in text
+    ]
+    assert f"line {line}, at the level of the server" in found.finding("spn-misplaced").message
+    (step,) = found.report.plan.steps
+    assert step.command == appcmd("Site", "/", "useAppPoolCredentials", "false")
+    assert step.rollback == appcmd_clear("Site", "/", "useAppPoolCredentials")
+    assert [[s.kind for s in way.steps] for way in found.report.plan.alternatives] == [["spn-delete", "spn-add"]]
+
+
+PAGE = """<location path="Site/page.aspx"><system.webServer><security><authentication>
+<windowsAuthentication enabled="true"{} /></authentication></security></system.webServer></location>"""
+
+
+@pytest.mark.parametrize(
+    ("said", "holder", "value"), [("", "svc", "true"), (' useAppPoolCredentials="true"', "IIS01$", None)]
+)
+def test_a_page_that_negotiates_alone_is_set_in_its_own_location(said: str, holder: str, value: str | None) -> None:
+    """Set for the application, nothing would change where the page says something itself."""
+    own = site("*:80:x.test.com", apps=[app("/", enabled=False)])
+    one = server(own, pool=r"TEST\svc", body=PAGE.format(said))
+    held = {"svc": (), "IIS01$": (), holder: ("HTTP/x.test.com",)}
+    directory = ad(computer("IIS01", *held["IIS01$"]), user("svc", *held["svc"]))
+    steps = world(one, ad=directory).report.plan.steps
+    if value is None:  # somebody meant the page's pool
+        assert [step.kind for step in steps] == ["spn-delete", "spn-add"]
+    else:
+        assert [step.command for step in steps] == [appcmd("Site", "/page.aspx", "useAppPoolCredentials", value)]
 
 
 def test_a_page_below_that_negotiates_alone_holds_the_farms_setting_back() -> None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from agent.checks.case import Case
-from agent.checks.commands import appcmd, dnscmd, setspn
-from agent.checks.files import is_in_web_config, read_together
-from agent.model import Application, ApplicationRef, Step, StepKind
+from agent.checks.commands import appcmd, appcmd_clear, dnscmd, setspn
+from agent.checks.files import at_server_level, is_in_web_config, read_together
+from agent.model import Application, ApplicationRef, Place, Step, StepKind
 from agent.names import AccountName, HostName, Likeness, Spn, printable, spn_fault
 from agent.spn.directory import Account
 
@@ -145,6 +145,19 @@ def set_auth(
             yield _set_auth(case, readers, attribute, value, spn, holder)
 
 
+def set_page(
+    case: Case,
+    application: Application,
+    page: Place,
+    attribute: str,
+    value: bool,
+    spn: Spn | None = None,
+    holder: AccountName | None = None,
+) -> Action:
+    """The same for a page below an application that does not negotiate itself, in its own `<location>`."""
+    return _set_auth(case, (application,), attribute, value, spn, holder, page)
+
+
 def _set_auth(
     case: Case,
     readers: Sequence[Application],
@@ -152,19 +165,24 @@ def _set_auth(
     value: bool,
     spn: Spn | None,
     holder: AccountName | None,
+    page: Place | None = None,
 ) -> Action:
     application, *others = readers
+    decider = page or application
     question = _joined(*dict.fromkeys(asked_of(case, reader) for reader in readers))
-    note = _joined(question, _about_others(application, others), allowed_at(case, application.decrypts_as))
+    note = _joined(question, _about_others(application, others), allowed_at(case, decider.decrypts_as))
     new, old = str(value).lower(), str(not value).lower()
-    nearby = is_in_web_config(application, attribute)
+    nearby = is_in_web_config(decider, attribute)
+    back = appcmd(application.site, decider.path, attribute, old, in_web_config=nearby)
+    if at_server_level(decider, attribute) is not None:  # an explicit value would hold when that of the server changes
+        back = appcmd_clear(application.site, decider.path, attribute)
     on = f"on {printable(application.server)}"
     step = Step(
         kind="iis-setting",
         spn=spn,
         account=holder,
-        command=appcmd(application.site, application.path, attribute, new, in_web_config=nearby),
-        rollback=appcmd(application.site, application.path, attribute, old, in_web_config=nearby),
+        command=appcmd(application.site, decider.path, attribute, new, in_web_config=nearby),
+        rollback=back,
         server=application.server,
         confirm=question is not None,
         note=note,
@@ -172,7 +190,7 @@ def _set_auth(
     at = tuple(reader.reference for reader in readers)
     if step.command is not None:
         return Action(step, f"Set {attribute}={new} {on}, in cmd: {step.command}{_aside(note)}", at)
-    where = printable(f"{application.site}{application.path}")
+    where = printable(f"{application.site}{decider.path}")
     sentence = f"In IIS Manager {on} set {attribute}={new} for {where} (it is {old} now)."
     sentence += f" Ask first: {question}." if question is not None else ""
     return Action(replace(step, note=sentence), sentence, at)

@@ -150,12 +150,24 @@ def _target(account: AccountName, kind: PrincipalKind | None) -> tuple[str, str]
 
 def appcmd(site: str, path: str, setting: str, value: str, *, in_web_config: bool = False) -> str | None:
     """Set one windowsAuthentication attribute for one application, in applicationHost.config or its web.config."""
+    return _config("set", site, path, f"{setting}:{value}", in_web_config=in_web_config)
+
+
+def appcmd_clear(site: str, path: str, setting: str) -> str | None:
+    """Take one windowsAuthentication attribute out of applicationHost.config again: what is inherited holds then.
+
+    `clear config` removes a section, a collection or one attribute (IIS 7.0 Resource Kit, "Using Command Line Tools").
+    """
+    return _config("clear", site, path, setting, in_web_config=False)
+
+
+def _config(verb: str, site: str, path: str, setting: str, *, in_web_config: bool) -> str | None:
     place = f"{site}{path}".rstrip("/")
     if word(place) is None:
         return None
     section = "system.webServer/security/authentication/windowsAuthentication"
     commit = "" if in_web_config else " /commit:apphost"
-    return f'{APPCMD} set config "{place}" -section:{section} /{setting}:{value}{commit}'
+    return f'{APPCMD} {verb} config "{place}" -section:{section} /{setting}{commit}'
 
 
 def dnscmd(zone: str, name: str, gone: str, new: str) -> str | None:

@@ -5,15 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agent.checks.case import Case
-from agent.model import Application, ApplicationRef
+from agent.model import Application, ApplicationRef, Origin, Place
 from agent.names import fold
 
 
-def is_in_web_config(application: Application, attribute: str) -> bool:
+def _origin(decider: Application | Place, attribute: str) -> Origin | None:
+    origins = decider.origins
+    return origins.kernel_mode if attribute == "useKernelMode" else origins.pool_credentials
+
+
+def is_in_web_config(decider: Application | Place, attribute: str) -> bool:
     """Whether the present value of useKernelMode or useAppPoolCredentials comes from a web.config."""
-    origins = application.origins
-    origin = origins.kernel_mode if attribute == "useKernelMode" else origins.pool_credentials
+    origin = _origin(decider, attribute)
     return origin is not None and fold(origin.file or "").endswith("web.config")
+
+
+def at_server_level(decider: Application | Place, attribute: str) -> Origin | None:
+    """Where the present value stands for the whole server, outside every `<location>`; None where it does not."""
+    origin = _origin(decider, attribute)
+    if origin is None or origin.file is None or is_in_web_config(decider, attribute):
+        return None
+    return origin if origin.why == "inherited" and not origin.location else None
 
 
 def read_together(case: Case, application: Application, attribute: str) -> tuple[Application, ...]:

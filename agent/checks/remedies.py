@@ -8,7 +8,7 @@ from agent.checks.actions import Action, add, by_hand, delete
 from agent.checks.alias_remedy import alias_remedy, are_aliases
 from agent.checks.case import Case, Judged
 from agent.checks.commands import klist_get, setspn_query
-from agent.checks.decryptor import let_computer, let_pool
+from agent.checks.decryptor import let_computer, let_computer_again, let_pool
 from agent.checks.holders import host_serves, is_held, wrong_holders
 from agent.checks.ways import Remedy, Way, cannot_run, open_question, same_domain, suspected_line, unknown_holder
 from agent.model import Requirement
@@ -88,13 +88,18 @@ def _misplaced(case: Case, requirement: Requirement, account: AccountName) -> Re
     if is_held(case, name, account):
         return Remedy((Way(f"leave the SPN on {account} only", deletes),))
     move = Way(f"move the SPN to {account}", (*deletes, add(case, name, account)))
-    setting = let_pool(case, requirement, wrong[0]) if len(wrong) == 1 else None
+    setting = _by_setting(case, requirement, wrong[0]) if len(wrong) == 1 else None
     if requirement.need == "covered" and host_serves(case, requirement, account):
         first: Way | None = Way(f"{requirement.covered_by} then answers", deletes)
     else:
         first = setting or _instead_of_own_name(case, requirement, account)
     ways = dict.fromkeys(way for way in (first, move, setting) if way is not None)
     return Remedy(tuple(ways))
+
+
+def _by_setting(case: Case, requirement: Requirement, holder: AccountName) -> Way | None:
+    """The setting that lets the holder decrypt."""
+    return let_pool(case, requirement, holder) or let_computer_again(case, requirement, holder)
 
 
 def _unregistered(case: Case, requirement: Requirement, account: AccountName) -> Remedy:

@@ -9,6 +9,7 @@ from functools import cache
 
 from agent.checks.case import Case, Judged, finding
 from agent.checks.farm import spoken_for
+from agent.checks.files import at_server_level
 from agent.model import Application, Finding, Outcome, Requirement, Severity
 from agent.names import AccountName, HostName, Likeness, Spn, fold, host_name, http_spn, printable, spn, spn_fault
 from agent.spn.directory import Account
@@ -75,7 +76,7 @@ def _plain(case: Case, requirement: Requirement, who: str | None) -> Iterator[Fi
     if requirement.outcome == "duplicate":
         yield _duplicate(requirement, who)
     elif requirement.outcome == "modified":
-        yield _modified(requirement, who)
+        yield _modified(case, requirement, who)
     else:
         typed = f"only clients that send {requirement.spn.host} as typed"
         asking = who or ("clients that ask for it" if requirement.asked_by else typed)
@@ -85,8 +86,8 @@ def _plain(case: Case, requirement: Requirement, who: str | None) -> Iterator[Fi
         yield from _port_only(case, requirement)
 
 
-def _modified(requirement: Requirement, who: str | None) -> Finding:
-    decrypting = f"{requirement.account} decrypts"
+def _modified(case: Case, requirement: Requirement, who: str | None) -> Finding:
+    decrypting = f"{requirement.account} decrypts{_by_server_level(case, requirement)}"
     effect = f"{_ENDS['modified']}{f' ({who})' if who else ''}"
     if requirement.holders:
         message = f"{requirement.spn} is on {requirement.holders[0]}, but {decrypting}: {effect}"
@@ -94,6 +95,19 @@ def _modified(requirement: Requirement, who: str | None) -> Finding:
     host = f"HOST/{requirement.spn.instance} on {_listed(requirement.answers)}"
     message = f"no account has {requirement.spn}, so {host} answers, but {decrypting}: {effect}"
     return _about(requirement, "spn-shadowed-by-host", message)
+
+
+def _by_server_level(case: Case, requirement: Requirement) -> str:
+    """The line for the whole server that lets the pool decrypt instead of the computer that has the SPN."""
+    holders, line = set(requirement.holders or ()), 0
+    for application in case.applications_of(requirement):
+        decider = application.decider(requirement.account)
+        origin = at_server_level(decider, "useAppPoolCredentials")
+        is_in_force = decider.windows_auth is not None and decider.windows_auth.pool_credentials
+        if origin is None or not is_in_force or holders != {case.by_label[application.server].account}:
+            return ""
+        line = origin.line or 0
+    return f" (line {line}, at the level of the server, sets useAppPoolCredentials=true)" if line else ""
 
 
 def _port_only(case: Case, requirement: Requirement) -> Iterator[Finding]:

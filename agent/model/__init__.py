@@ -144,6 +144,11 @@ class Application:
         """Whether it asks for no ticket as far as was seen, and a web.config that nobody looked at may change that."""
         return not self.negotiates and self.decryption == "uncertain"
 
+    def decider(self, account: AccountName | None) -> Application | Place:
+        """The application, or the place below it, whose settings let this account decrypt."""
+        places: tuple[Application | Place, ...] = (self, *self.places)
+        return next((place for place in places if place.decrypts_as == account), self)
+
     @property
     def is_unnamed(self) -> bool:
         """Whether clients are asked for a ticket here by a name that nobody said."""

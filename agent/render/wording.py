@@ -222,8 +222,7 @@ def pool_told(application: Application, server: Server | None) -> str:
 
 def decider(requirement: Requirement, application: Application) -> Application | Place:
     """The application, or the place below it, whose settings make it need this SPN on this account."""
-    places: tuple[Application | Place, ...] = (application, *application.places)
-    return next((place for place in places if place.decrypts_as == requirement.account), application)
+    return application.decider(requirement.account)
 
 
 def rule_told(rule_id: str) -> str:
