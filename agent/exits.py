@@ -12,5 +12,8 @@ INCOMPLETE = 2
 USAGE = 64
 """The command line is wrong (EX_USAGE of sysexits.h)."""
 
+INTERRUPTED = 130
+"""A second Ctrl-C: what was begun is not even tidied up (128 and the number of SIGINT, as shells say it)."""
+
 BUG = 70
 """A fault of this program (EX_SOFTWARE of sysexits.h)."""

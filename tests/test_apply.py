@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -23,10 +24,15 @@ from agent.change.draft import by_hand, waiting
 from agent.change.journal import Files
 from agent.change.plan import held_back
 from agent.change.writer import RefusedError
+from agent.cli import arguments
+from agent.cli.options import Plan
+from agent.cli.plan import _changed
 from agent.cli.program import main
 from agent.errors import SourceError, UsageError
 from agent.model import Step, StepKind
 from agent.names import AccountName, Spn, fold, spn
+from agent.sources.ad import modify
+from agent.sources.selected import LiveLogon
 from agent.spn.directory import Account, Directory
 
 State = dict[str, frozenset[str]]
@@ -341,6 +347,21 @@ def test_what_is_left_to_people_says_what_waits_for_what() -> None:
     assert [line.partition("Then add ")[2] for line in waiting(both, held_back(both))] == ["--confirm HTTP/y"] * 2
 
 
+def test_what_a_setting_has_to_come_before_is_left_until_the_next_call(files: Files) -> None:
+    """Nobody holds the SPN meanwhile: clients use NTLM, and none gets a 401."""
+    writer = misplaced()
+    gone = replace(delete("HTTP/iis01", "wrong"), order=1)
+    setting = replace(step("iis-setting", None, None, order=2), server="IIS01")
+    moved = replace(add("HTTP/iis01", "right"), order=3, after=(2,))
+    done = run([gone, setting, moved], writer, files)
+    assert [(c.kind, c.spn) for c in done.done] == [("spn-delete", "http/IIS01")]
+    assert done.not_done == (
+        "Not done by --apply, do it first: command 2",
+        r"HTTP/iis01 is not added to TEST\right yet: do step 2 first, then call this again with new snapshots",
+    )
+    assert run([replace(moved, order=1, after=())], writer, Files.of(files.rollback.with_name("second.json"))).done
+
+
 def test_how_people_take_back_what_was_theirs() -> None:
     steps = [
         replace(step("dns", None, None, order=1), rollback="dns back"),
@@ -528,6 +549,23 @@ def test_control_c_says_how_to_go_on(kind: str, files: Files) -> None:
     writer.before = lambda _: None
     assert roll_back(files.rollback, writer, yes).outcome == "done"
     assert writer.state == before
+
+
+def test_a_second_control_c_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one is told, with how to go on; who presses again does not wait for the connection to be closed."""
+
+    @contextmanager
+    def pressed(_source: object) -> Iterator[object]:
+        yield None
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(modify, "writer", pressed)
+    line = arguments.read(["plan", "--apply", "--ad", "ldap://dc1.test.com"])
+    assert isinstance(line.command, Plan)
+    logon = LiveLogon(None, str)
+    assert _changed(line.command, logon, lambda _: Applied("interrupted", "")) == 130
+    with pytest.raises(KeyboardInterrupt):
+        _changed(line.command, logon, lambda _: Applied("done", ""))
 
 
 def test_taking_back_meets_a_surprise_and_goes_on_later(files: Files) -> None:

@@ -16,7 +16,7 @@ from replay import applied
 from work import calls
 from worlds import World, ad, app, computer, entry, farm_name, providers, server, site, user, world
 
-from agent.change.plan import Planned, held_back, pairwise, plan, rolled_back
+from agent.change.plan import Planned, awaiting, held_back, pairwise, plan, rolled_back
 from agent.checks import spns
 from agent.checks.commands import appcmd, appcmd_clear, setspn
 from agent.checks.every import check
@@ -287,6 +287,8 @@ def test_an_spn_whose_decryptor_changes_is_on_nobody_while_the_setting_changes()
     kinds = [step.kind for step in found.report.plan.steps]
     assert kinds == ["spn-delete", "iis-setting", "iis-setting", "spn-add"]
     assert [step.kind for step in pairwise(found.report.plan.steps)] == ["spn-delete", "spn-add"]
+    assert [step.after for step in found.report.plan.steps] == [(), (), (), (2, 3)]
+    assert awaiting(found.report.plan.steps) == {4}, "a script removes, and leaves the rest until the settings are made"
     is_in_order(found.report, found.report.plan.steps)
 
 

@@ -22,6 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_script import BY_HAND, NASTY, WORDS, every_kind, ldif_back, ldif_changes, report, step
 
+from agent.checks.commands import appcmd
 from agent.model import Report, Step
 from agent.names import AccountName
 from agent.render.cmd import TRIES, to_cmd
@@ -57,6 +58,15 @@ def said(ended: Ended) -> str:
     return "\n".join(ended.shown)
 
 
+def switched() -> Report:
+    """An SPN that moves because a setting changes who decrypts, and one that just moves."""
+    setting = appcmd("Site", "/", "useAppPoolCredentials", "true")
+    own = Step(order=2, kind="iis-setting", command=setting, finding="spn-misplaced", server="IIS01")
+    first, last = moves(2).plan.steps[0], replace(moves(2).plan.steps[1], order=3, after=(2,))
+    others = (replace(one, order=one.order + 1) for one in moves(2).plan.steps[2:])
+    return report(first, own, last, *others)
+
+
 # -- cmd -----------------------------------------------------------------------------------------------------------
 
 
@@ -69,6 +79,14 @@ def test_a_batch_file_does_it_all_and_again_nothing() -> None:
     count = len(given_.log)
     assert cmd_runner.run(text, given_).code == 0
     assert len(given_.log) == count
+
+
+def test_a_batch_file_leaves_what_a_setting_comes_before() -> None:
+    given_, text = forest(), to_cmd(switched())
+    ended = cmd_runner.run(text, given_)
+    assert (ended.code, [action for action, _, _ in given_.log]) == (1, ["-D", "-D", "-S"])
+    assert homeless(given_.accounts) == [NAMES[0]], "nobody (NTLM) is better than one that cannot decrypt yet (401)"
+    assert "Step 3: NOT RUN. FIRST step 2, elsewhere" in said(ended)
 
 
 @pytest.mark.parametrize("missing", [rf"TEST\new{number}" for number in range(4)])
@@ -365,6 +383,16 @@ def test_what_if_changes_and_notes_nothing(shell: Shell) -> None:
 
 
 @parts.needs_powershell
+def test_the_powershell_script_leaves_what_a_setting_comes_before(shell: Shell) -> None:
+    write(shell.folder, switched())
+    code, log, words = shell.run(ConfirmSpn=NAMES[:1])
+    assert (code, len(log), homeless(shell.held)) == (1, 3, [NAMES[0]])
+    assert "FIRST step 2, elsewhere" in words
+    assert shell.run(Rollback=True)[0] == 1
+    assert homeless(shell.held) == []
+
+
+@parts.needs_powershell
 def test_what_is_no_spn_is_left_to_people(shell: Shell) -> None:
     write(shell.folder, every_kind())
     shell.held.update({"old": ["HTTP/x.test.com"], "svc": []})
@@ -389,6 +417,14 @@ def test_another_plan_of_the_same_name_takes_back_nothing_of_the_first(shell: Sh
     shell.run()
     write(shell.folder, report(step("spn-delete", "HTTP/stays", "old"), step("spn-add", "HTTP/stays", "new0", order=2)))
     assert shell.run(Rollback=True)[:2] == (0, [])
+
+
+def test_an_ldif_leaves_what_a_setting_comes_before() -> None:
+    assert [(kind, name) for _, kind, name in ldif_changes(to_ldif(switched()))] == [
+        ("delete", NAMES[0]),
+        ("delete", NAMES[1]),
+        ("add", NAMES[1]),
+    ]
 
 
 def test_the_way_back_of_an_ldif_takes_back_what_the_ldif_did() -> None:

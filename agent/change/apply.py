@@ -14,7 +14,7 @@ from agent.change.applied import Applied, Failure, paragraphs, stopped, told, wa
 from agent.change.draft import Draft, LookUp, by_hand, drafted, waiting
 from agent.change.journal import BACK, FORTH, TO_UNDO, Change, Files, Journal, Record
 from agent.change.lock import alone
-from agent.change.plan import held_back
+from agent.change.plan import awaiting, held_back
 from agent.change.writer import SurpriseError, Writer, attempt
 from agent.errors import SourceError, UsageError
 from agent.model import Step
@@ -47,7 +47,7 @@ def apply(
 
     Raises UsageError where that cannot be, and nothing else of its own.
     """
-    held = held_back(steps, confirmed, deletable)
+    held = held_back(steps, confirmed, deletable) | awaiting(steps)
 
     def look() -> Draft:
         doable = (step for step in steps if step.order not in held)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import NamedTuple
 
 from agent.checks.actions import Action, delete
 from agent.checks.case import Case, finding
 from agent.checks.farm_remedy import conflict_remedy, farm_remedy
+from agent.checks.holders import is_held
 from agent.checks.remedies import remedy
 from agent.checks.ways import Remedy, Way, suspected_line
 from agent.model import Alternative, ApplicationRef, Blocked, Finding, Plan, Step, StepKind
@@ -72,12 +74,17 @@ def plan(case: Case, findings: Iterable[Finding]) -> Planned:
 def joined(plans: Iterable[Plan]) -> Plan:
     """The plans of several forests as one: each in its own order, the first step of all being number 1."""
     every = tuple(plans)
-    steps = (step for one in every for step in one.steps)
+    starts = accumulate((len(one.steps) for one in every), initial=0)
+    steps = (_moved(step, start) for one, start in zip(every, starts, strict=False) for step in one.steps)
     return Plan(
-        steps=tuple(replace(step, order=order) for order, step in enumerate(steps, start=1)),
+        steps=tuple(steps),
         alternatives=tuple(other for one in every for other in one.alternatives),
         blocked=tuple(dict.fromkeys(blocked for one in every for blocked in one.blocked)),
     )
+
+
+def _moved(step: Step, start: int) -> Step:
+    return replace(step, order=step.order + start, after=tuple(order + start for order in step.after))
 
 
 def _mended(found: Finding, sentences: tuple[str, ...]) -> tuple[str, ...]:
@@ -213,8 +220,31 @@ def _ordered(case: Case, actions: Iterable[tuple[Action, str]]) -> Iterator[Step
         at, is_add, waits = _within(step, places)
         return _STAGE[step.kind] if stage is None else stage, at, is_add, waits
 
-    for order, (action, served) in enumerate(sorted(pairs, key=place), start=1):
-        yield replace(action.step, order=order, finding=served)
+    ranked = [
+        (action, replace(action.step, order=order, finding=served))
+        for order, (action, served) in enumerate(sorted(pairs, key=place), start=1)
+    ]
+    settings: dict[Spn, list[int]] = {}
+    for action, step in ranked:
+        for name in _switched(case, [action]):
+            settings.setdefault(name, []).append(step.order)
+    for _, step in ranked:
+        decided = settings.get(step.spn, []) if step.spn is not None and step.changes_spn else []
+        yield _in_time(case, step, tuple(decided)) if decided else step
+
+
+def _in_time(case: Case, step: Step, settings: tuple[int, ...]) -> Step:
+    """An add waits for the settings that let its account decrypt. Between a removal and these nobody holds the SPN, and
+    clients use NTLM; but where `HOST/` answers then, what works until now fails (rule R4.1), and it is said how long.
+    """
+    if step.is_add:
+        return replace(step, after=settings)
+    name, account = step.value
+    works = any(judged.requirement.outcome == "kerberos" for judged in case.judged_of(name))
+    if not works or name not in case.own_spns or not is_held(case, name, account):
+        return step
+    until = f"{name} fails (401) from this step until step {settings[-1]}: make them one after the other"
+    return replace(step, note=until if step.note is None else f"{step.note}; {until}")
 
 
 def _switched(case: Case, actions: Iterable[Action]) -> frozenset[Spn]:
@@ -293,6 +323,7 @@ def _inverse(step: Step, order: int) -> Step:
         command=step.rollback,
         rollback=step.command,
         confirm=False,
+        after=(),
         note=f"Take back by hand: {step.note}" if step.rollback is None and not step.changes_spn else None,
     )
 
@@ -311,5 +342,19 @@ def held_back(
         asks = step.confirm and not agreed
         if asks or (step.spn is not None and step.spn in waiting):
             waiting.add(step.spn)
+            orders.add(step.order)
+    return frozenset(orders)
+
+
+def awaiting(steps: Sequence[Step]) -> frozenset[int]:
+    """The orders of the SPN steps that others must go before, on a web server or in DNS, and those of the same SPN
+    after them.
+    """
+    theirs = {step.order for step in steps if not step.changes_spn}
+    names: set[Spn | None] = set()
+    orders = set()
+    for step in steps:
+        if step.changes_spn and (step.spn in names or not theirs.isdisjoint(step.after)):
+            names.add(step.spn)
             orders.add(step.order)
     return frozenset(orders)

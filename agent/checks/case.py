@@ -84,13 +84,17 @@ class Case:
     @cached_property
     def demands(self) -> dict[Spn, Demand]:
         """On which accounts each SPN is needed, in the order in which applications need them."""
+        return {
+            name: Demand((each.requirement for each in these), (each.requirement for each in these if each.is_open))
+            for name, these in self._by_spn.items()
+        }
+
+    @cached_property
+    def _by_spn(self) -> dict[Spn, list[Judged]]:
         index: dict[Spn, list[Judged]] = {}
         for judged in self.judged:
             index.setdefault(judged.requirement.spn, []).append(judged)
-        return {
-            name: Demand((each.requirement for each in these), (each.requirement for each in these if each.is_open))
-            for name, these in index.items()
-        }
+        return index
 
     def demand(self, name: Spn) -> Demand:
         """On which accounts one SPN is needed."""
@@ -130,6 +134,10 @@ class Case:
         places, readers = self._files
         place = places[at].web_config if in_web_config else places[at].application_host
         return [at] if place is None else readers[place]
+
+    def judged_of(self, name: Spn) -> list[Judged]:
+        """The requirements of one SPN."""
+        return self._by_spn.get(name, [])
 
     def is_open(self, application: Application) -> bool:
         """Whether a web.config that nobody looked at may change what decides for it."""

@@ -24,6 +24,8 @@ def run(options: Collect) -> int:
     width, color = console.screen()
     with contextlib.suppress(BrokenPipeError):
         console.show([asked.to_text(finished.asked, remote.troubles(finished.outcomes), width, color)])
+    if finished.cut_short:
+        return exits.INTERRUPTED
     return exits.CLEAN if finished.is_complete else exits.INCOMPLETE
 
 

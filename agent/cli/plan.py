@@ -66,9 +66,15 @@ def _changed(options: Plan, logon: LiveLogon, change: Callable[[LdapWriter], App
     demand("ldap", "to change the directory")
     from agent.sources.ad import modify
 
-    with modify.writer(ldap_source(live[0], logon, options.looking.netbios)) as writer:
-        applied = change(writer)
-    console.show([console.safe(applied.message.rstrip()) + "\n"])
+    applied: Applied | None = None
+    try:
+        with modify.writer(ldap_source(live[0], logon, options.looking.netbios)) as writer:
+            applied = change(writer)
+        console.show([console.safe(applied.message.rstrip()) + "\n"])
+    except KeyboardInterrupt:
+        if applied is None or applied.outcome != "interrupted":
+            raise
+        return exits.INTERRUPTED
     if applied.outcome in {"stopped", "interrupted"}:
         return exits.INCOMPLETE
     return exits.FINDINGS if applied.not_done else exits.CLEAN

@@ -25,4 +25,6 @@ def run(options: Sweep) -> int:
     if remaining := remote.shells_left(finished.outcomes):
         console.note(asked.remaining(remaining))
     code = output.finish(options.output, remote.survey(analyse(finished.snapshots(), sources).report, finished))
+    if finished.cut_short:
+        return exits.INTERRUPTED
     return code if finished.unrecorded is None else exits.INCOMPLETE

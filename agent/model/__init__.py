@@ -295,7 +295,8 @@ class Step:
     `order` and `finding` are given by the plan. `command` and `rollback` are whole lines to paste; without one, `note`
     says what to do by hand (an SPN step says it by itself). Beside a command, `note` is what must be known before it is
     run. `server` is where an iis-setting is made. `account_kind` and `dn` say which object the account is, where that
-    is known. `confirm`: somebody must be asked first.
+    is known. `confirm`: somebody must be asked first. `after` are the steps without which this one would break a name:
+    others make them, on a web server or in DNS, before it.
     """
 
     order: int = 0
@@ -310,6 +311,7 @@ class Step:
     dn: str | None = None
     confirm: bool = False
     note: str | None = None
+    after: tuple[int, ...] = ()
 
     @property
     def is_add(self) -> bool:

@@ -181,7 +181,7 @@ def _not_run(outline: Outline, step: Step) -> Iterator[str]:
         why = "BY HAND: this name cannot be written into a batch file; use the PowerShell form."
     yield _rem(why)
     if can_write(step):
-        yield f"rem {'BY HAND' if outline.is_by_hand(step) else 'ASK FIRST'}: {_change(step)}"
+        yield f"rem {why.partition(':')[0]}: {_change(step)}"
     yield f"echo Step {step.order}: NOT RUN. {_shown_text(why)}"
 
 

@@ -242,7 +242,7 @@ def _forth(outline: Outline) -> Iterator[str]:
 def _looks(outline: Outline) -> Iterator[str]:
     """Every account, and every holder of what is to be registered; nothing is changed."""
     for step in outline.changes:
-        if not outline.is_by_hand(step):
+        if not outline.is_barred(step):
             yield from _where_agreed(outline, step, _look(step))
 
 
@@ -279,7 +279,7 @@ def _step(outline: Outline, step: Step) -> Iterator[str]:
         yield _remark("BY HAND: it is not known whether the account is a user, a computer or a managed account.")
         yield f"Skip-Step {literal(f'Step {step.order} was not run. By hand: {step.title}')}"
         return
-    if outline.is_by_hand(step):
+    if outline.is_barred(step):
         yield f"Skip-Step {literal(f'Step {step.order} was not run. {outline.why_left(step)}')}"
         return
     if outline.is_held(step):
@@ -305,7 +305,7 @@ def _undone(outline: Outline) -> Iterator[str]:
         if not step.changes_spn:
             words = f"Step {step.order} is not taken back by this script, {at(step)}: {' '.join(told(back))}"
             yield f"Skip-Step {literal(words)}"
-        elif not outline.is_by_hand(step):
+        elif not outline.is_barred(step):
             yield _remark(f"Back {back.order}: {back.title}")
             yield f"if (Test-Done '{step.order}' {_note(step)}) {{"
             undone = f"Add-Note ('undone: ' + {_note(step)})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from agent.change.plan import held_back, pairwise
+from agent.change.plan import awaiting, held_back, pairwise
 from agent.checks.commands import is_for_cmd
 from agent.model import Finding, Report, Step
 from agent.names import Spn, printable
@@ -49,6 +49,7 @@ class Outline:
         self.changes = pairwise(self.steps)
         self.unable = frozenset(step.order for step in self.changes if not can_write(step))
         self.held = held_back(self.steps)
+        self.awaiting = awaiting(self.steps)
         self.by_hand = frozenset(step.spn for step in self.changes if step.order in self.unable)
         self.added = frozenset(step.spn for step in self.changes if step.is_add)
         self._removals: dict[Spn | None, list[Step]] = {}
@@ -86,7 +87,11 @@ class Outline:
 
     def is_left(self, step: Step) -> bool:
         """Whether a script does not run a step that changes an SPN, unless somebody agrees."""
-        return self.is_held(step) or self.is_by_hand(step)
+        return self.is_held(step) or self.is_barred(step)
+
+    def is_barred(self, step: Step) -> bool:
+        """Whether it never runs in a script, whoever agrees: by hand, or before others did what comes first."""
+        return self.is_by_hand(step) or step.order in self.awaiting
 
     def is_by_hand(self, step: Step) -> bool:
         """Whether it never runs in a script, for one step of its SPN cannot."""
@@ -98,7 +103,7 @@ class Outline:
             return f"BY HAND: {step.title}"
         if self.is_by_hand(step):
             return f"BY HAND: to {step.title} belongs to another step, which is by hand."
-        return ask_first(step)
+        return wait_for(step) if step.order in self.awaiting else ask_first(step)
 
     @property
     def is_blind(self) -> bool:
@@ -164,6 +169,17 @@ def heading(outline: Outline) -> Iterator[str]:
         yield "CAUTION: not everything could be read; the plan covers only what was."
     if outline.held:
         yield f"{plural(len(outline.held), 'step')} must be asked about first and will not run: see ASK FIRST."
+    if outline.awaiting:
+        told = plural(len(outline.awaiting), "step")
+        yield f"{told} must come after what is done elsewhere and will not run: see FIRST, then plan again."
+
+
+def wait_for(step: Step) -> str:
+    """What is done elsewhere before a step, which would break a name until then."""
+    if not step.after:
+        return f"FIRST the step before it: to {step.title} waits with that."
+    earlier = " and ".join(map(str, step.after))
+    return f"FIRST step {earlier}, elsewhere: to {step.title} before that would break the name. Then plan again."
 
 
 def ask_first(step: Step) -> str:

@@ -80,7 +80,7 @@ class Orders(NamedTuple):
 class Run(NamedTuple):
     """A finished run: an outcome for every server asked, and the snapshots of an earlier run that were still fresh.
 
-    `unrecorded` is why the record beside the snapshots does not tell of it, if so.
+    `unrecorded` is why the record beside the snapshots does not tell of it, if so. `cut_short`: by a second Ctrl-C.
     """
 
     outcomes: Sequence[Result]
@@ -88,6 +88,7 @@ class Run(NamedTuple):
     netbios: Mapping[str, str]
     folder: Path | None
     unrecorded: str | None = None
+    cut_short: bool = False
 
     @property
     def asked(self) -> Asked:
@@ -152,11 +153,12 @@ def collect(
         told(outcome)
 
     _allow_connections(orders.parallel)
+    cut_short = False
     try:
         outcomes = asyncio.run(_ask_all(endpoints, orders, _Collector(orders, kept).ask, hear))
     except KeyboardInterrupt:
-        outcomes = [heard.get(endpoint) or run.interrupted(endpoint) for endpoint in endpoints]
-    return Run(outcomes, [earlier.path for earlier in kept], orders.netbios, orders.folder)
+        outcomes, cut_short = [heard.get(endpoint) or run.interrupted(endpoint) for endpoint in endpoints], True
+    return Run(outcomes, [earlier.path for earlier in kept], orders.netbios, orders.folder, cut_short=cut_short)
 
 
 def _allow_connections(parallel: int) -> None:
