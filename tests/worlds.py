@@ -23,7 +23,7 @@ from xml.sax.saxutils import quoteattr
 
 from agent.checks.accept import Acceptance
 from agent.iis.snapshot import Machine, Snapshot, SourceFile, file_key
-from agent.inspection.sources import Sources
+from agent.inspection.sources import EVERYTHING, Only, Sources
 from agent.inspection.stages import Analysis, analyse, clients_named
 from agent.model import Application, ClientOutcome, Finding, Report, Requirement, SourceRead
 from agent.names import host_name, spn
@@ -400,6 +400,7 @@ def world(
     service: NameService | None = None,
     logged: Sequence[LoggedNames] = (),
     accepted: Sequence[Acceptance] = (),
+    only: Only = EVERYTHING,
 ) -> World:
     """Analyse servers as `inspect` does. `service` instead of `dns` where zone text cannot say it (live DNS)."""
     texts = [ad] if isinstance(ad, str) else ad
@@ -412,6 +413,7 @@ def world(
         accepted=tuple(accepted),
         clients=clients_named(clients),
         now=NOW,
+        only=only,
         read=[SourceRead(kind="names", source=file.source) for file in logged],
     )
     asked = servers or (server(),)

@@ -21,7 +21,7 @@ VARIABLE = "IIS_SPN_CONFIG"
 
 _LOOK = ("ad", "dns", "farm", "names", "client", "computer", "netbios-domain", "ad-user", "ca", "inventory")
 _ASK = ("stale-after", "from-ad", "only-iis", "user", "transport", "port", "cert", "cert-key", "jea", "parallel")
-_PRINT = ("format", "quiet", "verbose", "all", "output", "fail-on", "accept")
+_PRINT = ("format", "quiet", "verbose", "all", "output", "fail-on", "accept", "server", "site")
 KEYS = (*_LOOK, *_ASK, "timeout", "to", *_PRINT)
 """Options that say where to look and what to print. A command passes over those that it does not have."""
 

@@ -20,9 +20,8 @@ LONGEST = 8000
 
 _OF_THE_OUTPUT = frozenset({"--format", "--output", "--fail-on", "--inventory", "--stale-after", "--write-accept"})
 _FLAGS = frozenset({"--quiet", "--verbose", "-v", "--all"})
-_LOOKING = frozenset(
-    {"--ad", "--dns", "--farm", "--names", "--client", "--netbios-domain", "--accept", "--ad-user", "--ca", "--config"}
-)
+_SOURCES = ("--ad", "--dns", "--farm", "--names", "--accept", "--ad-user", "--ca", "--config")
+_LOOKING = frozenset({*_SOURCES, "--client", "--netbios-domain", "--server", "--site"})
 
 
 def following(words: Sequence[str], to: Path | None = None) -> Following:

@@ -128,6 +128,8 @@ def looking_of(given: argparse.Namespace) -> options.Looking:
         clients=tuple(given.client),
         computer=given.computer,
         netbios=netbios_of(given),
+        servers=tuple(getattr(given, "server", ())),
+        sites=tuple(getattr(given, "site", ())),
     )
 
 
@@ -188,6 +190,15 @@ def add_output(command: argparse.ArgumentParser, name: formats.Command) -> None:
         help="accepted findings (TOML); may be given more than once",
     )
     if name != "diff":
+        for part in ("server", "site"):
+            out.add_argument(
+                f"--{part}",
+                action="append",
+                default=[],
+                metavar="NAME",
+                help=f"only this {part}, of all that is judged: in the report, its counts and the exit code; * and ? "
+                "stand for any letters; may be given more than once",
+            )
         out.add_argument(
             "--write-accept",
             type=Path,

@@ -13,7 +13,7 @@ from agent.cli import console
 from agent.cli.options import Expected, Looking
 from agent.errors import UsageError
 from agent.iis.snapshot import read_or_lost
-from agent.inspection.sources import Sources
+from agent.inspection.sources import Only, Sources
 from agent.inspection.stages import Analysis, analyse, clients_named
 from agent.sources import option_files
 from agent.sources.endpoint import Defaults
@@ -81,6 +81,7 @@ def sources_of(looking: Looking, logon: LiveLogon) -> Sources:
         accepted=tuple(chain.from_iterable(map(_accepted, looking.accept))),
         now=datetime.now(UTC),
         read=option_files.told_of(farm=looking.farm, names=looking.names, accept=looking.accept),
+        only=Only(looking.servers, looking.sites),
     )
 
 

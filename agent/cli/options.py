@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Looking:
-    """Where to look besides the servers' files: directory, name service, what people know, which clients matter.
+    """Where to look besides the servers' files: directory, name service, what people know, which clients matter; and
+    which `servers` and `sites`, of all that is judged, stand in the report.
 
     `netbios` maps folded DNS domain names to NetBIOS names; "" stands for whatever domain a server says.
     """
@@ -29,6 +30,8 @@ class Looking:
     clients: tuple[str, ...]
     computer: str | None
     netbios: Mapping[str, str]
+    servers: tuple[str, ...] = ()
+    sites: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

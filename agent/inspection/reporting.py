@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import chain
-from typing import NamedTuple
+from itertools import chain, filterfalse
+from typing import NamedTuple, TypeVar
 
 from agent import __version__
 from agent.change.plan import REQUIREMENT_FINDINGS, joined, plan
@@ -19,6 +19,7 @@ from agent.checks.farm import account_uses, farm
 from agent.checks.remedies import advice
 from agent.iis.effective import Configuration
 from agent.iis.snapshot import Machine
+from agent.inspection.chosen import Chosen
 from agent.inspection.servers import Read
 from agent.inspection.sources import Sources
 from agent.model import (
@@ -46,29 +47,44 @@ from agent.spn.directory import Directory
 from agent.spn.domains import Domains
 from agent.spn.nameservice import NameService
 
+T = TypeVar("T")
+
 _BREAKS = frozenset({"config-malformed", "content-unread", "source-unreadable"})
 
 
 class _Concluded(NamedTuple):
-    """What one case comes to."""
+    """What one case comes to, of what was asked for; `others` are the findings about everything else."""
 
     requirements: tuple[Requirement, ...]
     findings: tuple[Finding, ...]
     plan: Plan
     accounts: tuple[AccountUse, ...]
+    others: tuple[Finding, ...]
 
 
-def _concluded(case: Case, before: Iterable[Finding], after: Iterable[Finding], sources: Sources) -> _Concluded:
+def _concluded(
+    case: Case, before: Iterable[Finding], after: Iterable[Finding], sources: Sources, chosen: Chosen
+) -> _Concluded:
     """Findings, then the plan that mends them; `before` and `after` are those that the case knows nothing of."""
     today = case.now.date()
-    findings = accept(_ordered((*before, *check(case), *farm(case), *after)), sources.accepted, today)
-    planned = plan(case, findings)
+    every = accept(_ordered((*before, *check(case), *farm(case), *after)), sources.accepted, today)
+    planned = plan(case, filter(chosen.concerns, every))
     findings = accept(_ordered(planned.findings), sources.accepted, today)
     told = {(found.spn, found.account): found for found in reversed(findings) if found.id in REQUIREMENT_FINDINGS}
     requirements = tuple(
         _advised(case, judged, told.get((judged.requirement.spn, judged.requirement.account))) for judged in case.judged
     )
-    return _Concluded(requirements, findings, planned.plan, tuple(account_uses(case)))
+    return _Concluded(
+        requirements=tuple(_kept(map(chosen.requirement, requirements))),
+        findings=findings,
+        plan=planned.plan,
+        accounts=tuple(_kept(map(chosen.account, account_uses(case)))),
+        others=tuple(filterfalse(chosen.concerns, every)),
+    )
+
+
+def _kept(these: Iterable[T | None]) -> Iterator[T]:
+    return (each for each in these if each is not None)
 
 
 def report_of(
@@ -77,21 +93,26 @@ def report_of(
     reads: Sequence[Read],
     sources: Sources,
     started: datetime,
+    chosen: Chosen,
 ) -> Report:
+    reads = [read for read in reads if read.label in chosen.servers]
     servers = tuple(_server(read, cases) for read in reads)
     first, last = chain.from_iterable(map(_problem_findings, reads)), _source_findings(forests, cases[0].service)
-    concluded = [_concluded(case, first, last, sources) for case in cases]  # each is told once, with the first case
+    # each of them is told once, with the first case
+    concluded = [_concluded(case, first, last, sources, chosen) for case in cases]
     today = (sources.now or started).date()
-    abroad = accept(tuple(_abroad(cases, forests)), sources.accepted, today)
+    abroad = accept(tuple(filter(chosen.concerns, _abroad(cases, forests))), sources.accepted, today)
     service = cases[0].service
     requirements = tuple(chain.from_iterable(one.requirements for one in concluded))
     findings = _ordered((*chain.from_iterable(one.findings for one in concluded), *abroad))
-    applications = tuple(chain.from_iterable(case.applications for case in cases))
+    every = chain.from_iterable(case.applications for case in cases)
+    applications = tuple(each for each in every if each.reference in chosen.applications)
     spns = SpnCounts.of(requirements, applications)
     looked = all(one.is_complete for one in forests) and (service is None or not service.problems)
     complete = looked and bool(servers) and all(server.status == "ok" for server in servers)
     is_whole = complete and not spns.unknown
-    findings = _ordered((*findings, *leftover(findings, sources.accepted, today, is_whole=is_whole)))
+    told = (*findings, *chain.from_iterable(one.others for one in concluded))
+    findings = _ordered((*findings, *leftover(told, sources.accepted, today, is_whole=is_whole)))
     return Report(
         schema=SCHEMA,
         tool=Tool("iis-spn", __version__),
@@ -115,6 +136,7 @@ def report_of(
             ),
             clients=tuple(client.name for client in sources.clients),
             questions=_questions(requirements),
+            only=sources.only.told,
         ),
         causes=causes(findings),
     )

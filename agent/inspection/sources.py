@@ -5,17 +5,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from agent.checks.accept import Acceptance
 from agent.model import (
     SourceRead,
 )
-from agent.names import HostName
+from agent.names import HostName, printable
 from agent.spn.clients import DEFAULT_CLIENTS, Client
 from agent.spn.computer_names import FarmName, LoggedNames
 from agent.spn.directory import AskDirectory
 from agent.spn.nameservice import AskNames
 from agent.spn.question import Typed
+
+
+class Only(NamedTuple):
+    """The names that were asked for, `*` and `?` allowed; none: every one."""
+
+    servers: tuple[str, ...] = ()
+    sites: tuple[str, ...] = ()
+
+    @property
+    def is_all(self) -> bool:
+        return not self.servers and not self.sites
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Each with its kind, for the report to name."""
+        servers = (f"server {printable(name)}" for name in self.servers)
+        return (*servers, *(f"site {printable(name)}" for name in self.sites))
+
+
+EVERYTHING = Only()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +46,8 @@ class Sources:
     `directory` is asked with everything the run needs to know, and again where it has names of a server that nothing
     else says; `names` is given the host names and addresses that occur. `typed` are names that somebody asks about
     besides those of the servers, `logged` those that clients were seen to use. `now` is the time against which
-    passwords and logons are old. `read` are files of options, for the report to name.
+    passwords and logons are old. `read` are files of options, for the report to name. `only` says what of all that is
+    judged stands in the report.
     """
 
     directory: AskDirectory = field(default=lambda _question: None)
@@ -37,6 +59,7 @@ class Sources:
     typed: Sequence[Typed] = ()
     now: datetime | None = None
     read: Sequence[SourceRead] = ()
+    only: Only = EVERYTHING
 
     @property
     def seen(self) -> tuple[HostName, ...]:

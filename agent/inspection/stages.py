@@ -14,6 +14,7 @@ from agent.checks.case import Case, Judged
 from agent.errors import UsageError
 from agent.iis.snapshot import Snapshot
 from agent.inspection.barrier import judged_apart
+from agent.inspection.chosen import Chosen, chosen, demand_known
 from agent.inspection.reporting import report_of
 from agent.inspection.servers import Read, names_question, read_each, server_views, told_apart
 from agent.inspection.sources import Sources
@@ -42,10 +43,11 @@ def clients_named(names: Sequence[str]) -> tuple[Client, ...]:
 
 
 class Analysis(NamedTuple):
-    """The finished cases, one for each forest, and the report of them all; `explain` looks at both."""
+    """The finished cases, one for each forest, and the report of what was asked for; `explain` looks at both."""
 
     cases: tuple[Case, ...]
     report: Report
+    chosen: Chosen
 
 
 @contextmanager
@@ -66,9 +68,13 @@ def patient_collector() -> Iterator[None]:
 
 @patient_collector()
 def analyse(snapshots: Iterable[Snapshot], sources: Sources) -> Analysis:
-    """Judge a run of servers. Snapshots may be a stream: only what is needed of each is kept."""
+    """Judge a run of servers. Snapshots may be a stream: only what is needed of each is kept.
+
+    Raises UsageError where `sources.only` names what is not there.
+    """
     started = datetime.now(UTC)
     reads = list(told_apart(read_each(snapshots)))
+    demand_known(sources.only, reads)
     return judged_apart(reads, sources, lambda reads, sources: _judged(reads, sources, started))
 
 
@@ -86,7 +92,10 @@ def _judged(reads: Sequence[Read], sources: Sources, started: datetime) -> Analy
     now = sources.now or started
     forests = by_forest(directory) if directory is not None else ()
     cases = tuple(_case(group, domains, own, service, sources, now) for group, own in _grouped(views, forests))
-    return Analysis(cases, report_of(cases, forests, reads, sources, started))
+    applications = tuple(chain.from_iterable(case.applications for case in cases))
+    required = (judged.requirement for case in cases for judged in case.judged)
+    taken = chosen(sources.only, reads, applications, required)
+    return Analysis(cases, report_of(cases, forests, reads, sources, started, taken), taken)
 
 
 def _grouped(

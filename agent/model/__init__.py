@@ -459,7 +459,8 @@ class Summary:
     """The report in numbers, and what it rests on.
 
     `clients` are the kinds that were asked about. `questions` are lines for cmd.exe, whole: they ask the forest who
-    holds what nobody looked up, and write question and answer where `--ad` reads them.
+    holds what nobody looked up, and write question and answer where `--ad` reads them. `only` is what was asked for of
+    all that was judged ("server IIS0?", "site Pay"); everything where it is empty.
     """
 
     servers: ServerCounts
@@ -467,6 +468,7 @@ class Summary:
     read: tuple[SourceRead, ...]
     clients: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,6 +81,9 @@ def write_head(page: Page, report: Report) -> None:
     counts = report.summary.servers if report.summary is not None else None
     healthy = f", {counts.healthy} of them healthy" if counts is not None and counts.healthy else ""
     page.prose(f"{plural(len(report.servers), 'server')}{healthy}, {plural(len(report.applications), 'application')}.")
+    if report.summary is not None and report.summary.only:
+        only = shortly(report.summary.only, _NAMES_SHOWN)
+        page.prose(f"Only {only}: everything else was judged, and is neither shown nor counted.")
     read = [_source(one) for one in (report.summary.read if report.summary is not None else ()) if _is_shown(one)]
     if read:
         page.prose(["Looked", "at:", *with_commas(read)])

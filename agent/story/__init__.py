@@ -9,6 +9,7 @@ from agent.checks.accounts import OF_THE_ACCOUNT
 from agent.checks.causes import causes
 from agent.checks.commands import setspn_questions
 from agent.checks.configuration import DOWNWARDS
+from agent.errors import UsageError
 from agent.inspection.stages import Analysis
 from agent.model import ApplicationRef, ClientOutcome, Explanation, Finding, Report, Summary
 from agent.names import fold
@@ -20,13 +21,16 @@ __all__ = ["Url", "explain", "read_url"]
 
 
 def explain(analysis: Analysis, text: str) -> Explanation:
-    """Tell for each client kind what happens with one URL."""
+    """Tell for each client kind what happens with one URL. Raises UsageError where what answers it was left out."""
     url = read_url(text)
     found: list[Answering] = []
+    every: list[Answering] = []
     outcomes: list[ClientOutcome] = []
     advised = {(each.spn, each.account): each.advice for each in analysis.report.requirements}
     for case in analysis.cases:
-        here = list(answering(case, url))
+        answers = list(answering(case, url))
+        here = [each for each in answers if each.application.reference in analysis.chosen.applications]
+        every += answers
         found += here
         told = [
             Asking(case=case, url=url, client=client, found=each, advised=advised).told()
@@ -34,6 +38,9 @@ def explain(analysis: Analysis, text: str) -> Explanation:
             for client in case.clients
         ]
         outcomes += repaired(case, told)
+    if every and not found:
+        others = ", ".join(f"{each.server.label}/{each.site}" for each in every)
+        raise UsageError(f"{url.text} is answered by {others}, which --server and --site leave out")
     if not found:
         outcomes = [nobody(analysis.cases[0], url, client) for client in analysis.cases[0].clients]
     report = analysis.report
