@@ -16,6 +16,9 @@ EXTRAS := dev$(and $(shell command -v krb5-config 2>/dev/null),$(shell command -
 
 SAMPLES := sample_configs
 
+# Whole files of tests side by side, one for each core. One after the other: make test PARALLEL=
+PARALLEL := --numprocesses auto --dist loadgroup
+
 .PHONY: demo test lint fuzz newest
 
 # Exit code 1 means "there are findings", and the samples have some.
@@ -24,7 +27,7 @@ demo: .venv/.demo
 		--farm $(SAMPLES)/farm.toml || [ $$? -eq 1 ]
 
 test: lint
-	.venv/bin/pytest
+	.venv/bin/pytest $(PARALLEL)
 
 lint: .venv/.test
 	.venv/bin/ruff check
@@ -40,7 +43,7 @@ newest:
 	.venv-newest/bin/pip install -q -e '.[$(EXTRAS)]'
 	@echo 'Newer here than in constraints.txt:'
 	@.venv-newest/bin/pip freeze --exclude-editable | grep -vxFf constraints.txt || echo nothing
-	.venv-newest/bin/pytest -q --ignore=tests/live
+	.venv-newest/bin/pytest -q $(PARALLEL) --ignore=tests/live
 
 .venv/.demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -24,8 +24,15 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """An upgrade that moved what this program borrows is told before anything fails for want of it."""
-    items.sort(key=lambda item: item.path.name != "test_borrowed.py")
+    """An upgrade that moved what this program borrows is told before anything fails for want of it.
+
+    Of several processes (`make test`: pytest-xdist) one has the live tests, since a domain controller has fixed ports;
+    they take longest, so they begin first. Each other file runs in one process, with what it has set up.
+    """
+    items.sort(key=lambda item: (item.path.name != "test_borrowed.py", item.path.parent.name != "live"))
+    for item in items:
+        live = item.path.parent.name == "live"
+        item.add_marker(pytest.mark.xdist_group("live" if live else item.path.stem))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
