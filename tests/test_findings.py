@@ -37,7 +37,7 @@ from worlds import (
 from agent.checks import spns
 from agent.checks.accept import Acceptance
 from agent.checks.findings import FINDINGS
-from agent.iis.snapshot import CertificateNames, Snapshot, SourceFile, read_or_lost
+from agent.iis.snapshot import CertificateNames, Snapshot, SourceFile, WorkerProcess, read_or_lost
 from agent.library import inspect
 from agent.model import Problem
 from agent.names import spn
@@ -62,6 +62,13 @@ SHARE = r"\\srv\share\iis"
 def starting(value: str) -> World:
     text = config([site(HEADER)], {"Pool": SERVICE}, ROOT)
     return world(server(text=text.replace('id="1"', f'id="1" serverAutoStart="{value}"')))
+
+
+def running(*accounts: str, pool: str = SERVICE, **more: object) -> World:
+    """The pool `Pool` with worker processes of these accounts."""
+    workers = tuple(WorkerProcess("POOL", 4242 + number, account) for number, account in enumerate(accounts))
+    facts = {"worker_processes": workers, **more}
+    return world(server(site(HEADER), pool=pool, creds=True, facts=facts), dns=A)
 
 
 def certified(name: str) -> World:
@@ -167,6 +174,7 @@ PAIRS: dict[str, tuple[Make, Make]] = {
         lambda: bare(mode="Allow", facts={"unread": ((r"C:\web\web.config", "access denied"),)}),
         lambda: bare(mode="Deny", facts={"unread": ((r"C:\web\web.config", "access denied"),)}),
     ),
+    "running-identity-differs": (lambda: running(r"TEST\oldsvc"), lambda: running(SERVICE)),
     "snapshot-stale": (
         lambda: world(dated(server(facts={"collected_at": NOW - timedelta(days=2)}), StaleAfter(24, NOW))),
         lambda: world(dated(server(facts={"collected_at": NOW - timedelta(days=1)}), StaleAfter(24, NOW))),

@@ -145,6 +145,13 @@ FOLLOWED: dict[str, list[tuple[str, Make, Make]]] = {
             lambda: of(LOCAL_SERVICE),
         ),
     ],
+    "running-identity-differs": [
+        (
+            "Recycle the pool Pool: its next process runs as",
+            lambda: test_findings.running(r"TEST\oldsvc"),
+            lambda: test_findings.running(SERVICE),
+        ),
+    ],
     "account-disabled": [
         ("Enable", lambda: custom(right(userAccountControl=0x202)), lambda: custom(right(userAccountControl=0x200))),
     ],

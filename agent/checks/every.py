@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from agent.checks import accounts, configuration, front_ends, names, spns
+from agent.checks import accounts, configuration, front_ends, names, running, spns
 from agent.checks.case import Case
 from agent.model import Finding
 
@@ -17,6 +17,7 @@ CHECKS: tuple[Check, ...] = (
     configuration.providers,
     configuration.pools,
     configuration.decryption,
+    running.identities,
     spns.outcomes,
     spns.winrm,
     spns.malformed,

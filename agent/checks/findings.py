@@ -210,6 +210,10 @@ FINDINGS: dict[str, FindingKind] = {
         ("warning",),
         "names could not be looked up, or are aliases of a name in no given zone: what DNS says of them is not known",
     ),
+    "running-identity-differs": FindingKind(
+        ("warning",),
+        "a pool's worker process runs as another account than is configured (only when collected): recycle",
+    ),
     "snapshot-stale": FindingKind(("warning",), "a snapshot is older than `--stale-after`"),
     "accept-unmatched": FindingKind(("info",), "an acceptance that matches nothing, or whose last day is over"),
     "server-unreachable": FindingKind(("error",), "a server of the sweep gave no answer; with the reason"),
