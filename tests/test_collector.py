@@ -23,7 +23,7 @@ from agent.iis.redirection import configuration_file
 from agent.iis.schema import READ, READ_SECTIONS, TRANSPARENT
 from agent.iis.snapshot import Snapshot, file_key, full_path
 from agent.iis.xml_text import ENCODINGS
-from agent.sources import local
+from agent.sources.local import content
 from agent.sources.snapshots.blanking import blanked
 from agent.sources.snapshots.framed import unframe
 from agent.sources.snapshots.targets import from_document, read_target
@@ -137,8 +137,8 @@ def test_progress_is_off_before_anything_runs() -> None:
 
 def test_bounds_and_registry_are_those_of_local() -> None:
     said = dict(re.findall(r"^\$(maximum\w+) = (\d+)", TEXT, re.MULTILINE))
-    assert int(said["maximumDirectories"]) == local.MAXIMUM_DIRECTORIES
-    assert float(said["maximumSeconds"]) == local.MAXIMUM_SECONDS
+    assert int(said["maximumDirectories"]) == content.MAXIMUM_DIRECTORIES
+    assert float(said["maximumSeconds"]) == content.MAXIMUM_SECONDS
     for name in ("BackConnectionHostNames", "DisableLoopbackCheck", "MaxFieldLength", "MaxRequestBytes"):
         assert f"'{name}'" in TEXT
     assert any(section.endswith("/windowsAuthentication") for section in READ_SECTIONS)

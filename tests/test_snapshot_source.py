@@ -42,6 +42,7 @@ MACHINE = {
     "additional_kerberos_accounts": ["TEST\\EXASA$"],
     "certificate_names": [{"site": "Contoso", "names": ["contoso.test.com", "*.test.com"]}],
     "content": {"looked": True, "unread": [{"path": "\\\\srv\\share\\web.config", "why": "second hop"}]},
+    "facts_unread": [{"fact": "services", "why": "access denied"}],
     "collected_at": "2026-11-22T10:00:00Z",
 }
 
@@ -355,6 +356,7 @@ def test_every_fact_of_machine_json(tmp_path: Path) -> None:
         certificate_names=(CertificateNames("Contoso", ("contoso.test.com", "*.test.com")),),
         content_looked=True,
         unread=((r"\\srv\share\web.config", "second hop"),),
+        facts_unread=(("services", "access denied"),),
         collected_at=datetime(2026, 11, 22, 10, tzinfo=UTC),
     )
 
@@ -427,6 +429,7 @@ def test_machine_json_that_says_nothing(tmp_path: Path, text: bytes, line: int |
         ("certificate_names", [{"site": "A", "names": "a.test.com"}]),
         ("content", {"looked": "yes"}),
         ("content", {"looked": True, "unread": ["C:\\x"]}),
+        ("facts_unread", [{"fact": "services"}]),
         ("collected_at", "yesterday"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Pools that were seen to run as another account than is configured: what a change leaves until the pool is recycled."""
+"""Pools that run as another account than is configured: what a change leaves until the pool is recycled."""
 
 from __future__ import annotations
 

@@ -44,9 +44,9 @@ def judged(
     if not targets:
         if expected != ANY:
             raise UsageError("--inventory and --stale-after are about snapshots: name them, or their folder")
-        from agent.sources import local
+        from agent.sources.local.server import read_this_server
 
-        return analyse([read_or_lost("this server", local.read_this_server)], sources)
+        return analyse([read_or_lost("this server", read_this_server)], sources)
     paths, swept = snapshots.expand(targets), snapshots.sweep_folders(targets)
     if looking.computer and len(paths) > 1:
         raise UsageError("--computer names one server, but several targets are given")

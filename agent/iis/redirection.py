@@ -58,8 +58,9 @@ def configuration_file(snapshot: Snapshot) -> InForce:
     except MalformedError as error:
         reason = f"{error.reason}; so it is not known which applicationHost.config is in force"
         file = snapshot.files.get(REDIRECTION_FILE)
-        is_refused = file is not None and file.is_refused
-        return InForce(None, problem=replace(unopened(error.file, reason, is_refused=is_refused), line=error.line))
+        is_refused, is_busy = (file.is_refused, file.is_busy) if file is not None else (False, False)
+        told = unopened(error.file, reason, is_refused=is_refused, is_busy=is_busy)
+        return InForce(None, problem=replace(told, line=error.line))
     return _local(snapshot) if shared is None else _shared(snapshot, shared)
 
 
@@ -100,7 +101,8 @@ def _local(snapshot: Snapshot) -> InForce:
     if file is not None and file.error is None:
         return InForce(file)
     if file is not None:
-        return InForce(None, problem=unopened(file.name, file.error or "", is_refused=file.is_refused))
+        told = unopened(file.name, file.error or "", is_refused=file.is_refused, is_busy=file.is_busy)
+        return InForce(None, problem=told)
     if not snapshot.files and any(_says_all(problem, snapshot) for problem in snapshot.problems):
         return InForce(None)
     problem = Problem(id="config-malformed", message="no applicationHost.config", file=snapshot.source)

@@ -25,8 +25,8 @@ class Malformed(NamedTuple):
 class SourceFile(NamedTuple):
     """One file of a server: the name shown to people, its bytes, or why it could not be opened.
 
-    `is_refused`: the system lets nobody read it, whatever stands in it. `malformed`: of a file that is not well-formed
-    a snapshot keeps nothing else.
+    `is_refused`: the system lets nobody read it, whatever stands in it; `is_busy`: because somebody is writing it.
+    `malformed`: of a file that is not well-formed a snapshot keeps nothing else.
     """
 
     name: str
@@ -34,6 +34,7 @@ class SourceFile(NamedTuple):
     error: str | None = None
     malformed: Malformed | None = None
     is_refused: bool = False
+    is_busy: bool = False
 
     def xml(self) -> bytes:
         """Its bytes, to be parsed. Raises MalformedError where it was malformed when it was collected."""
@@ -63,7 +64,8 @@ class Machine:
 
     `name` is the short computer name, a Guess where only the folder is called so; `dns_name` its dNSHostName, a Guess
     where it was put together from name and domain. A domain controller has no local users.
-    `content_looked` False: web.config files were not looked for.
+    `content_looked` False: web.config files were not looked for. `facts_unread`: which facts could not be asked, and
+    why, with what is not known without them.
     `additional_kerberos_accounts` (DOMAIN\\name): whose keys it decrypts with besides its own, told by no file of IIS
     (Exchange's Alternate Service Account, KB 2688772). `certificate_names`: names that clients may use, not ones they
     are known to use.
@@ -84,6 +86,7 @@ class Machine:
     certificate_names: tuple[CertificateNames, ...] | None = None
     content_looked: bool = False
     unread: tuple[tuple[str, str], ...] = ()
+    facts_unread: tuple[tuple[str, str], ...] = ()
     collected_at: datetime | None = None
 
     @property
@@ -148,10 +151,13 @@ RIGHTS = (
 )
 
 
-def unopened(name: str, why: str, *, is_refused: bool) -> Problem:
+AGAIN = ("Run it again in a moment, when nobody writes to it any more.",)
+
+
+def unopened(name: str, why: str, *, is_refused: bool, is_busy: bool = False) -> Problem:
     """That a file or folder could not be opened: refused by the system, or not the kind it should be."""
     if is_refused:
-        return Problem(id="source-unreadable", message=why, file=name, fix=RIGHTS)
+        return Problem(id="source-unreadable", message=why, file=name, fix=AGAIN if is_busy else RIGHTS)
     return Problem(id="config-malformed", message=why, file=name)
 
 

@@ -287,7 +287,7 @@ def _source_findings(forests: Sequence[Directory], service: NameService | None) 
 
 def _problem_findings(read: Read) -> Iterator[Finding]:
     for problem in read.problems:
-        if problem.id == "content-not-collected":
+        if problem.id in {"content-not-collected", "facts-not-collected"}:
             continue
         severity: Severity | None = None
         if problem.id == "shared-configuration":

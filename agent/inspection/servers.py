@@ -53,8 +53,9 @@ def left_out(read: Read, error: Exception) -> Read:
 
 
 def read_server(snapshot: Snapshot) -> Read:
-    force = configuration_file(snapshot)
+    force, machine = configuration_file(snapshot), snapshot.machine
     problems = [*snapshot.problems, *([force.problem] if force.problem is not None else [])]
+    problems += [Problem(id="facts-not-collected", message=f"{fact}: {why}") for fact, why in machine.facts_unread]
     configuration = None
     if force.file is not None:
         try:

@@ -83,6 +83,13 @@ def not_looked_at(report: Report) -> Iterator[str]:
     unread = [s.name for s in report.servers if any(problem.id == "content-not-collected" for problem in s.problems)]
     if unread and report.spns.total:
         yield f"web.config files were not looked at: {first_few(unread)}."
+    lacking: dict[str, list[str]] = {}
+    for server in report.servers:
+        for problem in server.problems:
+            if problem.id == "facts-not-collected":
+                lacking.setdefault(problem.message, []).append(server.name)
+    for message, names in lacking.items():
+        yield f"Not collected, {message}: {first_few(names)}."
 
 
 def without_ground(report: Report) -> str | None:

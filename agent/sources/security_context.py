@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -96,9 +97,11 @@ KRB5_ERRORS = {  # RFC 4120 7.5.9, as MIT krb5 numbers them
     -1765328230: Krb5Error("no KDC is known for the realm"),
     -1765328228: Krb5Error("no KDC of the realm answers"),
 }
+GET_A_TICKET = "log on as a user of the domain" if sys.platform == "win32" else "run kinit"
+"""Windows has a ticket for whoever logs on to the domain, and none for a local user."""
 _SPNEGO = {
-    "NoCredentialError": "there is no Kerberos ticket; run kinit, or name a user",
-    "CredentialsExpiredError": "the Kerberos ticket has expired; run kinit",
+    "NoCredentialError": f"there is no Kerberos ticket; {GET_A_TICKET}, or name a user",
+    "CredentialsExpiredError": f"the Kerberos ticket has expired; {GET_A_TICKET}",
 }
 
 

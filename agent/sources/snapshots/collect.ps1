@@ -373,7 +373,10 @@ function Get-Root([string]$physical) {
 # -- the configuration of IIS -----------------------------------------------------------------------------------------
 
 $folder = "$env:windir\System32\inetsrv\config"
-if ($env:PROCESSOR_ARCHITEW6432) { $folder = "$env:windir\Sysnative\inetsrv\config" }   # a 32-bit process sees a copy
+# A 32-bit process sees a copy there. An x64 process on ARM64 is emulated too, but sees the real one.
+if ($env:PROCESSOR_ARCHITEW6432 -and 'x86', 'ARM' -contains $env:PROCESSOR_ARCHITECTURE) {
+    $folder = "$env:windir\Sysnative\inetsrv\config"
+}
 $configuration = Add-File 'applicationHost.config' "$folder\applicationHost.config"
 if ($unread["$folder\applicationHost.config"] -eq 'not found') {      # Windows says so of what one may not see, too
     $unread["$folder\applicationHost.config"] = 'not found: IIS is not installed, or this takes administrator rights'

@@ -23,7 +23,7 @@ def load(path: Path, name: str, limit: int = MAXIMUM_SIZE) -> SourceFile:
                 data = read_at_most(stream, limit)
             return sized(name, data, limit)
     except OSError as error:
-        return SourceFile(name, b"", in_words(error, path), is_refused=is_refusal(error))
+        return SourceFile(name, b"", in_words(error, path), is_refused=is_refusal(error), is_busy=_is_in_use(error))
     return SourceFile(name, b"", reason)
 
 
@@ -53,12 +53,23 @@ def is_refusal(error: OSError) -> bool:
     return error.errno not in _NOT_THERE
 
 
+ABSENT, DENIED, _IN_USE = "no such file", "access denied", "another program has it open, and lets nobody read it"
+_SHARING, _LOCKED = 32, 33
+"""ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION: to Python they are errors of permission, too."""
+
+
+def _is_in_use(error: OSError) -> bool:
+    return getattr(error, "winerror", None) in {_SHARING, _LOCKED}
+
+
 def in_words(error: OSError, path: Path) -> str:
     """Why a file or folder could not be opened."""
     if isinstance(error, FileNotFoundError):
-        return "a link whose target does not exist" if path.is_symlink() else "no such file"
+        return "a link whose target does not exist" if path.is_symlink() else ABSENT
+    if _is_in_use(error):
+        return _IN_USE
     if isinstance(error, PermissionError):
-        return "access denied"
+        return DENIED
     return f"cannot be read: {error.strerror or error}"
 
 

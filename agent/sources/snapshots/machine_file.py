@@ -136,6 +136,7 @@ def machine_of(value: object, file: str) -> tuple[Machine, Sequence[Problem]]:
         certificate_names=facts.take("certificate_names", _certificate_names, None),
         content_looked=content is not None and content[0],
         unread=content[1] if content is not None else (),
+        facts_unread=facts.take("facts_unread", _facts_unread, ()),
         collected_at=facts.take("collected_at", _moment, None),
     )
     if not facts.has("name"):
@@ -274,6 +275,11 @@ def _looked(value: object) -> tuple[bool, tuple[tuple[str, str], ...]]:
     each = [_mapping(item) for item in _list(content.get("unread", []))]
     unread = tuple((_as_written(item.get("path")), _text(item.get("why", "not said"))) for item in each)
     return _boolean(content.get("looked", False)), unread
+
+
+def _facts_unread(value: object) -> tuple[tuple[str, str], ...]:
+    each = [_mapping(item) for item in _list(value)]
+    return tuple((_text(item.get("fact")), _text(item.get("why"))) for item in each)
 
 
 def _moment(value: object) -> datetime:

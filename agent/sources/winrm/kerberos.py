@@ -15,6 +15,7 @@ from agent.evidence.tokens import read_bytes
 from agent.names import fold
 from agent.sources import extras
 from agent.sources.security_context import (
+    GET_A_TICKET,
     KRB5_ERRORS,
     MODIFIED,
     UNKNOWN_CLIENT,
@@ -53,7 +54,7 @@ _PASSWORD_ADVICE = "check user and password; nothing more should be sent with th
 _CLOCK_ADVICE = "compare the clocks of this machine, the server and the domain controller"
 _KDC_ADVICE = "does this machine reach a domain controller on port 88, and does krb5.conf or DNS lead it there?"
 _ADVICE = {_SKEW: _CLOCK_ADVICE, -1765328230: _KDC_ADVICE, -1765328228: _KDC_ADVICE}
-_TICKET_ADVICE = "`klist` shows the tickets there are, `kinit` gets one; or name a user with --user"
+_TICKET_ADVICE = f"`klist` shows the tickets there are; {GET_A_TICKET}, or name a user with --user"
 
 
 class KerberosError(UnreachableError):

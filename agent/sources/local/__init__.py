@@ -1,0 +1,1 @@
+"""This Windows server: what it says of itself, its configuration, and when that changes."""
