@@ -11,12 +11,13 @@ from rich.text import Text
 
 from agent.model import Cause, Finding, Report, Requirement, Severity, SourceRead
 from agent.names import printable
+from agent.render.causes_told import effect, first_way, lines, where
 from agent.render.findings import write_sentence
 from agent.render.layout import SEVERITY_LOOKS, Page, with_commas
 from agent.render.screen import Following
 from agent.render.verdict import first_line, last_line, look, not_looked_at
 from agent.render.what_was_read import questions
-from agent.render.wording import at_line, by_severity, pieces, plural, reason_told, shortly
+from agent.render.wording import by_severity, plural, reason_told, shortly
 from agent.spn.rules import named
 
 LINES = 40
@@ -26,9 +27,6 @@ _UNREAD_LINES = 12
 _UNREAD_SHOWN = 6
 _QUESTIONS_SHOWN = 1
 """More lines of 8,000 characters nobody pastes."""
-
-_SERVERS_SHOWN, _NAMES_SHOWN = 3, 4
-
 
 _Entry = Sequence[list[Text]]
 """Something told in full, then with less and less."""
@@ -131,47 +129,24 @@ def _cause(page: Page, number: int, cause: Cause) -> _Entry:
     severity: Severity = cause.severity or "error"
     mild = "" if severity == "error" else f" ({severity})"
     told.prose(
-        f"{cause.finding}{mild}: {_where(cause)}",
+        f"{cause.finding}{mild}: {where(cause)}",
         3,
         first=(f"{number}".ljust(3), SEVERITY_LOOKS[severity]),
         look="bold",
     )
     short = list(told.lines)
-    told.prose(_effect(cause), 3)
+    told.prose(effect(cause), 3)
     middle = list(told.lines)
-    for sentence in _first_way(cause):
+    for sentence in first_way(cause):
         write_sentence(told, sentence, 3)
     return told.lines, middle, short
 
 
-def _where(cause: Cause) -> str:
-    lines = [at_line(line.file, line.line, None) for line in cause.evidence if line.file]
-    names = shortly([str(spn) for spn in cause.spns] or lines, _NAMES_SHOWN)
-    count = f"({len(cause.spns)} SPNs)" if len(cause.spns) > 1 else ""
-    servers = shortly(cause.servers, _SERVERS_SHOWN)
-    several = f" ({len(cause.servers)} servers)" if len(cause.servers) > 1 else ""
-    return " ".join(filter(None, (names, count, servers and f"on {servers}{several}"))) or "everywhere"
-
-
-def _effect(cause: Cause) -> str:
-    """The text without the SPN that the heading has just named."""
-    if len(cause.spns) != 1:
-        return cause.text
-    return cause.text.removeprefix(f"{cause.spns[0]} ")
-
-
-def _first_way(cause: Cause) -> Iterator[str]:
-    """The sentences with commands; all of them where there is none to copy."""
-    commands = [sentence for sentence in cause.fix if any(piece.command for piece in pieces(sentence))]
-    yield from commands or cause.fix
-
-
 def _unread(page: Page, cause: Cause) -> _Entry:
     """What could not be read for one reason, where, and what helps."""
-    lines = [at_line(line.file, line.line, None) for line in cause.evidence if line.file]
     told = Page(page.width)
     told.prose(f"{cause.finding}: {cause.text}", 3, first=str(len(cause.servers) or ""), look="bold")
-    for places in filter(None, (cause.servers, lines)):
+    for places in filter(None, (cause.servers, lines(cause))):
         told.prose(shortly(places, _UNREAD_SHOWN), 3)
     short = list(told.lines)
     for sentence in cause.fix:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from urllib.parse import quote
@@ -12,8 +10,8 @@ from urllib.parse import quote
 from agent.checks.findings import FINDINGS
 from agent.model import Accepted, Application, ApplicationRef, Finding, Report, Severity
 from agent.model.document import line_of
-from agent.names import fold
-from agent.render.wording import reason_told, shortened
+from agent.render.fingerprints import fingerprints
+from agent.render.wording import reason_told
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 FINGERPRINT = "iisSpnFinding/v1"
@@ -38,9 +36,9 @@ def to_sarif(report: Report) -> Iterator[str]:
         "properties": {"read": read},
     }
     yield f'{{"$schema": "{SCHEMA}", "version": "2.1.0", "runs": [{line_of(head)[:-1]}, "results": ['
-    places, seen = _Places(report), Counter[str]()
-    for at, found in enumerate(report.findings):
-        yield f"{',' if at else ''}\n{line_of(_result(found, rules[found.id], places, seen))}"
+    places = _Places(report)
+    for at, (found, fingerprint) in enumerate(zip(report.findings, fingerprints(report), strict=True)):
+        yield f"{',' if at else ''}\n{line_of(_result(found, rules[found.id], places, fingerprint))}"
     yield "\n]}]}\n"
 
 
@@ -69,10 +67,8 @@ def _invocation(report: Report) -> _Object:
     return {"executionSuccessful": report.complete, **times, "toolExecutionNotifications": unread}
 
 
-def _result(found: Finding, rule: int, places: _Places, seen: Counter[str]) -> _Object:
+def _result(found: Finding, rule: int, places: _Places, fingerprint: str) -> _Object:
     first, *more = places.of(found)
-    key = places.key(found)
-    seen[key] += 1
     about = {
         "servers": found.all_servers,
         "spn": None if found.spn is None else str(found.spn),
@@ -87,9 +83,7 @@ def _result(found: Finding, rule: int, places: _Places, seen: Counter[str]) -> _
         "message": {"text": "\n".join((found.message, *found.fix))},
         "locations": [first],
         "relatedLocations": more,
-        "partialFingerprints": {
-            FINGERPRINT: hashlib.sha256(f"{key}\n{seen[key]}".encode(errors="replace")).hexdigest()
-        },
+        "partialFingerprints": {FINGERPRINT: fingerprint},
         "suppressions": [] if found.accepted is None else [_suppression(found.accepted)],
         "properties": {name: value for name, value in about.items() if value},
     }
@@ -130,14 +124,6 @@ class _Places:
         for place in (*named, *(place for place in needed if not servers or place.server in servers)):
             if place in self._applications:
                 yield self._applications[place]
-
-    def key(self, found: Finding) -> str:
-        """What a finding is, the same in each run: no line, no message, no date."""
-        server = self._servers.get(found.server or "")
-        files = {shortened(line.file, server) for line in found.evidence if line.file is not None}
-        about = (found.id, found.server, found.site, found.path, found.spn, found.account)
-        told = sorted(files) if found.spn is None and found.site is None else []
-        return fold("\n".join(("" if each is None else str(each)) for each in (*about, *told)))
 
 
 def _deciding(application: Application) -> Iterator[tuple[str, int | None]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import NamedTuple
 
 from rich.cells import cell_len
 
@@ -12,6 +11,7 @@ from agent.model import Application, Finding, Report, Requirement, Server, Sever
 from agent.names import printable
 from agent.render.findings import SEVERITY_WORDS, write_findings, write_incomplete, write_sentence
 from agent.render.first_screen import write_first_screen, write_questions, write_verdict
+from agent.render.groups import Group, asked_and_silent, groups, settings
 from agent.render.layout import LOOKS, SEVERITY_LOOKS, UNITS, Page, with_commas
 from agent.render.screen import NOTHING_FOLLOWS, Following, Shown
 from agent.render.verdict import first_line, if_told, last_line, look, not_looked_at
@@ -32,7 +32,6 @@ from agent.render.wording import (
     plural,
     pool_told,
     rule_told,
-    settings_told,
     why_not,
 )
 
@@ -168,13 +167,6 @@ def _first_way(findings: Iterable[Finding]) -> Iterator[str]:
 # -- one server ----------------------------------------------------------------------------------------------------
 
 
-class _Group(NamedTuple):
-    """Applications of one site about which the same is to be said."""
-
-    applications: list[Application]
-    requirements: list[Requirement]
-
-
 class _Block:
     """Everything about one server."""
 
@@ -186,14 +178,10 @@ class _Block:
 
     def write(self) -> None:
         self._heading()
-        applications = self.overview.applications.get(self.server.name, [])
-        asked, silent = list[Application](), list[Application]()
-        for application in applications:
-            is_asked = application.negotiates or self.overview.needed_by(application)
-            (asked if is_asked else silent).append(application)
-        groups = list(self._groups(asked))
-        widths = _widths(groups)
-        for group in groups:
+        asked, silent = asked_and_silent(self.overview, self.server)
+        told = list(groups(self.overview, self.server, asked))
+        widths = _widths(told)
+        for group in told:
             self._group(group, widths)
         self._silent(silent)
         findings = self.overview.findings[self.server.name]
@@ -214,24 +202,9 @@ class _Block:
             units = [*([f"{where}:"] if where else []), *UNITS.findall(problem.message), f"({problem.id})"]
             self.page.prose(units, 8, first="note" if server.status == "ok" else "problem")
 
-    def _groups(self, applications: list[Application]) -> Iterator[_Group]:
-        found: dict[object, _Group] = {}
-        for application in applications:
-            requirements = [needed.requirement for needed in self.overview.needed_by(application)]
-            answer = (tuple(map(id, requirements)), self._settings(application), application.decryption)
-            own = application.path if application.places else ""
-            key = (application.site, application.hosts, answer, application.decrypts_as, own)
-            found.setdefault(key, _Group([], requirements)).applications.append(application)
-        yield from found.values()
-
-    def _settings(self, application: Application) -> tuple[str, ...]:
-        if application.windows_auth is None:
-            return ()
-        return settings_told(application.windows_auth, application.origins, self.server)
-
     # -- one group -------------------------------------------------------------------------------------------------
 
-    def _group(self, group: _Group, widths: Sequence[int]) -> None:
+    def _group(self, group: Group, widths: Sequence[int]) -> None:
         first = group.applications[0]
         self.page.blank()
         paths = ", ".join(application.path for application in group.applications)
@@ -254,7 +227,7 @@ class _Block:
     def _fits(self, widths: Sequence[int]) -> bool:
         return self.page.fits(sum(width + 2 for width in widths))
 
-    def _spns(self, group: _Group, widths: Sequence[int]) -> None:
+    def _spns(self, group: Group, widths: Sequence[int]) -> None:
         shown = [requirement for requirement in group.requirements if _is_shown(requirement)]
         if not shown and group.applications[0].negotiates:
             is_named = any(requirement.need == "optional" for requirement in group.requirements)
@@ -285,13 +258,13 @@ class _Block:
         if holders:
             self.page.prose(with_commas(holders.split(", ")), 19, first=f"{'':13}is on")
 
-    def _if(self, group: _Group) -> None:
+    def _if(self, group: Group) -> None:
         """What the outcomes above take for granted."""
         given = dict.fromkeys(c for r in group.requirements if _is_shown(r) for c in r.provided or ())
         if given:
             self.page.prose(if_told(list(given)), 9, first="  today")
 
-    def _why(self, group: _Group) -> None:
+    def _why(self, group: Group) -> None:
         first = group.applications[0]
         shown = [needed.rule for needed in self.overview.needed_by(first) if _is_shown(needed.requirement)]
         rules = dict.fromkeys(shown or [first.rule])
@@ -299,14 +272,14 @@ class _Block:
         if not lines and first.decryption in _UNDECIDED:
             lines = [_UNDECIDED[first.decryption]]
         pools = dict.fromkeys(pool_told(application, self.server) for application in group.applications)
-        facts = [*self._settings(first), *pools]
+        facts = [*settings(first, self.server), *pools]
         if first.windows_auth is None or not first.negotiates:
             facts = [why_not(first, self.server)]
         joined = ", ".join(facts)
         for number, line in enumerate([*lines, *([joined] if self.page.fits(9 + cell_len(joined)) else facts)]):
             self.page.prose(line, 9, first="" if number else ("  why", "dim"), look="dim")
 
-    def _do(self, group: _Group) -> None:
+    def _do(self, group: Group) -> None:
         """What the findings about these SPNs say is to be done, each sentence once."""
         found = [f for r in group.requirements for f in self.overview.about(r, self.server.name)]
         label = "  do"
@@ -319,7 +292,7 @@ class _Block:
         if not found:
             self._look(group)
 
-    def _look(self, group: _Group) -> None:
+    def _look(self, group: Group) -> None:
         """Where nobody looked who holds the SPNs, or it is uncertain: how to look, and what must be there."""
         unknown = [r for r in group.requirements if r.outcome in {"unchecked", "uncertain"} and _is_shown(r)]
         for number, sentence in enumerate(dict.fromkeys(s for r in unknown for s in r.advice)):
@@ -350,9 +323,9 @@ _UNDECIDED = {
 }
 
 
-def _widths(groups: list[_Group]) -> tuple[int, ...]:
+def _widths(told: list[Group]) -> tuple[int, ...]:
     """The widths of the columns for the SPNs of these groups."""
-    rows = [_row(requirement) for group in groups for requirement in group.requirements if _is_shown(requirement)]
+    rows = [_row(requirement) for group in told for requirement in group.requirements if _is_shown(requirement)]
     return tuple(max(map(cell_len, column)) for column in zip(_HEADER, *rows, strict=True)) if rows else ()
 
 
