@@ -48,7 +48,7 @@ def test_the_file_holds_what_stdout_shows(
 
 
 def without_time(text: str) -> str:
-    return re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|(?<=_timestamp_seconds )\d+", "TIME", text)
+    return re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(Z| UTC)|(?<=_timestamp_seconds )\d+", "TIME", text)
 
 
 WINDOWS = """

@@ -42,6 +42,7 @@ FORMATS = (
     Format("json", ("inspect", "sweep", "explain", "plan", "diff"), "agent.model.document", "json_pieces"),
     Format("csv", ("inspect", "sweep"), "agent.render.sheet", "to_csv", encoding="utf-8-sig"),
     Format("csv", ("plan",), "agent.render.steps_sheet", "to_csv", encoding="utf-8-sig"),
+    Format("html", ("inspect", "sweep"), "agent.render.page.report", "to_html"),
     Format("markdown", ("inspect", "sweep"), "agent.render.markdown", "to_markdown"),
     Format("markdown", ("plan",), "agent.render.steps_markdown", "to_markdown"),
     Format("jsonl", ("inspect", "sweep", "explain"), "agent.render.jsonl", "to_jsonl"),

@@ -9,14 +9,14 @@ from itertools import accumulate
 from rich.cells import cell_len
 from rich.text import Text
 
-from agent.model import Cause, Finding, Report, Requirement, Severity, SourceRead
+from agent.model import Cause, Finding, Report, Requirement, Severity
 from agent.names import printable
 from agent.render.causes_told import effect, first_way, lines, where
 from agent.render.findings import write_sentence
 from agent.render.layout import SEVERITY_LOOKS, Page, with_commas
 from agent.render.screen import Following
 from agent.render.verdict import first_line, last_line, look, not_looked_at
-from agent.render.what_was_read import questions
+from agent.render.what_was_read import looked_at, only_told, questions
 from agent.render.wording import by_severity, plural, reason_told, shortly
 from agent.spn.rules import named
 
@@ -79,23 +79,12 @@ def write_head(page: Page, report: Report) -> None:
     counts = report.summary.servers if report.summary is not None else None
     healthy = f", {counts.healthy} of them healthy" if counts is not None and counts.healthy else ""
     page.prose(f"{plural(len(report.servers), 'server')}{healthy}, {plural(len(report.applications), 'application')}.")
-    if report.summary is not None and report.summary.only:
-        only = shortly(report.summary.only, _NAMES_SHOWN)
-        page.prose(f"Only {only}: everything else was judged, and is neither shown nor counted.")
-    read = [_source(one) for one in (report.summary.read if report.summary is not None else ()) if _is_shown(one)]
-    if read:
+    for sentence in only_told(report):
+        page.prose(sentence)
+    if read := looked_at(report):
         page.prose(["Looked", "at:", *with_commas(read)])
     for sentence in not_looked_at(report):
         page.prose(sentence)
-
-
-def _is_shown(read: SourceRead) -> bool:
-    return read.asked and read.source is not None and read.kind != "config"
-
-
-def _source(read: SourceRead) -> str:
-    covers = f" ({shortly(read.covers, 2)})" if read.covers else ""
-    return f"{read.source}{covers}"
 
 
 def write_questions(page: Page, report: Report, following: Following) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.model import Report, SourceKind, SourceRead
-from agent.render.wording import first_few
+from agent.render.wording import first_few, shortly
 
 LOOK_FIRST = "Who holds the SPNs nobody looked up. On any computer of the domain (needs no rights), paste into cmd:"
 
@@ -13,6 +13,23 @@ LOOK_FIRST = "Who holds the SPNs nobody looked up. On any computer of the domain
 def questions(report: Report) -> tuple[str, ...]:
     """The lines that ask who holds what nobody looked up."""
     return report.summary.questions if report.summary is not None else ()
+
+
+def only_told(report: Report) -> Iterator[str]:
+    """That it is a part of what was judged."""
+    if report.summary is not None and report.summary.only:
+        only = shortly(report.summary.only, 4)
+        yield f"Only {only}: everything else was judged, and is neither shown nor counted."
+
+
+def looked_at(report: Report) -> list[str]:
+    """What was asked besides the servers' own files: `directory.ldif (test.com)`."""
+    read = report.summary.read if report.summary is not None else ()
+    return [_shortly(one) for one in read if one.asked and one.source is not None and one.kind != "config"]
+
+
+def _shortly(read: SourceRead) -> str:
+    return f"{read.source} ({shortly(read.covers, 2)})" if read.covers else str(read.source)
 
 
 def sources_told(report: Report) -> Iterator[str]:

@@ -1,0 +1,65 @@
+"""Why things are as they are, the worst and widest first, and what is to be done about each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from agent.model import Cause, Report
+from agent.render.causes_told import lines, where
+from agent.render.page.elements import E, begun, name, of_class, present, sentences, severity_badge
+from agent.render.wording import plural, shortly
+
+if TYPE_CHECKING:
+    from lxml.html import HtmlElement as Element
+
+_SHOWN = 200
+_PLACES = 40
+
+
+def causes(report: Report) -> Iterator[Element]:
+    """One entry for each that is no mere note; what could not be read stands before them."""
+    told = report.causes or ()
+    unread = [_unread(cause) for cause in told if cause.unread]
+    if unread:
+        yield E.div(of_class("card", "unread"), E.h3("Not read"), E.ul(*unread[:_SHOWN]))
+    open_ones = [cause for cause in told if not cause.unread and cause.severity != "info"]
+    entries = [_entry(at, cause) for at, cause in enumerate(open_ones[:_SHOWN], 1)]
+    if entries:
+        yield E.ol(of_class("causes"), *entries)
+    more = max(len(open_ones) - _SHOWN, 0) + max(len(unread) - _SHOWN, 0)
+    if more:
+        yield E.p(f"{more} more causes are in --format json.")
+
+
+def are_told(report: Report) -> bool:
+    return any(cause.unread or cause.severity != "info" for cause in report.causes or ())
+
+
+def cause_anchor(number: int) -> str:
+    return f"cause-{number}"
+
+
+def _entry(number: int, cause: Cause) -> Element:
+    head = E.h3(severity_badge(cause.severity or "error"), " ", name(cause.finding), " ", where(cause))
+    parts = present(head, E.p(begun(cause.text)), sentences(cause.fix), _places(cause))
+    return E.li(of_class("card", "cause"), {"id": cause_anchor(number)}, *parts)
+
+
+def _places(cause: Cause) -> Element | None:
+    """All its SPNs and servers, where the heading has not named them."""
+    if len(cause.spns) <= 4 and len(cause.servers) <= 3:
+        return None
+    counts = " and ".join(
+        plural(len(each), word) for each, word in ((cause.spns, "SPN"), (cause.servers, "server")) if each
+    )
+    return E.details(
+        E.summary(f"All {counts}"),
+        E.p(shortly([str(spn) for spn in cause.spns], _PLACES)),
+        E.p(shortly(cause.servers, _PLACES)),
+    )
+
+
+def _unread(cause: Cause) -> Element:
+    places = " ".join(filter(None, (shortly(cause.servers, _PLACES), shortly(lines(cause), _PLACES))))
+    return E.li(name(cause.finding), f" {cause.text} ", E.span(places, of_class("dim")), *present(sentences(cause.fix)))

@@ -1,0 +1,246 @@
+"""The page: one file that loads nothing, whose markup is ours alone, and which says what the report says."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import html
+from test_render import application, finding, report, requirement
+
+from agent import inspect
+from agent.model import Host, Report, Server
+from agent.names import AccountName, host_name, printable, spn
+from agent.render.page import part
+from agent.render.page.frame import asset
+from agent.render.page.report import to_html
+from agent.render.wording import WORDS, pieces
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "sample_configs"
+
+
+@cache
+def document() -> str:
+    """The report of the sample farm."""
+    folders = sorted(path for path in FOLDER.iterdir() if path.is_dir())
+    looked = {"ad": "directory.ldif", "dns": "zone.txt", "farm": "farm.toml"}
+    return inspect(folders, **{name: FOLDER / file for name, file in looked.items()}).to_json()  # type: ignore[arg-type]
+
+
+def sample() -> Report:
+    return Report.from_json(document())
+
+
+@cache
+def pages() -> dict[str, str]:
+    """Each kind of page, by its command."""
+    return {"inspect": "".join(to_html(sample())), "one server": "".join(to_html(report()))}
+
+
+HOSTILE = {
+    "markup": "<script>window.hit=1</script>",
+    "attribute": "\"><img src=x onerror=window.hit=1>'",
+    "end": "</script></style></title><!--<script>",
+    "entity": "&lt;b&gt;&amp;&#0;",
+    "long": "x" * 10_000,
+    "hebrew": "שלום עולם",
+}
+
+
+def hostile() -> Report:
+    """Everywhere a name can stand, one that would be something else."""
+    servers = [replace(report().servers[0], name=name, source=name) for name in HOSTILE.values()]
+    sites = [
+        application(name, name, server=name, pool=name, hosts=(Host(host_name("a.test.com"), "binding"),))
+        for name in HOSTILE.values()
+    ]
+    needed = [
+        requirement(
+            "HTTP/a.test.com",
+            account=AccountName("TEST", name),
+            holders=(AccountName("TEST", name[::-1]),),
+            applications=(place.reference,),
+        )
+        for name, place in zip(HOSTILE.values(), sites, strict=True)
+    ]
+    found = [
+        finding(name, message=name, server=name, site=name, fix=(name,), spn=spn("HTTP/a.test.com"))
+        for name in HOSTILE.values()
+    ]
+    return report(
+        servers=tuple(servers),
+        applications=tuple(sites),
+        requirements=tuple(needed),
+        findings=tuple(found),
+        causes=None,
+    )
+
+
+def parsed(text: str) -> Any:
+    return html.document_fromstring(text)
+
+
+def model(text: str) -> Any:
+    return json.loads(parsed(text).get_element_by_id("report").text)
+
+
+# -- one file ------------------------------------------------------------------------------------------------------
+
+
+def test_only_what_has_its_hash_in_the_policy_may_run() -> None:
+    page = parsed(pages()["inspect"])
+    (policy,) = page.xpath("//meta[@http-equiv='Content-Security-Policy']/@content")
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    (script,) = page.xpath("//script[not(@type)]/text()")
+    (style,) = page.xpath("//style/text()")
+    assert rules == {
+        "default-src": "'none'",
+        "script-src": _hash(script),
+        "style-src": _hash(style),
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    assert page.xpath("//@style | //@*[starts-with(name(), 'on')]") == []
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def test_nothing_in_it_names_another_place() -> None:
+    for text in (*pages().values(), "".join(to_html(hostile()))):
+        page = parsed(text)
+        assert {link[0] for link in page.xpath("//@href | //@src")} <= {"#"}
+        assert page.xpath("//link | //img | //iframe | //object | //base | //form[@action]") == []
+    assert not re.search(r"url\(|@import|https?:", asset("page.css") + asset("page.js"))
+
+
+def test_each_link_leads_somewhere_and_each_address_is_one_thing() -> None:
+    for name, text in pages().items():
+        page = parsed(text)
+        ids = page.xpath("//@id")
+        assert (name, len(ids)) == (name, len(set(ids)))
+        assert {unquote(link[1:]) for link in page.xpath("//@href")} <= set(ids)
+
+
+def test_script_and_style_are_in_the_wheel(tmp_path: Path) -> None:
+    """Whoever installs it has no checkout."""
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path], cwd=ROOT, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {"agent/render/page/page.css", "agent/render/page/page.js"} <= names
+
+
+# -- names are text ------------------------------------------------------------------------------------------------
+
+
+def test_names_become_no_markup() -> None:
+    text = "".join(to_html(hostile()))
+    page = parsed(text)
+    told = page.text_content()
+    assert all(name in told for name in HOSTILE.values())
+    assert len(page.xpath("//script")) == 2
+    assert page.xpath("//img") == []
+    assert text.count("<!--") == 0
+    assert [server["name"] for server in model(text)["servers"]] == list(HOSTILE.values())
+
+
+@given(st.text(min_size=1, max_size=40))
+def test_any_name_is_shown_as_every_format_shows_it(name: str) -> None:
+    built = report(servers=(Server(name=name, dns_name=None, source=name, status="ok"),))
+    page = parsed("".join(to_html(built)))
+    (heading,) = page.xpath("//details[@class='server']/summary/h3")
+    assert heading.text_content() == printable(name)
+    assert json.loads(page.get_element_by_id("report").text)["servers"][0]["name"] == name
+
+
+# -- it says what the report says ----------------------------------------------------------------------------------
+
+
+def test_each_requirement_and_finding_stands_on_the_page() -> None:
+    read, page = sample(), parsed(pages()["inspect"])
+    for at, needed in enumerate(read.requirements):
+        rows = page.xpath(f"//tr[@data-r='{at}']")
+        assert len(rows) >= len({place.server for place in needed.applications})
+        for row in rows:
+            cells = [cell.text_content().strip() for cell in row.xpath("td")]
+            assert cells[0] == str(needed.spn)
+            assert cells[1].split()[0] == WORDS[needed.outcome]
+            assert cells[3] == str(needed.account)
+    for at, found in enumerate(read.findings):
+        (card,) = page.xpath(f"//article[@data-f='{at}']")
+        assert found.message[1:] in card.text_content()
+        told = "".join(card.text_content().split())
+        said = (piece.text.replace("`", "") for sentence in found.fix for piece in pieces(sentence))
+        assert all("".join(text.split()) in told for text in said)
+
+
+def test_the_model_in_the_page_is_the_report() -> None:
+    whole, within = json.loads(document()), model(pages()["inspect"])
+    assert within.pop("schema") == whole["schema"]
+    assert within == {key: whole[key] for key in ("servers", "requirements", "findings")}
+
+
+def test_every_tie_of_the_picture_is_told_in_words_too() -> None:
+    page = parsed(pages()["inspect"])
+    drawn = page.xpath("//svg[@class='knot']")
+    assert len(drawn) > 10
+    for picture in drawn:
+        assert picture.get("role") == "img"
+        assert picture.xpath("title")[0].text
+        words = [word for line in picture.xpath("desc") for word in line.text.replace(".", " ").split()]
+        assert {mark.text for mark in picture.xpath("g[starts-with(@class, 'mark')]/text")} <= set(words)
+    of_the_picture = {at for figure in page.xpath("//figure/@data-r") for at in figure.split()}
+    assert of_the_picture == {str(at) for at, one in enumerate(sample().requirements) if one.matters}
+
+
+def test_the_address_of_a_finding_stays_the_same_whatever_else_is_found() -> None:
+    first = parsed("".join(to_html(report())))
+    more = report(findings=(finding("spn-stale", server="IIS01"), *report().findings))
+    moved = replace(more, findings=tuple(replace(one, message="said otherwise") for one in more.findings))
+    assert set(first.xpath("//article/@id")) < set(parsed("".join(to_html(moved))).xpath("//article/@id"))
+
+
+def test_a_report_that_knows_nothing_is_a_page_too() -> None:
+    empty = report(servers=(), applications=(), requirements=(), findings=(), complete=False)
+    page = parsed("".join(to_html(empty)))
+    assert "INCOMPLETE" in page.xpath("//header")[0].text_content()
+
+
+# -- large reports -------------------------------------------------------------------------------------------------
+
+
+def test_of_a_report_that_is_too_large_the_worst_servers_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part, "MOST", 40)
+    read = sample()
+    text = "".join(to_html(read))
+    page = parsed(text)
+    shown = page.xpath("//details[@class='server']/@data-server")
+    healthy = [server.name for server in read.servers if not part.Part(read).overview.needs_somebody(server)]
+    assert 0 < len(shown) < len(read.servers)
+    assert set(shown).isdisjoint(healthy)
+    assert "too large for one page" in page.text_content()
+    assert [server["name"] for server in model(text)["servers"]] == shown
+    assert page.xpath("//*[@class='tile bad']/@data-server")
+    ids = set(page.xpath("//@id"))
+    assert {link[1:] for link in page.xpath("//@href")} <= ids
+
+
+def test_it_is_written_a_server_at_a_time() -> None:
+    sizes = [len(piece) for piece in to_html(sample())]
+    assert len(sizes) > 20
+    assert max(sizes) < sum(sizes) / 3
