@@ -32,7 +32,7 @@ from agent.spelling import meant
 
 ROOT = Path(__file__).parents[1]
 
-NEEDED = {"explain": ["http://a"], "diff": ["old.json", "new.json"]}
+NEEDED = {"explain": ["http://a"], "diff": ["old.json", "new.json"], "completion": ["bash"]}
 """Words without which a command is no command."""
 
 OPTIONS = [
@@ -237,7 +237,9 @@ def test_every_command_has_an_example_and_it_can_be_typed(command: str) -> None:
     assert examples
     for example in examples:
         assert f"\n    {example.line}\n" in shown
-        program, *words = shlex.split(re.sub(r" > \S+$", "", example.line))
+        typed = re.search(r"iis-spn [^|>)]+", example.line)
+        assert typed is not None
+        program, *words = shlex.split(typed[0])
         assert (program, words[0]) == ("iis-spn", command)
         assert line.read(words).command is not None
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import doctest
 import itertools
+import os
 import re
+import shutil
 import subprocess
 import sys
 from datetime import datetime, tzinfo
@@ -18,6 +20,8 @@ import agent
 from agent import exits
 from agent.checks.findings import FINDINGS
 from agent.cli import arguments, looking, program
+from agent.cli.examples import EXAMPLES
+from agent.cli.manual import manual
 from agent.library import Options
 from agent.names import host_name
 from agent.render.pages import overview, page
@@ -209,6 +213,25 @@ def test_the_package_example_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert doctest.testmod(agent).failed == 0
 
 
+def test_the_man_page_is_the_parser() -> None:
+    assert read("docs/iis-spn.1") == manual(), "write it anew: python -m agent.cli.manual > docs/iis-spn.1"
+
+
+@pytest.mark.skipif(shutil.which("man") is None or shutil.which("groff") is None, reason="no man and groff on PATH")
+def test_the_man_page_is_one(tmp_path: Path) -> None:
+    """No warning of the formatter, and every option and example as it is typed, unbroken."""
+    page = tmp_path / "iis-spn.1"
+    page.write_text(manual(), encoding="ascii")
+    checked = subprocess.run(["groff", "-man", "-Tascii", "-ww", "-z", str(page)], capture_output=True, check=True)
+    assert checked.stderr == b""
+    width = {**os.environ, "MANWIDTH": "200", "LC_ALL": "C", "MAN_KEEP_FORMATTING": ""}
+    shown = subprocess.run(["man", "-l", str(page)], capture_output=True, text=True, env=width, check=True).stdout
+    words = set(re.split(r"[\s,]+", shown))
+    assert {option for parser in commands().values() for option in options(parser)} <= words
+    lines = {line.strip() for line in shown.splitlines()}
+    assert {example.line for examples in EXAMPLES.values() for example in examples} <= lines
+
+
 def test_links_lead_somewhere() -> None:
     for file in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
         for target in re.findall(r"\]\(([^)#]+)\)", file.read_text(encoding="utf-8")):
@@ -220,5 +243,6 @@ def test_help_of_the_program_is_one_screen() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "agent", "--help"], capture_output=True, text=True, cwd=ROOT, check=True
     )
-    assert len(done.stdout.splitlines()) < 25
+    assert len(done.stdout.splitlines()) < 30, "as many as a new console window of Windows has"
+    assert max(map(len, done.stdout.splitlines())) < 80
     assert done.stderr == ""

@@ -24,9 +24,10 @@ from agent.cli.groups import (
     netbios_of,
     output_of,
 )
-from agent.cli.values import Once
+from agent.cli.values import Once, one_of
 from agent.errors import UsageError
 
+SHELLS = ("powershell", "bash", "zsh")
 SNAPSHOTS = Path("snapshots")
 """Where `collect` keeps them unless it is told."""
 
@@ -67,19 +68,25 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 def parser() -> argparse.ArgumentParser:
     program = _Parser(
         prog="iis-spn",
+        usage="iis-spn [-h] [--version] [--debug] COMMAND ...",
         description="Which SPN does each IIS site need, on which account must it live, is that so, and what to change?",
-        epilog="Exit codes: 0 nothing at or above --fail-on; 1 findings; 2 incomplete; 64 wrong usage; 70 a bug.",
+        epilog="Exit codes: 0 nothing at or above --fail-on; 1 findings; 2 incomplete; 64 wrong usage; 70 a bug; "
+        "130 stopped by a second Ctrl-C. Examples: iis-spn COMMAND --help.",
     )
     program.add_argument("--version", action="store_true", help="print the version and what is installed, and exit")
     program.add_argument("--debug", action="store_true", help=_DEBUG)
     program.set_defaults(make=None)
-    commands = program.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser, dest="command")
+    # argparse leaves the column of names as wide as the longest one it lists beside the commands
+    commands = program.add_subparsers(
+        title="commands", metavar="COMMAND [...]", parser_class=_Parser, dest="command", prog="iis-spn"
+    )
     _inspect_parser(commands)
     _sweep_parser(commands)
     _collect_parser(commands)
     _explain_parser(commands)
     _plan_parser(commands)
     _diff_parser(commands)
+    _completion_parser(commands)
     _rules_parser(commands)
     for name, command in commands.choices.items():
         command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=_DEBUG)
@@ -100,7 +107,7 @@ _Commands = argparse._SubParsersAction  # argparse names its own return type so
 def _inspect_parser(commands: _Commands[_Parser]) -> None:
     command = commands.add_parser(
         "inspect",
-        help="which SPN each site needs, on which account, and whether that is so",
+        help="which SPN each site needs, on which account, and is it so",
         description="Say for each site which SPN it needs and on which account it must live; with --ad, whether that "
         "is so. Reads only.",
     )
@@ -179,7 +186,7 @@ def _collect(given: argparse.Namespace) -> options.Collect | options.Script:
 def _explain_parser(commands: _Commands[_Parser]) -> None:
     command = commands.add_parser(
         "explain",
-        help="for one URL: what each kind of client asks for, who decrypts, what happens",
+        help="for one URL: who asks for what, who decrypts, what happens",
         description="Tell the story of one request, for each kind of client. Reads only.",
     )
     command.add_argument("url", metavar="URL", help="what people type, such as https://contoso/app")
@@ -202,7 +209,7 @@ def _explain(given: argparse.Namespace) -> options.Explain:
 def _plan_parser(commands: _Commands[_Parser]) -> None:
     command = commands.add_parser(
         "plan",
-        help="the repair: ordered, reversible steps; never run unless --apply",
+        help="the repair: ordered, reversible; never run unless --apply",
         description="Print the steps that repair what inspect finds, with their rollback. Changes nothing without "
         "--apply, and with it only SPNs, after showing them and asking.",
     )
@@ -265,6 +272,20 @@ def _diff(given: argparse.Namespace) -> options.Diff:
     return options.Diff(
         old=given.old, new=given.new, looking=looking_of(given), logon=logon_of(given), output=output_of(given, "diff")
     )
+
+
+def _completion_parser(commands: _Commands[_Parser]) -> None:
+    command = commands.add_parser(
+        "completion",
+        help="a script that completes words in your shell",
+        description="Print the script that completes commands, options and their words with Tab.",
+    )
+    command.add_argument("shell", metavar="SHELL", type=one_of(*SHELLS), choices=SHELLS, help=", ".join(SHELLS))
+    command.set_defaults(make=_completion)
+
+
+def _completion(given: argparse.Namespace) -> options.Completion:
+    return options.Completion(shell=given.shell)
 
 
 def _rules_parser(commands: _Commands[_Parser]) -> None:

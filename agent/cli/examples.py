@@ -38,6 +38,10 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
         Example("iis-spn diff yesterday.json today.json", "two reports of --format json"),
         Example("iis-spn diff snapshots.old snapshots --ad directory.ldif", "two folders of snapshots"),
     ),
+    "completion": (
+        Example("iis-spn completion powershell | Out-String | Invoke-Expression", "in $PROFILE"),
+        Example('eval "$(iis-spn completion bash)"', "in ~/.bashrc; with zsh in ~/.zshrc"),
+    ),
     "rules": (
         Example("iis-spn rules", "the rule table, and all findings"),
         Example("iis-spn rules spn-misplaced", "the page of one"),

@@ -143,10 +143,17 @@ class Diff:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Completion:
+    """`iis-spn completion`"""
+
+    shell: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rules:
     """`iis-spn rules`; `id` None: all of them."""
 
     id: str | None
 
 
-Options = Inspect | Sweep | Collect | Script | Explain | Plan | Diff | Rules
+Options = Inspect | Sweep | Collect | Script | Explain | Plan | Diff | Completion | Rules
