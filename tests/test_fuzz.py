@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("greenlet", reason="the extra `dev` is not installed")
 pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
+pytest.importorskip("pypsrp", reason="the extra `jea` is not installed")
 
 from tests.fuzz.mutations import mutated, tokens_of
 from tests.fuzz.targets import FOUND, TARGETS

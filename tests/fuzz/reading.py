@@ -37,6 +37,7 @@ from agent.sources.endpoint import Defaults
 from agent.sources.inventory import servers
 from agent.sources.names_file import names_file
 from agent.sources.option_files import accept_file, farm_file
+from agent.sources.security_context import channel_bindings
 from agent.sources.snapshots import targets
 from agent.sources.snapshots.blanking import blanked
 from agent.sources.snapshots.framed import unframe
@@ -194,6 +195,7 @@ def zone(data: bytes) -> None:
 
 def certificate(data: bytes) -> None:
     dns_names(data)
+    channel_bindings(data)
 
 
 def token(data: bytes) -> None:

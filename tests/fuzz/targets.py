@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import NamedTuple
 from agent.errors import IisSpnError, MalformedError, SourceError, UsageError
 from agent.sources.endpoint import MOST_NAMES
 from tests import made_tokens
-from tests.fuzz import answering, reading
+from tests.fuzz import dns_answers, ldap_answers, reading, remoting, sealing, winrm_answers
 from tests.fuzz.reading import sample
 
 FOUND = Path(__file__).parent / "found"
@@ -100,6 +101,14 @@ _WEB = (
     b"</authentication></security></system.webServer></location></configuration>"
 )
 _CERTIFICATE = bytes.fromhex("301e301ca31a301830160603550411040f300d820b612e746573742e636f6d")
+_WHOLE_CERTIFICATE = base64.b64decode(
+    b"MIIBLDCB0qADAgECAgEBMAoGCCqGSM49BAMCMBAxDjAMBgNVBAMMBXdlYjAxMB4XDTI2MDEwMTAwMDAwMFoXDTMwMDEwMTAwMDAw"
+    b"MFowEDEOMAwGA1UEAwwFd2ViMDEwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQ+16KOxkjtzl1bfiUvayqvu0SDURSiSzyqj3EP"
+    b"ZJk7wlcRo0zckikIC2OfCZd/63ypHszhZJv+qK2Fxysgat5+ox0wGzAZBgNVHREEEjAQgg53ZWIwMS50ZXN0LmNvbTAKBggqhkjO"
+    b"PQQDAgNJADBGAiEAy0axOsZwrVxacNypkEw15a1UVtuP0uq9JISZgrHMR0wCIQDsdomvXSTcENT6JvRLgog31fLQ9UxZq2nUycr4"
+    b"SIJGTg=="
+)
+"""Self-signed, of web01.test.com."""
 
 TARGETS: Mapping[str, Target] = {
     "configuration": Target(reading.configuration, lambda: [reading.SMALL, sample("IIS04/applicationHost.config")]),
@@ -129,14 +138,25 @@ TARGETS: Mapping[str, Target] = {
     "group_vars": Target(reading.inventory("group_vars/all.yml"), _texts(_VARS), (UsageError,)),
     "command line": Target(reading.line, _texts(*_LINES), (UsageError,)),
     "words": Target(reading.word, _texts(*_WORDS), besides=_FOR_RANGES),
-    "certificate": Target(reading.certificate, lambda: [_CERTIFICATE]),
+    "certificate": Target(reading.certificate, lambda: [_CERTIFICATE, _WHOLE_CERTIFICATE]),
     "token": Target(reading.token, lambda: [text.encode() for text in made_tokens.SEEDS]),
-    "WinRM": Target(answering.winrm, lambda: [answering.conversation(), answering.fault()], (MalformedError,)),
-    "WinRM logon": Target(answering.winrm_logon, lambda: [answering.logon()]),
-    "LDAP": Target(answering.ldap, lambda: [answering.search()]),
-    "LDAP logon": Target(answering.ldap_logon_and_more, lambda: [answering.bound()]),
-    "LDAP computers": Target(answering.computers, lambda: [answering.machines()], (SourceError, UsageError)),
-    "DNS": Target(answering.names, lambda: [answering.replies()]),
+    "TLS": Target(sealing.tls_answer, lambda: [sealing.alert(), sealing.server_hello()]),
+    "WinRM": Target(
+        winrm_answers.winrm, lambda: [winrm_answers.conversation(), winrm_answers.fault()], (MalformedError,)
+    ),
+    "WinRM, sealed": Target(sealing.winrm_sealed, lambda: [sealing.sealed_conversation(b"ntlm")], (MalformedError,)),
+    "WinRM, CredSSP": Target(
+        sealing.winrm_sealed, lambda: [sealing.sealed_conversation(b"credssp")], (MalformedError,)
+    ),
+    "WinRM logon": Target(winrm_answers.winrm_logon, lambda: [winrm_answers.logon()]),
+    "JEA": Target(
+        remoting.jea_answers, lambda: [remoting.printed(), remoting.failed(), remoting.broken()], (MalformedError,)
+    ),
+    "LDAP": Target(ldap_answers.ldap, lambda: [ldap_answers.search()]),
+    "LDAP, sealed": Target(sealing.ldap_sealed, lambda: [sealing.sealed_search()]),
+    "LDAP logon": Target(ldap_answers.ldap_logon_and_more, lambda: [ldap_answers.bound()]),
+    "LDAP computers": Target(ldap_answers.computers, lambda: [ldap_answers.machines()], (SourceError, UsageError)),
+    "DNS": Target(dns_answers.names, lambda: [dns_answers.replies()]),
     "report": Target(reading.report, lambda: [reading.finished()], (IisSpnError,)),
     "journal": Target(reading.journal, _texts(_JOURNAL)),
     "rollback": Target(reading.rollback, _texts(_ROLLBACK), (UsageError,)),
