@@ -6,6 +6,7 @@ import inspect
 import pkgutil
 from importlib import import_module
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from test_docs import commands
@@ -54,10 +55,10 @@ def test_a_file_is_read_by_the_reader_of_its_kind(
 
 
 def noted(name: str, reader: object, asked: list[str]) -> object:
-    def reads(path: Path, collector: Collector) -> None:
+    def reads(stream: BinaryIO, collector: Collector) -> None:
         asked.append(name)
         assert callable(reader)
-        reader(path, collector)
+        reader(stream, collector)
 
     return reads
 
@@ -67,7 +68,7 @@ def test_no_reader_is_left_out() -> None:
     for module in pkgutil.iter_modules(agent.sources.ad.__path__, "agent.sources.ad."):
         for _, function in inspect.getmembers(import_module(module.name), inspect.isfunction):
             own = function.__module__ == module.name and not function.__name__.startswith("_")
-            if own and list(function.__annotations__.values()) == ["Path", "Collector", "None"]:
+            if own and list(function.__annotations__.values()) == ["BinaryIO", "Collector", "None"]:
                 found.add(function)
     assert found == {reader.read for reader in READERS}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from agent.model import Problem
 from agent.names import AccountName, spn
 from agent.sources.ad.attributes import allowed_sids, file_time, sid_bytes, sid_text
 from agent.sources.ad.collector import SPOKEN_PROBLEMS, Collector
+from agent.sources.ad.concern import _Loose
 from agent.sources.ad.distinguished_names import common_name, dns_name_of, is_deleted
 from agent.spn.directory import DEFAULT_MAPPED_TO_HOST, Directory, Domain, Question
 
@@ -116,6 +118,22 @@ def test_wrong_spellings_of_our_names_are_kept(text: str) -> None:
 )
 def test_what_concerns_other_names_or_services_is_not(text: str) -> None:
     assert names(collected(user("fine", text))) == set()
+
+
+@pytest.mark.parametrize(
+    ("host", "is_ours"),
+    [("\0" * 100, False), ("*" * 100, True), ("a\0" * 100, True), ("a\0" * 100 + "b", False), ("a*" * 100, True)],
+)
+def test_a_name_that_can_be_read_in_many_ways_is_read_once(host: str, is_ours: bool) -> None:
+    """A regular expression tries one way after the other, which did not end in our lifetime."""
+    question = Question(spns=frozenset({spn("HTTP/" + "a" * 200)}))
+    assert names(collected(user("odd", f"HTTP/{host}"), question=question)) == ({"TEST\\odd"} if is_ours else set())
+
+
+@given(st.text("ab*\0", max_size=8), st.text("ab", max_size=8))
+def test_characters_that_no_name_has_stand_for_any_or_none(written: str, host: str) -> None:
+    ways = re.escape(written).replace("\\*", ".*").replace(re.escape("\0"), ".?")
+    assert _Loose(written).matches(host) == (re.fullmatch(ways, host) is not None)
 
 
 def test_a_upn_with_the_text_of_our_spn_is_kept() -> None:

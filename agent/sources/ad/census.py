@@ -46,6 +46,9 @@ class Census:
         self._domains = array("l")
         self._domain_numbers: dict[bytes, int] = {b"": 0}
 
+    def __len__(self) -> int:
+        return len(self._names)
+
     def count(self, owners: Sequence[bytes], counts: Sequence[int], names: Sequence[bytes]) -> None:
         """Take down that the first owner holds the first `counts[0]` names, and so on; an owner may come again."""
         self._ends.extend(accumulate(counts, initial=len(self._names)))

@@ -69,7 +69,7 @@ class Collector:
         self._exported: set[str] = set()
         self._problems: list[Problem] = []
         self._unspoken = 0
-        self._file: str | None = None
+        self.file: str | None = None
         self._domains_here: dict[str, str] = {}
         self._whole = True
         self._absent: dict[Spn, frozenset[Scope]] = {}
@@ -80,7 +80,7 @@ class Collector:
         """What follows comes from another file or server; `file` is named in problems."""
         if self._whole:
             self._forest.whole.update(self._domains_here)
-        self._domains_here, self._whole, self._file = {}, True, file
+        self._domains_here, self._whole, self.file = {}, True, file
         self.searched_here.clear()
 
     @property
@@ -91,7 +91,7 @@ class Collector:
     def note(self, message: str, line: int | None = None) -> None:
         """Something of the source could not be read."""
         if len(self._problems) < SPOKEN_PROBLEMS:
-            self._problems.append(Problem(id="directory-incomplete", message=message, file=self._file, line=line))
+            self._problems.append(Problem(id="directory-incomplete", message=message, file=self.file, line=line))
         else:
             self._unspoken += 1
 
@@ -119,6 +119,11 @@ class Collector:
     def passing(self, owners: Sequence[bytes], counts: Sequence[int], names: Sequence[bytes]) -> None:
         """Accounts that need not concern the question: their folded DNs, how many SPNs each holds, and these SPNs."""
         self._census.count(owners, counts, names)
+
+    @property
+    def names_seen(self) -> int:
+        """How many SPNs `passing` was told of, in all sources together."""
+        return len(self._census)
 
     def passing_groups(self, groups: Iterable[GroupValues]) -> None:
         """Groups that may turn out to matter; what `add` takes down once more does no harm."""

@@ -16,7 +16,6 @@ class Concern:
     def __init__(self, question: Question) -> None:
         self._question = question
         self._hosts = frozenset(name.host.key for name in question.spns)
-        self._host_lines = "\n".join(self._hosts)
 
     def covers(self, account: Account) -> bool:
         """Whether the account answers the question, shadows one of its names, or holds a wrong spelling of one.
@@ -53,8 +52,42 @@ class Concern:
         """Whether a part is one of the hosts; a character no DNS name has may stand for any one, or for none."""
         if part in self._hosts or _PLAIN.match(part):
             return part in self._hosts
-        loose = "".join(".*" if c == "*" else re.escape(c) if c.isascii() and c.isprintable() else ".?" for c in part)
-        return re.search(f"^(?:{loose})$", self._host_lines, re.MULTILINE) is not None
+        return any(map(_Loose(part).matches, self._hosts))
+
+
+class _Loose:
+    """A text in which `*` stands for anything, and a character that no DNS name has for any one, or for none.
+
+    All ways to match it are followed at once, as the bits of a number (Shift-And): whoever may write an SPN of one
+    account could keep the regular expression busy for good.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._end = 1 << len(text)
+        self._kept = self._any = 0
+        self._of: dict[str, int] = {}
+        for place, c in enumerate(text):
+            bit = 1 << place
+            if c == "*":
+                self._kept |= bit
+            elif not c.isascii() or not c.isprintable():
+                self._any |= bit
+            else:
+                self._of[c] = self._of.get(c, 0) | bit
+        self._skipped = self._kept | self._any
+
+    def matches(self, host: str) -> bool:
+        """Whether the whole host is written so."""
+        reached = self._on(1)
+        for c in host:
+            reached = self._on((reached & (self._any | self._of.get(c, 0))) << 1 | reached & self._kept)
+            if not reached:
+                return False
+        return bool(reached & self._end)
+
+    def _on(self, reached: int) -> int:
+        """With the places behind what may stand for nothing: the carry of an addition runs through all in a row."""
+        return reached | (((reached & self._skipped) + self._skipped) ^ self._skipped)
 
 
 _PORT_OR_THIRD_PART = re.compile(r"[a-z0-9_-]+/[a-z0-9._-]+(?::[^/]*)?(?:/[^/]+)?\Z")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import codecs
+import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from agent.errors import MalformedError
 from agent.model import SourceRead
@@ -28,10 +29,11 @@ def read_exports(
     The same account in two files, by SID or distinguished name, is one account with the SPNs of both.
     """
     collector = Collector(question, netbios_names)
-    rows = [(row, path) for path in paths if (row := _row(path, collector)) is not None]
+    known = [(_row(file.head), file) for path in paths if (file := _begun(path, collector))]
     read = {path: SourceRead(kind="directory", source=str(path), note="it could not be read") for path in paths}
-    for row, path in sorted(rows, key=lambda found: -found[0]):
-        if _is_read(path, READERS[row], collector):
+    for row, file in sorted(known, key=lambda found: -found[0]):
+        path = file.path
+        if _is_read(file, READERS[row], collector):
             covers, note = collector.covered_here, _note(collector)
             read[path] = SourceRead(kind="directory", source=str(path), date=written(path), covers=covers, note=note)
     return collector.directory(", ".join(map(str, paths)), read.values())
@@ -42,7 +44,7 @@ class Reader(NamedTuple):
 
     name: str
     knows: Callable[[str], bool]
-    read: Callable[[Path, Collector], None]
+    read: Callable[[BinaryIO, Collector], None]
 
 
 _LDIF = re.compile(r"^(?:dn::? *\S|version: ?1$|# extended LDIF|# LDAPv3|result: \d)", re.MULTILINE | re.IGNORECASE)
@@ -59,18 +61,59 @@ Files of the last row are read first: setspn names accounts by DN only, an LDIF 
 """
 
 
-def _row(path: Path, collector: Collector) -> int | None:
+class _File(NamedTuple):
+    """A file and its beginning; a pipe stays open, for it gives its beginning only once."""
+
+    path: Path
+    head: bytes
+    pipe: BinaryIO | None
+
+    def open(self) -> BinaryIO:
+        return self.path.open("rb") if self.pipe is None else io.BufferedReader(_Again(self.head, self.pipe))
+
+
+class _Again(io.RawIOBase):
+    """A pipe whose first bytes were taken already, from its beginning."""
+
+    def __init__(self, head: bytes, pipe: BinaryIO) -> None:
+        super().__init__()
+        self._head, self._pipe = io.BytesIO(head), pipe
+
+    def readable(self) -> bool:
+        return True
+
+    def fileno(self) -> int:
+        return self._pipe.fileno()
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        data = self._head.read(len(buffer)) or self._pipe.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        self._pipe.close()
+        super().close()
+
+
+def _begun(path: Path, collector: Collector) -> _File | None:
     try:
-        head = _head(path)
+        stream = path.open("rb")
+        head = stream.read(_HEAD)
+        if not stream.seekable():
+            return _File(path, head, stream)
+        stream.close()
     except OSError as fault:
         _tell_unreadable(path, fault, collector)
         return None
-    return next(row for row, reader in enumerate(READERS) if reader.knows(head))
+    return _File(path, head, None)
 
 
-def _head(path: Path) -> str:
-    with path.open("rb") as stream:
-        head = stream.read(_HEAD)
+def _row(head: bytes) -> int:
+    text = _text(head)
+    return next(row for row, reader in enumerate(READERS) if reader.knows(text))
+
+
+def _text(head: bytes) -> str:
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = head.decode("utf-16", "replace")
     else:
@@ -78,11 +121,13 @@ def _head(path: Path) -> str:
     return text.replace("\r\n", "\n")
 
 
-def _is_read(path: Path, reader: Reader, collector: Collector) -> bool:
+def _is_read(file: _File, reader: Reader, collector: Collector) -> bool:
+    collector.next_source(str(file.path))
     try:
-        reader.read(path, collector)
+        with file.open() as stream:
+            reader.read(stream, collector)
     except OSError as fault:
-        _tell_unreadable(path, fault, collector)
+        collector.incomplete(_unreadable(fault))
         return False
     except MalformedError as fault:
         collector.incomplete(fault.reason, fault.line)
@@ -103,4 +148,8 @@ def _note(collector: Collector) -> str | None:
 
 def _tell_unreadable(path: Path, fault: OSError, collector: Collector) -> None:
     collector.next_source(str(path))
-    collector.incomplete(f"the file cannot be read: {fault.strerror or fault}")
+    collector.incomplete(_unreadable(fault))
+
+
+def _unreadable(fault: OSError) -> str:
+    return f"the file cannot be read: {fault.strerror or fault}"

@@ -12,7 +12,7 @@ import base64
 import re
 from collections.abc import Iterator
 from itertools import accumulate
-from pathlib import Path
+from typing import BinaryIO
 
 from agent.names import printable
 from agent.sources.ad.census import GroupValues, folded
@@ -24,16 +24,20 @@ from agent.sources.ad.ldif_mending import Mender
 MOST_WORDS = 2000
 """A schema with Exchange has some hundred attributes on accounts; a file with more names than this is no export."""
 
+MOST_NAMES = 20_000_000
+"""Values of servicePrincipalName, which take 8 bytes each; a forest of a million accounts has some millions."""
+
 _NOT_ATTRIBUTES = frozenset({"dn", "version", "changetype", *(word.rstrip(b":").decode() for word in LDAPSEARCH_WORDS)})
 
 
-def read_ldif(path: Path, collector: Collector) -> None:
+def read_ldif(stream: BinaryIO, collector: Collector) -> None:
     """Feed every entry of an LDIF file to `collector`, and say where the file is damaged. Raises OSError only."""
-    collector.next_source(str(path))
     skimmer = _Skimmer(collector)
-    with path.open("rb") as stream:
-        for block in blocks_of(stream, collector):
-            skimmer.skim(block)
+    for block in blocks_of(stream, collector):
+        skimmer.skim(block)
+        if collector.names_seen > MOST_NAMES:
+            collector.incomplete(f"it holds over {MOST_NAMES:,} SPNs; the rest was not read", block.line)
+            return
     skimmer.end()
 
 

@@ -10,6 +10,8 @@ from typing import BinaryIO, NamedTuple
 from agent.sources.ad.collector import Collector
 
 CHUNK = 1 << 17
+LARGEST_FILE = 16 << 30
+"""Bytes; an export of every attribute of a million accounts has some 5 GB."""
 LONGEST_LINE = 16 << 20
 LONGEST_ENTRY = 64 << 20
 
@@ -17,9 +19,13 @@ LONGEST_ENTRY = 64 << 20
 def blocks_of(stream: BinaryIO, collector: Collector) -> Iterator[Block]:
     """The file in blocks; an entry that is too long, or cut off, is told to `collector`. Raises OSError."""
     cutter = _Cutter(collector)
-    for chunk in _plain_chunks(stream):
+    counted = _Counted(stream)
+    for chunk in _plain_chunks(counted):
         yield from cutter.cut(chunk)
-    yield from cutter.last()
+    if counted.is_beyond:
+        cutter.leave(f"it is larger than {LARGEST_FILE >> 30} GB; the rest was not read")
+    else:
+        yield from cutter.last()
 
 
 class LogicalLine(NamedTuple):
@@ -58,11 +64,26 @@ def _joined(parts: list[bytes]) -> bytes:
     return b"".join(parts)
 
 
-def _plain_chunks(stream: BinaryIO) -> Iterator[bytes]:
+class _Counted:
+    """A stream as far as the limit: a file may grow, and a device has no end."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self._left = stream, LARGEST_FILE
+        self.is_beyond = False
+
+    def chunk(self) -> bytes:
+        """The next bytes, none at the end and at the limit."""
+        data = self._stream.read(min(CHUNK, self._left + 1))
+        self.is_beyond = len(data) > self._left
+        self._left -= len(data)
+        return b"" if self.is_beyond else data
+
+
+def _plain_chunks(stream: _Counted) -> Iterator[bytes]:
     """UTF-8 without BOM and with LF, whatever `ldifde -u` or an editor made of it."""
     decode = None
     first = True
-    while chunk := stream.read(CHUNK):
+    while chunk := stream.chunk():
         if first and chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             decode = codecs.getincrementaldecoder("utf-16")("replace").decode
         if first:
@@ -110,6 +131,10 @@ class _Cutter:
         self._line += block.raw.count(b"\n")
         self._rest = self._rest[length:]
         return block
+
+    def leave(self, reason: str) -> None:
+        """What follows is not read."""
+        self._collector.incomplete(reason, self._line + self._rest.count(b"\n"))
 
     def last(self) -> Iterator[Block]:
         """What follows the last empty line.

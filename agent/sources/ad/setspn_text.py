@@ -12,8 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
-from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 from agent.errors import MalformedError
 from agent.names import printable, spn
@@ -28,18 +27,18 @@ LONGEST_LINE = 8192
 """Characters; a distinguished name has at most 4,096."""
 
 
-def read_setspn(path: Path, collector: Collector) -> None:
+def read_setspn(stream: BinaryIO, collector: Collector) -> None:
     """Feed what a file of setspn output says to `collector`. Raises OSError and MalformedError.
 
     The holders are named by their CN (a computer's without `$`), in the domain of their DN.
     """
-    collector.next_source(str(path))
     collector.saw({"serviceprincipalname"})
-    with path.open("rb") as stream:
-        data = read_at_most(stream, LARGEST_FILE)
+    data = read_at_most(stream, LARGEST_FILE)
     if len(data) > LARGEST_FILE:
-        raise MalformedError(str(path), 1, f"no LDIF, and over {LARGEST_FILE >> 20} MB too long for setspn output")
-    said = said_in(decoded(data), str(path))
+        raise MalformedError(
+            collector.file or "", 1, f"no LDIF, and over {LARGEST_FILE >> 20} MB too long for setspn output"
+        )
+    said = said_in(decoded(data), collector.file or "")
     for holding in said.holdings:
         name = placed_in(holding.dn, common_name(holding.dn))
         collector.add_account(Account(name=name, dn=holding.dn, spns=tuple(map(spn, holding.spns))))
