@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import sys
 import time
@@ -21,6 +22,8 @@ _AS_USUAL = 0o666
 OWN_NAME: int = getattr(os, "O_NOFOLLOW", 0)
 """For a file whose name is known beforehand: a link that somebody put there is not followed, and told as a circle."""
 _BINARY: int = getattr(os, "O_BINARY", 0)
+_UNFINISHED = re.compile(r"\.iis-spn-[0-9a-f]{16}\.tmp")
+_ABANDONED_SECONDS = 24 * 60 * 60
 _PATIENCE = (0.05, 0.1, 0.2, 0.4) if sys.platform == "win32" else ()
 """Seconds. A virus scanner looks into each new file, and Windows renames no file that another program has open."""
 
@@ -36,10 +39,21 @@ def write_whole(path: Path, pieces: Iterable[bytes], *, private: bool = False, d
     old = None if place is None else _standing(place)
     if place is not None and (old is None or _is_replaceable(old, private=private)):
         _replace(place, old, pieces, private=private, durable=durable)
+        if not private:
+            tidy(place.parent)
     elif private:
         raise FileExistsError(errno.EEXIST, "what stands there is no file", str(path))
     else:
         _write_into(path, pieces)
+
+
+def tidy(folder: Path) -> None:
+    """Remove what killed runs left unfinished in a folder: nobody has written to it for a day."""
+    with contextlib.suppress(OSError):
+        for left in [one for one in os.scandir(folder) if _UNFINISHED.fullmatch(one.name)]:
+            with contextlib.suppress(OSError):
+                if left.is_file(follow_symlinks=False) and time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                    Path(left).unlink()
 
 
 def append(path: Path, data: bytes) -> None:

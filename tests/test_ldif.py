@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import os
 import re
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.names import spn
-from agent.sources.ad import ldif_blocks
+from agent.sources.ad import ldif, ldif_blocks
 from agent.sources.ad.collector import Collector
 from agent.sources.ad.exports import read_exports
 from agent.sources.ad.ldif_entries import EntryReader
@@ -28,6 +32,8 @@ SVC = (
     "dn: CN=svc,DC=test,DC=com\nchangetype: add\nobjectClass: user\nsAMAccountName: svc\n"
     "servicePrincipalName: HTTP/contoso.test.com\nservicePrincipalName: HTTP/contoso\n\n"
 )
+
+needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
 
 
 def load(tmp_path: Path, text: str | bytes, question: Question = QUESTION) -> Directory:
@@ -193,6 +199,62 @@ def test_an_entry_over_the_limit_is_passed_over(tmp_path: Path, monkeypatch: pyt
     assert "an entry is longer than" in directory.problems[0].message
     assert len(directory.accounts) == 1
     assert covered(directory) == [False]
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_a_file_is_read_as_far_as_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, beyond: int) -> None:
+    text = DOMAIN + SVC
+    monkeypatch.setattr(ldif_blocks, "LARGEST_FILE", len(text) - beyond)
+    directory = load(tmp_path, text)
+    assert ["the rest was not read" in problem.message for problem in directory.problems[:1]] == [True] * beyond
+    assert covered(directory) == [True] * (1 - beyond)
+
+
+def test_as_many_spns_are_counted_as_the_limit_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ldif, "MOST_NAMES", 2)
+    others = "".join(f"dn: CN=b{n},DC=test,DC=com\nservicePrincipalName: a/b{n}\n\n" for n in range(2))
+    gap = f"dn: CN=b,DC=test,DC=com\ndescription: {'x' * ldif_blocks.CHUNK}\n\n"
+    assert load(tmp_path, DOMAIN + others).problems == ()
+    directory = load(tmp_path, DOMAIN + others + gap + others.replace("b", "c") + gap + SVC)
+    assert ["over 2 SPNs" in problem.message for problem in directory.problems] == [True]
+    assert directory.accounts == ()
+    assert not any(covered(directory))
+
+
+@needs_pipes
+@pytest.mark.parametrize("size", [1, 7, 1_000])
+def test_a_pipe_is_read_from_its_beginning(tmp_path: Path, size: int) -> None:
+    """`--ad <(ldapsearch ...)`: what its kind is known by comes only once, in pieces of any size."""
+    text = (DOMAIN + SVC).encode()
+    with piped(tmp_path / "pipe", (text[at : at + size] for at in range(0, len(text), size))) as pipe:
+        directory = read_exports([pipe], QUESTION, {})
+    assert directory.problems == ()
+    assert spns(directory) == [["HTTP/contoso.test.com", "HTTP/contoso"]]
+
+
+@needs_pipes
+def test_a_pipe_that_never_ends_is_left_at_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ldif_blocks, "LARGEST_FILE", 3 << 20)
+    with piped(tmp_path / "pipe", chain([(DOMAIN + SVC).encode()], repeat(b"\0" * 65_536))) as pipe:
+        directory = read_exports([pipe], QUESTION, {})
+    assert "the rest was not read" in directory.problems[-1].message
+    assert len(directory.accounts) == 1
+
+
+@contextlib.contextmanager
+def piped(pipe: Path, pieces: Iterable[bytes]) -> Iterator[Path]:
+    """A pipe that somebody writes to until nobody reads it."""
+    os.mkfifo(pipe)
+
+    def write() -> None:
+        with contextlib.suppress(BrokenPipeError), pipe.open("wb", buffering=0) as stream:
+            for piece in pieces:
+                stream.write(piece)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    yield pipe
+    writer.join()
 
 
 @pytest.mark.parametrize("data", [b"", b"\x7fELF\0\0\xff\xfe\n\0\0", b"hello\nworld\n", b"version: 1\n"])

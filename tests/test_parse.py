@@ -184,6 +184,13 @@ def test_more_elements_than_are_read_are_refused(monkeypatch: pytest.MonkeyPatch
     assert "more than 60 elements" in refusal(configuration(pools="<add/>" * 90).encode()).reason
 
 
+@pytest.mark.parametrize("inner", ["<a/>", "<z><a/><a/></z>", "<location/>"])
+def test_more_elements_than_a_file_may_have_are_refused(monkeypatch: pytest.MonkeyPatch, inner: str) -> None:
+    monkeypatch.setattr("agent.iis.parse.MAXIMUM_TAGS", 31)
+    assert read(f"<configuration>{inner * (30 // inner.count('<'))}</configuration>")
+    assert "more than 31 elements" in refusal(f"<configuration>{inner * 31}</configuration>".encode()).reason
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from agent import writing
+from agent.sources.snapshots.sweep_file import Sweep, add_run
 from agent.writing import append, write_whole
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="links take a privilege on Windows, and it has no modes")
@@ -236,6 +237,39 @@ def test_nobody_can_foresee_where_it_is_written_first(
     with pytest.raises(FileExistsError):
         write_whole(path, [b"y"], private=private)
     assert (victim.read_bytes(), path.read_bytes()) == (b"precious", b"x")
+
+
+LEFT = f".iis-spn-{'0f' * 8}.tmp"
+
+
+@pytest.mark.parametrize(
+    ("name", "days", "is_kept"),
+    [(LEFT, 2, False), (LEFT, 0, True), (f"x{LEFT}", 2, True), (LEFT.replace("f", "g"), 2, True), ("a.tmp", 2, True)],
+)
+@pytest.mark.parametrize("writes", ["report", "sweep.json"])
+def test_what_a_killed_run_left_goes_with_the_next_one_after_a_day(
+    tmp_path: Path, name: str, days: int, is_kept: bool, writes: str
+) -> None:
+    left = tmp_path / name
+    left.write_bytes(b"half a report")
+    written = left.stat().st_mtime - days * 86_400
+    os.utime(left, (written, written))
+    if writes == "report":
+        write_whole(tmp_path / "report", [b"x"])
+    else:
+        add_run(tmp_path, Sweep(started="2026", finished=None, asked=(), failed=()))
+    assert left.exists() is is_kept
+
+
+@POSIX
+def test_no_link_and_no_folder_is_taken_for_what_was_left(tmp_path: Path) -> None:
+    victim, link = tmp_path / "victim", tmp_path / LEFT
+    victim.write_bytes(b"precious")
+    os.utime(victim, (0, 0))
+    link.symlink_to(victim)
+    os.utime(link, (0, 0), follow_symlinks=False)
+    write_whole(tmp_path / "report", [b"x"])
+    assert (link.is_symlink(), victim.read_bytes()) == (True, b"precious")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")

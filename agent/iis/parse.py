@@ -34,6 +34,8 @@ MAXIMUM_DEPTH = 256
 """How deep elements may stand in each other; IIS's own go 11 deep."""
 MAXIMUM_ELEMENTS = 1_000_000
 """Most elements of one file that are read; a server with 8,000 sites has 50,000."""
+MAXIMUM_TAGS = 4_000_000
+"""Most elements of one file, read or not: 64 MB of `<add name="x" />` have no more."""
 
 MAXIMUM_SEGMENTS = 255
 """Segments of a path. HTTP.sys answers 400 to a URL that has more (UrlSegmentMaxCount): no request gets there."""
@@ -167,8 +169,7 @@ class _Builder:
         self.file = file
         self.maybe_broken = maybe_broken
         self.open: list[_Open] = []
-        self.passed_over = 0
-        self.count = 0
+        self.passed_over = self.tags = self.count = 0
         self.is_transform = False
         self.parser = expat.ParserCreate(encoding, namespace_separator="}")
         self.parser.ordered_attributes = True
@@ -219,6 +220,9 @@ class _Builder:
     def start(self, tag: str, attributes: list[str]) -> None:
         if len(self.open) + self.passed_over > MAXIMUM_DEPTH:
             raise self.refuse(f"its elements stand more than {MAXIMUM_DEPTH} deep in each other")
+        self.tags += 1
+        if self.tags > MAXIMUM_TAGS:
+            raise self.refuse(f"more than {MAXIMUM_TAGS:,} elements")
         above, name = self.open[-1], intern(tag[tag.rfind("}") + 1 :])
         path = None if self.passed_over else self.path_of(above, name)
         if path is None and (self.passed_over or not self.is_told(above, name)):

@@ -114,6 +114,8 @@ def _opened(found: re.Match[str], paths: list[_Path]) -> str:
     path = row(name) if not paths else below(above, name) if above is not None else None
     if not attributes.endswith("/"):
         paths.append(path)
+    if "=" not in attributes:
+        return found[0]
     listed = READ[path] if path is not None else frozenset[str]()
     return f"<{found['name']}{_ATTRIBUTE.sub(lambda match: _attribute(match, listed), attributes)}>"
 

@@ -19,7 +19,7 @@ from agent.names import fold, printable
 from agent.sources.snapshots.disk import load, shown
 from agent.sources.snapshots.machine_file import WrongError, decoded
 from agent.sources.snapshots.store import stem
-from agent.writing import write_whole
+from agent.writing import tidy, write_whole
 
 SCHEMA = "iis-spn/sweep/1"
 SWEEP = "sweep.json"
@@ -91,7 +91,11 @@ def unanswered(failed: Failed) -> Snapshot:
 
 
 def add_run(folder: Path, run: Sweep) -> None:
-    """Add a run to the record of its folder. Raises OSError, and MalformedError where the record is damaged."""
+    """Add a run to the record of its folder. Raises OSError, and MalformedError where the record is damaged.
+
+    What killed runs left unfinished there goes.
+    """
+    tidy(folder)
     earlier = read_sweep(folder)
     _write(folder, run if earlier is None else earlier.followed_by(run))
 
