@@ -308,6 +308,29 @@ def test_continue_on_denied_asks_everyone() -> None:
     assert len(failed(outcomes)) == 9
 
 
+@pytest.mark.parametrize("refusals", [7, 8])
+@pytest.mark.parametrize("is_taken_first", [True, False])
+def test_who_continues_after_eight_refusals_waits_for_nobody(refusals: int, is_taken_first: bool) -> None:
+    """In a mixed farm of 1,000 a refusal led back to one by one some 300 times."""
+
+    async def scenario() -> int:
+        door = engine.Door(continue_on_denied=True)
+        for endpoint in endpoints(refusals + is_taken_first):
+            with contextlib.suppress(RefusedError):
+                async with door.turn(endpoint):
+                    if number(endpoint) > is_taken_first:
+                        raise RefusedError("logon", "the password is wrong", "Check it.")
+        waiting = [asyncio.ensure_future(_stays(door, other)) for other in endpoints(20)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        let_in = sum(task.done() for task in waiting)
+        for task in waiting:
+            task.cancel()
+        return let_in
+
+    assert asyncio.run(scenario()) == (8 if refusals == 8 else 1)
+
+
 def test_users_of_one_sweep_do_not_stop_each_other() -> None:
     farm = Farm(refuses=lambda n: n <= 5)
     asked = [*endpoints(5, "TEST\\one"), *endpoints(9, "test\\two")[5:]]

@@ -33,6 +33,8 @@ AT_ONCE = ((0, 1), (1, 3), (5, 8))
 """So many servers have accepted a password, so many may be judging it at the same time. One that accepts anything
 proves nothing, and what is under way cannot be called back."""
 
+_MOST_OF_ALL = AT_ONCE[-1][1]
+
 T = TypeVar("T")
 Gate = Callable[[Endpoint], AbstractAsyncContextManager[None]]
 """Entered before credentials are sent to a server; left normally when it accepted them, else with what happened."""
@@ -181,7 +183,8 @@ class Door:
     A wrong password sent to a thousand servers is a locked account. So the first refusal closes the door where nobody
     has accepted it yet, else leads back to one by one, and the third closes it. Refusals and logons under way are at
     no time more than eight together, three where fewer than five servers have accepted. An answer that is no verdict
-    about the password counts for nothing.
+    about the password counts for nothing. Who asks on in spite of refusals has, after eight of them, nothing left to
+    spare: eight at a time.
     """
 
     def __init__(self, continue_on_denied: bool) -> None:
@@ -239,7 +242,9 @@ class Door:
     @property
     def _most_at_once(self) -> int:
         most = max(at_once for accepted, at_once in AT_ONCE if accepted <= len(self._accepted_by))
-        return most if self._continue_on_denied else max(1, most - self._refusals)
+        if not self._continue_on_denied:
+            return max(1, most - self._refusals)
+        return most if self._refusals < _MOST_OF_ALL else _MOST_OF_ALL
 
     def _count_refusal(self, endpoint: Endpoint, error: RefusedError) -> None:
         self._refusals += 1
