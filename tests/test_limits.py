@@ -15,6 +15,7 @@ import pytest
 
 from agent.iis import authentication, parse
 from agent.sources import endpoint as endpoints
+from agent.sources.ad import ldif, ldif_blocks
 from agent.sources.endpoint import Endpoint
 from agent.sources.snapshots.targets import CLOCK_SKEW
 from agent.sources.winrm import client, connection, handshake
@@ -47,6 +48,8 @@ def test_each_row_names_a_test() -> None:
 @pytest.mark.parametrize(
     ("what", "figures"),
     [
+        ("elements of one file", [parse.MAXIMUM_TAGS, parse.MAXIMUM_ELEMENTS]),
+        ("an LDIF", [ldif_blocks.LARGEST_FILE >> 30, ldif.MOST_NAMES]),
         ("segments of a location", [parse.MAXIMUM_SEGMENTS]),
         ("directories with a web.config", [authentication.MAXIMUM_DIRECTORIES]),
         ("servers that judge one password", [1, 3, 8]),
