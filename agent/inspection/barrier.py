@@ -23,7 +23,8 @@ Judge = Callable[[Sequence[Read], Sources], T]
 def judged_apart(reads: Sequence[Read], sources: Sources, judge: Judge[T]) -> T:
     """What `judge` gives for all servers, but those with which it fails. Raises what is no one server's fault."""
     try:
-        return _judged(reads, replace(sources, directory=_own(sources.directory), names=_own(sources.names)), judge)
+        ask = sources.directory if sources.directory is None else _own(sources.directory)
+        return _judged(reads, replace(sources, directory=ask, names=_own(sources.names)), judge)
     except _SourceFault as fault:
         raise fault.error from None
 

@@ -50,7 +50,7 @@ class Sources:
     judged stands in the report.
     """
 
-    directory: AskDirectory = field(default=lambda _question: None)
+    directory: AskDirectory | None = None
     names: AskNames = field(default=lambda _hosts, _addresses: None)
     farm: Sequence[FarmName] = ()
     logged: Sequence[LoggedNames] = ()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from agent.model import (
 )
 from agent.names import HostName, fold
 from agent.spn.clients import CLIENTS, DEFAULT_CLIENTS, Client
-from agent.spn.directory import Directory
+from agent.spn.directory import Directory, Question
 from agent.spn.domains import Domains, domains_of
 from agent.spn.forests import by_forest
 from agent.spn.hidden import judged as hidden_names
@@ -81,14 +82,15 @@ def analyse(snapshots: Iterable[Snapshot], sources: Sources) -> Analysis:
 def _judged(reads: Sequence[Read], sources: Sources, started: datetime) -> Analysis:
     named = (*(name.host for name in sources.farm), *sources.seen)
     service = sources.names(*names_question(reads, named, sources.typed))
-    views = server_views(reads, sources.farm, sources.seen, service, Domains(), None)
-    asked = question(views, sources.clients, sources.typed)
-    directory = sources.directory(asked)
+    views_for = partial(server_views, reads, sources.farm, sources.seen, service)
+    asked = None if sources.directory is None else question(views_for(Domains(), None), sources.clients, sources.typed)
+    directory = _answer(sources, asked)
     domains = domains_of(directory, (read.machine for read in reads))
-    views = server_views(reads, sources.farm, sources.seen, service, domains, directory)
-    further = question(views, sources.clients, sources.typed)
-    if directory is not None and not further.spns <= asked.spns:  # of the names that only the directory knows
-        directory = sources.directory(further)
+    views = views_for(domains, directory)
+    if asked is not None and directory is not None:
+        further = question(views, sources.clients, sources.typed)
+        if not further.spns <= asked.spns:  # of the names that only the directory knows
+            directory = _answer(sources, further)
     now = sources.now or started
     forests = by_forest(directory) if directory is not None else ()
     cases = tuple(_case(group, domains, own, service, sources, now) for group, own in _grouped(views, forests))
@@ -96,6 +98,10 @@ def _judged(reads: Sequence[Read], sources: Sources, started: datetime) -> Analy
     required = (judged.requirement for case in cases for judged in case.judged)
     taken = chosen(sources.only, reads, applications, required)
     return Analysis(cases, report_of(cases, forests, reads, sources, started, taken), taken)
+
+
+def _answer(sources: Sources, asked: Question | None) -> Directory | None:
+    return None if sources.directory is None or asked is None else sources.directory(asked)
 
 
 def _grouped(

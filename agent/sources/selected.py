@@ -32,10 +32,13 @@ NAME_SERVER_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class DirectorySource:
-    """Who is asked about SPNs; `is_live` where a domain controller is."""
+    """Who is asked about SPNs, None for nobody; `is_live` where a domain controller is."""
 
-    ask: AskDirectory
+    ask: AskDirectory | None
     is_live: bool
+
+
+NOBODY = DirectorySource(None, False)
 
 
 def directory_source(words: Sequence[str], logon: LiveLogon, netbios: Mapping[str, str]) -> DirectorySource:
@@ -47,7 +50,7 @@ def directory_source(words: Sequence[str], logon: LiveLogon, netbios: Mapping[st
     if fold(first) == "auto":
         return _current_domain(logon, netbios)
     if fold(first) == "off":
-        return DirectorySource(lambda _question: None, False)
+        return NOBODY
     return DirectorySource(_files([Path(word) for word in words], netbios), False)
 
 
@@ -82,10 +85,10 @@ def _current_domain(logon: LiveLogon, netbios: Mapping[str, str]) -> DirectorySo
     from agent.sources.ad.locate import current_domain
 
     if current_domain() is None:
-        return DirectorySource(lambda _question: None, False)
+        return NOBODY
     if not extras.is_installed("ldap"):
         sys.stderr.write(f"iis-spn: the directory is not asked, that needs: {extras.how_to_install('ldap')}\n")
-        return DirectorySource(lambda _question: None, False)
+        return NOBODY
     return DirectorySource(ldap_source("auto", logon, netbios).ask, True)
 
 

@@ -379,4 +379,4 @@ class Directory:
 
 
 AskDirectory = Callable[[Question], Directory | None]
-"""A source of the directory: None where nobody is to be asked."""
+"""A source of the directory; its answer is None where it found nobody to ask."""
