@@ -9,10 +9,10 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Literal, NewType
+from typing import Final, Literal, NewType
 
 NETBIOS_LENGTH = 15
 """Longest computer name, in characters (KB909264): a sAMAccountName is cut there and ends in `$`."""
@@ -54,12 +54,21 @@ def _is_shown(character: str) -> bool:
 # -- hosts ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class HostName:
-    """A name a client may type: `text` as written (no trailing dot), `key` for comparing: A-labels, or an address."""
+    """A name a client may type: `text` as written (no trailing dot), `key` for comparing: A-labels, or an address.
 
-    text: str
-    key: str = field(repr=False)
+    `is_address` is True for an IP literal: Windows clients do not try Kerberos with one.
+    """
+
+    __slots__ = ("is_address", "key", "text")
+
+    def __init__(self, text: str, key: str, *, is_address: bool) -> None:
+        self.text: Final = text
+        self.key: Final = key
+        self.is_address: Final = is_address
+
+    def __repr__(self) -> str:
+        return f"HostName({self.text!r})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, HostName) and self.key == other.key
@@ -81,19 +90,16 @@ class HostName:
         return "*" in self.key
 
     @property
-    def is_address(self) -> bool:
-        """True for an IP literal: Windows clients do not try Kerberos with one."""
-        return address_of(self.key) is not None
-
-    @property
     def is_loopback(self) -> bool:
         """True for `localhost`, with or without a suffix, and all below it (RFC 6761 section 6.3): never a server's."""
-        labels = self.key.split(".")
-        return self.key == "loopback" or "localhost" in (labels[0], labels[-1])
+        key = self.key
+        return key in {"loopback", "localhost"} or key.startswith("localhost.") or key.endswith(".localhost")
 
     @property
     def is_locator(self) -> bool:
         """True for what domain controllers register to be found by (MS-ADTS 6.3.2): no name that stands in a URL."""
+        if "_" not in self.key and not self.key.startswith(_DNS_PARTITIONS):
+            return False
         labels = self.key.split(".")
         return labels[0] in _DNS_PARTITIONS or not _LOCATOR_LABELS.isdisjoint(labels)
 
@@ -128,7 +134,7 @@ class HostName:
         return pattern.key.startswith("*.") and self.key.endswith(pattern.key[1:]) and not self.is_wildcard
 
 
-_DNS_PARTITIONS = frozenset({"domaindnszones", "forestdnszones"})
+_DNS_PARTITIONS = ("domaindnszones", "forestdnszones")
 _LOCATOR_LABELS = frozenset({"_msdcs", "_sites", "_tcp", "_udp"})
 
 
@@ -136,8 +142,10 @@ _LOCATOR_LABELS = frozenset({"_msdcs", "_sites", "_tcp", "_udp"})
 def host_name(text: str) -> HostName:
     """Read a host name as it is written anywhere: trailing dot dropped, IDN to its A-label for comparing."""
     name = text.strip().rstrip(".")
-    key = ip_address(name) or fold(name if name.isascii() else _a_label(name))
-    return HostName(name, name if key == name else key)  # most names are in lower case: one text, not two
+    address = ip_address(name)
+    key = address or fold(name if name.isascii() else _a_label(name))
+    # most names are in lower case: one text, not two
+    return HostName(name, name if key == name else key, is_address=address is not None)
 
 
 def _a_label(name: str) -> str:
@@ -192,12 +200,17 @@ def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
 # -- service principal names ---------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Spn:
     """A service principal name, `class/host[:port][/name]`; two are equal when their texts differ in case only."""
 
-    text: str
-    key: str = field(repr=False)
+    __slots__ = ("key", "text")
+
+    def __init__(self, text: str, key: str) -> None:
+        self.text: Final = text
+        self.key: Final = key
+
+    def __repr__(self) -> str:
+        return f"Spn({self.text!r})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Spn) and self.key == other.key
@@ -309,7 +322,6 @@ class Likeness(Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class AccountName:
     """`DOMAIN\\sAMAccountName`; a computer's and a managed service account's name ends in `$`.
 
@@ -318,22 +330,29 @@ class AccountName:
     only where `likeness` says OTHER.
     """
 
-    domain: str | Guess
-    name: str
-    dns: str = ""
+    __slots__ = ("_key", "dns", "domain", "name")
+
+    def __init__(self, domain: str | Guess, name: str, dns: str = "") -> None:
+        self.domain: Final = domain
+        self.name: Final = name
+        self.dns: Final = dns
+        self._key: Final = fold(name)
+
+    def __repr__(self) -> str:
+        return f"AccountName({self.domain!r}, {self.name!r}, {self.dns!r})"
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, AccountName) and self.likeness(other) is Likeness.SAME
 
     def __hash__(self) -> int:
-        return hash(fold(self.name))
+        return hash(self._key)
 
     def __str__(self) -> str:
         return f"{self.domain}\\{self.name}"
 
     def likeness(self, other: AccountName) -> Likeness:
         """Whether the two are one account. Accounts of different names never are, whatever their domains."""
-        return self.domain_likeness(other) if fold(self.name) == fold(other.name) else Likeness.OTHER
+        return self.domain_likeness(other) if self._key == other._key else Likeness.OTHER
 
     def domain_likeness(self, other: AccountName) -> Likeness:
         """Whether the two stand in one domain: by its DNS name, else by NetBIOS names that were both read."""

@@ -199,7 +199,7 @@ def told_all_the_same(report: Report) -> Report:
             site=each.site.upper(),
             hosts=mixed(each.hosts),
             origins=replace(
-                each.origins, enabled=each.origins.enabled and each.origins.enabled._replace(line=999, file="/x")
+                each.origins, enabled=each.origins.enabled and replace(each.origins.enabled, line=999, file="/x")
             ),
         )
         for each in report.applications

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Self, cast, get_args
+from typing import Literal, Self, cast, get_args
 
 from agent.model import document, reader
 from agent.names import AccountName, HostName, Spn
@@ -31,7 +31,8 @@ StepKind = Literal["spn-delete", "spn-add", "iis-setting", "dns", "manual"]
 PrincipalKind = Literal["user", "computer", "managed"]
 
 
-class Origin(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Origin:
     """Where an effective value comes from; `file` is None for IIS's own schema default.
 
     `line` is the 1-based first line of the start tag, `location` the path of the `<location>` it stands in
@@ -76,7 +77,8 @@ class Host:
     source: HostSource
 
 
-class Url(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Url:
     """What people type to reach an application."""
 
     scheme: Scheme
@@ -532,7 +534,8 @@ class Report:
         return cast("Self", reader.report(text, kinds, SCHEMA, source))
 
 
-class Alias(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Alias:
     """A name that leads to a machine which another name of the sweep already led to."""
 
     asked: str

@@ -7,22 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields, is_dataclass
+from functools import cache
 from json.encoder import encode_basestring
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, get_args, get_type_hints
+
+import msgspec
 
 from agent.names import FROM_TEXT
-
-_LEAVES: Mapping[type, Callable[[Any], str]] = {
-    str: encode_basestring,
-    int: int.__repr__,
-    bool: lambda value: "true" if value else "false",
-    type(None): lambda _: "null",
-    **dict.fromkeys(FROM_TEXT, lambda name: encode_basestring(str(name))),
-}
-"""How to write what holds nothing else; a name stands in the document as its text."""
 
 _ESCAPED = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
 """What JSON lets through but a terminal or a UTF-8 stream should not get raw; it can stand within strings only."""
@@ -39,7 +33,7 @@ def json_pieces(report: object) -> Iterator[str]:
 
     Raises TypeError for what is no object of the model.
     """
-    yield from map(_escaped, _opened(report, "\n"))
+    yield from _opened(report, "\n")
     yield "\n"
 
 
@@ -48,9 +42,9 @@ def json_line(value: object, **before: str) -> Iterator[str]:
     yield _escaped(
         f"{{{', '.join(f'{encode_basestring(name)}: {encode_basestring(told)}' for name, told in before.items())}"
     )
-    for name, held in _items(value):
+    for name, held in _members(value):
         yield f', "{name}": '
-        yield from map(_escaped, _pieces(held, _ON_ONE_LINE))
+        yield from _pieces(held, _ON_ONE_LINE)
     yield "}\n"
 
 
@@ -60,6 +54,8 @@ def line_of(value: object) -> str:
 
 
 def _escaped(text: str) -> str:
+    if text.isascii() and "\x7f" not in text:
+        return text
     return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -69,22 +65,23 @@ def _escaped(text: str) -> str:
 def _opened(value: object, margin: str) -> Iterator[str]:
     """An object in several pieces; `margin` is the line break before its last brace."""
     lead, inner, between = "{", *_within(margin)
-    for name, held in _items(value):
+    for name, held in _members(value):
         yield f'{lead}{inner}"{name}": '
         yield from _pieces(held, inner)
         lead = between
-    yield f"{margin}}}"
+    yield "{}" if lead == "{" else f"{margin}}}"
 
 
 def _pieces(value: object, margin: str) -> Iterator[str]:
-    if type(value) is tuple and value:
+    kind: Any = type(value)
+    if isinstance(value, tuple) and value:
         lead, inner, between = "[", *_within(margin)
         for item in value:
             yield f"{lead}{inner}"
             yield from _pieces(item, inner)
             lead = between
         yield f"{margin}]"
-    elif _is_big(value):
+    elif is_dataclass(value) and (_is_sparse(kind) or _is_big(value)):
         yield from _opened(value, margin)
     else:
         yield _text(value, margin)
@@ -96,42 +93,66 @@ def _within(margin: str) -> tuple[str, str]:
 
 
 def _is_big(value: object) -> bool:
-    if type(value) in _LEAVES or type(value) is tuple:
-        return False
-    return any(type(held) is tuple and len(held) > _LONG for _, held in _items(value))
+    kind: Any = type(value)
+    return any(type(held) is tuple and len(held) > _LONG for held in _values(kind)(value))
 
 
 # -- values --------------------------------------------------------------------------------------------------------
 
 
 def _text(value: object, margin: str) -> str:
-    """What `json.dumps(..., indent=2)` makes of a value, which has no C encoder for indented text."""
-    kind = type(value)
-    if kind in _LEAVES:
-        return _LEAVES[kind](value)
-    inner, between = _within(margin)
-    if kind is tuple or kind is list:
-        items = [_text(item, inner) for item in cast("tuple[object, ...]", value)]
-        return f"[{inner}{f'{between}{inner}'.join(items)}{margin}]" if items else "[]"
-    members = [f'"{name}": {_text(held, inner)}' for name, held in _items(value)]
-    return f"{{{inner}{f'{between}{inner}'.join(members)}{margin}}}"
+    """A value in one piece."""
+    indent = 0 if margin == _ON_ONE_LINE else len(_INDENT)
+    try:
+        text = msgspec.json.format(_ENCODER.encode(value), indent=indent).decode()
+    except UnicodeEncodeError:  # half of a surrogate pair, as in the name of a file that is not UTF-8
+        plain = msgspec.to_builtins(value, enc_hook=_named)
+        text = json.dumps(plain, ensure_ascii=False, indent=indent or None)
+    return _escaped(text).replace("\n", margin)
 
 
-_Fields = tuple[tuple[str, ...], Callable[[object], tuple[object, ...]]]
-_FIELDS: dict[type, _Fields] = {}
+def _named(value: object) -> str:
+    """A name stands in the document as its text."""
+    if type(value) in FROM_TEXT:
+        return str(value)
+    raise TypeError(f"{type(value).__name__} is no object of the report")
 
 
-def _items(value: object) -> Iterable[tuple[str, object]]:
+_ENCODER = msgspec.json.Encoder(enc_hook=_named)
+
+
+def _members(value: object) -> Iterable[tuple[str, object]]:
     """The fields of an object of the model and what they hold; a class may leave out those that hold None."""
-    names, values = _FIELDS.get(type(value)) or _learn(type(value))
-    held = zip(names, values(value), strict=True)
-    return [item for item in held if item[1] is not None] if hasattr(value, "JSON_LEAVES_OUT_NONE") else held
+    kind: Any = type(value)
+    held = zip(_names(kind), _values(kind)(value), strict=True)
+    return [item for item in held if item[1] is not None] if hasattr(kind, _SPARSE) else held
 
 
-def _learn(kind: type) -> _Fields:
-    """The keys of a dataclass or NamedTuple, and what reads their values; looked up once for a class."""
-    names = tuple(each.name for each in fields(kind)) if is_dataclass(kind) else tuple(getattr(kind, "_fields", ()))
-    if not names:
+@cache
+def _names(kind: type) -> tuple[str, ...]:
+    """The keys of an object of this class. Raises TypeError for what is no class of the model."""
+    if not is_dataclass(kind):
         raise TypeError(f"{kind.__name__} is no object of the report")
-    _FIELDS[kind] = (names, attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),))
-    return _FIELDS[kind]
+    return tuple(field.name for field in fields(kind))
+
+
+@cache
+def _values(kind: type) -> Callable[[object], tuple[object, ...]]:
+    names = _names(kind)
+    return attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
+
+
+_SPARSE = "JSON_LEAVES_OUT_NONE"
+
+
+@cache
+def _is_sparse(hint: Any) -> bool:
+    """Whether an object of this class, or one that it holds, leaves out what it does not know.
+
+    Raises TypeError for a NamedTuple, which would be written as a list.
+    """
+    if hasattr(hint, "_fields"):
+        raise TypeError(f"{hint.__name__} is no object of the report")
+    if not is_dataclass(hint):
+        return any(map(_is_sparse, get_args(hint)))
+    return hasattr(hint, _SPARSE) or any(map(_is_sparse, get_type_hints(hint).values()))

@@ -63,7 +63,7 @@ def _schema(hint: Any, definitions: dict[str, _Schema]) -> _Schema:
 def _reference(kind: type, definitions: dict[str, _Schema]) -> _Schema:
     if kind in FROM_TEXT:
         definitions[kind.__name__] = {"description": _first_line(kind), "type": "string"}
-    elif not (dataclasses.is_dataclass(kind) or hasattr(kind, "_fields")):
+    elif not dataclasses.is_dataclass(kind):
         raise TypeError(f"{kind!r} has no schema")
     elif kind.__name__ not in definitions:
         definitions[kind.__name__] = {}  # taken, should a class refer to itself

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from agent.history import Difference
 from agent.model.document import json_line
 
 
-class _Gap(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Gap:
     text: str
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 from agent.model import Finding, Outcome, Report, Requirement, Server
 from agent.model.document import json_line
@@ -18,7 +17,8 @@ MOST = 20_000
 second (benchmarks/README.md)."""
 
 
-class _Model(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Model:
     """The part of the report that the script works with, by the report's own keys."""
 
     servers: tuple[Server, ...]

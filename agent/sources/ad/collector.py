@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from agent.model import Problem, SourceRead
-from agent.names import Spn, fold, spn
+from agent.names import AccountName, Spn, fold, spn
 from agent.sources.ad.accounts import Entry, account_of, joined
 from agent.sources.ad.census import Census, Groups, GroupValues, hashable
 from agent.sources.ad.concern import Concern
@@ -256,7 +256,8 @@ class Collector:
             delegates = ()
         if acts is None and "msds-allowedtoactonbehalfofotheridentity" in exported:
             acts = False
-        name = replace(account.name, domain=self._netbios(account.name.dns) or account.name.domain)
+        own = account.name
+        name = AccountName(self._netbios(own.dns) or own.domain, own.name, own.dns)
         return replace(account, name=name, delegates_to=delegates, resource_delegation=acts)
 
     def _netbios(self, dns_name: str) -> str | None:
