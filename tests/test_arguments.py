@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import pkgutil
 import platform
 import re
@@ -31,6 +32,7 @@ from agent.sources.extras import PARTS, is_installed
 from agent.spelling import meant
 
 ROOT = Path(__file__).parents[1]
+SAMPLES = ROOT / "sample_configs"
 
 NEEDED = {"explain": ["http://a"], "diff": ["old.json", "new.json"], "completion": ["bash"]}
 """Words without which a command is no command."""
@@ -280,3 +282,46 @@ def test_print_script_needs_nothing_but_the_base(
 def test_print_script_asks_nobody(words: list[str]) -> None:
     with pytest.raises(UsageError, match="asks nobody"):
         line.read(["collect", "--print-script", *words])
+
+
+# -- what is not there ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [["inspect"], ["plan"], ["explain", "http://contoso.test.com/"]])
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        (["nowhere/"], "nowhere/: there is no such file or folder"),
+        (["a.config", "b"], "a.config, b: there is no such file or folder"),
+        (["web01"], "web01: there is no such file or folder; to ask that server itself: iis-spn sweep web01"),
+        (["\x1b[31m.config"], "\\u001b[31m.config: there is no such file or folder"),
+        ([f"no{number}" for number in range(9)], "no0, no1, no2, no3, no4 ...: there is no such file or folder"),
+    ],
+)
+def test_a_wrong_path_is_one_line(
+    command: list[str],
+    targets: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*command, *targets, "--ad", "off"]) == exits.INCOMPLETE
+    assert tuple(capsys.readouterr()) == ("", f"iis-spn: {said}\n")
+
+
+def test_a_wrong_path_is_in_the_report_of_a_program(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "nowhere", "--ad", "off", "--format", "json"]) == exits.INCOMPLETE
+    assert [server["status"] for server in json.loads(capsys.readouterr().out)["servers"]] == ["failed"]
+
+
+def test_a_wrong_path_beside_a_right_one_costs_the_other_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "nowhere", str(SAMPLES / "IIS05"), "--ad", "off"]) == exits.INCOMPLETE
+    assert "1 of 2 servers gave no answer" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("word", ["zone.txt", "./zone", "a\\b.dns"])
+def test_a_zone_file_that_is_not_there_is_no_name_server(capsys: pytest.CaptureFixture[str], word: str) -> None:
+    assert main(["inspect", str(SAMPLES / "IIS05"), "--ad", "off", "--dns", word]) == exits.USAGE
+    assert tuple(capsys.readouterr()) == ("", f"iis-spn: --dns {word}: there is no such file\n")

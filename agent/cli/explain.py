@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.cli import output
-from agent.cli.looking import judged, live_logon
+from agent.cli.looking import demand_there, judged, live_logon
 from agent.cli.options import Explain
 from agent.errors import UsageError
 from agent.names import printable
@@ -13,6 +13,7 @@ from agent.story import explain, read_url
 def run(options: Explain) -> int:
     output.demand_place(options.output)
     _demand_order(options)
+    demand_there(options.targets, options.output.format)
     typed = read_url(options.url).typed
     analysis = judged(options.targets, options.looking, live_logon(options.logon), typed=[typed])
     return output.finish(options.output, explain(analysis, options.url))

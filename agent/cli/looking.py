@@ -10,17 +10,20 @@ from pathlib import Path
 
 from agent.checks.accept import Acceptance
 from agent.cli import console
+from agent.cli.formats import Format
 from agent.cli.options import Expected, Looking
-from agent.errors import UsageError
+from agent.errors import SourceError, UsageError
 from agent.iis.snapshot import read_or_lost
 from agent.inspection.sources import Only, Sources
 from agent.inspection.stages import Analysis, analyse, clients_named
+from agent.names import host_fault, host_name, without_user
 from agent.sources import option_files
 from agent.sources.endpoint import Defaults
 from agent.sources.names_file import names_file
 from agent.sources.selected import LiveLogon, directory_source, name_source
 from agent.sources.snapshots import targets as snapshots
 from agent.sources.snapshots.targets import Due, StaleAfter
+from agent.sources.text_file import is_there
 from agent.spn.question import Typed
 from agent.sweep.options import Logon
 from agent.sweep.passwords import Passwords
@@ -54,6 +57,38 @@ def judged(
     limit = StaleAfter(stale_after, datetime.now(UTC)) if stale_after is not None else None
     found = snapshots.read_targets(paths, looking.computer, looking.netbios, swept=swept, due=due, stale_after=limit)
     return analyse(found, sources)
+
+
+def demand_there(targets: Sequence[str], form: Format) -> None:
+    """Raises SourceError where no TARGET is there at all: of a page for people, nothing more would stand on it.
+
+    Other formats have their report of it.
+    """
+    missing = [target for target in targets if _is_plain(target) and not is_there(Path(target))]
+    if not form.for_screen or not targets or len(missing) < len(targets):
+        return
+    named = ", ".join(map(without_user, missing[:LISTED])) + (" ..." if len(missing) > LISTED else "")
+    asked = ""
+    if len(missing) == 1 and _is_host(missing[0]):
+        asked = f"; to ask that server itself: iis-spn sweep {missing[0]}"
+    raise SourceError(f"{named}: there is no such file or folder{asked}")
+
+
+LISTED = 5
+
+
+def _is_plain(target: str) -> bool:
+    """Whether it is neither a pattern nor a URL: these are refused by what expands them."""
+    return target != "" and not any(sign in target for sign in "*?\0") and "://" not in target
+
+
+def _is_host(word: str) -> bool:
+    """Whether a word that is no file may be what a server is called."""
+    return (
+        word.isascii()
+        and host_fault(host_name(word)) is None
+        and not word.lower().endswith((*snapshots.NO_SERVER, ".config", ".gz"))
+    )
 
 
 def _due(inventory: Sequence[str]) -> Sequence[Due]:

@@ -13,7 +13,7 @@ from agent.change.apply import apply, roll_back
 from agent.change.journal import Files, Record
 from agent.change.lock import alone
 from agent.cli import console, output
-from agent.cli.looking import judged, live_logon
+from agent.cli.looking import demand_there, judged, live_logon
 from agent.cli.options import Change, Plan
 from agent.errors import UsageError
 from agent.model import Report
@@ -35,6 +35,7 @@ def run(options: Plan) -> int:
         Record.read(Files.of(rollback))  # a file that is lost is told without a controller
         return _changed(options, logon, lambda writer: roll_back(rollback, writer, _asked))
     output.demand_place(options.output)
+    demand_there(options.targets, options.output.format)
     report = judged(options.targets, options.looking, logon).report
     if not options.change.apply:
         code = output.finish(options.output, report)

@@ -135,7 +135,9 @@ def _unread(page: Page, cause: Cause) -> _Entry:
     """What could not be read for one reason, where, and what helps."""
     told = Page(page.width)
     told.prose(f"{cause.finding}: {cause.text}", 3, first=str(len(cause.servers) or ""), look="bold")
-    for places in filter(None, (cause.servers, lines(cause))):
+    where = lines(cause)
+    are_named = where and all(any(line.startswith(server) for line in where) for server in cause.servers)
+    for places in filter(None, (() if are_named else cause.servers, where)):
         told.prose(shortly(places, _UNREAD_SHOWN), 3)
     short = list(told.lines)
     for sentence in cause.fix:

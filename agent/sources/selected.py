@@ -96,6 +96,8 @@ def name_source(words: Sequence[str]) -> AskNames:
     """Read the values of `--dns`. Raises UsageError where they contradict each other."""
     _demand_one_or_files("--dns", words, _is_zone)
     first = words[0]
+    if _is_meant_for_a_file(first):
+        raise UsageError(f"--dns {printable(first)}: there is no such file")
     if fold(first) == "off":
         return lambda _hosts, _addresses: None
     if _is_zone(first):
@@ -107,6 +109,12 @@ def name_source(words: Sequence[str]) -> AskNames:
 
 def _is_zone(word: str) -> bool:
     return is_there(Path(word)) and not os.path.isdir(word)  # noqa: PTH112  Path.is_dir raises where nobody may look
+
+
+def _is_meant_for_a_file(word: str) -> bool:
+    """Whether no name server is called so, and no file is there."""
+    looks = "/" in word or "\\" in word or fold(word).endswith((".txt", ".zone", ".dns", ".db"))
+    return looks and not is_there(Path(word))
 
 
 def _live_names(server: str | None) -> AskNames:

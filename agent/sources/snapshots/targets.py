@@ -33,7 +33,7 @@ from agent.sources.text_file import written
 FRAMED = ".snapshot"
 PACKED = (".snapshot.json.gz", ".snapshot.json")
 
-_NO_SERVER = (".ldif", ".txt", ".toml", ".md", ".json", ".csv", ".html")
+NO_SERVER = (".ldif", ".txt", ".toml", ".md", ".json", ".csv", ".html")
 
 
 # -- which targets -------------------------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ def _matches(pattern: str) -> list[Path]:
 
 def _is_no_server(name: str) -> bool:
     key = fold(name)
-    return key.startswith(".") or (key.endswith(_NO_SERVER) and not key.endswith(PACKED))
+    return key.startswith(".") or (key.endswith(NO_SERVER) and not key.endswith(PACKED))
 
 
 def _targets(path: Path) -> list[Path]:
