@@ -52,6 +52,7 @@ FORMATS = (
     Format("sarif", ("inspect", "sweep"), "agent.render.sarif", "to_sarif"),
     Format("junit", ("inspect", "sweep"), "agent.render.junit", "to_junit"),
     Format("prometheus", ("inspect", "sweep"), "agent.render.prometheus", "to_prometheus"),
+    Format("bloodhound", ("inspect", "sweep"), "agent.render.bloodhound", "to_bloodhound"),
     Format("cmd", ("plan",), "agent.render.cmd", "to_cmd"),
     Format("powershell", ("plan",), "agent.render.powershell", "to_powershell"),
     Format("ldif", ("plan",), "agent.render.ldif", "to_ldif"),

@@ -20,6 +20,7 @@ from agent.checks.remedies import advice
 from agent.iis.effective import Configuration
 from agent.iis.snapshot import Machine
 from agent.inspection.chosen import Chosen
+from agent.inspection.principals import principals
 from agent.inspection.servers import Read
 from agent.inspection.sources import Sources
 from agent.model import (
@@ -139,6 +140,7 @@ def report_of(
             only=sources.only.told,
         ),
         causes=causes(findings),
+        principals=principals(forests, applications, requirements, findings),
     )
 
 

@@ -214,6 +214,21 @@ class AccountUse:
     elsewhere: tuple[Spn, ...] | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """What the directory says of an account that the report names.
+
+    `kind` as in `accounts`, `sid` its objectSid, `domain` the DNS name of its domain, `dns_name` the dNSHostName of a
+    computer. None: the source does not say it.
+    """
+
+    account: AccountName
+    kind: str | None
+    sid: str | None
+    domain: str | None
+    dns_name: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """A line a person can look at to see the reason."""
@@ -494,7 +509,7 @@ class Cause:
 class Report:
     """Everything one run saw and judged. `started` and `finished` are UTC, ISO 8601.
 
-    `summary` and `causes` are None where the report is of a release that did not write them.
+    `summary`, `causes` and `principals` are None where the report is of a release that did not write them.
     """
 
     schema: str
@@ -510,6 +525,7 @@ class Report:
     accounts: tuple[AccountUse, ...] = ()
     summary: Summary | None = None
     causes: tuple[Cause, ...] | None = None
+    principals: tuple[Principal, ...] | None = None
 
     @property
     def spns(self) -> SpnCounts:
