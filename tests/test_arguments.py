@@ -53,6 +53,8 @@ def value(action: argparse.Action, number: int = 0) -> list[str]:
         return []
     if action.metavar == "LEVEL":
         return [("warning", "unchecked")[number]]
+    if action.metavar == "TIME":
+        return [f"{7 + number}h"]
     if action.choices is not None:
         others = [choice for choice in action.choices if choice != action.default]
         return [others[number % len(others)]]

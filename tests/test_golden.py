@@ -162,8 +162,12 @@ def test_collect(logon: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureF
     compare("collect", words, main([*given, *logon]), capsys.readouterr(), tmp_path)
 
 
+ELSEWHERE = ("agent", "completion")
+"""What reads this server, and what writes a script: tests/test_agent.py, tests/test_completion.py."""
+
+
 def test_each_golden_text_is_of_a_command_and_a_format() -> None:
     known = {f"{command}.{form}.txt" for command, form in CASES} | {"rules.txt", "collect.txt", "findings"}
     assert {path.name for path in GOLDEN.iterdir()} == known
     assert {path.stem for path in (GOLDEN / "findings").iterdir()} == set(PAIRS)
-    assert set(WORDS) == set(commands())
+    assert {*WORDS, *ELSEWHERE} == set(commands())

@@ -26,8 +26,10 @@ if sys.platform == "win32":
 
     def _take(handle: int) -> None:
         os.lseek(handle, _FAR, os.SEEK_SET)
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        os.lseek(handle, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        finally:
+            os.lseek(handle, 0, os.SEEK_SET)
 
 else:
     import fcntl
@@ -37,9 +39,11 @@ else:
 
 
 @contextlib.contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Keep out every other run that asks for the same file. Raises UsageError, which says who has it already."""
-    handle = _opened(path)
+def alone(path: Path, undone: str = "nothing was changed") -> Iterator[None]:
+    """Keep out every other run that asks for the same file. Raises UsageError, which says who has it already, and what
+    therefore was not done.
+    """
+    handle = _opened(path, undone)
     try:
         os.truncate(handle, 0)
         os.write(handle, _holder().encode())
@@ -58,20 +62,20 @@ def _release(handle: int, path: Path) -> None:
         os.close(handle)
 
 
-def _opened(path: Path) -> int:
+def _opened(path: Path, undone: str) -> int:
     """The locked file; the one that stood there may have been removed by the run that had it."""
     while True:
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | OWN_NAME, 0o600)
         except OSError as error:
-            raise UsageError(f"nothing was changed: cannot write {path}: {error.strerror}") from None
+            raise UsageError(f"{undone}: cannot write {path}: {error.strerror}") from None
         try:
             _take(handle)
         except OSError:
             who = printable(os.read(handle, 1000).decode(errors="replace"))
             os.close(handle)
             raise UsageError(
-                f"nothing was changed: {who or 'another run'} works in {path.parent} ({path.name}): wait for its end"
+                f"{undone}: {who or 'another run'} works in {path.parent} ({path.name}): wait for its end"
             ) from None
         if os.path.lexists(path) and os.path.samestat(os.fstat(handle), path.stat()):
             return handle

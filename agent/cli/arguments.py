@@ -13,23 +13,28 @@ from agent.cli.examples import EXAMPLES, told
 from agent.cli.groups import (
     add_asking,
     add_expected,
+    add_judging,
     add_logon,
     add_looking,
     add_netbios_domain,
     add_output,
     add_targets,
     asking_of,
+    fail_on_of,
     logon_of,
     looking_of,
     netbios_of,
     output_of,
 )
-from agent.cli.values import Once, one_of
+from agent.cli.values import Once, duration, one_of
 from agent.errors import UsageError
 
 SHELLS = ("powershell", "bash", "zsh")
 SNAPSHOTS = Path("snapshots")
 """Where `collect` keeps them unless it is told."""
+STATE = r"%%ProgramData%%\iis-spn"
+HOUR = 3600.0
+"""Seconds between two inspections of `agent`, unless it is told."""
 
 
 def commands_of(program: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
@@ -86,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     _explain_parser(commands)
     _plan_parser(commands)
     _diff_parser(commands)
+    _agent_parser(commands)
     _completion_parser(commands)
     _rules_parser(commands)
     for name, command in commands.choices.items():
@@ -271,6 +277,41 @@ def _diff_parser(commands: _Commands[_Parser]) -> None:
 def _diff(given: argparse.Namespace) -> options.Diff:
     return options.Diff(
         old=given.old, new=given.new, looking=looking_of(given), logon=logon_of(given), output=output_of(given, "diff")
+    )
+
+
+def _agent_parser(commands: _Commands[_Parser]) -> None:
+    command = commands.add_parser(
+        "agent",
+        help="this server, again and again: what changed",
+        description="Inspect this server (Windows) at once, every hour, and seconds after its configuration changed; "
+        "say what changed, and write snapshot and report for others. Changes nothing of the server.",
+    )
+    when = command.add_argument_group("when").add_mutually_exclusive_group()
+    when.add_argument("--once", action="store_true", help="once, for a scheduled task; exit codes as of inspect")
+    when.add_argument("--interval", type=duration, metavar="TIME", help="90s, 30m, 1h, 1d. Default: 1h")
+    where = command.add_argument_group("where it is written")
+    where.add_argument("--drop", type=Path, metavar="DIR", help="snapshot and report, for others: a folder or a share")
+    where.add_argument("--state", type=Path, metavar="DIR", help=f"what was seen last, and the log. Default: {STATE}")
+    where.add_argument(
+        "--prometheus", type=Path, metavar="FILE", help="numbers for the textfile collector, a file that ends in .prom"
+    )
+    where.add_argument("--event-log", action="store_true", help="an event in Application whenever something changed")
+    add_looking(command)
+    add_judging(command.add_argument_group("what counts"))
+    command.set_defaults(make=_agent)
+
+
+def _agent(given: argparse.Namespace) -> options.Agent:
+    return options.Agent(
+        interval=None if given.once else given.interval or HOUR,
+        drop=given.drop,
+        state=given.state,
+        prometheus=given.prometheus,
+        event_log=given.event_log,
+        looking=looking_of(given),
+        logon=logon_of(given),
+        fail_on=fail_on_of(given.fail_on),
     )
 
 

@@ -22,11 +22,12 @@ VARIABLE = "IIS_SPN_CONFIG"
 _LOOK = ("ad", "dns", "farm", "names", "client", "computer", "netbios-domain", "ad-user", "ca", "inventory")
 _ASK = ("stale-after", "from-ad", "only-iis", "user", "transport", "port", "cert", "cert-key", "jea", "parallel")
 _PRINT = ("format", "quiet", "verbose", "all", "output", "fail-on", "accept", "server", "site")
-KEYS = (*_LOOK, *_ASK, "timeout", "to", *_PRINT)
+_STAY = ("interval", "drop", "state", "prometheus", "event-log")
+KEYS = (*_LOOK, *_ASK, "timeout", "to", *_PRINT, *_STAY)
 """Options that say where to look and what to print. A command passes over those that it does not have."""
 
 _HOW_MUCH = {"quiet", "verbose", "all"}
-_FLAGS = {*_HOW_MUCH, "only-iis"}
+_FLAGS = {*_HOW_MUCH, "only-iis", "event-log"}
 Values = Mapping[str, object]
 """What options are set to, by `dest`."""
 

@@ -38,6 +38,10 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
         Example("iis-spn diff yesterday.json today.json", "two reports of --format json"),
         Example("iis-spn diff snapshots.old snapshots --ad directory.ldif", "two folders of snapshots"),
     ),
+    "agent": (
+        Example(r"iis-spn agent --drop \\files01\iis-spn --event-log", "this server, again and again"),
+        Example(r"iis-spn agent --once --prometheus C:\metrics\iis-spn.prom", "for a scheduled task"),
+    ),
     "completion": (
         Example("iis-spn completion powershell | Out-String | Invoke-Expression", "in $PROFILE"),
         Example('eval "$(iis-spn completion bash)"', "in ~/.bashrc; with zsh in ~/.zshrc"),

@@ -171,24 +171,7 @@ def add_output(command: argparse.ArgumentParser, name: formats.Command) -> None:
     )
     out.add_argument("--all", action="store_true", help="of a table every server and application")
     out.add_argument("--output", type=Path, metavar="FILE", help="write there instead of stdout, atomically")
-    out.add_argument(
-        "--fail-on",
-        action="append",
-        type=one_of(*LEVELS),
-        choices=LEVELS,
-        default=[],
-        metavar="LEVEL",
-        help="exit with 1 from this severity on: error (default), warning, info, never; and with unchecked, which may "
-        "be given besides, where an SPN that matters was not checked or is uncertain",
-    )
-    out.add_argument(
-        "--accept",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE",
-        help="accepted findings (TOML); may be given more than once",
-    )
+    add_judging(out)
     if name != "diff":
         for part in ("server", "site"):
             out.add_argument(
@@ -207,6 +190,27 @@ def add_output(command: argparse.ArgumentParser, name: formats.Command) -> None:
         )
 
 
+def add_judging(out: argparse._ArgumentGroup) -> None:
+    out.add_argument(
+        "--fail-on",
+        action="append",
+        type=one_of(*LEVELS),
+        choices=LEVELS,
+        default=[],
+        metavar="LEVEL",
+        help="exit with 1 from this severity on: error (default), warning, info, never; and with unchecked, which may "
+        "be given besides, where an SPN that matters was not checked or is uncertain",
+    )
+    out.add_argument(
+        "--accept",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="accepted findings (TOML); may be given more than once",
+    )
+
+
 def output_of(given: argparse.Namespace, command: formats.Command) -> options.Output:
     from agent.cli.following import following  # `--help` loads no model
 
@@ -214,7 +218,7 @@ def output_of(given: argparse.Namespace, command: formats.Command) -> options.Ou
     return options.Output(
         format=form,
         file=given.output,
-        fail_on=_fail_on_of(given.fail_on),
+        fail_on=fail_on_of(given.fail_on),
         write_accept=getattr(given, "write_accept", None),
         shown=_shown_of(given),
         following=following(given.words, getattr(given, "to", None)),
@@ -228,7 +232,7 @@ def _shown_of(given: argparse.Namespace) -> Shown:
     return "verdict" if given.quiet else "all" if given.all else "origins" if given.verbose else "causes"
 
 
-def _fail_on_of(levels: Sequence[str]) -> options.FailOn:
+def fail_on_of(levels: Sequence[str]) -> options.FailOn:
     """Of several severities the lowest counts. Raises UsageError for one beside `never`."""
     from agent.model import SEVERITIES  # `--help` loads no model
 

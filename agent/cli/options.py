@@ -156,4 +156,18 @@ class Rules:
     id: str | None
 
 
-Options = Inspect | Sweep | Collect | Script | Explain | Plan | Diff | Completion | Rules
+@dataclass(frozen=True, kw_only=True)
+class Agent:
+    """`iis-spn agent`; `interval` in seconds, None: once. `state` None: where such things are kept."""
+
+    interval: float | None
+    drop: Path | None
+    state: Path | None
+    prometheus: Path | None
+    event_log: bool
+    looking: Looking
+    logon: Logon
+    fail_on: FailOn
+
+
+Options = Inspect | Sweep | Collect | Script | Explain | Plan | Diff | Agent | Completion | Rules

@@ -30,12 +30,13 @@ def demand_place(output: Output) -> None:
     """
     for file in (output.file, output.write_accept):
         if file is not None:
-            _demand_place(file)
+            demand_file(file)
     if output.write_accept is not None:
         with_accepted(output.write_accept, (), date.min)
 
 
-def _demand_place(file: Path) -> None:
+def demand_file(file: Path) -> None:
+    """Raises UsageError where no file can stand there, OutputError where nobody may look."""
     try:
         has_folder, is_taken = file.absolute().parent.is_dir(), file.is_dir()
     except OSError as error:
@@ -52,7 +53,7 @@ def finish(output: Output, report: Report | Difference) -> int:
         _write(output, report)
     if output.write_accept is not None and not isinstance(report, Difference):
         _write_accept(output.write_accept, report)
-    return _exit_code(report, output.fail_on)
+    return exit_code(report, output.fail_on)
 
 
 def _write(output: Output, report: Report | Difference) -> None:
@@ -84,7 +85,8 @@ def _write_file(file: Path, data: Iterable[bytes]) -> None:
         raise OutputError(f"cannot write {file}: {error.strerror}") from None
 
 
-def _exit_code(report: Report | Difference, fail_on: FailOn) -> int:
+def exit_code(report: Report | Difference, fail_on: FailOn) -> int:
+    """What the program ends with, having told this."""
     if isinstance(report, Difference):
         return _exit_code_of_changes(report, fail_on)
     if isinstance(report, Explanation):

@@ -30,6 +30,7 @@ COMMANDS: Mapping[type[options.Options], Runner] = {
     options.Explain: Runner("agent.cli.explain"),
     options.Plan: Runner("agent.cli.plan"),
     options.Diff: Runner("agent.cli.diff"),
+    options.Agent: Runner("agent.cli.agent"),
     options.Completion: Runner("agent.cli.completion"),
     options.Rules: Runner("agent.cli.rules"),
 }

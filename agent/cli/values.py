@@ -65,6 +65,17 @@ def seconds(text: str) -> float:
     return _positive(text, 86_400)
 
 
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def duration(text: str) -> float:
+    """Seconds of `90s`, `30m`, `1h`, `1d`."""
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not number.isascii() or not number.isdecimal() or not 0 < int(number[:9]) <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time: 90s, 30m, 1h and 1d are")
+    return float(int(number) * _UNITS[unit])
+
+
 def hours(text: str) -> float:
     return _positive(text, 100_000)
 

@@ -8,6 +8,8 @@ from agent.names import fold
 
 EXTENDED = "\\\\?\\"
 r"""Before a full path: Windows takes 32,767 characters then, and leaves every one as it stands (MAX_PATH)."""
+CONFIGURATION = "applicationHost.config"
+"""As Windows writes it."""
 _LONG = 240
 """Characters. Windows takes 259 of a file's path and 247 of a folder's, where nobody switched LongPathsEnabled on."""
 _REDIRECTED = frozenset({"x86", "arm"})

@@ -19,14 +19,13 @@ from agent.iis.snapshot import Snapshot, SourceFile, full_path
 from agent.names import fold
 from agent.sources import certificates
 from agent.sources.local.content import Search
-from agent.sources.local.paths import configuration_folder
+from agent.sources.local.paths import CONFIGURATION, configuration_folder
 from agent.sources.local.reading import Reader
 from agent.sources.local.windows import Windows
 from agent.sources.shares import Shares
 from agent.sources.snapshots.disk import ABSENT
 
 _ENVIRONMENT = ("SystemDrive", "SystemRoot", "windir")
-_APPLICATION_HOST = "applicationHost.config"
 _NO_IIS = f"{ABSENT}: IIS is not installed here, or this takes administrator rights"
 
 
@@ -54,11 +53,11 @@ def read_this_server(windows: Windows | None = None, shares: Shares | None = Non
 
 def _own_files(windows: Windows, reader: Reader) -> dict[str, SourceFile]:
     folder = configuration_folder(windows.environment())
-    host = reader.load(rf"{folder}\{_APPLICATION_HOST}", is_own=True)
+    host = reader.load(rf"{folder}\{CONFIGURATION}", is_own=True)
     if host.error == ABSENT:
         host = host._replace(error=_NO_IIS)
     other = reader.load(rf"{folder}\{REDIRECTION_FILE}")
-    return {fold(_APPLICATION_HOST): host, **({} if other.error == ABSENT else {REDIRECTION_FILE: other})}
+    return {fold(CONFIGURATION): host, **({} if other.error == ABSENT else {REDIRECTION_FILE: other})}
 
 
 _VARIABLE_BYTES = re.compile(rb"%([A-Za-z_][A-Za-z0-9_().]{0,80})%")
@@ -84,7 +83,7 @@ def _with_shared(reader: Reader, found: Snapshot) -> Snapshot:
     if shared is None or shared.key is None:
         return found
     folder = full_path(shared.path, found.machine.environment)
-    file = reader.load(rf"{folder}\{_APPLICATION_HOST}", is_own=True)
+    file = reader.load(rf"{folder}\{CONFIGURATION}", is_own=True)
     return replace(found, files={**found.files, shared.key: file})
 
 
