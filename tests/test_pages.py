@@ -21,34 +21,42 @@ from hypothesis import strategies as st
 from lxml import html
 from test_render import application, finding, report, requirement
 
-from agent import inspect
+from agent import diff, explain, inspect, plan
 from agent.model import Host, Report, Server
 from agent.names import AccountName, host_name, printable, spn
-from agent.render.page import part
+from agent.render.page import changes, part, steps, story
+from agent.render.page.elements import WORDS
 from agent.render.page.frame import asset
 from agent.render.page.report import to_html
-from agent.render.wording import WORDS, pieces
+from agent.render.wording import pieces
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "sample_configs"
 
 
+LOOKED: Any = {"ad": FOLDER / "directory.ldif", "dns": FOLDER / "zone.txt", "farm": FOLDER / "farm.toml"}
+FOLDERS = sorted(path for path in FOLDER.iterdir() if path.is_dir())
+
+
 @cache
-def document() -> str:
-    """The report of the sample farm."""
-    folders = sorted(path for path in FOLDER.iterdir() if path.is_dir())
-    looked = {"ad": "directory.ldif", "dns": "zone.txt", "farm": "farm.toml"}
-    return inspect(folders, **{name: FOLDER / file for name, file in looked.items()}).to_json()  # type: ignore[arg-type]
-
-
 def sample() -> Report:
-    return Report.from_json(document())
+    """The report of the sample farm."""
+    return inspect(FOLDERS, **LOOKED)
 
 
 @cache
 def pages() -> dict[str, str]:
-    """Each kind of page, by its command."""
-    return {"inspect": "".join(to_html(sample())), "one server": "".join(to_html(report()))}
+    """Each kind of page."""
+    made = {
+        "inspect": to_html(sample()),
+        "one server": to_html(report()),
+        "nobody looked": to_html(inspect(FOLDERS[-1])),
+        "explain": story.to_html(explain("http://portal.test.com/", FOLDERS, **LOOKED)),
+        "nothing answers": story.to_html(explain("http://nowhere.test.com/", FOLDERS, **LOOKED)),
+        "plan": steps.to_html(plan(FOLDERS, **LOOKED)),
+        "diff": changes.to_html(diff(FOLDERS[0], FOLDERS[4], **LOOKED)),
+    }
+    return {name: "".join(text) for name, text in made.items()}
 
 
 HOSTILE = {
@@ -190,14 +198,14 @@ def test_each_requirement_and_finding_stands_on_the_page() -> None:
 
 
 def test_the_model_in_the_page_is_the_report() -> None:
-    whole, within = json.loads(document()), model(pages()["inspect"])
+    whole, within = json.loads(sample().to_json()), model(pages()["inspect"])
     assert within.pop("schema") == whole["schema"]
     assert within == {key: whole[key] for key in ("servers", "requirements", "findings")}
 
 
 def test_every_tie_of_the_picture_is_told_in_words_too() -> None:
     page = parsed(pages()["inspect"])
-    drawn = page.xpath("//svg[@class='knot']")
+    drawn = page.xpath("//svg[@class='knot wide']")
     assert len(drawn) > 10
     for picture in drawn:
         assert picture.get("role") == "img"
@@ -206,6 +214,42 @@ def test_every_tie_of_the_picture_is_told_in_words_too() -> None:
         assert {mark.text for mark in picture.xpath("g[starts-with(@class, 'mark')]/text")} <= set(words)
     of_the_picture = {at for figure in page.xpath("//figure/@data-r") for at in figure.split()}
     assert of_the_picture == {str(at) for at, one in enumerate(sample().requirements) if one.matters}
+
+
+def test_a_plan_shows_each_step_with_its_way_back_and_what_must_be_asked() -> None:
+    planned = plan(FOLDERS, **LOOKED).plan
+    page = parsed(pages()["plan"])
+    cards = page.xpath("//article[@data-s]")
+    assert len(cards) == len(planned.steps) > 5
+    for card, step in zip(cards, planned.steps, strict=True):
+        commands = [line.text for line in card.xpath(".//div[@class='command']/code")]
+        assert commands == [*str(step.command).split(" && "), *str(step.rollback).split(" && ")]
+        assert ("ASK FIRST" in card.text_content()) is step.confirm
+    (ticket,) = page.xpath("//div[@class='command ticket']/code")
+    assert "Please make these changes" in ticket.text_content()
+    assert [each["command"] for each in model(pages()["plan"])["steps"]] == [step.command for step in planned.steps]
+
+
+def test_a_story_shows_what_each_client_gets_the_worst_first() -> None:
+    page = parsed(pages()["explain"])
+    told = [card.xpath("h3/span")[0].text for card in page.xpath("//div[@class='card request']")]
+    assert told == ["BROKEN", "OK"]
+    assert page.xpath("//details[@class='server']/@data-server") == ["IIS06", "IIS07"]
+    assert "answers" in parsed(pages()["nothing answers"]).xpath("//p[@class='verdict bad']")[0].text
+
+
+def test_a_difference_shows_each_change() -> None:
+    compared = diff(FOLDERS[0], FOLDERS[4], **LOOKED)
+    page = parsed(pages()["diff"])
+    for at, change in enumerate(compared.changes):
+        (row,) = page.xpath(f"//tr[@data-c='{at}']")
+        assert change.because[1:] in row.text_content()
+    assert [each["because"] for each in model(pages()["diff"])["changes"]] == [one.because for one in compared.changes]
+
+
+def test_two_runs_without_a_change_say_so() -> None:
+    same = parsed("".join(changes.to_html(diff(FOLDERS[0], FOLDERS[0], **LOOKED))))
+    assert same.xpath("//p[@class='verdict good']/text()") == ["Nothing changed."]
 
 
 def test_the_address_of_a_finding_stays_the_same_whatever_else_is_found() -> None:

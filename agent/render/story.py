@@ -33,7 +33,7 @@ def to_text(
         page.prose(f"Nobody said the name of {first_few(explanation.unnamed)}: give --computer.")
     write_questions(page, explanation, following)
     said = frozenset(sentence for finding in explanation.findings for sentence in finding.fix)
-    for clients, outcome in _distinct(explanation.outcomes):
+    for clients, outcome in distinct(explanation.outcomes):
         _told(page, clients, outcome, said)
     findings = by_severity(explanation.findings)
     if findings:
@@ -72,17 +72,17 @@ def _part(end: Outcome | None, outcomes: Iterable[ClientOutcome]) -> str:
 # -- client by client ----------------------------------------------------------------------------------------------
 
 
-def _distinct(outcomes: Iterable[ClientOutcome]) -> Iterator[tuple[list[str], ClientOutcome]]:
+def distinct(outcomes: Iterable[ClientOutcome]) -> Iterator[tuple[list[str], ClientOutcome]]:
     """Outcomes that differ in the client's name only, once, with all those names."""
     found: dict[object, tuple[list[str], ClientOutcome]] = {}
     for outcome in outcomes:
-        steps = tuple(_of_any(step, outcome.client) for step in outcome.because)
+        steps = tuple(of_any(step, outcome.client) for step in outcome.because)
         key = (outcome.spn, outcome.holders, outcome.answers, outcome.decrypts_as, outcome.outcome, steps)
         found.setdefault(key, ([], outcome))[0].append(outcome.client)
     yield from found.values()
 
 
-def _of_any(step: str, client: str) -> str:
+def of_any(step: str, client: str) -> str:
     """A step that names its client, said of any."""
     return f"The client {step.removeprefix(f'{client} ')}" if step.startswith(f"{client} ") else step
 
@@ -100,7 +100,7 @@ def _told(page: Page, clients: list[str], outcome: ClientOutcome, said: frozense
         page.prose(with_commas(value.split(", ")), 14, first=f"  {label}")
     page.blank()
     for number, step in enumerate(outcome.because[:-1], 1):
-        page.prose(_of_any(step, outcome.client), 6, first=f"  {number}.".ljust(6))
+        page.prose(of_any(step, outcome.client), 6, first=f"  {number}.".ljust(6))
     fixes = [sentence for sentence in outcome.fix if sentence not in said]
     if fixes:
         page.blank()

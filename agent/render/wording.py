@@ -13,6 +13,7 @@ from agent.model import (
     Accepted,
     Application,
     ApplicationRef,
+    ClientOutcome,
     Finding,
     Origin,
     Origins,
@@ -170,7 +171,7 @@ def reason_told(accepted: Accepted) -> str:
     return f"{accepted.reason}{until}"
 
 
-def held_by(requirement: Requirement) -> str:
+def held_by(requirement: Requirement | ClientOutcome) -> str:
     """Who answers for the SPN today; empty where nobody looked."""
     if requirement.holders:
         return listed(requirement.holders)

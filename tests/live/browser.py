@@ -83,10 +83,11 @@ def axe() -> str:
     return Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text(encoding="utf-8")
 
 
-def serious(page: Page) -> list[str]:
-    """What axe-core finds that is serious or critical: rule, and where."""
+def serious(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds that is serious or critical, by these rules or all: rule, and where."""
     page.evaluate(axe())
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    only = {"runOnly": list(rules)} if rules else {}
+    found = page.evaluate("options => axe.run(document, options)", {"resultTypes": ["violations"], **only})
     return [
         f"{rule['id']}: {node['target']}"
         for rule in found["violations"]

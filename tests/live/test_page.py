@@ -161,6 +161,18 @@ def test_search_and_filters_leave_what_was_asked_for(inspected: Reader) -> None:
     assert inspected.said == []
 
 
+def test_steps_and_changes_are_searched_too(reader: Reader, files: dict[str, Path]) -> None:
+    reader.page.goto(files["plan"].as_uri())
+    reader.choose(text="crm")
+    assert reader.count == "2 of 10 steps"
+    assert len(reader.shown("article.step")) == 2
+    reader.page.goto(files["diff"].as_uri())
+    reader.choose(severity="warning")
+    assert reader.count.startswith("5 of ")
+    assert len(reader.shown("tr[data-c]")) == 5
+    assert reader.said == []
+
+
 def test_servers_and_columns_are_sorted(inspected: Reader) -> None:
     inspected.choose(sort="worst")
     assert inspected.shown("details.server > summary h3")[-1] in {"IIS01", "IIS03", "IIS06"}
@@ -210,20 +222,23 @@ def test_it_says_everything_without_its_script(driven: browser.Driven, files: di
     assert page.locator("form.tools").is_hidden()
     assert page.locator("button.copy").first.is_hidden()
     assert page.locator("details.server table").count() == 7
-    assert page.locator("svg.knot").first.is_visible()
+    assert page.locator("svg.wide").first.is_visible()
     context.close()
 
 
 # -- who can use it ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(driven: browser.Driven, files: dict[str, Path], scheme: str) -> None:
+@pytest.mark.parametrize(("scheme", "rules"), [("light", ()), ("dark", ("color-contrast",))])
+def test_axe_finds_nothing_serious(
+    driven: browser.Driven, files: dict[str, Path], scheme: str, rules: tuple[str, ...]
+) -> None:
+    """What is dark differs in its colours only."""
     for name, path in files.items():
         context = driven.browser.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 900})
         page = context.new_page()
         page.goto(path.as_uri())
-        assert (name, browser.serious(page)) == (name, [])
+        assert (name, browser.serious(page, *rules)) == (name, [])
         context.close()
 
 
@@ -233,6 +248,9 @@ def test_nothing_is_wider_than_the_window(reader: Reader, files: dict[str, Path]
     for name, path in files.items():
         reader.page.goto(path.as_uri())
         assert (name, reader.page.evaluate("document.documentElement.scrollWidth")) == (name, width)
+        drawn = reader.page.locator("main svg.knot:visible").all()
+        shape = "knot wide" if width == 1280 else "knot narrow"
+        assert (name, {each.get_attribute("class") for each in drawn[:3]}) == (name, {shape} if drawn else set())
 
 
 def test_paper_shows_servers_that_are_open_and_no_tools(inspected: Reader) -> None:

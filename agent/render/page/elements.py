@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from lxml.builder import ElementMaker  # type: ignore[import-not-found]
 from lxml.html import html_parser
 
-from agent.model import Outcome, Report, Severity
+from agent.model import Outcome, Severity
 from agent.names import fold, printable
-from agent.render.wording import MEANINGS, NO_TICKET, WORDS, pieces
+from agent.render import wording
+from agent.render.wording import MEANINGS, NO_TICKET, pieces
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement as Element
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 Tone = Literal["bad", "mild", "open", "good"]
 """How a thing is coloured; a word beside it says the same."""
 
+WORDS: Mapping[Outcome, str] = {**wording.WORDS, "unchecked": "NOT CHECKED"}
+"""A page has room for the verdict's word."""
 TONES: Mapping[Outcome, Tone] = {
     "kerberos": "good",
     "ntlm-fallback": "mild",
@@ -130,6 +133,6 @@ def worst(outcomes: Iterable[Outcome]) -> Outcome | None:
     return next((outcome for outcome in WORST_FIRST if outcome in found), None)
 
 
-def told_on(report: Report) -> str:
-    """When the run ended, as people write it."""
-    return report.finished.replace("T", " ").replace("Z", " UTC")
+def said_at(when: str) -> str:
+    """A time as people write it."""
+    return when.replace("T", " ").replace("Z", " UTC")

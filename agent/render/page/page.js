@@ -66,32 +66,44 @@
   if (!tools) return;
   let index = null;
 
-  const text = (values) => values.flat(2).filter((each) => each != null).join("\n").toLowerCase();
+  const text = (values) => values.flat(3).filter((each) => each != null).join("\n").toLowerCase();
+  const named = (values) => [...new Set(values.filter((each) => each != null))];
 
-  // What the model says of each thing that can be filtered, and the elements that show it.
+  // What can be filtered: where the model has it, which elements show it, and what is said of how many are left.
+  const KINDS = {
+    requirements: { rows: "r", word: "SPNs", read: (one) => ({
+      spn: one.spn.toLowerCase(), outcome: one.outcome, account: one.account,
+      servers: named(one.applications.map((place) => place.server)),
+      text: text([one.spn, one.account, one.holders, one.answers, one.applications.map((place) => [place.server, place.site, place.path])]),
+    }) },
+    findings: { rows: "f", word: "findings", read: (one) => ({
+      spn: one.spn?.toLowerCase(), severity: one.severity, account: one.account, servers: named([one.server, ...one.servers]),
+      text: text([one.id, one.message, one.spn, one.account, one.holders, one.server, one.servers, one.site, one.path]),
+    }) },
+    steps: { rows: "s", word: "steps", read: (one) => ({
+      account: one.account, servers: named([one.server]),
+      text: text([one.kind, one.spn, one.account, one.server, one.finding, one.command, one.note]),
+    }) },
+    changes: { rows: "c", word: "changes", read: (one) => ({
+      severity: one.severity, servers: named([one.server]),
+      text: text([one.what, one.kind, one.server, one.site, one.path, one.spn, one.name, one.before, one.after, one.because]),
+    }) },
+  };
+
   const built = () => {
     const model = JSON.parse(document.getElementById("report").textContent);
-    const requirements = (model.requirements ?? []).map((one) => ({
-      spn: one.spn.toLowerCase(), outcome: one.outcome, account: one.account, rows: [],
-      servers: one.applications.map((place) => place.server),
-      text: text([one.spn, one.account, one.holders ?? [], one.answers ?? [],
-        one.applications.map((place) => [place.server, place.site, place.path])]),
-    }));
-    const findings = (model.findings ?? []).map((one) => ({
-      spn: one.spn?.toLowerCase(), severity: one.severity, account: one.account, rows: [],
-      servers: [...new Set([one.server, ...one.servers].filter((each) => each != null))],
-      text: text([one.id, one.message, one.spn, one.account, one.holders, one.server, one.servers, one.site, one.path]),
-    }));
-    for (const row of all("[data-r]")) {
-      for (const at of row.dataset.r.split(" ")) requirements[at]?.rows.push(row);
+    const found = { servers: all("details.server"), cards: all("article.finding") };
+    for (const [kind, { rows, read }] of Object.entries(KINDS)) {
+      found[kind] = (model[kind] ?? []).map((one) => ({ ...read(one), rows: [] }));
+      for (const row of all(`[data-${rows}]`)) {
+        for (const at of row.dataset[rows].split(" ")) found[kind][at]?.rows.push(row);
+      }
     }
-    for (const row of all("[data-f]")) findings[row.dataset.f]?.rows.push(row);
-    return { requirements, findings, servers: all("details.server"), first: all("details.server") };
+    return found;
   };
 
   const chosen = () => {
-    const form = new FormData(tools);
-    const wanted = Object.fromEntries([...form].map(([name, value]) => [name, String(value)]));
+    const wanted = Object.fromEntries([...new FormData(tools)].map(([name, value]) => [name, String(value)]));
     wanted.words = wanted.text.toLowerCase().split(/\s+/).filter(Boolean);
     wanted.any = Boolean(wanted.words.length || wanted.outcome || wanted.severity || wanted.server || wanted.account);
     return wanted;
@@ -100,79 +112,76 @@
   const fits = (one, wanted) =>
     (!wanted.server || one.servers.includes(wanted.server)) &&
     (!wanted.account || one.account === wanted.account) &&
+    (!wanted.outcome || !("outcome" in one) || one.outcome === wanted.outcome) &&
+    (!wanted.severity || !("severity" in one) || one.severity === wanted.severity) &&
     wanted.words.every((word) => one.text.includes(word));
 
   // SPNs by their outcome and findings by their severity; where one is chosen, of the other those about the same SPN.
   const matching = (wanted) => {
-    let requirements = index.requirements.filter((one) => fits(one, wanted) && (!wanted.outcome || one.outcome === wanted.outcome));
-    let findings = index.findings.filter((one) => fits(one, wanted) && (!wanted.severity || one.severity === wanted.severity));
-    if (wanted.severity) {
-      const told = new Set(findings.map((one) => one.spn));
-      requirements = requirements.filter((one) => told.has(one.spn));
+    const left = Object.fromEntries(Object.keys(KINDS).map((kind) => [kind, index[kind].filter((one) => fits(one, wanted))]));
+    const about = (kind) => new Set(left[kind].map((one) => one.spn));
+    if (wanted.severity && index.findings.length) {
+      const spns = about("findings");
+      left.requirements = left.requirements.filter((one) => spns.has(one.spn));
     }
     if (wanted.outcome) {
-      const told = new Set(requirements.map((one) => one.spn));
-      findings = findings.filter((one) => told.has(one.spn));
+      const spns = about("requirements");
+      left.findings = left.findings.filter((one) => spns.has(one.spn));
     }
-    return { requirements, findings };
+    return left;
   };
 
-  const shown = (kind, matches) => {
-    const rows = new Set(matches.flatMap((one) => one.rows));
-    for (const one of index[kind]) {
-      for (const row of one.rows) row.hidden = !rows.has(row);
-    }
+  const showServers = (left, wanted) => {
+    const own = left.findings.filter((one) => one.servers.length === 1);
+    const names = new Set([...left.requirements, ...own].flatMap((one) => one.servers));
+    const bare = !wanted.outcome && !wanted.severity && !wanted.account;
+    const isShown = (name) => (!wanted.server || name === wanted.server) &&
+      (names.has(name) || (bare && wanted.words.every((word) => name.toLowerCase().includes(word))));
+    for (const each of [...index.servers, ...all(".tile")]) each.hidden = wanted.any && !isShown(each.dataset.server);
+    const seen = index.servers.filter((server) => !server.hidden);
+    if (wanted.any && seen.length <= 20) for (const server of seen) server.open = true;
+    return seen.length;
   };
 
   const filtered = () => {
     index ??= built();
     const wanted = chosen();
-    const matches = matching(wanted);
-    shown("requirements", matches.requirements);
-    shown("findings", matches.findings);
-    const own = matches.findings.filter((one) => one.servers.length === 1);
-    const names = new Set([...matches.requirements, ...own].flatMap((one) => one.servers));
-    if (wanted.server) for (const name of names) if (name !== wanted.server) names.delete(name);
-    let count = 0;
-    for (const server of index.servers) {
-      const name = server.dataset.server;
-      const bare = !wanted.outcome && !wanted.severity && !wanted.account && (!wanted.server || wanted.server === name) &&
-        wanted.words.every((word) => name.toLowerCase().includes(word));
-      server.hidden = wanted.any && !names.has(name) && !bare;
-      count += !server.hidden;
+    const left = matching(wanted);
+    const said = [];
+    for (const [kind, { word }] of Object.entries(KINDS)) {
+      const rows = new Set(left[kind].flatMap((one) => one.rows));
+      for (const one of index[kind]) for (const row of one.rows) row.hidden = !rows.has(row);
+      if (index[kind].length) said.push(`${left[kind].length} of ${index[kind].length} ${word}`);
     }
+    const count = showServers(left, wanted);
+    if (index.servers.length) said.push(`${count} of ${index.servers.length} servers`);
     for (const group of all(".group")) group.hidden = wanted.any && !group.querySelector(".tie:not([hidden])");
     for (const body of all(".spns tbody")) body.hidden = wanted.any && !body.querySelector("tr[data-r]:not([hidden])");
-    for (const tile of all(".tile")) tile.hidden = wanted.any && !names.has(tile.dataset.server);
-    if (wanted.any && count <= 20) for (const server of index.servers) if (!server.hidden) server.open = true;
-    tools.querySelector("output").textContent = wanted.any
-      ? `${matches.requirements.length} of ${index.requirements.length} SPNs, ` +
-        `${matches.findings.length} of ${index.findings.length} findings, ${count} of ${index.servers.length} servers`
-      : "";
+    tools.querySelector("output").textContent = wanted.any ? said.join(", ") : "";
   };
 
+  // -- order ------------------------------------------------------------------------------------
+
   const severities = ["error", "warning", "info"];
-  const outcomes = [...tools.elements.outcome.options].map((option) => option.value);
   const rearrange = () => {
     index ??= built();
+    const outcomes = [...(tools.elements.outcome?.options ?? [])].map((option) => option.value);
     const by = tools.elements.sort.value;
-    index.cards ??= all("article.finding");
     const rank = new Map();
     for (const one of index.requirements) {
-      for (const server of one.servers) {
-        rank.set(server, Math.min(rank.get(server) ?? 99, outcomes.indexOf(one.outcome)));
-      }
+      for (const server of one.servers) rank.set(server, Math.min(rank.get(server) ?? 99, outcomes.indexOf(one.outcome)));
     }
     const worst = (server) => rank.get(server.dataset.server) ?? 98;
-    const servers = [...index.first];
-    if (by === "name") servers.sort((a, b) => order(a.dataset.server, b.dataset.server));
-    if (by === "worst") servers.sort((a, b) => worst(a) - worst(b));
-    if (servers.length) rearranged(servers[0].parentElement, servers);
     const found = (card) => index.findings[card.dataset.f];
-    const cards = [...index.cards];
-    if (by === "name") cards.sort((a, b) => order(found(a).servers[0] ?? "", found(b).servers[0] ?? ""));
-    if (by === "worst") cards.sort((a, b) => severities.indexOf(found(a).severity) - severities.indexOf(found(b).severity));
-    if (cards.length) rearranged(cards[0].parentElement, cards);
+    const severe = (card) => severities.indexOf(found(card).severity);
+    const orders = {
+      name: [(a, b) => order(a.dataset.server, b.dataset.server), (a, b) => order(found(a).servers[0] ?? "", found(b).servers[0] ?? "")],
+      worst: [(a, b) => worst(a) - worst(b), (a, b) => severe(a) - severe(b)],
+    };
+    [index.servers, index.cards].forEach((each, at) => {
+      const sorted = by ? [...each].sort(orders[by][at]) : each;
+      if (sorted.length) rearranged(sorted[0].parentElement, sorted);
+    });
   };
 
   let waiting = 0;
@@ -181,9 +190,12 @@
     if (event.target.name === "sort") rearrange();
     else waiting = setTimeout(filtered, event.target.name === "text" ? 150 : 0);
   });
-  tools.addEventListener("reset", () => setTimeout(() => { filtered(); rearrange(); }));
+  tools.addEventListener("reset", () => setTimeout(() => {
+    filtered();
+    if (tools.elements.sort) rearrange();
+  }));
   tools.addEventListener("submit", (event) => event.preventDefault());
-  tools.elements.all.addEventListener("click", () => {
+  tools.elements.all?.addEventListener("click", () => {
     const servers = all("details.server:not([hidden])");
     const open = !servers.every((server) => server.open);
     for (const server of servers) server.open = open;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from agent.model import Finding, Outcome, Report, Requirement, Server
 from agent.model.document import json_line
@@ -15,6 +16,9 @@ from agent.render.wording import Overview
 MOST = 20_000
 """Applications, SPNs and findings of all servers that are shown in full: more than that a browser does not open in a
 second (benchmarks/README.md)."""
+
+
+Some = TypeVar("Some", bound=Report)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Part:
         self.outcomes = _outcomes(report)
         names = self._fitting()
         self.left_out = tuple(server for server in report.servers if server.name not in names)
-        shown = _narrowed(report, names) if self.left_out else report
+        shown = narrowed(report, names) if self.left_out else report
         self.overview = Overview(shown)
         self.servers, self.requirements, self.findings = shown.servers, shown.requirements, shown.findings
         self._numbers = {id(one): at for at, one in enumerate(shown.requirements)}
@@ -89,7 +93,7 @@ def _outcomes(report: Report) -> dict[str, Counter[Outcome]]:
     return found
 
 
-def _narrowed(report: Report, names: frozenset[str]) -> Report:
+def narrowed(report: Some, names: frozenset[str]) -> Some:
     """What the report says of these servers."""
 
     def is_about(found: Finding) -> bool:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from agent.model import Application, Problem, Requirement, Server
 from agent.render.groups import Group, asked_and_silent, groups, settings
-from agent.render.page.elements import TONES, WORST_FIRST, E, badge, name, of_class, outcome_badge
+from agent.render.page.elements import TONES, WORDS, WORST_FIRST, E, badge, name, of_class, outcome_badge
 from agent.render.page.findings import link
 from agent.render.page.part import Part, server_anchor
 from agent.render.verdict import if_told
 from agent.render.wording import (
     NOT_WHOLE,
-    WORDS,
     Overview,
     at_line,
     first_few,
@@ -34,13 +33,13 @@ _OPEN = 8
 _COLUMNS = ("SPN", "Today", "Is on", "Must be on", "Need")
 
 
-def servers(part: Part) -> Iterator[Element]:
-    """Those that fit in full; of the others how many, and how to get theirs."""
+def servers(part: Part, *, is_open: bool = True) -> Iterator[Element]:
+    """Those that fit in full; of the others how many, and how to get theirs. A few are open when the page opens."""
     if part.left_out:
         yield _too_large(part)
-    is_small = len(part.report.servers) <= _OPEN
+    is_open &= len(part.report.servers) <= _OPEN
     for server in part.servers:
-        yield _server(part, server, is_open=is_small)
+        yield _server(part, server, is_open=is_open)
 
 
 def _too_large(part: Part) -> Element:
@@ -101,7 +100,9 @@ def _problem(server: Server, problem: Problem) -> Element:
 def _table(part: Part, server: Server, told: Iterable[Group]) -> Element:
     head = E.tr(*(E.th(column, {"scope": "col"}) for column in _COLUMNS))
     bodies = [_group(part, server, group) for group in told]
-    return E.table(of_class("spns"), E.caption(f"SPNs of {server.name}", of_class("hidden")), E.thead(head), *bodies)
+    return E.table(
+        of_class("spns", "stacked"), E.caption(f"SPNs of {server.name}", of_class("hidden")), E.thead(head), *bodies
+    )
 
 
 def _group(part: Part, server: Server, group: Group) -> Element:

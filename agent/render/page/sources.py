@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from agent.model import AccountUse, Report
 from agent.names import Spn
-from agent.render.page.elements import E, command, name, of_class
+from agent.render.page.elements import WORDS, E, command, name, of_class
 from agent.render.what_was_read import LOOK_FIRST, clients_told, questions, sources_told
-from agent.render.wording import MEANINGS, WORDS, plural
+from agent.render.wording import MEANINGS, plural
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement as Element
@@ -45,7 +45,7 @@ def accounts(report: Report) -> Iterator[Element]:
     """What each account serves, needs, lacks, and also holds."""
     head = E.tr(*(E.th(column, {"scope": "col"}) for column in _COLUMNS))
     rows = [_row(use) for use in report.accounts[:_MOST]]
-    yield E.table(of_class("sortable", "accounts"), E.thead(head), E.tbody(*rows))
+    yield E.table(of_class("sortable", "stacked", "accounts"), E.thead(head), E.tbody(*rows))
     more = len(report.accounts) - _MOST
     if more > 0:
         yield E.p(f"{plural(more, 'more account')} in --format json.")

@@ -86,6 +86,7 @@ def _knot(
         Tie(tuple(same), tuple(by_spn[same[0]]), tuple(one for spn in same for one in by_spn[spn]))
         for same in alike.values()
     )
+    ties = tuple(sorted(ties, key=lambda tie: min(WORST_FIRST.index(need.outcome) for need in tie.needs)))
     return Knot(ties, tuple(_ends(ties, applications)))
 
 

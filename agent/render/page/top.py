@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from agent.model import Report
-from agent.render.page.elements import E, Tone, of_class, told_on
+from agent.render.page.elements import E, Tone, of_class, said_at
 from agent.render.verdict import first_line, look, not_looked_at
 from agent.render.what_was_read import looked_at, only_told, written
 from agent.render.wording import counted, plural
@@ -17,10 +17,15 @@ if TYPE_CHECKING:
 _LOOKS: Mapping[str, Tone] = {"bold red": "bad", "bold yellow": "mild", "bold": "open", "bold green": "good"}
 
 
-def top(title: str, report: Report) -> Iterator[Element]:
-    yield E.p(of_class("brand"), E.b("iis-spn"), f" · {told_on(report)}")
+def heading(title: str, when: str, verdict: str, tone: Tone) -> Iterator[Element]:
+    yield E.p(of_class("brand"), E.b("iis-spn"), f" · {said_at(when)}")
     yield E.h1(title)
-    yield E.p(first_line(report), of_class("verdict", _LOOKS[look(report)]))
+    yield E.p(verdict, of_class("verdict", tone))
+
+
+def top(title: str, report: Report) -> Iterator[Element]:
+    """The verdict of a report, and what it counts."""
+    yield from heading(title, report.finished, first_line(report), _LOOKS[look(report)])
     yield from gaps(report)
     yield from (E.p(sentence, of_class("gap")) for sentence in only_told(report))
     yield from _bar(report)
@@ -31,6 +36,10 @@ def top(title: str, report: Report) -> Iterator[Element]:
         counted(report),
     )
     yield E.p(" · ".join(parts), of_class("dim"))
+    yield from looked(report)
+
+
+def looked(report: Report) -> Iterator[Element]:
     if read := looked_at(report):
         yield E.p(f"Looked at: {', '.join(read)}", of_class("dim"))
 
@@ -69,4 +78,8 @@ def _bar(report: Report) -> Iterator[Element]:
 
 
 def end(report: Report) -> Iterator[Element]:
-    yield E.p(written(report), " This file loads nothing, and sends nothing.")
+    yield from ended(written(report))
+
+
+def ended(text: str) -> Iterator[Element]:
+    yield E.p(f"{text} This file loads nothing, and sends nothing.")
