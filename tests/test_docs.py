@@ -239,6 +239,38 @@ def test_links_lead_somewhere() -> None:
                 assert (file.parent / target).exists(), f"{file.name}: {target}"
 
 
+def slug(heading: str) -> str:
+    """The anchor that GitHub makes of a heading."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def test_links_lead_to_headings_that_are_there() -> None:
+    """A heading of the changelog's own releases may be gone by the next."""
+    for file in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]:
+        text = file.read_text(encoding="utf-8")
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", text):
+            if "://" in target:
+                continue
+            there = (file.parent / target).read_text(encoding="utf-8") if target else text
+            assert anchor in {slug(line) for line in re.findall(r"^#+ (.+)$", there, re.MULTILINE)}, f"{file}: {anchor}"
+
+
+NAMED = re.compile(r"\bR\d+\.\d+\b|\bKB ?\d{6,}|\bRFC \d+|\bM[SC]-[A-Z]{4,}|\bcc\d{6}|CVE-\d|\"[^\"]+\"|`<")
+
+
+@pytest.mark.parametrize("file", ["docs/findings.md", "docs/rules.md"])
+def test_every_source_is_a_link(file: str) -> None:
+    for paragraph in re.findall(r"\*\*Source\.\*\*.+?(?=\n\n|\Z)", read(file), flags=re.DOTALL):
+        plain = re.sub(r"\[[^]]*\]\([^)]*\)( \(CVE-[-\d]+\))?", "", paragraph)
+        assert NAMED.findall(plain) == [], paragraph
+        assert "](" in paragraph or "None:" in paragraph
+
+
+def test_every_rule_that_is_named_stands_among_the_sources_and_no_other() -> None:
+    named = {rule for file in ("findings", "rules") for rule in re.findall(r"\[(R\d+\.\d+)\]", read(f"docs/{file}.md"))}
+    assert named == set(re.findall(r"^### (R\d+\.\d+)$", read("docs/sources.md"), re.MULTILINE))
+
+
 def test_help_of_the_program_is_one_screen() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "agent", "--help"], capture_output=True, text=True, cwd=ROOT, check=True
