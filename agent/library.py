@@ -78,13 +78,14 @@ def explain(url: str, targets: Words, **options: Unpack[Options]) -> Explanation
     return story.explain(_analysis(targets, options, [story.read_url(url).typed]), url)
 
 
-def plan(targets: Words, **options: Unpack[Options]) -> Report:
+def plan(targets: Words, *, want: Words | None = None, **options: Unpack[Options]) -> Report:
     """Say in which order what is wrong is mended: `plan` of the report that `inspect` makes of the same arguments.
 
-    The report comes with it, for it says whether to act: whether all was read (`complete`), and what each step and
-    what is blocked is for (`findings`). Changes nothing.
+    With `want`, files of what is wanted, the steps lead there instead (`plan.wanted`). The report comes with it, for it
+    says whether to act: whether all was read (`complete`), and what each step and what is blocked is for (`findings`).
+    Changes nothing.
     """
-    return _analysis(targets, options).report
+    return _analysis(targets, options, want=want).report
 
 
 def diff(old: Report | Word, new: Report | Word, **options: Unpack[Options]) -> Difference:
@@ -109,13 +110,15 @@ def _side(name: str, given: object) -> Report | str:
     return read_report(word) if is_report(word) else word
 
 
-def _analysis(targets: Words, options: Options, typed: Sequence[Typed] = ()) -> Analysis:
+def _analysis(targets: Words, options: Options, typed: Sequence[Typed] = (), *, want: Words | None = None) -> Analysis:
     _refuse_unknown(options)
     words = _words("targets", targets)
     paths = target_files.expand(words)
     computer = _computer(options.get("computer"), len(paths))
     netbios = _netbios_names(options.get("netbios_domains"))
-    sources = replace(_sources(options, netbios), typed=typed)
+    wants = [each for path in _paths("want", want) for each in option_files.want_file(path)]
+    sources = _sources(options, netbios)
+    sources = replace(sources, typed=typed, wants=wants, read=(*sources.read, *option_files.told_of_wants(wants)))
     swept = target_files.sweep_folders(words)
     analysis = analyse(target_files.read_targets(paths, computer, netbios, swept=swept), sources)
     demand_domains(netbios, analysis)

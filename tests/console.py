@@ -16,6 +16,7 @@ from pathlib import Path
 import cmd_reader
 from inputs import Inputs
 from lxml import etree
+from worlds import readers_of
 
 from agent.names import Spn
 
@@ -39,6 +40,8 @@ def typed(command: str, on: Inputs, server: str | None = None, *, unique: bool =
             _setspn(arguments, on, unique=unique)
         elif name == "dnscmd":
             _dnscmd(arguments, on)
+        elif program == "Set-ADServiceAccount":
+            _set_readers(arguments, on)
         else:
             raise Refused(f"'{program}' is not recognized as an internal or external command")
 
@@ -105,6 +108,33 @@ def holders(on: Inputs, value: Spn) -> list[str]:
     return [entry.dn for path in on.directory for entry in Ldif(path).entries if entry.holds(value.text)]
 
 
+def _set_readers(arguments: list[str], on: Inputs) -> None:
+    """In PowerShell: the list of who may read a gMSA's password is replaced by this one."""
+    name, parameter, listed = arguments
+    if parameter != "-PrincipalsAllowedToRetrieveManagedPassword":
+        raise Refused(f"the plan does not use {parameter}")
+    files = [Ldif(path) for path in on.directory]
+    entries = [entry for file in files for entry in file.entries]
+    (account,) = [entry for entry in entries if entry.account.lower() == f"{name}$".lower()]
+    sids = [_sid_of(reader, entries) for reader in listed.split(",")]
+    account.replace("msDS-GroupMSAMembership", readers_of(sids))
+    for file in files:
+        file.write()
+
+
+def _sid_of(reader: str, entries: Iterable[Entry]) -> bytes:
+    for entry in entries:
+        if entry.sid and reader.lower() in {entry.account.lower(), sid_text(entry.sid).lower()}:
+            return entry.sid
+    raise Refused(f"Cannot find an object with identity: '{reader}'")
+
+
+def sid_text(sid: bytes) -> str:
+    """`S-1-5-21-...`"""
+    parts = [int.from_bytes(sid[at : at + 4], "little") for at in range(8, len(sid), 4)]
+    return "-".join(map(str, ("S-1", int.from_bytes(sid[2:8], "big"), *parts)))
+
+
 class Entry:
     """One entry of an LDIF: its lines, unfolded."""
 
@@ -125,6 +155,18 @@ class Entry:
     @property
     def domain(self) -> str:
         return _dns_of(self.dn)
+
+    @property
+    def sid(self) -> bytes:
+        for line in self.lines:
+            if line.lower().startswith("objectsid:: "):
+                return base64.b64decode(line.partition(":: ")[2])
+        return b""
+
+    def replace(self, attribute: str, value: bytes) -> None:
+        gone = attribute.lower()
+        self.lines = [line for line in self.lines if line.partition(":")[0].lower() != gone]
+        self.lines.append(f"{attribute}:: {base64.b64encode(value).decode()}")
 
     @property
     def is_computer(self) -> bool:
@@ -169,6 +211,12 @@ class Ldif:
 
 def _appcmd(arguments: list[str], on: Inputs, server: str | None) -> None:
     verb, kind, place, *options = arguments
+    if (verb, kind) in {("set", "apppool"), ("set", "site")}:
+        host = _Host(on.folder / "servers" / (server or ""))
+        host.set_pool(place, options) if kind == "apppool" else host.set_bindings(place, options)
+        for copy in host.copies(on.servers):
+            copy.write_bytes(host.path.read_bytes())
+        return
     section, settings, commit = "", {}, ""
     for option in options:
         name, _, value = option[1:].partition(":")
@@ -236,6 +284,9 @@ class _Configuration:
         return node
 
 
+_BINDING = re.compile(r"/([+-])bindings\.\[protocol='(\w+)',bindingInformation='([^']+)'\]")
+
+
 class _Host(_Configuration):
     """The applicationHost.config that is in force in a snapshot folder."""
 
@@ -248,6 +299,40 @@ class _Host(_Configuration):
         if not path.exists():
             raise Refused(f"cannot read configuration file {path}")
         super().__init__(path)
+
+    def set_pool(self, name: str, options: Iterable[str]) -> None:
+        """`set apppool`: attributes of its processModel; an empty value is as if it were not there."""
+        found = [node for node in self.root.iterfind(".//applicationPools/add") if node.get("name") == name]
+        if not found:
+            raise Refused(f"Cannot find APPPOOL object with identifier {name}")
+        for option in options:
+            key, _, value = option.removeprefix("/processModel.").partition(":")
+            model = found[0].find("processModel")
+            model = etree.SubElement(found[0], "processModel") if model is None else model
+            model.set(key, value)
+            if not value:
+                del model.attrib[key]
+        self.path.write_bytes(etree.tostring(self.root))
+
+    def set_bindings(self, name: str, options: Iterable[str]) -> None:
+        """`set site`: one binding more (`/+`), or one less (`/-`)."""
+        found = [node for node in self.root.iter("site") if node.get("name") == name]
+        if not found:
+            raise Refused(f"Cannot find SITE object with identifier {name}")
+        for option in options:
+            match = _BINDING.fullmatch(option)
+            if match is None:
+                raise Refused(f"the plan does not use {option}")
+            sign, protocol, information = match.groups()
+            bindings = found[0].find("bindings")
+            same = [b for b in bindings if (b.get("protocol"), b.get("bindingInformation")) == (protocol, information)]
+            if (sign == "+") == bool(same):
+                raise Refused(f"Cannot add or remove the binding {information}")
+            if sign == "+":
+                etree.SubElement(bindings, "binding", protocol=protocol, bindingInformation=information)
+            for node in same:
+                bindings.remove(node)
+        self.path.write_bytes(etree.tostring(self.root))
 
     def copies(self, folders: Iterable[Path]) -> Iterator[Path]:
         """The same file in the snapshots of the other servers that read it from the share."""
@@ -323,7 +408,7 @@ def _dnscmd(arguments: list[str], on: Inputs) -> None:
         if zone.lower().rstrip(".") in file.served:
             owner = _absolute(node, f"{zone.rstrip('.')}.")
             if action == "/RecordDelete":
-                file.delete(owner, kind)
+                file.delete(owner, kind, *(word for word in rest if word != "/f"))
             elif action == "/RecordAdd":
                 file.add(owner, kind, rest[0])
             else:
@@ -368,8 +453,10 @@ class Zone:
             if kinds[0] == "SOA":
                 self.served.add(owner.lower().rstrip("."))
 
-    def delete(self, owner: str, kind: str) -> None:
+    def delete(self, owner: str, kind: str, data: str = "") -> None:
+        """All records of a kind, or the one with this data."""
         gone = [one for one in self.records if (one.owner, one.kind) == (owner.lower(), kind.upper())]
+        gone = [one for one in gone if data in {"", one.line.split()[-1]}]
         if not gone:
             raise Refused(f"DNS_ERROR_RECORD_DOES_NOT_EXIST: {owner} {kind}")
         self.records = [one for one in self.records if one not in gone]

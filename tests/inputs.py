@@ -12,7 +12,7 @@ from pathlib import Path
 
 from worlds import NOW
 
-from agent import inspect
+from agent import plan
 from agent.iis.snapshot import Machine, Snapshot
 from agent.model import Report
 from agent.spn.computer_names import FarmName
@@ -48,10 +48,16 @@ class Inputs:
         shutil.copytree(self.folder, to)
         return Inputs(to, self.clients, self.netbios)
 
+    @property
+    def want(self) -> Path | None:
+        path = self.folder / "want.toml"
+        return path if path.exists() else None
+
     def inspected(self) -> Report:
         """What the library says of these files."""
-        return inspect(
+        return plan(
             self.servers,
+            want=self.want,
             ad=self.directory or None,
             dns=self.zones or None,
             farm=self.farm,

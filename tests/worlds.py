@@ -285,12 +285,17 @@ def sid(relative: int) -> bytes:
 
 
 def readers(*relative: int) -> bytes:
+    """msDS-GroupMSAMembership that lets these SIDs of the domain read."""
+    return readers_of([sid(one) for one in relative])
+
+
+def readers_of(sids: Sequence[bytes]) -> bytes:
     """msDS-GroupMSAMembership: a self-relative security descriptor that lets these SIDs read."""
     aces = b""
-    for one in relative:
-        body = (0xF01FF).to_bytes(4, "little") + sid(one)
+    for one in sids:
+        body = (0xF01FF).to_bytes(4, "little") + one
         aces += bytes([0, 0]) + (4 + len(body)).to_bytes(2, "little") + body
-    acl = bytes([2, 0]) + (8 + len(aces)).to_bytes(2, "little") + len(relative).to_bytes(2, "little") + b"\0\0" + aces
+    acl = bytes([2, 0]) + (8 + len(aces)).to_bytes(2, "little") + len(sids).to_bytes(2, "little") + b"\0\0" + aces
     return bytes([1, 0, 4, 0x80]) + b"\0" * 12 + (20).to_bytes(4, "little") + acl
 
 

@@ -102,7 +102,7 @@ def _held_back(step: Step, first: Step, only_removals: frozenset[object]) -> str
     name, account = (printable(str(part)) for part in step.value)
     what = f"{name} is not added to {account}" if step.is_add else f"{name} stays on {account}"
     if step.after:
-        earlier = " and ".join(map(str, step.after))
+        earlier = ", ".join(map(str, step.after))
         return f"{what} yet: do step {earlier} first, then call this again with new snapshots"
     if step.confirm:
         option = "--confirm-delete" if step.spn in only_removals else "--confirm"

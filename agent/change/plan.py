@@ -67,24 +67,28 @@ def plan(case: Case, findings: Iterable[Finding]) -> Planned:
     steps = draft.steps()
     return Planned(
         Plan(steps=steps, alternatives=tuple(draft.alternatives), blocked=tuple(dict.fromkeys(draft.blocked))),
-        (*mended, *_refused(case, steps)),
+        (*mended, *refused(case, steps)),
     )
 
 
 def joined(plans: Iterable[Plan]) -> Plan:
     """The plans of several forests as one: each in its own order, the first step of all being number 1."""
     every = tuple(plans)
-    starts = accumulate((len(one.steps) for one in every), initial=0)
-    steps = (_moved(step, start) for one, start in zip(every, starts, strict=False) for step in one.steps)
+    starts = accumulate((len(one.steps) for one in every[:-1]), initial=0)
+    every = tuple(_moved(one, start) for one, start in zip(every, starts, strict=True))
     return Plan(
-        steps=tuple(steps),
+        steps=tuple(step for one in every for step in one.steps),
         alternatives=tuple(other for one in every for other in one.alternatives),
         blocked=tuple(dict.fromkeys(blocked for one in every for blocked in one.blocked)),
+        wanted=tuple(goal for one in every for goal in one.wanted),
     )
 
 
-def _moved(step: Step, start: int) -> Step:
-    return replace(step, order=step.order + start, after=tuple(order + start for order in step.after))
+def _moved(one: Plan, start: int) -> Plan:
+    """The same with every number higher by `start`."""
+    steps = (replace(s, order=s.order + start, after=tuple(at + start for at in s.after)) for s in one.steps)
+    goals = (replace(goal, steps=tuple(at + start for at in goal.steps)) for goal in one.wanted)
+    return replace(one, steps=tuple(steps), wanted=tuple(goals))
 
 
 def _mended(found: Finding, sentences: tuple[str, ...]) -> tuple[str, ...]:
@@ -280,8 +284,8 @@ def _within(step: Step, places: Mapping[Spn | None, int]) -> tuple[int, bool, bo
 # -- what a domain controller will refuse --------------------------------------------------------------------------
 
 
-def _refused(case: Case, steps: Iterable[Step]) -> Iterator[Finding]:
-    """Adds of `HTTP/x` where `HOST/x` is on another account: alias uniqueness (KB5008382, rule R4.13)."""
+def refused(case: Case, steps: Iterable[Step]) -> Iterator[Finding]:
+    """What a controller refuses: adds of `HTTP/x` where `HOST/x` is on another account (KB5008382, rule R4.13)."""
     directory = case.directory
     if directory is None or directory.checks_off & 4:
         return

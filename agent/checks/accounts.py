@@ -163,7 +163,7 @@ def managed(case: Case) -> Iterator[Finding]:
             account = identity.known if identity is not None else None
             if account is None or account.kind != "gMSA" or computer is None:
                 continue
-            if _may_read(case, computer, account) is False:
+            if may_read(case, computer, account) is False:
                 yield _not_allowed(server, account)
 
 
@@ -182,8 +182,10 @@ def _not_allowed(server: ServerView, account: Account) -> Finding:
     )
 
 
-def _may_read(case: Case, computer: Account, account: Account) -> bool | None:
-    """None where a reader may be a group that the computer stands in and the directory does not show."""
+def may_read(case: Case, computer: Account, account: Account) -> bool | None:
+    """Whether a computer may read a gMSA's password; None where a reader may be a group that it stands in and that the
+    directory does not show.
+    """
     readers, directory = account.password_readers, case.directory
     if readers is None or computer.sid is None or directory is None:
         return None

@@ -174,7 +174,7 @@ def _set_auth(
     new, old = str(value).lower(), str(not value).lower()
     nearby = is_in_web_config(decider, attribute)
     back = appcmd(application.site, decider.path, attribute, old, in_web_config=nearby)
-    if at_server_level(decider, attribute) is not None:  # an explicit value would hold when that of the server changes
+    if not value and at_server_level(decider, attribute) is not None:  # what held before was nobody's choice here
         back = appcmd_clear(application.site, decider.path, attribute)
     on = f"on {printable(application.server)}"
     step = Step(

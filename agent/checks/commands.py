@@ -44,7 +44,8 @@ def _is_quotable(character: str) -> bool:
     return unicodedata.category(character) in _LETTERS and ord(character) not in _LIKE_QUOTES
 
 
-_WORDS = re.compile(r' (?:"(?P<quoted>[^"]*)"|(?P<bare>[^ "]+))')
+_WORDS = re.compile(r' (?:(?P<list>"[^"]*"(?:,"[^"]*")+)|"(?P<quoted>[^"]*)"|(?P<bare>[^ "]+))')
+_BINDING = re.compile(r"/[+-]bindings\.\[protocol='https?',bindingInformation='[A-Za-z0-9.:*\-]+'\]")
 
 
 def is_pasteable(line: str) -> bool:
@@ -62,8 +63,12 @@ def is_pasteable(line: str) -> bool:
 
 
 def _is_word(found: re.Match[str]) -> bool:
+    if found["list"] is not None:
+        return all(map(_is_quotable, re.sub(r'\$?"(?:,"|\Z)|\A"', "", found["list"])))
     if (quoted := found["quoted"]) is not None:
         return all(map(_is_quotable, quoted.removesuffix("$")))
+    if _BINDING.fullmatch(found["bare"]):
+        return True
     return found["bare"] == "&&" or _PLAIN.fullmatch(found["bare"].removesuffix("$")) is not None
 
 
@@ -170,6 +175,39 @@ def _config(verb: str, site: str, path: str, setting: str, *, in_web_config: boo
     return f'{APPCMD} {verb} config "{place}" -section:{section} /{setting}{commit}'
 
 
+def appcmd_pool(pool: str, identity: str, user: str) -> str | None:
+    """Let a pool run as a built-in identity, or as an account that has no password to type: `user`, else empty."""
+    if word(pool) is None or (user and word(user, is_account=True) != user):
+        return None
+    return f'{APPCMD} set apppool "{pool}" /processModel.identityType:{identity} /processModel.userName:{user}'
+
+
+_INFORMATION = re.compile(r"[A-Za-z0-9.:*\-]+")
+
+
+def appcmd_binding(sign: str, site: str, protocol: str, information: str) -> str | None:
+    """Add (`+`) or remove (`-`) a binding of a site; `information` is `IP:port:host`."""
+    if word(site) is None or _INFORMATION.fullmatch(information) is None:
+        return None
+    return f"{APPCMD} set site \"{site}\" /{sign}bindings.[protocol='{protocol}',bindingInformation='{information}']"
+
+
+def dnscmd_record(action: str, zone: str, name: str, kind: str, address: str) -> str | None:
+    """Add or remove (`/RecordAdd`, `/RecordDelete`) one record of a name; None where not pasteable."""
+    if any(word(each) != each for each in (zone, name, address)):
+        return None
+    return f"dnscmd {action} {zone} {name} {kind} {address}{' /f' if action == '/RecordDelete' else ''}"
+
+
+def set_readers(account: AccountName, readers: Iterable[str]) -> str | None:
+    """`Set-ADServiceAccount`: who may read a gMSA's password; the list is replaced by this one."""
+    name, several = word(account.name.removesuffix("$")), tuple(readers)
+    if name is None or any(word(reader, is_account=True) is None for reader in several):
+        return None
+    listed = ",".join(f'"{reader}"' for reader in several)
+    return f"Set-ADServiceAccount {name} -PrincipalsAllowedToRetrieveManagedPassword {listed}"
+
+
 def dnscmd(zone: str, name: str, gone: str, new: str) -> str | None:
     """Put one record of a name in the place of another (type, and data of the new one); None where not pasteable."""
     if any(word(each) != each for each in (zone, name, *new.split(" "))):
@@ -178,6 +216,10 @@ def dnscmd(zone: str, name: str, gone: str, new: str) -> str | None:
 
 
 _SET = re.compile(r'(\S+appcmd\.exe) set config ("[^"]+") (-section:\S+) /(\w+):(\w+)')
+_POOL = re.compile(r'(\S+appcmd\.exe) set apppool ("[^"]+") \S+ /processModel\.userName:(\S*)')
+_SITE = re.compile(
+    r"""(\S+appcmd\.exe) set site ("[^"]+") /\+bindings\.\[protocol='\w+',bindingInformation='([^']+)'"""
+)
 _RECORD = re.compile(r"dnscmd /RecordAdd (\S+) (\S+) (?:A|AAAA) (\S+)")
 
 
@@ -186,6 +228,12 @@ def shown_by(command: str | None) -> tuple[str, str] | None:
     if (setting := _SET.match(command or "")) is not None:
         program, place, section, name, value = setting.groups()
         return f"{program} list config {place} {section}", f'{name}="{value}"'
+    if (pool := _POOL.match(command or "")) is not None:
+        program, name, user = pool.groups()
+        return f"{program} list apppool {name} /text:processModel.userName", user or "nothing"
+    if (binding := _SITE.match(command or "")) is not None:
+        program, name, information = binding.groups()
+        return f"{program} list site {name} /text:bindings", information
     if (record := _RECORD.search(command or "")) is not None:
         zone, name, address = record.groups()
         return f"nslookup {name}.{zone}.", f"{address} and no alias"

@@ -62,7 +62,7 @@ class Decider(NamedTuple):
         return self.page or self.application
 
 
-def _deciders(case: Case, applications: Iterable[Application]) -> tuple[Decider, ...] | None:
+def deciders(case: Case, applications: Iterable[Application]) -> tuple[Decider, ...] | None:
     """What says who decrypts for these; None where an application and a page below it both do."""
     found: list[Decider] = []
     for application in applications:
@@ -86,15 +86,16 @@ def _is_ours(case: Case, application: Application, pages: Iterable[Place]) -> bo
 _ATTRIBUTES = ("useKernelMode", "useAppPoolCredentials")
 
 
-def _set(
+def set_for(
     case: Case,
-    deciders: Iterable[Decider],
+    changing: Iterable[Decider],
     attribute: str,
     value: bool,
     spn: Spn | None = None,
     holder: AccountName | None = None,
 ) -> Iterator[Action]:
-    these = tuple(deciders)
+    """Change one setting of these, each where it stands."""
+    these = tuple(changing)
     yield from set_auth(case, [one.application for one in these if one.page is None], attribute, value, spn, holder)
     for application, page in these:
         if page is not None:
@@ -104,13 +105,13 @@ def _set(
 def let_pool(case: Case, requirement: Requirement, holder: AccountName) -> Way | None:
     """Let the pool's account decrypt, where it holds every SPN of these applications already."""
     joined = _joined(case, [requirement])
-    deciders = _deciders(case, joined.applications)
-    if deciders is None or not _runs_as(case, joined.applications, holder) or cannot_run(case, holder):
+    these = deciders(case, joined.applications)
+    if these is None or not _runs_as(case, joined.applications, holder) or cannot_run(case, holder):
         return None
     if not all(is_answered_by(case, other.spn, holder) for other in joined.requirements):
         return None
-    differing = [decider for decider in deciders if decider.place.decrypts_as != holder]
-    settings = _set(case, differing, "useAppPoolCredentials", True, requirement.spn, holder)
+    differing = [decider for decider in these if decider.place.decrypts_as != holder]
+    settings = set_for(case, differing, "useAppPoolCredentials", True, requirement.spn, holder)
     return Way(f"let {holder} decrypt, nothing changes in AD", tuple(settings))
 
 
@@ -125,15 +126,15 @@ def let_computer_again(case: Case, requirement: Requirement, holder: AccountName
     useAppPoolCredentials=true from the level of the server, which nobody set for them.
     """
     joined = _joined(case, [requirement])
-    deciders = _deciders(case, joined.applications)
-    if deciders is None or not all(_is_of_computer(case, application, holder) for application in joined.applications):
+    these = deciders(case, joined.applications)
+    if these is None or not all(_is_of_computer(case, application, holder) for application in joined.applications):
         return None
-    differing = [decider for decider in deciders if decider.place.decrypts_as != holder]
+    differing = [decider for decider in these if decider.place.decrypts_as != holder]
     if not all(_follows_server(decider.place) for decider in differing):
         return None
     if not all(is_answered_by(case, other.spn, holder) for other in joined.requirements):
         return None
-    settings = _set(case, differing, "useAppPoolCredentials", False, requirement.spn, holder)
+    settings = set_for(case, differing, "useAppPoolCredentials", False, requirement.spn, holder)
     return Way(f"let {holder} decrypt again, nothing changes in AD", tuple(settings))
 
 
@@ -156,17 +157,17 @@ def let_computer(case: Case, requirements: Sequence[Requirement]) -> Way | None:
     joined = _joined(case, requirements)
     if len({application.server for application in joined.applications}) > 1:
         return None
-    deciders = _deciders(case, joined.applications)
-    if deciders is None or not case.only_own_names(joined.applications):
+    these = deciders(case, joined.applications)
+    if these is None or not case.only_own_names(joined.applications):
         return None
-    if not all(_can_use_kernel_mode(decider.place) for decider in deciders):
+    if not all(can_use_kernel_mode(decider.place) for decider in these):
         return None
     if any(name.evidence for application in joined.applications for name in case.hidden_behind(application)):
         return None
     computer = case.by_label[joined.applications[0].server].account
     if computer is None:
         return None
-    actions = list(_to_computer(case, deciders))
+    actions = list(to_computer(case, these))
     asked = next(filter(None, (asked_of(case, application) for application in joined.applications)), None)
     for other in joined.requirements:
         wrong = wrong_holders(case, other.spn, computer)
@@ -182,15 +183,16 @@ def _is_all(case: Case, name: Spn, joined: Joined) -> bool:
     return needing <= {application.reference for application in joined.applications}
 
 
-def _can_use_kernel_mode(decider: Application | Place) -> bool:
+def can_use_kernel_mode(decider: Application | Place) -> bool:
     """`Negotiate:Kerberos` and kernel mode exclude each other."""
     settings = decider.windows_auth
     return settings is not None and all(fold(name) != "negotiate:kerberos" for name in settings.providers)
 
 
-def _to_computer(case: Case, deciders: Iterable[Decider]) -> Iterator[Action]:
-    these = [(decider, decider.place.windows_auth) for decider in deciders]
+def to_computer(case: Case, changing: Iterable[Decider]) -> Iterator[Action]:
+    """The settings that let the computer decrypt."""
+    these = [(decider, decider.place.windows_auth) for decider in changing]
     user_mode = [decider for decider, auth in these if auth is not None and not auth.kernel_mode]
-    yield from _set(case, user_mode, "useKernelMode", True)
+    yield from set_for(case, user_mode, "useKernelMode", True)
     of_pool = [decider for decider, auth in these if auth is not None and auth.pool_credentials]
-    yield from _set(case, of_pool, "useAppPoolCredentials", False)
+    yield from set_for(case, of_pool, "useAppPoolCredentials", False)

@@ -221,6 +221,14 @@ def _plan_parser(commands: _Commands[_Parser]) -> None:
     )
     add_targets(command)
     add_looking(command)
+    command.add_argument(
+        "--want",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="the state that is wanted (TOML): the steps lead there, and nowhere else; may be given more than once",
+    )
     add_output(command, "plan")
     change = command.add_argument_group("to change the directory (needs --ad ldap://DC)")
     change.add_argument("--apply", action="store_true", help="carry out the SPN steps; writes the rollback file first")
@@ -254,6 +262,7 @@ def _plan(given: argparse.Namespace) -> options.Plan:
             confirm_delete=tuple(given.confirm_delete),
             rollback=given.rollback,
         ),
+        want=tuple(given.want),
     )
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 
+from agent.change.want import Want
 from agent.checks.accept import Acceptance
 from agent.cli import console
 from agent.cli.formats import Format
@@ -38,12 +39,14 @@ def judged(
     *,
     typed: Sequence[Typed] = (),
     expected: Expected = ANY,
+    wants: Sequence[Want] = (),
 ) -> Analysis:
     """What the given servers need, and whether it is so; this server where none is given. Raises UsageError.
 
     `typed` are names to ask about besides those of the servers.
     """
-    sources = replace(sources_of(looking, logon), typed=typed)
+    sources = sources_of(looking, logon)
+    sources = replace(sources, typed=typed, wants=wants, read=(*sources.read, *option_files.told_of_wants(wants)))
     if not targets:
         if expected != ANY:
             raise UsageError("--inventory and --stale-after are about snapshots: name them, or their folder")

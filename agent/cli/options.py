@@ -129,6 +129,7 @@ class Plan:
     logon: Logon
     output: Output
     change: Change
+    want: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from agent.cli.options import Change, Plan
 from agent.errors import UsageError
 from agent.model import Report
 from agent.names import spn
+from agent.sources import option_files
 from agent.sources.extras import demand
 from agent.sources.selected import LiveLogon, ldap_source
 
@@ -30,15 +31,20 @@ LOCK = "iis-spn-apply.lock"
 
 def run(options: Plan) -> int:
     _demand_sense(options.change, options.output.write_accept)
+    if options.want and options.change.rollback is not None:
+        raise UsageError("--want says what to plan, and --rollback takes back what was done: one of them at a time")
     rollback, logon = options.change.rollback, live_logon(options.logon)
     if rollback is not None:
         Record.read(Files.of(rollback))  # a file that is lost is told without a controller
         return _changed(options, logon, lambda writer: roll_back(rollback, writer, _asked))
     output.demand_place(options.output)
     demand_there(options.targets, options.output.format)
-    report = judged(options.targets, options.looking, logon).report
+    wants = [want for path in options.want for want in option_files.want_file(path)]
+    report = judged(options.targets, options.looking, logon, wants=wants).report
     if not options.change.apply:
         code = output.finish(options.output, report)
+        if report.plan.is_reached and report.complete:
+            return exits.CLEAN
         return exits.INCOMPLETE if report.spns.is_blind else code
     if not report.complete or report.spns.is_blind:
         output.finish(options.output, report)

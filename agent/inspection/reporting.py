@@ -10,6 +10,8 @@ from typing import NamedTuple, TypeVar
 
 from agent import __version__
 from agent.change.plan import REQUIREMENT_FINDINGS, joined, plan
+from agent.change.want import Want
+from agent.change.want_plan import wanted_plan
 from agent.checks.accept import accept, leftover
 from agent.checks.case import Case, Judged, finding
 from agent.checks.causes import causes
@@ -29,6 +31,7 @@ from agent.model import (
     Application,
     Evidence,
     Finding,
+    Goal,
     Plan,
     Problem,
     Report,
@@ -43,7 +46,7 @@ from agent.model import (
     Summary,
     Tool,
 )
-from agent.names import Guess
+from agent.names import Guess, fold
 from agent.spn.directory import Directory
 from agent.spn.domains import Domains
 from agent.spn.nameservice import NameService
@@ -69,7 +72,8 @@ def _concluded(
     """Findings, then the plan that mends them; `before` and `after` are those that the case knows nothing of."""
     today = case.now.date()
     every = accept(_ordered((*before, *check(case), *farm(case), *after)), sources.accepted, today)
-    planned = plan(case, filter(chosen.concerns, every))
+    wants, mine = [want for want in sources.wants if _is_of(case, want)], filter(chosen.concerns, every)
+    planned = wanted_plan(case, mine, wants) if sources.wants else plan(case, mine)
     findings = accept(_ordered(planned.findings), sources.accepted, today)
     told = {(found.spn, found.account): found for found in reversed(findings) if found.id in REQUIREMENT_FINDINGS}
     requirements = tuple(
@@ -86,6 +90,24 @@ def _concluded(
 
 def _kept(these: Iterable[T | None]) -> Iterator[T]:
     return (each for each in these if each is not None)
+
+
+def _is_of(case: Case, want: Want) -> bool:
+    """Whether a want is this case's: several forests are judged apart."""
+    return any(fold(server) in view.machine.said_names for view in case.servers for server in want.servers)
+
+
+def _whole(plans: Iterable[Plan], wants: Sequence[Want]) -> Plan:
+    """The plans of several forests as one, with what is wanted in the order of its file."""
+    whole = joined(plans)
+    found = {(goal.host, goal.servers, goal.site): goal for goal in whole.wanted}
+    lost = "none of its servers could be read"
+    goals = [
+        found.get((want.host, want.servers, want.site))
+        or Goal(host=want.host, account=None, reached=None, servers=want.servers, site=want.site, because=(lost,))
+        for want in wants
+    ]
+    return replace(whole, wanted=tuple(goals))
 
 
 def report_of(
@@ -124,7 +146,7 @@ def report_of(
         applications=applications,
         requirements=requirements,
         findings=findings,
-        plan=joined(one.plan for one in concluded),
+        plan=_whole((one.plan for one in concluded), sources.wants),
         accounts=tuple(chain.from_iterable(one.accounts for one in concluded)),
         summary=Summary(
             servers=ServerCounts.of(servers, _troubled(requirements, applications, findings)),

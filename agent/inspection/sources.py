@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from agent.change.want import Want
 from agent.checks.accept import Acceptance
 from agent.model import (
     SourceRead,
@@ -47,7 +48,7 @@ class Sources:
     else says; `names` is given the host names and addresses that occur. `typed` are names that somebody asks about
     besides those of the servers, `logged` those that clients were seen to use. `now` is the time against which
     passwords and logons are old. `read` are files of options, for the report to name. `only` says what of all that is
-    judged stands in the report.
+    judged stands in the report. `wants`: what the plan is to lead to, instead of mending what is found.
     """
 
     directory: AskDirectory | None = None
@@ -60,6 +61,12 @@ class Sources:
     now: datetime | None = None
     read: Sequence[SourceRead] = ()
     only: Only = EVERYTHING
+    wants: Sequence[Want] = ()
+
+    @property
+    def declared(self) -> tuple[FarmName, ...]:
+        """The names of the farm file, and those that are wanted."""
+        return (*self.farm, *(want.declared for want in self.wants))
 
     @property
     def seen(self) -> tuple[HostName, ...]:

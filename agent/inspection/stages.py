@@ -11,6 +11,7 @@ from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
+from agent.change.want import demand_agreement, demand_had
 from agent.checks.case import Case, Judged
 from agent.errors import UsageError
 from agent.iis.snapshot import Snapshot
@@ -30,7 +31,7 @@ from agent.spn.forests import by_forest
 from agent.spn.hidden import judged as hidden_names
 from agent.spn.hidden import let_fail, unclaimed
 from agent.spn.nameservice import NameService
-from agent.spn.question import question
+from agent.spn.question import Typed, question
 from agent.spn.require import ServerView, require
 from agent.spn.verdict import judge
 
@@ -80,15 +81,17 @@ def analyse(snapshots: Iterable[Snapshot], sources: Sources) -> Analysis:
 
 
 def _judged(reads: Sequence[Read], sources: Sources, started: datetime) -> Analysis:
-    named = (*(name.host for name in sources.farm), *sources.seen)
+    demand_agreement(sources.wants)
+    named = (*(name.host for name in sources.declared), *sources.seen)
     service = sources.names(*names_question(reads, named, sources.typed))
-    views_for = partial(server_views, reads, sources.farm, sources.seen, service)
-    asked = None if sources.directory is None else question(views_for(Domains(), None), sources.clients, sources.typed)
+    views_for = partial(server_views, reads, sources.declared, sources.seen, service)
+    asked = None if sources.directory is None else _question(views_for(Domains(), None), sources)
     directory = _answer(sources, asked)
     domains = domains_of(directory, (read.machine for read in reads))
     views = views_for(domains, directory)
+    demand_had(sources.wants, views, [read.label for read in reads if read.configuration is None])
     if asked is not None and directory is not None:
-        further = question(views, sources.clients, sources.typed)
+        further = _question(views, sources)
         if not further.spns <= asked.spns:  # of the names that only the directory knows
             directory = _answer(sources, further)
     now = sources.now or started
@@ -102,6 +105,13 @@ def _judged(reads: Sequence[Read], sources: Sources, started: datetime) -> Analy
 
 def _answer(sources: Sources, asked: Question | None) -> Directory | None:
     return None if sources.directory is None or asked is None else sources.directory(asked)
+
+
+def _question(views: Sequence[ServerView], sources: Sources) -> Question:
+    """What the directory is asked: of the servers, of names that somebody types, of what is wanted."""
+    typed = (*sources.typed, *(Typed(want.host, 80) for want in sources.wants))
+    accounts = (want.account for want in sources.wants if want.account is not None)
+    return question(views, sources.clients, typed, tuple(accounts))
 
 
 def _grouped(
@@ -144,7 +154,7 @@ def _case(
         domains=domains,
         directory=directory,
         service=service,
-        farm=sources.farm,
+        farm=sources.declared,
         clients=sources.clients,
         hidden=hidden,
         now=now,

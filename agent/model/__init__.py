@@ -24,7 +24,7 @@ Outcome = Literal["kerberos", "ntlm-fallback", "modified", "duplicate", "impossi
 Decryption = Literal["computer", "pool", "impossible", "uncertain", "none"]
 WhyNot = Literal["refused", "disabled", "no-provider", "no-negotiate", "pku2u-only", "not-http"]
 HostSource = Literal["binding", "machine", "dns", "farm", "log", "want"]
-SourceKind = Literal["config", "directory", "dns", "farm", "names", "accept"]
+SourceKind = Literal["config", "directory", "dns", "farm", "names", "accept", "want"]
 Scheme = Literal["http", "https"]
 Why = Literal["explicit", "inherited", "default"]
 StepKind = Literal["spn-delete", "spn-add", "iis-setting", "dns", "manual"]
@@ -145,6 +145,12 @@ class Application:
     def may_negotiate(self) -> bool:
         """Whether it asks for no ticket as far as was seen, and a web.config that nobody looked at may change that."""
         return not self.negotiates and self.decryption == "uncertain"
+
+    @property
+    def negotiating(self) -> tuple[Application | Place, ...]:
+        """The application and the places below it, as far as clients are asked for a ticket there."""
+        every: tuple[Application | Place, ...] = (self, *self.places)
+        return tuple([each for each in every if each.negotiates])
 
     def decider(self, account: AccountName | None) -> Application | Place:
         """The application, or the place below it, whose settings let this account decrypt."""
@@ -372,12 +378,36 @@ class Blocked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """One name as somebody wants it (`--want`): on which servers, and with whose key.
+
+    `account` is None where nobody can say which is meant. `reached`: whether it is so already, None where nobody
+    looked. `steps` are the orders of those that lead there; `because` says what is so today, what the steps break
+    elsewhere, and what stands in the way.
+    """
+
+    host: HostName
+    account: AccountName | None
+    reached: bool | None
+    servers: tuple[str, ...] = ()
+    site: str | None = None
+    steps: tuple[int, ...] = ()
+    because: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The recommended way in order, other ways, and what stays open."""
+    """The recommended way in order, other ways, and what stays open; what is wanted, where somebody said it."""
 
     steps: tuple[Step, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
     blocked: tuple[Blocked, ...] = ()
+    wanted: tuple[Goal, ...] = ()
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether something was wanted, and all of it is so already."""
+        return bool(self.wanted) and all(goal.reached for goal in self.wanted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,18 +15,21 @@ from agent.change.plan import rolled_back
 from agent.checks.commands import APPCMD, setspn, setspn_list, setspn_query
 from agent.model import Report, Step
 from agent.names import Spn
+from agent.render.goals import purpose
 from agent.render.script import (
     ALIAS,
     CACHES,
     DUPLICATES,
     RIGHTS,
     Outline,
+    aside,
     ask_first,
     at,
     comment,
     heading,
     if_done,
     told,
+    when,
 )
 from agent.render.wording import plural
 
@@ -107,17 +110,19 @@ def _elsewhere(outline: Outline) -> Iterator[str]:
     """What must be done on other machines, or by hand."""
     for server, steps in outline.settings.items():
         yield _rem()
-        yield _rem(f"IIS settings, before the SPNs: run on {server}, in an elevated cmd prompt, not here")
+        yield _rem(f"IIS settings, {when(outline, steps)}: run on {server}, in an elevated cmd prompt, not here")
         for step in steps:
             if outline.is_held(step):
                 yield _rem(f"   {ask_first(step)}")
             yield from _shown(step)
-    for title, others in (("DNS, before the SPNs:", outline.dns), ("By hand:", outline.manual)):
+            yield from (_rem(f"      {note}") for note in aside(outline, step))
+    for title, others in ((f"DNS, {when(outline, outline.dns)}:", outline.dns), ("By hand:", outline.manual)):
         if others:
             yield _rem()
             yield _rem(title)
         for step in others:
             yield from _shown(step)
+            yield from (_rem(f"      {note}") for note in aside(outline, step))
     yield _rem()
 
 
@@ -156,7 +161,7 @@ def _first_look(outline: Outline) -> Iterator[str]:
 
 
 def _step(outline: Outline, step: Step) -> Iterator[str]:
-    yield _rem(f"Step {step.order} ({step.finding}): {step.title}")
+    yield _rem(f"Step {step.order} ({purpose(outline.report, step)}): {step.title}")
     if outline.needs_administrator(step):
         yield _rem(ALIAS)
     if outline.is_left(step):

@@ -8,16 +8,19 @@ from collections.abc import Iterator
 
 from agent.change.plan import rolled_back
 from agent.model import Report, Step
+from agent.render.goals import purpose
 from agent.render.script import (
     ALIAS,
     CACHES,
     DUPLICATES,
     RIGHTS,
     Outline,
+    aside,
     comment,
     heading,
     if_done,
     told,
+    when,
     with_question,
 )
 
@@ -62,15 +65,16 @@ def _head(outline: Outline, server: str | None) -> Iterator[str]:
     yield f"ldapmodify -H ldap://{controller} -f FILE"
     yield "Both stop at the first record that is refused: what stands before it is done."
     for server_name, steps in outline.settings.items():
-        yield f"IIS settings, before the SPNs: run on {server_name}, in cmd"
+        yield f"IIS settings, {when(outline, steps)}: run on {server_name}, in cmd"
         yield from (f"   {line}" for step in steps for line in with_question(outline, step))
     for step in (*outline.dns, *outline.manual):
-        yield from (f"Before the SPNs, {step.kind}: {line}" for line in told(step))
+        before = when(outline, [step]).capitalize().replace("spns", "SPNs")
+        yield from (f"{before}, {step.kind}: {line}" for line in (*told(step), *aside(outline, step)))
     yield f"Afterwards. {CACHES[0]} {CACHES[1]}; {CACHES[2]}"
 
 
 def _step(outline: Outline, step: Step) -> Iterator[str]:
-    yield _remark(f"Step {step.order} ({step.finding}): {step.title}")
+    yield _remark(f"Step {step.order} ({purpose(outline.report, step)}): {step.title}")
     if outline.needs_administrator(step):
         yield _remark(ALIAS)
     record = _record(step)

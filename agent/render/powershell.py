@@ -16,17 +16,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from agent.change.plan import rolled_back
 from agent.model import PrincipalKind, Report, Step
 from agent.names import Guess
+from agent.render.goals import purpose
 from agent.render.script import (
     ALIAS,
     CACHES,
     DUPLICATES,
     RIGHTS,
     Outline,
+    aside,
     ask_first,
     at,
     comment,
     heading,
     told,
+    when,
     with_question,
 )
 
@@ -175,12 +178,12 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
 def _elsewhere(outline: Outline) -> Iterator[str]:
     """What this script does not do: IIS settings, DNS, and what only a person can."""
     for server, steps in outline.settings.items():
-        yield from ("#", _remark(f"IIS settings, before the SPNs: run on {server}, in an elevated cmd prompt"))
+        yield from ("#", _remark(f"IIS settings, {when(outline, steps)}: run on {server}, in an elevated cmd prompt"))
         yield from (_remark(f"   {line}") for step in steps for line in with_question(outline, step))
-    for title, others in (("DNS, before the SPNs:", outline.dns), ("By hand:", outline.manual)):
+    for title, others in ((f"DNS, {when(outline, outline.dns)}:", outline.dns), ("By hand:", outline.manual)):
         if others:
             yield from ("#", _remark(title))
-        yield from (_remark(f"   {line}") for step in others for line in told(step))
+        yield from (_remark(f"   {line}") for step in others for line in (*told(step), *aside(outline, step)))
 
 
 def _afterwards() -> Iterator[str]:
@@ -272,7 +275,7 @@ def _where_agreed(outline: Outline, step: Step, lines: Iterable[str], otherwise:
 
 
 def _step(outline: Outline, step: Step) -> Iterator[str]:
-    yield _remark(f"Step {step.order} ({step.finding}): {step.title}")
+    yield _remark(f"Step {step.order} ({purpose(outline.report, step)}): {step.title}")
     if outline.needs_administrator(step):
         yield _remark(ALIAS)
     if step.order in outline.unable:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from agent.change.plan import awaiting, held_back, pairwise
 from agent.checks.commands import is_for_cmd
 from agent.model import Finding, Report, Step
 from agent.names import Spn, printable
+from agent.render.goals import goals_told
 from agent.render.verdict import left_out, without_ground
 from agent.render.wording import plural
 
@@ -152,7 +153,20 @@ def if_done(step: Step) -> str:
 
 def with_question(outline: Outline, step: Step) -> tuple[str, ...]:
     """A step for people, after what must be asked before it."""
-    return (*([ask_first(step)] if outline.is_held(step) else []), *told(step))
+    return (*([ask_first(step)] if outline.is_held(step) else []), *told(step), *aside(outline, step))
+
+
+def when(outline: Outline, steps: Sequence[Step]) -> str:
+    """When others make these steps: all of a repair come before the SPNs, those for what is wanted by their numbers."""
+    if not outline.report.plan.wanted:
+        return "before the SPNs"
+    return f"as step {', '.join(str(step.order) for step in steps)}"
+
+
+def aside(outline: Outline, step: Step) -> tuple[str, ...]:
+    """What must be known of a step that others make, where no question says it."""
+    is_told = step.command is None or step.note is None or (outline.is_held(step) and step.confirm)
+    return () if is_told else (f"Step {step.order}: {step.note}",)
 
 
 def heading(outline: Outline) -> Iterator[str]:
@@ -160,9 +174,11 @@ def heading(outline: Outline) -> Iterator[str]:
     report = outline.report
     yield "Service principal names (SPNs) to change so that Kerberos works."
     yield f"Written by {report.tool.name} {report.tool.version}, {report.finished}, from what was read then."
+    yield from goals_told(report)
     counts = Counter(found.id for found in outline.findings())
     told = ", ".join(f"{name} ({number})" for name, number in counts.items())
-    yield outline.without_ground or f"It repairs: {told or 'nothing, the plan has no steps'}."
+    if not report.plan.wanted or outline.without_ground is not None:
+        yield outline.without_ground or f"It repairs: {told or 'nothing, the plan has no steps'}."
     if (unknown := left_out(report)) is not None:
         yield unknown
     if not report.complete:
@@ -178,7 +194,7 @@ def wait_for(step: Step) -> str:
     """What is done elsewhere before a step, which would break a name until then."""
     if not step.after:
         return f"FIRST the step before it: to {step.title} waits with that."
-    earlier = " and ".join(map(str, step.after))
+    earlier = ", ".join(map(str, step.after))
     return f"FIRST step {earlier}, elsewhere: to {step.title} before that would break the name. Then plan again."
 
 

@@ -8,11 +8,11 @@ from agent.checks.commands import is_for_cmd
 from agent.model import Report, Step, StepKind
 from agent.render.findings import write_incomplete
 from agent.render.first_screen import write_questions
+from agent.render.goals import goal_line, purpose, steps_counted
 from agent.render.layout import UNITS, Page
 from agent.render.screen import NOTHING_FOLLOWS, Following, Shown
 from agent.render.script import told
 from agent.render.verdict import NO_STEP, first_line, left_out, look, not_looked_at
-from agent.render.wording import plural
 
 KINDS: Mapping[StepKind, str] = {
     "dns": "Change DNS",
@@ -34,8 +34,7 @@ def to_text(
         for sentence in not_looked_at(report):
             page.prose(sentence)
         write_questions(page, report, following)
-    count = plural(len(report.plan.steps), "step")
-    page.prose(f"{count}; {plural(len(report.plan.blocked), 'finding')} no step can repair", look="bold")
+    page.prose(steps_counted(report), look="bold")
     if shown != "verdict":
         _whole(page, report)
     return page.text(color)
@@ -44,8 +43,9 @@ def to_text(
 def _whole(page: Page, report: Report) -> None:
     if report.spns.unknown:
         page.prose(left_out(report) or NO_STEP)
+    _wanted(page, report)
     for step in report.plan.steps:
-        _step(page, step)
+        _step(page, report, step)
     if report.plan.alternatives:
         page.blank()
         page.line(("Other ways", "bold"))
@@ -66,10 +66,18 @@ def _whole(page: Page, report: Report) -> None:
     page.prose("Nothing was changed. As scripts: --format cmd, powershell, ldif; to hand over: ticket.", look="dim")
 
 
-def _step(page: Page, step: Step) -> None:
+def _wanted(page: Page, report: Report) -> None:
+    for goal in report.plan.wanted:
+        page.blank()
+        page.prose(goal_line(goal), look="bold")
+        for why in goal.because:
+            page.prose(["-", *UNITS.findall(why)], 2)
+
+
+def _step(page: Page, report: Report, step: Step) -> None:
     where = ("" if step.server is None else f" on {step.server}") + shell(step)
     page.blank()
-    page.prose(f"{step.order}. {KINDS[step.kind]}{where}, for {step.finding}", look="bold")
+    page.prose(f"{step.order}. {KINDS[step.kind]}{where}, for {purpose(report, step)}", look="bold")
     _instruction(page, step, "bold cyan")
     if step.rollback is not None:
         page.line("    back: ", (step.rollback, "dim"))
@@ -82,11 +90,13 @@ def to_know(step: Step) -> str | None:
     if step.note is None or step.note in told(step):
         return None
     note = f"ask first: {step.note}" if step.confirm and not step.note.startswith("ask ") else step.note
-    return f"{note[:1].upper()}{note[1:]}."
+    return f"{note[:1].upper()}{note[1:].rstrip('.')}."
 
 
 def shell(step: Step) -> str:
-    return ", in cmd" if step.command is not None and is_for_cmd(step.command) else ""
+    if step.command is None:
+        return ""
+    return ", in cmd" if is_for_cmd(step.command) else ", in PowerShell" if step.kind == "manual" else ""
 
 
 def _instruction(page: Page, step: Step, look: str) -> None:

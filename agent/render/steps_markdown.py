@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from agent.model import Report, Step
+from agent.render.goals import goal_line, purpose, steps_counted
 from agent.render.markdown import asked_first, code, words
 from agent.render.script import if_done, told
 from agent.render.steps import KINDS, shell, to_know
 from agent.render.verdict import NO_STEP, first_line, left_out, not_looked_at
-from agent.render.wording import plural
 
 
 def to_markdown(report: Report) -> str:
@@ -25,10 +25,14 @@ def _lines(report: Report) -> Iterator[str]:
     yield from asked_first(report)
     if not report.complete:
         yield from ("**INCOMPLETE: not everything could be read; the plan covers only what was.**", "")
-    blocked = plural(len(plan.blocked), "finding")
-    yield from (f"{plural(len(plan.steps), 'step')}; {blocked} no step can repair.", "")
+    yield from (f"{steps_counted(report)}.", "")
+    for goal in plan.wanted:
+        yield f"- **{words(goal_line(goal))}**"
+        yield from (f"  - {words(why)}" for why in goal.because)
+    if plan.wanted:
+        yield ""
     for step in plan.steps:
-        yield from (*_step(step), "")
+        yield from (*_step(report, step), "")
     if plan.alternatives:
         yield from ("## Other ways", "")
     for other in plan.alternatives:
@@ -46,9 +50,9 @@ def _gaps(report: Report) -> Iterator[str]:
         yield left_out(report) or NO_STEP
 
 
-def _step(step: Step) -> Iterator[str]:
+def _step(report: Report, step: Step) -> Iterator[str]:
     where = ("" if step.server is None else f" on {words(step.server)}") + shell(step)
-    yield f"## {step.order}. {KINDS[step.kind]}{where}, for {words(step.finding)}"
+    yield f"## {step.order}. {KINDS[step.kind]}{where}, for {words(purpose(report, step))}"
     yield ""
     yield from _commands(_instruction(step))
     if step.rollback is not None:

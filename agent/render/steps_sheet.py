@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from agent.checks.commands import is_for_cmd
 from agent.model import Report, Step
+from agent.render.goals import goal_line
 from agent.render.sheet import cell
 from agent.render.verdict import first_line, left_out
 
@@ -28,7 +29,7 @@ COLUMNS = (
 
 
 def to_csv(report: Report) -> str:
-    """The plan as rows. `what`: "step", "other way", "blocked", or what the plan does not cover."""
+    """The plan as rows. `what`: "step", "other way", "blocked", "wanted", or what the plan does not cover."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(COLUMNS)
@@ -39,6 +40,8 @@ def to_csv(report: Report) -> str:
 def _rows(report: Report) -> Iterator[list[str]]:
     for what, why in _gaps(report):
         yield _row(what, note=why)
+    for goal in report.plan.wanted:
+        yield _row("wanted", account=str(goal.account or ""), note="; ".join((goal_line(goal), *goal.because)))
     for step in report.plan.steps:
         yield _step("step", step)
     for other in report.plan.alternatives:

@@ -15,6 +15,7 @@ from agent.change.plan import rolled_back
 from agent.checks.commands import klist_get, setspn_query, shown_by
 from agent.model import Application, Finding, Report, Server, Step, StepKind
 from agent.names import AccountName, Spn, printable
+from agent.render.goals import checked_by, goal_line
 from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Outline, told
 from agent.render.verdict import if_told, left_out, not_looked_at
 from agent.render.what_was_read import LOOK_FIRST, clients_told, questions, sources_told, written
@@ -38,6 +39,7 @@ def to_ticket(report: Report, server: str | None = None) -> str:
     """The recommended steps. `server` is the domain controller to work on, where one is asked for."""
     outline = Outline(report)
     sections = (
+        ("What is wanted", _wanted(outline.report)),
         *((team, _team(outline, team, server)) for team in dict.fromkeys(_TEAMS[step.kind] for step in outline.steps)),
         ("What else changes", _side_effects(outline)),
         ("When all is done", _afterwards(outline)),
@@ -80,7 +82,8 @@ def _request(outline: Outline) -> Iterator[str]:
         yield from _nothing(outline)
     else:
         minutes = plural(math.ceil(len(outline.steps) * _MINUTES_FOR_A_STEP), "minute")
-        restart = "" if outline.manual else ", no restart"
+        restarts = outline.manual or any("set apppool" in (step.command or "") for step in outline.steps)
+        restart = "" if restarts else ", no restart"
         yield from _said(f"Please make these changes: {', '.join(_counted(outline))}; {minutes}{restart}.")
         yield from _waits(outline)
         if outline.held:
@@ -168,6 +171,8 @@ def _one_step(outline: Outline, step: Step, after: Step | None) -> Iterator[str]
     if outline.is_held(step):
         yield from _said(_question(step), "   ")
     yield from _instruction(step)
+    if step.command is not None and step.note is not None and not step.confirm:
+        yield from _said(f"Know: {step.note.rstrip('.')}.", "   ")
     yield from _check(outline, step)
     (back,) = rolled_back([step])
     yield from _said(f"Way back, only if step {step.order} was done:", "   ")
@@ -228,6 +233,17 @@ def _afterwards(outline: Outline) -> Iterator[str]:
     for name in names:
         if (ticket := klist_get(name)) is not None:
             yield _command(ticket)
+    for goal in outline.report.plan.wanted:
+        if goal.steps:
+            words, line = checked_by(goal)
+            yield from ("", *_said(words), _command(line))
+
+
+def _wanted(report: Report) -> Iterator[str]:
+    for goal in report.plan.wanted:
+        yield from _said(f"* {goal_line(goal)}.", then="  ")
+        for why in goal.because:
+            yield from _said(f"- {why}", "  ", "    ")
 
 
 def _rollback(outline: Outline) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The files of options: farm names (`--farm`) and accepted findings (`--accept`, `--write-accept`), both TOML.
+"""The files of options, all TOML: farm names (`--farm`), what is wanted (`--want`), accepted findings (`--accept`).
 
 A slip in one of them would silently change what is judged, so nothing unknown is let through.
 """
@@ -14,11 +14,12 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TypeVar, cast, get_args
 
+from agent.change.want import COMPUTER, Want
 from agent.checks.accept import Acceptance, accept, subject_of
 from agent.checks.findings import FINDINGS
 from agent.errors import UsageError
 from agent.model import Finding, SourceKind, SourceRead
-from agent.names import HostName, account_name, host_fault, host_name, printable, spn, spn_fault
+from agent.names import HostName, account_name, fold, host_fault, host_name, printable, spn, spn_fault
 from agent.sources import text_file, toml_file
 from agent.spelling import did_you_mean
 from agent.spn.computer_names import Delegate, FarmName, Proxy
@@ -33,6 +34,28 @@ _FARM_KEYS = ("host", "servers", "site", "proxy", "delegate")
 def farm_file(path: Path) -> tuple[FarmName, ...]:
     """The `[[name]]` entries of a farm file. Raises UsageError with file, line where known, and what is wrong."""
     return tuple([name for name, _ in _entries(path, "name", _FARM_KEYS, _farm_name)])
+
+
+_WANT_KEYS = ("host", "servers", "site", "account", "short_name")
+
+
+def want_file(path: Path) -> tuple[Want, ...]:
+    """The `[[want]]` entries of a file. Raises UsageError with file, line where known, and what is wrong."""
+    found = _entries(path, "want", _WANT_KEYS, _want)
+    if not found:
+        raise UsageError(f"{path}: there is no [[want]]")
+    places = (_place(path, line, at) for at, (_, line) in enumerate(found, start=1))
+    return tuple([replace(want, file=str(path), place=at) for (want, _), at in zip(found, places, strict=True)])
+
+
+def told_of_wants(wants: Iterable[Want]) -> tuple[SourceRead, ...]:
+    """That files of wants were read, for the report."""
+    files = dict.fromkeys(want.file for want in wants if want.file)
+    return tuple([SourceRead(kind="want", source=file, date=text_file.written(Path(file))) for file in files])
+
+
+def _place(path: Path, line: int | None, number: int) -> str:
+    return f"{path}:{line}" if line is not None else f"{path}, entry {number}"
 
 
 def accept_file(path: Path) -> tuple[Acceptance, ...]:
@@ -120,6 +143,27 @@ def _farm_name(entry: _Entry) -> FarmName:
     )
 
 
+def _want(entry: _Entry) -> Want:
+    servers, account = _servers(entry), _text(entry, "account") if "account" in entry else None
+    short = entry.get("short_name", True)
+    if not isinstance(short, bool):
+        raise ValueError("short_name must be true or false")  # noqa: TRY004  # what a user wrote, not a slip of ours
+    if account is not None and fold(account) == COMPUTER and len(servers) > 1:
+        raise ValueError(
+            f"account 'computer' is for one server only, not for {', '.join(servers)}: each server decrypts with its "
+            "own computer account, and an SPN is on one account"
+        )
+    if account is not None and fold(account) != COMPUTER:
+        account_name(account)
+    return Want(
+        host=_farm_host(_text(entry, "host")),
+        servers=servers,
+        site=_text(entry, "site") if "site" in entry else None,
+        account=account,
+        short_name=short,
+    )
+
+
 def _farm_host(text: str) -> HostName:
     host = host_name(text)
     if host.is_address:
@@ -194,7 +238,7 @@ def _entries(path: Path, table: str, keys: Iterable[str], make: Callable[[_Entry
             _refuse_unknown(entry, keys)
             made.append((make(entry), lines[number] if lines else None))
         except ValueError as error:
-            place = f"{path}:{lines[number]}" if lines else f"{path}, entry {number + 1}"
+            place = _place(path, lines[number] if lines else None, number + 1)
             raise UsageError(f"{place}: [[{table}]]: {error}") from None
     return made
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from agent.iis.snapshot import Machine
+from agent.model import HostSource
 from agent.names import AccountName, Address, HostName, Spn, fold, host_name, is_loopback
 from agent.spn.nameservice import NameService, Resolution
 from agent.spn.rules import NameKind
@@ -26,13 +27,18 @@ class Delegate(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class FarmName:
-    """One `[[name]]` of the farm file: what clients type, what answers, and what stands between."""
+    """One `[[name]]` of the farm file: what clients type, what answers, and what stands between.
+
+    `source`: who says so. `short`: people type its first label too.
+    """
 
     host: HostName
     servers: tuple[str, ...]
     site: str | None = None
     proxy: Proxy | None = None
     delegate: Delegate | None = None
+    source: HostSource = "farm"
+    short: bool = False
 
     @cached_property
     def _folded(self) -> frozenset[str]:

@@ -22,9 +22,17 @@ class Typed(NamedTuple):
     port: int
 
 
-def question(servers: Sequence[ServerView], clients: Sequence[Client], typed: Sequence[Typed] = ()) -> Question:
-    """Everything the directory must be asked for these servers: HTTP/ and HOST/, short and full, and the accounts."""
-    accounts: set[str] = set()
+def question(
+    servers: Sequence[ServerView],
+    clients: Sequence[Client],
+    typed: Sequence[Typed] = (),
+    named: Sequence[str] = (),
+) -> Question:
+    """Everything the directory must be asked for these servers: HTTP/ and HOST/, short and full, and the accounts.
+
+    `named` are accounts that somebody named, in any form.
+    """
+    accounts = {fold(user_name(text, "").name) for text in named}
     domains: dict[str, str] = {}
     for server in servers:
         if server.machine.domain and server.machine.netbios_domain:

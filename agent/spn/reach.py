@@ -104,6 +104,7 @@ class _SiteReach:
             if binding.serves:
                 self._binding(binding)
         self._declared_for_site()
+        self._meant_by_first_label()
         return Reach(tuple(self.found.values()), tuple(self.wildcards), tuple(self.address_only), tuple(self.unnamed))
 
     def _binding(self, binding: Binding) -> None:
@@ -232,7 +233,7 @@ class _SiteReach:
         at least those that it stands for.
         """
         for name in self.names.farm_of(self.site.name):
-            yield name.host, "farm"
+            yield name.host, name.source
         for host in self._led_by_dns(binding, pattern):
             is_own = host == self.names.machine.full_name
             if not (is_own or self.names.is_nobodys(host) or self.names.is_domains(host)):
@@ -262,9 +263,18 @@ class _SiteReach:
         serving = [binding for binding in self.site.bindings if binding.serves]
         for name in self.names.farm_of_very(self.site.name):
             if serving:
-                self._add(name.host, "farm", serving[0])
+                self._add(name.host, name.source, serving[0])
                 if self.names.is_shortened(name.host):
-                    self._add(name.host.first_label, "farm", serving[0], optional=True)
+                    self._add(name.host.first_label, name.source, serving[0], optional=True)
+
+    def _meant_by_first_label(self) -> None:
+        """Names of which somebody said that people type the first label, too."""
+        for name in self.names.farm_of(self.site.name):
+            known, short = self.found.get(name.host), name.host.first_label
+            if name.short and known is not None and not known.optional and self.names.is_shortened(name.host):
+                other = self.found.get(short)
+                source = name.source if other is None or other.optional else other.source
+                self.found[short] = Name(short, source, False, known.ports)
 
 
 @lru_cache

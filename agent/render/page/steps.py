@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.model import Report, Step
+from agent.model import Goal, Report, Step
 from agent.model.document import json_line
+from agent.render.goals import goal_line, purpose, steps_counted
 from agent.render.page import sources
 from agent.render.page.elements import E, badge, begun, command, name, of_class, present
 from agent.render.page.frame import Section, Sheet, written
@@ -19,7 +20,6 @@ from agent.render.script import if_done, told
 from agent.render.steps import KINDS, shell, to_know
 from agent.render.ticket import to_ticket
 from agent.render.verdict import NO_STEP, left_out
-from agent.render.wording import plural
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement as Element
@@ -48,8 +48,7 @@ def to_html(report: Report) -> Iterator[str]:
 
 def _top(report: Report) -> Iterator[Element]:
     yield from top(TITLE, report)
-    blocked = plural(len(report.plan.blocked), "finding")
-    yield E.p(E.b(f"{plural(len(report.plan.steps), 'step')}; {blocked} no step can repair."))
+    yield E.p(E.b(f"{steps_counted(report)}."))
     if report.spns.unknown:
         yield E.p(left_out(report) or NO_STEP, of_class("gap"))
     yield from sources.asked_first(report)
@@ -57,8 +56,10 @@ def _top(report: Report) -> Iterator[Element]:
 
 def _sections(report: Report) -> Iterator[Section]:
     plan = report.plan
+    if plan.wanted:
+        yield Section("wanted", "What is wanted", _wanted(plan.wanted))
     if plan.steps:
-        yield Section("steps", "The steps, in this order", _steps(plan.steps))
+        yield Section("steps", "The steps, in this order", _steps(report))
         yield Section("ticket", "To hand over", _ticket(report))
     if plan.alternatives:
         yield Section("ways", "Other ways", _ways(report))
@@ -71,13 +72,18 @@ def _sections(report: Report) -> Iterator[Section]:
     yield Section("words", "What the words mean", sources.words(report))
 
 
-def _steps(steps: Iterable[Step]) -> Iterator[Element]:
+def _wanted(goals: Iterable[Goal]) -> Iterator[Element]:
+    for goal in goals:
+        yield E.div(of_class("card"), E.h3(goal_line(goal)), E.ul(*(E.li(why) for why in goal.because)))
+
+
+def _steps(report: Report) -> Iterator[Element]:
     yield E.p("Nothing was changed. Each step stands with its own way back.", of_class("dim"))
-    for at, step in enumerate(steps):
-        yield _step(at, step)
+    for at, step in enumerate(report.plan.steps):
+        yield _step(report, at, step)
 
 
-def _step(at: int, step: Step) -> Element:
+def _step(report: Report, at: int, step: Step) -> Element:
     where = ("" if step.server is None else f" on {step.server}") + shell(step)
     title = begun(step.title) if step.changes_spn else f"{KINDS[step.kind]}{where}"
     asked = [" ", badge("mild", "ASK FIRST")] if step.confirm else []
@@ -86,7 +92,9 @@ def _step(at: int, step: Step) -> Element:
     back = [] if step.rollback is None else [_back(step)]
     about = {"id": f"step-{step.order}", "data-s": str(at), "class": "card step"}
     notes = [] if note is None else [E.p(note, of_class("note"))]
-    return E.article(about, head, E.p(of_class("dim"), "for ", name(step.finding)), *notes, *_instruction(step), *back)
+    return E.article(
+        about, head, E.p(of_class("dim"), "for ", name(purpose(report, step))), *notes, *_instruction(step), *back
+    )
 
 
 def _back(step: Step) -> Element:

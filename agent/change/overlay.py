@@ -1,0 +1,157 @@
+"""The servers as they will be: what is changed on one is changed for all that read the same file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from agent.checks.case import Case, Judged
+from agent.iis.authentication import Auth
+from agent.iis.bindings import Binding
+from agent.iis.effective import Configuration, EffectiveApplication, Pool, Site
+from agent.model import ApplicationRef
+from agent.names import AccountName, Address, HostName, fold
+from agent.spn.identity import PoolIdentity, Surroundings, decide, pool_identity, why_not
+from agent.spn.nameservice import NameService, Resolution
+from agent.spn.require import ServerView, require, server_view
+from agent.spn.verdict import judge
+
+
+class Overlay:
+    """Changes in memory, above what was read."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.configurations: dict[str, Configuration] = {view.label: view.configuration for view in case.servers}
+        self.service: NameService | None = case.service
+
+    # -- changing ----------------------------------------------------------------------------------------------
+
+    def pool(self, labels: Iterable[str], pool: Pool) -> None:
+        """Give a pool another identity."""
+        for label in labels:
+            configuration = self.configurations[label]
+            sites = tuple(_with_pool(site, pool) for site in configuration.sites)
+            pools = {**configuration.pools, fold(pool.name): pool}
+            self.configurations[label] = replace(configuration, sites=sites, pools=pools)
+
+    def setting(self, readers: Iterable[ApplicationRef], page: str | None, attribute: str, value: bool) -> None:
+        """Set one windowsAuthentication attribute of applications, or of a page below them."""
+        for reader in readers:
+            configuration = self.configurations[reader.server]
+            sites = tuple(
+                _with_setting(site, reader, page, attribute, value) if site.name == reader.site else site
+                for site in configuration.sites
+            )
+            self.configurations[reader.server] = replace(configuration, sites=sites)
+
+    def binding(self, labels: Iterable[str], site_name: str, binding: Binding) -> None:
+        """Add a binding to a site."""
+        for label in labels:
+            configuration = self.configurations[label]
+            sites = tuple(
+                site._replace(bindings=(*site.bindings, binding)) if site.name == site_name else site
+                for site in configuration.sites
+            )
+            self.configurations[label] = replace(configuration, sites=sites)
+
+    def record(self, host: HostName, address: Address) -> None:
+        """Let a name lead to one address."""
+        if self.service is None:
+            return
+        found = Resolution(chain=(host,), addresses=(address,))
+        led = {at: tuple(n for n in names if n != host) for at, names in self.service.names_by_address.items()}
+        if led:
+            led[address] = (*led.get(address, ()), host)
+        answers = {**self.service.answers, host: found}
+        self.service = replace(self.service, answers=answers, names_by_address=led)
+
+    # -- looking -----------------------------------------------------------------------------------------------
+
+    def together(self, label: str) -> tuple[str, ...]:
+        """The servers that read the same applicationHost.config, this one first."""
+        shared = self.configurations[label].shared
+        if shared is None:
+            return (label,)
+        return (label, *(one for one, found in self.configurations.items() if found.shared == shared and one != label))
+
+    def application(self, at: ApplicationRef) -> EffectiveApplication:
+        """One application as it is now."""
+        site = next(site for site in self.configurations[at.server].sites if site.name == at.site)
+        return next(each for each in site.applications if each.path == at.path)
+
+    def identity(self, at: ApplicationRef) -> PoolIdentity:
+        """What its pool runs as."""
+        view = self.case.by_label[at.server]
+        around = Surroundings(view.machine, self.case.domains, self.case.directory)
+        return pool_identity(self.application(at).pool, around)
+
+    def decryptors(self, at: ApplicationRef) -> tuple[AccountName | None, ...]:
+        """Whose keys open the tickets there: of the application and of each page that negotiates."""
+        view, application, identity = self.case.by_label[at.server], self.application(at), self.identity(at)
+        every = (application.auth.settings, *(auth.settings for _, auth in application.places))
+        asking = (settings for settings in every if settings is not None)
+        return tuple(
+            [
+                decide(settings, identity, view.computer, "custom name").account
+                for settings in asking
+                if why_not(settings, application.serves_http) is None
+            ]
+        )
+
+    def after(self) -> Case:
+        """The case that follows, held against the directory of today."""
+        views = [self._view(view) for view in self.case.servers]
+        case = self.case
+        required = require(views, case.clients, case.domains, case.directory)
+        judged = tuple(Judged(one, judge(one, case.directory, self.service)) for one in required.wanted)
+        return replace(
+            case, servers=views, applications=required.applications, judged=judged, service=self.service, hidden=()
+        )
+
+    def _view(self, view: ServerView) -> ServerView:
+        configuration = self.configurations[view.label]
+        if configuration is view.configuration and self.service is self.case.service:
+            return view
+        names = replace(view.names, service=self.service)
+        return server_view(view.label, view.machine, configuration, names, self.case.domains)
+
+
+def _with_pool(site: Site, pool: Pool) -> Site:
+    applications = tuple(
+        each._replace(pool=pool) if each.pool is not None and fold(each.pool.name) == fold(pool.name) else each
+        for each in site.applications
+    )
+    return site._replace(applications=applications)
+
+
+def _with_setting(site: Site, at: ApplicationRef, page: str | None, attribute: str, value: bool) -> Site:
+    applications = tuple(
+        _set(each, page, attribute, value) if each.path == at.path else each for each in site.applications
+    )
+    return site._replace(applications=applications)
+
+
+def _set(application: EffectiveApplication, page: str | None, attribute: str, value: bool) -> EffectiveApplication:
+    """An application's own value holds for places below that say nothing themselves."""
+    places = tuple(_set_places(application.places, page, attribute, value))
+    if page is not None:
+        return application._replace(places=places)
+    return application._replace(auth=_changed(application.auth, attribute, value), places=places)
+
+
+def _set_places(
+    places: Sequence[tuple[str, Auth]], page: str | None, attribute: str, value: bool
+) -> Iterator[tuple[str, Auth]]:
+    for path, auth in places:
+        origin = auth.origins.kernel_mode if attribute == "useKernelMode" else auth.origins.pool_credentials
+        inherits = page is None and (origin is None or origin.why != "explicit")
+        yield path, _changed(auth, attribute, value) if path == page or inherits else auth
+
+
+def _changed(auth: Auth, attribute: str, value: bool) -> Auth:
+    if auth.settings is None:
+        return auth
+    if attribute == "useKernelMode":
+        return auth._replace(settings=replace(auth.settings, kernel_mode=value))
+    return auth._replace(settings=replace(auth.settings, pool_credentials=value))
