@@ -46,3 +46,12 @@ def is_whole(der: bytes) -> bool:
     for element in elements(der):
         end = element.end
     return end == len(der)
+
+
+def element(tag: int, *contents: bytes) -> bytes:
+    """One element; its length in one byte, or in more with their count before them."""
+    content = b"".join(contents)
+    if len(content) <= 0x7F:
+        return bytes((tag, len(content))) + content
+    length = len(content).to_bytes((len(content).bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(length))) + length + content

@@ -18,6 +18,7 @@ from agent.cli.groups import (
     add_looking,
     add_netbios_domain,
     add_output,
+    add_printing,
     add_targets,
     asking_of,
     fail_on_of,
@@ -25,8 +26,9 @@ from agent.cli.groups import (
     looking_of,
     netbios_of,
     output_of,
+    printing_of,
 )
-from agent.cli.values import Once, duration, one_of
+from agent.cli.values import Once, count, duration, one_of
 from agent.errors import UsageError
 
 SHELLS = ("powershell", "bash", "zsh")
@@ -89,6 +91,7 @@ def parser() -> argparse.ArgumentParser:
     _sweep_parser(commands)
     _collect_parser(commands)
     _explain_parser(commands)
+    _probe_parser(commands)
     _plan_parser(commands)
     _diff_parser(commands)
     _agent_parser(commands)
@@ -209,6 +212,47 @@ def _explain(given: argparse.Namespace) -> options.Explain:
         looking=looking_of(given),
         logon=logon_of(given),
         output=output_of(given, "explain"),
+    )
+
+
+def _probe_parser(commands: _Commands[_Parser]) -> None:
+    command = commands.add_parser(
+        "probe",
+        help="one real request with a real ticket: what was used, and was that predicted",
+        description="Ask for a URL with a Kerberos ticket, as a browser would, and say what was used, for which SPN, "
+        "what the server said, and whether that is what inspect predicts. Reads only; never sends a password to a web "
+        "server, never answers NTLM, never delegates.",
+    )
+    command.add_argument(
+        "places",
+        nargs="*",
+        default=[],
+        metavar="URL|TARGET",
+        help="https://contoso/app; what has no :// is a TARGET of inspect, to predict from",
+    )
+    how = command.add_argument_group("what to probe")
+    how.add_argument("--report", type=Path, metavar="FILE", help="also the names of a JSON report of inspect or sweep")
+    how.add_argument(
+        "--user",
+        metavar="USER",
+        help="logon to the KDC (user@REALM); asks for a password. Default: the current logon or ticket cache",
+    )
+    how.add_argument("--parallel", type=count, default=8, metavar="N", help="requests at once. Default: 8")
+    add_looking(command)
+    add_printing(command, "probe")
+    command.set_defaults(make=_probe, accept=[])
+
+
+def _probe(given: argparse.Namespace) -> options.Probe:
+    return options.Probe(
+        urls=tuple(word for word in given.places if "://" in word),
+        targets=tuple(word for word in given.places if "://" not in word),
+        report=given.report,
+        user=given.user,
+        parallel=given.parallel,
+        looking=looking_of(given),
+        logon=logon_of(given),
+        output=printing_of(given, "probe"),
     )
 
 

@@ -30,6 +30,10 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
     "explain": (
         Example("iis-spn explain https://contoso/ WEB01 --ad directory.ldif --dns zone.txt", "why it asks three times"),
     ),
+    "probe": (
+        Example("iis-spn probe https://contoso/", "with your own ticket: Kerberos or NTLM?"),
+        Example("iis-spn probe --report farm.json", "every name of a report of --format json"),
+    ),
     "plan": (
         Example("iis-spn plan WEB01 --ad directory.ldif", "the steps, in their order"),
         Example("iis-spn plan WEB01 --ad directory.ldif --format ticket", "to hand over to who may do it"),

@@ -155,12 +155,39 @@ def logon_of(given: argparse.Namespace) -> Logon:
 # -- what to print -------------------------------------------------------------------------------------------------
 
 
-def add_output(command: argparse.ArgumentParser, name: formats.Command) -> None:
+def _add_format(command: argparse.ArgumentParser, name: formats.Command) -> argparse._ArgumentGroup:
     known = tuple(formats.known_by(name))
     out = command.add_argument_group("what to print")
     out.add_argument(
         "--format", type=one_of(*known), choices=known, default=known[0], metavar="F", help=", ".join(known)
     )
+    return out
+
+
+def add_printing(command: argparse.ArgumentParser, name: formats.Command) -> None:
+    """What is printed where the exit code does not hang on the severity of findings."""
+    out = _add_format(command, name)
+    out.add_argument("-q", "--quiet", action="store_true", help="of a table the verdict alone")
+    out.add_argument("--all", action="store_true", help="of a table the steps of what is as it should be, too")
+    out.add_argument("--output", type=Path, metavar="FILE", help="write there instead of stdout, atomically")
+
+
+def printing_of(given: argparse.Namespace, command: formats.Command) -> options.Output:
+    from agent.render.screen import NOTHING_FOLLOWS  # `--help` loads no renderer
+
+    if given.quiet and given.all:
+        raise UsageError("--quiet contradicts --all")
+    return options.Output(
+        format=formats.known_by(command)[given.format],
+        file=given.output,
+        fail_on=options.FailOn(severities=frozenset({"error"}), unchecked=False),
+        shown="verdict" if given.quiet else "all" if given.all else "causes",
+        following=NOTHING_FOLLOWS,
+    )
+
+
+def add_output(command: argparse.ArgumentParser, name: formats.Command) -> None:
+    out = _add_format(command, name)
     out.add_argument("-q", "--quiet", action="store_true", help="of a table the verdict alone")
     more = "; and a line on stderr for each server as it answers" if name == "sweep" else ""
     out.add_argument(

@@ -111,6 +111,20 @@ class Explain:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Probe:
+    """`iis-spn probe`; `user` asks the KDC, None: the present logon. `report` is one whose names are probed too."""
+
+    urls: tuple[str, ...]
+    targets: tuple[str, ...]
+    report: Path | None
+    user: str | None
+    parallel: int
+    looking: Looking
+    logon: Logon
+    output: Output
+
+
+@dataclass(frozen=True, kw_only=True)
 class Change:
     """What `plan` does to the directory: nothing, its steps, or the way back that a rollback file holds."""
 
@@ -171,4 +185,4 @@ class Agent:
     fail_on: FailOn
 
 
-Options = Inspect | Sweep | Collect | Script | Explain | Plan | Diff | Agent | Completion | Rules
+Options = Inspect | Sweep | Collect | Script | Explain | Probe | Plan | Diff | Agent | Completion | Rules

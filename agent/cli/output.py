@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from agent.cli.options import FailOn, Output
     from agent.model import Report
+    from agent.story.probed import Probing
 
 
 def demand_place(output: Output) -> None:
@@ -49,14 +50,19 @@ def demand_file(file: Path) -> None:
 
 def finish(output: Output, report: Report | Difference) -> int:
     """Write a report; its exit code. A reader who went away changes nothing about that. Raises OutputError."""
-    with contextlib.suppress(BrokenPipeError):
-        _write(output, report)
+    write(output, report)
     if output.write_accept is not None and not isinstance(report, Difference):
         _write_accept(output.write_accept, report)
     return exit_code(report, output.fail_on)
 
 
-def _write(output: Output, report: Report | Difference) -> None:
+def write(output: Output, report: Report | Difference | Probing) -> None:
+    """Write what there is to say. A reader who went away is no fault. Raises OutputError."""
+    with contextlib.suppress(BrokenPipeError):
+        _write(output, report)
+
+
+def _write(output: Output, report: Report | Difference | Probing) -> None:
     width, color = console.screen() if output.format.for_screen else (0, False)
     screen = Screen(width, color and output.file is None, output.shown, output.following)
     pieces = output.format.pieces(report, screen)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from agent.der import Element, elements, first, is_whole
+from agent.der import Element, element, elements, first, is_whole
 from agent.evidence.kerberos_messages import Read
 
-_FRAMED, _INIT, _RESPONSE, _MECHANISM = 0x60, 0xA0, 0xA1, 0x06
-_SPNEGO = "SPNEGO"
+_FRAMED, _INIT, _RESPONSE, _MECHANISM, _TOKEN = 0x60, 0xA0, 0xA1, 0x06, 0xA2
+_SPNEGO, _SPNEGO_ID = "SPNEGO", "2b0601050502"
+_KERBEROS = ("2a864882f712010202", "2a864886f712010202")
+"""Microsoft's own name first, which came of a number cut off, then that of RFC 4121; as Windows offers them."""
 _MECHANISMS: Mapping[str, str] = {
-    "2b0601050502": _SPNEGO,
-    "2a864886f712010202": "Kerberos",
-    "2a864882f712010202": "Kerberos (Microsoft)",
+    _SPNEGO_ID: _SPNEGO,
+    _KERBEROS[0]: "Kerberos (Microsoft)",
+    _KERBEROS[1]: "Kerberos",
     "2a864886f71201020203": "Kerberos user-to-user",
     "2b06010401823702020a": "NTLM",
     "2b06010401823702021e": "NegoEx",
@@ -42,6 +44,24 @@ def opened(data: bytes) -> Opened:
     return found
 
 
+def carried(data: bytes) -> bytes:
+    """The token within a negotiation, framing and all; what is no negotiation is the token itself."""
+    outer = first(data)
+    if outer.tag == _FRAMED and _name(first(outer.content).content) == _SPNEGO:
+        outer = first(outer.content[first(outer.content).end :])
+    if outer.tag not in (_INIT, _RESPONSE):
+        return data
+    row = first(outer.content).content
+    return next((first(field.content).content for field in elements(row) if field.tag == _TOKEN), b"")
+
+
+def offering_kerberos(token: bytes) -> bytes:
+    """NegTokenInit with a token of Kerberos, which alone is offered, under both names that Windows gives it."""
+    mechanisms = element(0xA0, element(0x30, *(element(_MECHANISM, bytes.fromhex(name)) for name in _KERBEROS)))
+    offer = element(_INIT, element(0x30, mechanisms, element(_TOKEN, element(0x04, token))))
+    return element(_FRAMED, element(_MECHANISM, bytes.fromhex(_SPNEGO_ID)), offer)
+
+
 def _layer(data: bytes) -> Opened | None:
     outer = first(data)
     if outer.tag == _FRAMED:
@@ -65,17 +85,17 @@ def _framed(content: bytes) -> Opened:
 def _negotiation(outer: Element) -> Opened:
     """NegTokenInit says what is offered, NegTokenResp what has become of it; either may carry a token."""
     row = first(outer.content).content
-    fields = {element.tag: element.content for element in elements(row)}
+    fields = {field.tag: field.content for field in elements(row)}
     facts: dict[str, Any] = {}
     listed = first(fields.get(0xA0, b"")).content if outer.tag == _INIT else fields.get(0xA1, b"")
-    names = [_name(element.content) for element in elements(listed) if element.tag == _MECHANISM]
+    names = [_name(each.content) for each in elements(listed) if each.tag == _MECHANISM]
     if any(names):
         facts["mechanisms"] = tuple(filter(None, names))
     state = first(fields.get(0xA0, b"")).content
     if outer.tag == _RESPONSE and len(state) == 1 and state[0] < len(_STATES):
         facts["state"] = _STATES[state[0]]
     whole = all(map(is_whole, (outer.content, row, *fields.values())))
-    return Opened(facts, first(fields.get(0xA2, b"")).content, whole)
+    return Opened(facts, first(fields.get(_TOKEN, b"")).content, whole)
 
 
 def _name(identifier: bytes) -> str:

@@ -112,7 +112,12 @@ def krb5_code(error: BaseException) -> int:
     return int(code) - 2**32 if int(code) >= 2**31 else int(code)
 
 
-def context_words(error: Exception) -> str:
+def sspi_code(error: BaseException) -> int:
+    """The Windows code in a failure of SSPI below pyspnego; 0: none."""
+    return (getattr(getattr(error, "base_error", None), "winerror", 0) or 0) & 0xFFFFFFFF
+
+
+def context_words(error: BaseException) -> str:
     """The words of a failure without the object itself; pyspnego's texts name codes and principals, never secrets."""
     known = _SPNEGO.get(type(error).__name__)
     return known or printable(str(error))[:300] or type(error).__name__

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from agent.errors import UsageError
+from agent.names import printable
 
 
 def client_context(ca_files: Sequence[Path] = ()) -> ssl.SSLContext:
@@ -27,3 +31,23 @@ def client_context(ca_files: Sequence[Path] = ()) -> ssl.SSLContext:
     if not ca_files:
         context.load_default_certs()
     return context
+
+
+def trusting(ca_files: Sequence[Path]) -> ssl.SSLContext:
+    """The same with the system's store and the CAs of these files besides. Raises UsageError."""
+    context = client_context()
+    for file in ca_files:
+        with readable(file, "certificates"):
+            context.load_verify_locations(file)
+    return context
+
+
+@contextlib.contextmanager
+def readable(file: Path, what: str) -> Iterator[None]:
+    """Turn what OpenSSL and the system say of a file into UsageError."""
+    try:
+        yield
+    except ssl.SSLError:
+        raise UsageError(f"cannot use {printable(str(file))} as {what}: PEM without a passphrase is needed") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {what} in {printable(str(file))}: {error.strerror}") from None

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from agent.sources.endpoint import Endpoint
-from agent.sources.security_context import MODIFIED, context_words, krb5_code
+from agent.sources.security_context import MODIFIED, context_words, krb5_code, sspi_code
 from agent.sources.winrm.connection import Connection, Reply
 from agent.sources.winrm.errors import RefusedError, UnreachableError, nonsense_error, short, status_error
 from agent.sources.winrm.kerberos import krb_error_in, ticket_refused_error
@@ -24,7 +24,6 @@ from agent.sources.winrm.logon import (
     Offer,
     Turn,
     offer_to,
-    sspi_code,
 )
 from agent.sources.winrm.seal import Seal
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from agent.evidence.tokens import read_bytes
 from agent.names import fold
 from agent.sources import extras
+from agent.sources.credential_cache import CredentialCache, of_password
 from agent.sources.security_context import (
     GET_A_TICKET,
     KRB5_ERRORS,
@@ -73,7 +74,7 @@ class Tickets:
     """
 
     def __init__(self) -> None:
-        self._asked: dict[str, asyncio.Task[_Cache]] = {}
+        self._asked: dict[str, asyncio.Task[CredentialCache]] = {}
         self._answers: dict[str, KerberosError | None] = {}
 
     async def cache_of(self, principal: str, password: Callable[[], str]) -> str:
@@ -142,30 +143,13 @@ async def _apart(work: Callable[..., _T], *given: Any) -> _T:
     return await asyncio.wrap_future(done)
 
 
-class _Cache(NamedTuple):
-    name: str
-    handles: tuple[Any, ...]
-    """Keep the cache from being freed."""
-
-
-def _kinit(principal: str, password: str) -> _Cache:
+def _kinit(principal: str, password: str) -> CredentialCache:
     try:
-        import krb5
-
-        context = krb5.init_context()
-        client = krb5.parse_name_flags(context, principal.encode())
-        options = krb5.get_init_creds_opt_alloc(context)
-        krb5.get_init_creds_opt_set_canonicalize(options, True)
-        credentials = krb5.get_init_creds_password(context, client, options, password=password.encode())
-        cache = krb5.cc_new_unique(context, b"MEMORY")
-        krb5.cc_initialize(context, cache, credentials.client)
-        krb5.cc_store_cred(context, cache, credentials)
+        return of_password(principal, password)
     except ImportError:
         raise _missing_error() from None
     except Exception as error:  # noqa: BLE001 - krb5's exceptions have no public base; their frames hold the password
         failure = kdc_error(error, principal)
-    else:
-        return _Cache(f"MEMORY:{(cache.name or b'').decode()}", (context, cache))
     raise failure
 
 

@@ -18,6 +18,7 @@ from agent.sources.security_context import (
     keep_tokens_out_of_logs,
     kerberos_principal,
     ntlm_password,
+    sspi_code,
 )
 from agent.sources.winrm.errors import RefusedError, UnreachableError, short
 from agent.sources.winrm.kerberos import SERVICES, KerberosError, Tickets, UnknownClientError
@@ -225,11 +226,6 @@ _TARGET_UNKNOWN, _LOGON_DENIED, WRONG_PRINCIPAL = 0x80090303, 0x8009030C, 0x8009
 
 class _UnknownTargetError(UnreachableError):
     """No account has this SPN."""
-
-
-def sspi_code(error: BaseException) -> int:
-    """The Windows code in a failure of SSPI below pyspnego; 0: none."""
-    return (getattr(getattr(error, "base_error", None), "winerror", 0) or 0) & 0xFFFFFFFF
 
 
 def _sspi_error(error: Exception, protocol: str) -> UnreachableError:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.errors import UsageError
-from agent.names import printable
 from agent.sources.endpoint import Endpoint
-from agent.sources.tls import client_context
+from agent.sources.tls import readable, trusting
 from agent.sources.winrm.errors import UnreachableError, short
 
 
@@ -37,32 +34,14 @@ def tls_context(ca_files: Sequence[Path], certificate: Path | None = None, key: 
     """Trust the system's store and the CAs of PEM files. `certificate` and `key` (PEM) are for the transport
     `certificate`. Raises UsageError.
     """
-    return Tls(_trusting(ca_files), _showing(_trusting(ca_files), certificate, key) if certificate else None)
-
-
-def _trusting(ca_files: Sequence[Path]) -> ssl.SSLContext:
-    context = client_context()
-    for file in ca_files:
-        with _readable(file, "certificates"):
-            context.load_verify_locations(file)
-    return context
+    return Tls(trusting(ca_files), _showing(trusting(ca_files), certificate, key) if certificate else None)
 
 
 def _showing(context: ssl.SSLContext, certificate: Path, key: Path | None) -> ssl.SSLContext:
-    with _readable(certificate, "the client certificate"):
+    with readable(certificate, "the client certificate"):
         # a passphrase would be asked for on the terminal, in the middle of everything
         context.load_cert_chain(certificate, key, password=lambda: "")
     return context
-
-
-@contextlib.contextmanager
-def _readable(file: Path, what: str) -> Iterator[None]:
-    try:
-        yield
-    except ssl.SSLError:
-        raise UsageError(f"cannot use {printable(str(file))} as {what}: PEM without a passphrase is needed") from None
-    except OSError as error:
-        raise UsageError(f"cannot read {what} in {printable(str(file))}: {error.strerror}") from None
 
 
 # -- words ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""What does a web server answer to a ticket? One real request. May import: story and below."""
