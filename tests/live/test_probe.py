@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,9 +13,8 @@ pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("gssapi", reason="python-gssapi is not installed")
 
 from agent.cli.program import main
-from tests import made_tokens as made
 
-from .samba import DomainController, add_spn, computer, free_address, password_of, program, set_attribute, user
+from .samba import DomainController, free_address, user
 from .scenarios import KERBEROS, MODIFIED, NO_TICKET, Row, rows, set_up, snapshot
 from .web import Site, serving
 
@@ -87,7 +84,9 @@ def _target(row: Row, folder: Path) -> list[str | Path]:
         }
         (kept / "machine.json").write_text(json.dumps(machine))
     zone = folder / "test.com.zone"
-    zone.write_text(f"$ORIGIN test.com.\n$TTL 3600\n@ IN SOA dc1 hostmaster 1 900 600 86400 3600\n@ IN NS dc1\n{row.dns}\n")
+    zone.write_text(
+        f"$ORIGIN test.com.\n$TTL 3600\n@ IN SOA dc1 hostmaster 1 900 600 86400 3600\n@ IN NS dc1\n{row.dns}\n"
+    )
     return [*(folder / server.name for server in row.servers), "--dns", zone]
 
 
