@@ -30,6 +30,7 @@ from agent.history import Difference
 from agent.model import Report
 from agent.sources.extras import PARTS, is_installed
 from agent.spelling import meant
+from agent.story.probed import Probing
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "sample_configs"
@@ -137,7 +138,7 @@ def test_what_writes_a_format_is_there_and_takes_what_it_is_given(form: formats.
     hints = get_type_hints(function)
     takes = [name for name, given in inspect.signature(function).parameters.items() if given.default is given.empty]
     assert takes[1:] == (["width", "color"] if form.for_screen else [])
-    given = Difference if form.commands == ("diff",) else Report
+    given = {("diff",): Difference, ("probe",): Probing}.get(form.commands, Report)
     assert issubclass(given, hints[takes[0]]) or issubclass(hints[takes[0]], given)
     assert "".encode(form.encoding) is not None
 
@@ -198,7 +199,7 @@ def test_no_option_is_shortened() -> None:
         ("inspect --client egde", ": did you mean edge?"),
         ("inspect --format jsn", ": did you mean json?"),
         ("inspect --fail-on eror", ": did you mean error?"),
-        ("inspect --user a", "inspect has no option --user: sweep, collect have it"),
+        ("inspect --user a", "inspect has no option --user: sweep, collect, probe have it"),
         ("sweep --transport kerbros", ": did you mean kerberos?"),
         ("rules spn-mising", "no rule or finding is called 'spn-mising': did you mean spn-missing?"),
         ("rules scenario4", "did you mean scenario-4?"),

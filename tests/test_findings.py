@@ -37,6 +37,9 @@ from worlds import (
 from agent.checks import spns
 from agent.checks.accept import Acceptance
 from agent.checks.findings import FINDINGS
+from agent.evidence.observed import Reply, Seen, Sent
+from agent.evidence.probed import judged
+from agent.evidence.tokens import challenges, read_token
 from agent.iis.snapshot import CertificateNames, Snapshot, SourceFile, WorkerProcess, read_or_lost
 from agent.library import inspect
 from agent.model import Problem
@@ -45,8 +48,11 @@ from agent.sources.endpoint import Endpoint
 from agent.sources.snapshots.targets import StaleAfter, dated
 from agent.spn.computer_names import FarmName
 from agent.spn.nameservice import NameService
+from agent.story import explain
+from agent.story.probed import compared, of_outcomes
 from agent.sweep.collect import unreachable
 from agent.sweep.run import Failure
+from tests import made_tokens as made
 
 SERVICE = r"TEST\contososvc"
 HEADER = "*:80:contoso.test.com"
@@ -109,6 +115,24 @@ def accepting(*subjects: str, until: date | None = None) -> World:
     entries = [Acceptance(id="spn-missing", subject=subject, reason="known", until=until) for subject in subjects]
     built = server(site(HEADER), pool=r"TEST\contososvc", creds=True)
     return world(built, ad=ad(computer(), user("contososvc")), dns="portal A 10.0.5.2", accepted=entries)
+
+
+def probed(server: str) -> World:
+    """The right account has the SPN, and the server says that this one tried to decrypt: the finding of `probe`."""
+    found = custom(user(), user("othersvc", FULL))
+    (told, *_) = explain(found.analysis, "http://contoso.test.com/").outcomes
+    token = made.written(made.response(made.framed(made.ERROR, made.krb_error(41, server))))
+    seen = Seen(
+        url="http://contoso.test.com/",
+        client=told.client,
+        spn=told.spn,
+        first=Reply(status=401, offers=challenges("Negotiate")),
+        sent=Sent(token=read_token(made.ASKED), ends=None),
+        reply=Reply(status=401, offers=challenges(f"Negotiate {token}")),
+    )
+    _, finding = compared(judged(seen), of_outcomes([told], told.client))
+    findings = () if finding is None else (finding,)
+    return replace(found, analysis=found.analysis._replace(report=replace(found.report, findings=findings)))
 
 
 def nodes(*more: str) -> str:
@@ -179,6 +203,7 @@ PAIRS: dict[str, tuple[Make, Make]] = {
         lambda: world(dated(server(facts={"collected_at": NOW - timedelta(days=2)}), StaleAfter(24, NOW))),
         lambda: world(dated(server(facts={"collected_at": NOW - timedelta(days=1)}), StaleAfter(24, NOW))),
     ),
+    "prediction-differs": (lambda: probed("othersvc"), lambda: probed("contososvc")),
     "accept-unmatched": (
         lambda: accepting("HTTP/gone.test.com"),
         lambda: accepting(FULL),

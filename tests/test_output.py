@@ -19,7 +19,11 @@ from agent.render import sheet
 ROOT = Path(__file__).parents[1]
 CASES = [(command, form) for form in formats.FORMATS for command in form.commands if command != "sweep"]
 INSPECT = ("inspect", str(ROOT / "sample_configs" / "IIS01"), "--ad", "off")
-BEFORE = {"explain": ["http://intranet.test.com/"], "diff": [str(ROOT / "sample_configs" / "IIS05")]}
+BEFORE = {
+    "explain": ["http://intranet.test.com/"],
+    "diff": [str(ROOT / "sample_configs" / "IIS05")],
+    "probe": ["http://127.0.0.1:1/", "--dns", "off"],
+}
 """What stands before a target."""
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="links take a privilege on Windows, and shells differ")
 FULL = pytest.mark.skipif(sys.platform != "linux", reason="a disk that is always full is Linux's")

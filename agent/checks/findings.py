@@ -215,6 +215,7 @@ FINDINGS: dict[str, FindingKind] = {
         "a pool's worker process runs as another account than is configured (only when collected): recycle",
     ),
     "snapshot-stale": FindingKind(("warning",), "a snapshot is older than `--stale-after`"),
+    "prediction-differs": FindingKind(("error",), "`probe` observed another outcome than was predicted"),
     "accept-unmatched": FindingKind(("info",), "an acceptance that matches nothing, or whose last day is over"),
     "server-unreachable": FindingKind(("error",), "a server of the sweep gave no answer; with the reason"),
     "internal-error": FindingKind(("error",), "a fault of this program cost one server; nothing is said of it"),

@@ -136,7 +136,7 @@ def looking_of(given: argparse.Namespace) -> options.Looking:
 def add_logon(where: argparse._ArgumentGroup) -> None:
     where.add_argument("--ad-user", metavar="USER", help="logon for LDAP; asks for a password")
     where.add_argument(
-        "--password-stdin", action="store_true", help="read passwords from stdin, a line each: WinRM, then LDAP"
+        "--password-stdin", action="store_true", help="read passwords from stdin, a line each: KDC or WinRM, then LDAP"
     )
     where.add_argument(
         "--ca",
@@ -144,7 +144,7 @@ def add_logon(where: argparse._ArgumentGroup) -> None:
         default=[],
         type=Path,
         metavar="FILE",
-        help="certificates to trust for ldaps and WinRM over TLS; may be given more than once",
+        help="certificates to trust for ldaps, https and WinRM over TLS; may be given more than once",
     )
 
 

@@ -140,6 +140,8 @@ def _evidence(seen: Seen) -> Iterator[Captured]:
 
 _CANNOT_DECRYPT = frozenset({31, 35, 41, 44, 45})
 """BAD_INTEGRITY, NOT_US, MODIFIED, BADKEYVER, NOKEY: what acceptors say of a ticket for another key."""
+_BY_THE_CLOCK = frozenset({32, 33, 37})
+"""TKT_EXPIRED, TKT_NYV, SKEW."""
 _NO_LONGER_READ = frozenset({400, 413, 414, 431})
 _NOT_UNIQUE, _NO_ETYPE = 8, 14
 
@@ -195,7 +197,11 @@ def _next(seen: Seen, tokens: Sequence[Token]) -> tuple[Used, str]:
 def _with_ticket(seen: Seen, reply: Reply, tokens: Sequence[Token]) -> _Ending:
     error = _error(seen, tokens)
     if error is not None:
-        return "none", "modified" if error.error_code in _CANNOT_DECRYPT else "uncertain", [_refused(reply, error)]
+        return (
+            "none",
+            "modified" if error.error_code in _CANNOT_DECRYPT else "uncertain",
+            [_refused(reply, error, _time(tokens))],
+        )
     if seen.proof:
         return "kerberos", "kerberos", [f"The server answers {reply.status} and proves that it has the ticket's key."]
     if any(token.facts.message == "ap-rep" for token in tokens):
@@ -221,11 +227,16 @@ def _with_ticket(seen: Seen, reply: Reply, tokens: Sequence[Token]) -> _Ending:
     )
 
 
-def _refused(reply: Reply, error: KerberosError) -> str:
+def _time(tokens: Sequence[Token]) -> str | None:
+    return next((token.facts.time for token in tokens if token.facts.error_code is not None), None)
+
+
+def _refused(reply: Reply, error: KerberosError, time: str | None) -> str:
     name = f"{error.error_name} ({error.error_code})" if error.error_name else f"Kerberos error {error.error_code}"
     who = f" {error.server} of {error.realm}" if error.server and error.realm else f" {error.server or 'the server'}"
     did = "cannot decrypt the ticket" if error.error_code in _CANNOT_DECRYPT else "does not take the ticket"
-    return f"The server answers {reply.status} with {name}:{who} {did}."
+    clock = f", by its clock, which says {time}" if time and error.error_code in _BY_THE_CLOCK else ""
+    return f"The server answers {reply.status} with {name}:{who} {did}{clock}."
 
 
 def _refused_silently(tokens: Sequence[Token]) -> _Ending:

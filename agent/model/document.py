@@ -125,7 +125,7 @@ def _members(value: object) -> Iterable[tuple[str, object]]:
     """The fields of an object of the model and what they hold; a class may leave out those that hold None."""
     kind: Any = type(value)
     held = zip(_names(kind), _values(kind)(value), strict=True)
-    return [item for item in held if item[1] is not None] if hasattr(kind, _SPARSE) else held
+    return [item for item in held if item[1] is not None] if hasattr(kind, SPARSE) else held
 
 
 @cache
@@ -142,7 +142,7 @@ def _values(kind: type) -> Callable[[object], tuple[object, ...]]:
     return attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
 
 
-_SPARSE = "JSON_LEAVES_OUT_NONE"
+SPARSE = "JSON_LEAVES_OUT_NONE"
 
 
 @cache
@@ -155,4 +155,4 @@ def _is_sparse(hint: Any) -> bool:
         raise TypeError(f"{hint.__name__} is no object of the report")
     if not is_dataclass(hint):
         return any(map(_is_sparse, get_args(hint)))
-    return hasattr(hint, _SPARSE) or any(map(_is_sparse, get_type_hints(hint).values()))
+    return hasattr(hint, SPARSE) or any(map(_is_sparse, get_type_hints(hint).values()))

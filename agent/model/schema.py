@@ -12,6 +12,7 @@ import types
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from agent.model import SCHEMA, Explanation, Report, Survey
+from agent.model.document import SPARSE
 from agent.names import FROM_TEXT
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -32,19 +33,32 @@ def report_schema() -> _Schema:
     return {"$schema": DIALECT, **schema, "$defs": dict(sorted(definitions.items()))}
 
 
+def document_schema(kind: type, name: str) -> _Schema:
+    """That of another document, whose key `schema` says `name`."""
+    definitions: dict[str, _Schema] = {}
+    schema = _object(kind, definitions)
+    schema["properties"]["schema"] = {"const": name}
+    return {"$schema": DIALECT, "title": name, **schema, "$defs": dict(sorted(definitions.items()))}
+
+
 def to_text() -> str:
     """The committed file."""
     return json.dumps(report_schema(), indent=2) + "\n"
 
 
 def _object(kind: type, definitions: dict[str, _Schema]) -> _Schema:
-    hints = {name: hint for name, hint in get_type_hints(kind).items() if not name.startswith("_")}
+    hints = {name: hint for name, hint in get_type_hints(kind).items() if name in _written(kind)}
     return {
         "description": _first_line(kind),
         "type": "object",
         "properties": {name: _schema(hint, definitions) for name, hint in hints.items()},
-        "required": list(hints),
+        "required": [] if hasattr(kind, SPARSE) else list(hints),
     }
+
+
+def _written(kind: type) -> set[str]:
+    """The names that stand in a document: those of fields, and of what is no class variable."""
+    return {each.name for each in dataclasses.fields(kind) if not each.name.startswith("_")}
 
 
 def _schema(hint: Any, definitions: dict[str, _Schema]) -> _Schema:

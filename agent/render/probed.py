@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from agent.evidence.probed import KerberosError, Probe
 from agent.render.layout import LOOKS, Page
 from agent.render.screen import NOTHING_FOLLOWS, Following, Shown
@@ -62,10 +60,10 @@ def _told(page: Page, probe: Probe, *, is_short: bool) -> None:
     page.line((f"{probe.url}  {probe.client}", "bold"), "  ", (word, look), _predicted(probe))
     if is_short:
         return
-    for label, value in facts(probe):
-        page.prose(value, 14, first=f"  {label}")
     for number, step in enumerate(probe.because, 1):
         page.prose(step, 6, first=f"  {number}.".ljust(6))
+    if probe.decrypts_as is not None and probe.used == "kerberos":
+        page.prose(f"{probe.decrypts_as} decrypts: the directory says that it holds the SPN.", 6)
 
 
 def outcome_word(probe: Probe) -> str:
@@ -77,20 +75,6 @@ def _predicted(probe: Probe) -> str:
     if probe.predicted is None:
         return ""
     return ", as predicted" if probe.predicted == probe.observed else f", predicted: {WORDS[probe.predicted]}"
-
-
-def facts(probe: Probe) -> Iterator[tuple[str, str]]:
-    """What was asked for and what came, as label and value."""
-    yield "asks for", "no ticket" if probe.spn is None else str(probe.spn)
-    if probe.ticket is not None:
-        key = "" if probe.ticket.kvno is None else f", key version {probe.ticket.kvno}"
-        yield "ticket", f"{probe.ticket.realm}, encryption type {probe.ticket.etype}{key}"
-    if probe.status is not None:
-        yield "answer", f"HTTP {probe.status}"
-    if probe.error is not None:
-        yield "error", error_told(probe.error)
-    if probe.decrypts_as is not None:
-        yield "decrypts", str(probe.decrypts_as)
 
 
 def error_told(error: KerberosError) -> str:

@@ -131,12 +131,16 @@ _FIX = (
 )
 
 
+def _contradiction(probe: Probe, predicted: Predicted) -> str:
+    if _agrees(probe.observed, predicted.outcome):
+        return f"{predicted.decrypts_as} was to decrypt, {probe.decrypts_as} tried to"
+    said = "that no ticket is asked for" if predicted.outcome is None else predicted.outcome
+    return f"predicted {said}, observed {probe.observed}"
+
+
 def _differs(probe: Probe, predicted: Predicted) -> Finding:
-    said = "no ticket is asked for" if predicted.outcome is None else predicted.outcome
-    message = (
-        f"{probe.url} as {probe.client}: predicted {said}, observed {probe.observed}."
-        f" Predicted: {' '.join(predicted.because)} Observed: {' '.join(probe.because)}"
-    )
+    chains = f"Predicted: {' '.join(predicted.because)} Observed: {' '.join(probe.because)}"
+    message = f"{probe.url} as {probe.client}: {_contradiction(probe, predicted)}. {chains}"
     return Finding(
         id="prediction-differs",
         severity="error",

@@ -15,7 +15,7 @@ from agent.sources.endpoint import account_of
 
 
 class Passwords:
-    """Asks for each password once; those of stdin come in the order they are asked for: WinRM's, then LDAP's."""
+    """Asks for each password once; those of stdin come in this order: the KDC's or WinRM's, then LDAP's."""
 
     def __init__(self, *, from_stdin: bool, variable: str | None = None) -> None:
         self._from_stdin = from_stdin
@@ -26,7 +26,7 @@ class Passwords:
         return "Passwords()"
 
     def of(self, user: str, service: str) -> str:
-        """The password of `user` for "WinRM" or "LDAP". Raises UsageError where none can be had."""
+        """The password of `user` for "Kerberos", "WinRM" or "LDAP". Raises UsageError where none can be had."""
         key = (service, account_of(user))
         if key not in self._known:
             self._known[key] = self._ask(user, service)

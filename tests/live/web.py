@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(401, f"{scheme} {made.NTLM_CHALLENGE}")
         return self._answer(*_judged(site, scheme, token))
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 - as the module names it
 
     def _answer(self, status: int, *challenges: str) -> None:
         self.send_response(status)
