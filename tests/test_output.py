@@ -22,8 +22,9 @@ INSPECT = ("inspect", str(ROOT / "sample_configs" / "IIS01"), "--ad", "off")
 BEFORE = {
     "explain": ["http://intranet.test.com/"],
     "diff": [str(ROOT / "sample_configs" / "IIS05")],
-    "probe": ["http://127.0.0.1:1/", "--dns", "off"],
+    "probe": ["http://127.0.0.1:1/"],  # where nothing listens
 }
+AFTER = {"probe": ["--dns", "off"]}
 """What stands before a target."""
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="links take a privilege on Windows, and shells differ")
 FULL = pytest.mark.skipif(sys.platform != "linux", reason="a disk that is always full is Linux's")
@@ -42,7 +43,7 @@ def test_the_file_holds_what_stdout_shows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, form: formats.Format
 ) -> None:
     out = tmp_path / "report"
-    words = [command, *BEFORE.get(command, []), *INSPECT[1:]]
+    words = [command, *BEFORE.get(command, []), *INSPECT[1:], *AFTER.get(command, [])]
     code = main([*words, "--format", form.name])
     shown = capsys.readouterr().out.encode()
     assert main([*words, "--format", form.name, "--output", str(out)]) == code
@@ -73,7 +74,7 @@ def test_a_pipe_of_windows_gets_the_bytes_of_the_file(
     name = tmp_path / "Büro ł"
     shutil.copytree(ROOT / "sample_configs" / "IIS01", name)
     out = tmp_path / "report"
-    words = [command, *BEFORE.get(command, []), str(name), "--ad", "off"]
+    words = [command, *BEFORE.get(command, []), str(name), "--ad", "off", *AFTER.get(command, [])]
     main([*words, "--format", form.name, "--output", str(out)])
     done = subprocess.run(
         [sys.executable, "-c", WINDOWS, *words, "--format", form.name], capture_output=True, cwd=ROOT, timeout=60
