@@ -19,7 +19,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import html
+from test_findings import PAIRS
 from test_render import application, finding, report, requirement
+from work import calls
 
 from agent import diff, explain, inspect, plan
 from agent.model import Host, Report, Server
@@ -29,6 +31,7 @@ from agent.render.page.elements import WORDS
 from agent.render.page.frame import asset
 from agent.render.page.report import to_html
 from agent.render.wording import pieces
+from benchmarks.farm import whole
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "sample_configs"
@@ -176,6 +179,19 @@ def test_any_name_is_shown_as_every_format_shows_it(name: str) -> None:
     assert json.loads(page.get_element_by_id("report").text)["servers"][0]["name"] == name
 
 
+@pytest.mark.parametrize("name", ["a\ud800b", "\x00\x1b[31m", "\u202egnp.exe", "\ufffe", " ", "a\nb", "é"])
+def test_letters_that_no_page_may_hold_are_shown_by_their_codes(name: str) -> None:
+    built = report(
+        servers=(Server(name=name, dns_name=name, source=name, status="ok"),),
+        findings=(finding(name, server=name, message=name, site=name),),
+    )
+    text = "".join(to_html(built))
+    text.encode()
+    (card,) = parsed(text).xpath("//article")
+    assert printable(name) in card.text_content()
+    assert re.fullmatch(r"[\w.-]+", card.get("id"), re.ASCII)
+
+
 # -- it says what the report says ----------------------------------------------------------------------------------
 
 
@@ -265,6 +281,22 @@ def test_a_report_that_knows_nothing_is_a_page_too() -> None:
     assert "INCOMPLETE" in page.xpath("//header")[0].text_content()
 
 
+@pytest.mark.parametrize("finding_id", PAIRS)
+def test_every_finding_can_be_shown(finding_id: str) -> None:
+    world = PAIRS[finding_id][0]().report
+    page = parsed("".join(to_html(world)))
+    told = [card.xpath("h3/a/code")[0].text for card in page.xpath("//article")]
+    assert sorted(told) == sorted(found.id for found in world.findings)
+    assert sum(1 for _ in steps.to_html(world)) > 1
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tests" / "released").glob("*.json")), ids=lambda path: path.name)
+def test_a_report_of_a_release_before_is_a_page(path: Path) -> None:
+    read = Report.from_json(path.read_bytes())
+    page = parsed("".join(to_html(read)))
+    assert len(page.xpath("//details[@class='server']")) == len(read.servers)
+
+
 # -- large reports -------------------------------------------------------------------------------------------------
 
 
@@ -282,6 +314,19 @@ def test_of_a_report_that_is_too_large_the_worst_servers_are_shown(monkeypatch: 
     assert page.xpath("//*[@class='tile bad']/@data-server")
     ids = set(page.xpath("//@id"))
     assert {link[1:] for link in page.xpath("//@href")} <= ids
+
+
+def test_twice_the_servers_cost_twice_the_work() -> None:
+    small, large = (whole(servers, 10).report for servers in (6, 12))
+    assert calls(lambda: list(to_html(large))) < 2.2 * calls(lambda: list(to_html(small)))
+
+
+def test_of_a_difference_that_is_too_large_the_mildest_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "MOST", 3)
+    compared = diff(FOLDERS[0], FOLDERS[4], **LOOKED)
+    page = parsed("".join(changes.to_html(compared)))
+    assert len(page.xpath("//tr[@data-c]")) == 3
+    assert f"{len(compared.changes) - 3} changes" in page.get_element_by_id("more").text_content()
 
 
 def test_it_is_written_a_server_at_a_time() -> None:

@@ -13,8 +13,9 @@ from agent.render.wording import plural, shortly
 if TYPE_CHECKING:
     from lxml.html import HtmlElement as Element
 
-_SHOWN = 200
-_PLACES = 40
+_OPEN, _SHOWN = 15, 200
+"""How many causes are seen at once, and how many there are at all."""
+_PLACES = 500
 
 
 def causes(report: Report) -> Iterator[Element]:
@@ -25,8 +26,11 @@ def causes(report: Report) -> Iterator[Element]:
         yield E.div(of_class("card", "unread"), E.h3("Not read"), E.ul(*unread[:_SHOWN]))
     open_ones = [cause for cause in told if not cause.unread and cause.severity != "info"]
     entries = [_entry(at, cause) for at, cause in enumerate(open_ones[:_SHOWN], 1)]
-    if entries:
-        yield E.ol(of_class("causes"), *entries)
+    first, rest = entries[:_OPEN], entries[_OPEN:]
+    if first:
+        yield E.ol(of_class("causes"), *first)
+    if rest:
+        yield E.details(E.summary(f"{plural(len(rest), 'more cause')}"), E.ol(of_class("causes"), *rest))
     more = max(len(open_ones) - _SHOWN, 0) + max(len(unread) - _SHOWN, 0)
     if more:
         yield E.p(f"{more} more causes are in --format json.")
@@ -43,7 +47,7 @@ def cause_anchor(number: int) -> str:
 def _entry(number: int, cause: Cause) -> Element:
     head = E.h3(severity_badge(cause.severity or "error"), " ", name(cause.finding), " ", where(cause))
     parts = present(head, E.p(begun(cause.text)), sentences(cause.fix), _places(cause))
-    return E.li(of_class("card", "cause"), {"id": cause_anchor(number)}, *parts)
+    return E.li(of_class("card", "cause"), {"id": cause_anchor(number), "data-number": str(number)}, *parts)
 
 
 def _places(cause: Cause) -> Element | None:
@@ -54,7 +58,7 @@ def _places(cause: Cause) -> Element | None:
         plural(len(each), word) for each, word in ((cause.spns, "SPN"), (cause.servers, "server")) if each
     )
     return E.details(
-        E.summary(f"All {counts}"),
+        E.summary(counts),
         E.p(shortly([str(spn) for spn in cause.spns], _PLACES)),
         E.p(shortly(cause.servers, _PLACES)),
     )

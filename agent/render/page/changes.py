@@ -13,8 +13,10 @@ from agent.model.document import json_line
 from agent.render.changes_told import first_line, incomplete, otherwise, place, ran, why
 from agent.render.page.elements import E, begun, of_class, severity_badge
 from agent.render.page.frame import Section, Sheet, written
+from agent.render.page.part import MOST
 from agent.render.page.tools import by_name, by_severity, form
 from agent.render.page.top import ended, heading
+from agent.render.wording import plural
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement as Element
@@ -33,7 +35,7 @@ class _Model:
 
 def to_html(difference: Difference) -> Iterator[str]:
     """The page a piece at a time."""
-    changes = difference.changes
+    changes = difference.changes[:MOST]
     servers = sorted({change.server for change in changes if change.server is not None})
     severities = {change.severity for change in changes}
     tools = form("name, SPN, setting", by_severity(severities), by_name("Server", "server", servers))
@@ -61,7 +63,11 @@ def _tone(difference: Difference) -> Tone:
 
 
 def _sections(difference: Difference) -> Iterator[Section]:
-    numbered = enumerate(difference.changes)
+    more = len(difference.changes) - MOST
+    if more > 0:
+        told = f"This difference is too large for one page: {plural(more, 'change')} of the mildest are not shown. "
+        yield Section("more", "Not shown", iter([E.p(told, "All of them: --format csv, or --format json.")]))
+    numbered = enumerate(difference.changes[:MOST])
     for severity, same in groupby(numbered, key=lambda each: each[1].severity):
         yield Section(f"changes-{severity}", _TITLES[severity], _table(list(same)))
     if difference.gaps:

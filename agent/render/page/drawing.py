@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _COLUMNS = ((0, 205), (237, 240), (521, 205), (834, 190), (1056, 205))
 """Left edge and width of each layer of the wide drawing, in its units."""
 _WIDE, _NARROW = 1262, 340
-_GAPS = (14, 14, 36, 36, 14)
+_GAPS = (14, 14, 44, 44, 14)
 """What stands between boxes that are below each other; the marks of two lines need room."""
 _HEAD, _MARKED, _UNMARKED, _BESIDE = 26, 66, 40, 10
 _LINE, _PADDING = 17, 9

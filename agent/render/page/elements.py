@@ -64,9 +64,14 @@ def of_class(*names: str) -> dict[str, str]:
     return {"class": " ".join(names)}
 
 
+def slug(text: str) -> str:
+    """A text as a part of an `id`."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:40]
+
+
 def anchor(kind: str, name: str) -> str:
     """The `id` of what has a name: the same in each run, and different for names that differ."""
-    told = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:40]
+    told = slug(name)
     if told == name:
         return f"{kind}-{told}"
     return f"{kind}-{told}-{hashlib.sha256(fold(name).encode(errors='replace')).hexdigest()[:8]}"
@@ -102,10 +107,26 @@ def command(text: str) -> Element:
     return E.div(of_class("command"), E.code(text), button)
 
 
+def long_command(text: str) -> Element:
+    """A line that nobody reads behind one that says how long it is."""
+    if len(text) <= _LONG:
+        return command(text)
+    return E.details(E.summary(f"The line, of {len(text):,} characters"), command(text))
+
+
+_LONG = 1200
+
+
+_SENTENCES = 6
+
+
 def sentences(texts: Iterable[str]) -> Element | None:
-    """What is to be done: sentences, each with its commands on lines of their own."""
+    """What is to be done: sentences, each with its commands on lines of their own; of very many the first few."""
     items = [E.li(*_sentence(text)) for text in texts]
-    return E.ul(of_class("do"), *items) if items else None
+    shown, rest = items[:_SENTENCES], items[_SENTENCES:]
+    if rest:
+        shown.append(E.li(E.details(E.summary(f"{len(rest)} more"), E.ul(of_class("do"), *rest))))
+    return E.ul(of_class("do"), *shown) if items else None
 
 
 def _sentence(text: str) -> Iterable[Element | str]:

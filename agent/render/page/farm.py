@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agent.model import Outcome, Server
 from agent.render.page.elements import TONES, WORDS, WORST_FIRST, E, Tone, name, of_class, outcome_badge, worst
-from agent.render.page.part import Part, server_anchor
+from agent.render.page.part import Part, server_anchor, servers_of
 from agent.render.wording import plural
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _map(part: Part) -> _Map:
     """The worst outcome of each name on each server, names with the worst first."""
     found: dict[str, dict[str, set[Outcome]]] = {}
     for requirement in part.requirements:
-        for server in {place.server for place in requirement.applications} if requirement.matters else ():
+        for server in servers_of(requirement) if requirement.matters else ():
             found.setdefault(requirement.spn.host.text, {}).setdefault(server, set()).add(requirement.outcome)
     ends = {
         host: {server: end for server, each in servers.items() if (end := worst(each)) is not None}

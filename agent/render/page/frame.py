@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import codecs
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib.resources import files
@@ -151,6 +152,12 @@ def _hash(name: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
+_NOT_THERE = re.compile("[<\ufffe\uffff]")
+
+
 def _within_script(json: str) -> str:
-    """JSON in which nothing ends the script that holds it, or begins a comment there: `<` stands in strings only."""
-    return json.replace("<", "\\u003c")
+    """JSON in which nothing ends the script that holds it, or begins a comment there, and which lxml takes.
+
+    All of it can stand in strings only.
+    """
+    return _NOT_THERE.sub(lambda found: f"\\u{ord(found[0]):04x}", json)

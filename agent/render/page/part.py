@@ -10,7 +10,7 @@ from typing import TypeVar
 from agent.model import Finding, Outcome, Report, Requirement, Server
 from agent.model.document import json_line
 from agent.render.fingerprints import fingerprints
-from agent.render.page.elements import WORST_FIRST, anchor
+from agent.render.page.elements import WORST_FIRST, anchor, slug
 from agent.render.wording import Overview
 
 MOST = 20_000
@@ -44,7 +44,9 @@ class Part:
         self._numbers = {id(one): at for at, one in enumerate(shown.requirements)}
         self._numbers |= {id(one): at for at, one in enumerate(shown.findings)}
         told = zip(report.findings, fingerprints(report), strict=True)
-        self._anchors = {id(found): f"{found.id}-{told[:10]}" for found, told in told if id(found) in self._numbers}
+        self._anchors = {
+            id(found): f"{slug(found.id)}-{told[:10]}" for found, told in told if id(found) in self._numbers
+        }
 
     def _fitting(self) -> frozenset[str]:
         """Those that need somebody first, as many as fit, and one at least."""
@@ -84,11 +86,16 @@ def server_anchor(name: str) -> str:
     return anchor("server", name)
 
 
+def servers_of(requirement: Requirement) -> Iterable[str]:
+    """Each server once, in the order in which they are named."""
+    return dict.fromkeys(place.server for place in requirement.applications)
+
+
 def _outcomes(report: Report) -> dict[str, Counter[Outcome]]:
     """How often each outcome is found on each server, by SPNs that matter."""
     found = {server.name: Counter[Outcome]() for server in report.servers}
     for requirement in report.requirements:
-        for server in {place.server for place in requirement.applications} if requirement.matters else ():
+        for server in servers_of(requirement) if requirement.matters else ():
             found.setdefault(server, Counter())[requirement.outcome] += 1
     return found
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent.model import AccountUse, Report
 from agent.names import Spn
-from agent.render.page.elements import WORDS, E, command, name, of_class
+from agent.render.page.elements import WORDS, E, long_command, name, of_class
 from agent.render.what_was_read import LOOK_FIRST, clients_told, questions, sources_told
 from agent.render.wording import MEANINGS, plural
 
@@ -25,7 +25,9 @@ def read(report: Report) -> Iterator[Element]:
 def asked_first(report: Report) -> Iterator[Element]:
     """The lines to paste where nobody looked."""
     if asked := questions(report):
-        yield E.div(of_class("card", "ask"), E.p(LOOK_FIRST), *map(command, asked), E.p("Then give --ad held.txt."))
+        yield E.div(
+            of_class("card", "ask"), E.p(LOOK_FIRST), *map(long_command, asked), E.p("Then give --ad held.txt.")
+        )
 
 
 def words(report: Report) -> Iterator[Element]:
