@@ -137,7 +137,7 @@ def test_what_was_not_looked_up_has_no_tie_and_says_so() -> None:
     value = sample("IIS01", ad=False)
     assert {tie.kind for tie in ties(value)}.isdisjoint({"HeldBy", "AnsweredBy"})
     (run,) = [node for node in nodes(value).values() if node["kinds"] == [bloodhound.RUN]]
-    assert any(text.startswith("directory: not asked") for text in run["properties"]["read"])
+    assert any(text.startswith("directory: who holds the SPNs was not looked up") for text in run["properties"]["read"])
 
 
 def test_a_server_that_was_not_read_is_there_and_says_why(tmp_path: Path) -> None:

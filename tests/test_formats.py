@@ -26,7 +26,20 @@ from agent import exits, inspect
 from agent.checks.findings import FINDINGS
 from agent.cli import formats, looking
 from agent.cli.program import main
-from agent.model import Accepted, Evidence, Explanation, Origin, Outcome, Problem, Report, Status
+from agent.model import (
+    Accepted,
+    Evidence,
+    Explanation,
+    Origin,
+    Outcome,
+    Problem,
+    Report,
+    ServerCounts,
+    SourceRead,
+    SpnCounts,
+    Status,
+    Summary,
+)
 from agent.names import printable, spn
 from agent.render import jsonl, junit, prometheus, sarif
 
@@ -58,7 +71,8 @@ def examples() -> list[tuple[str, list[str]]]:
 
 def without_release(text: str) -> str:
     """Without the day of the run and the version."""
-    moment = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|(?<=_timestamp_seconds )\d+"
+    moment = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+    text = re.sub(r"(_timestamp_seconds(?:{.*})?) \d+", r"\1 N", text)
     return re.sub(rf'{moment}|\b\d+\.\d+\.\d+(?=")', "N", text)
 
 
@@ -94,6 +108,7 @@ def lines(value: Report) -> list[dict[str, object]]:
 
 def expected(value: Report) -> list[object]:
     told = [("server", each) for each in value.servers]
+    told += [("read", each) for each in (value.summary.read if value.summary is not None else ())]
     told += [("finding", each) for each in value.findings]
     told += [("requirement", each) for each in value.requirements]
     found = [{"type": kind, "run": value.started} | as_told(each) for kind, each in told]
@@ -135,6 +150,8 @@ JUNIT = {
         {"name", "tests", "failures", "errors"},
         {"group", "time", "skipped", "timestamp", "hostname", "id", "package", "file", "log", "url"},
     ),
+    "properties": ({"property"}, set(), set()),
+    "property": (set(), {"name", "value"}, set()),
     "testcase": ({*ENDS, "system-out", "system-err"}, {"name"}, {"time", "classname", "group"}),
     **dict.fromkeys(ENDS, (set(), set(), {"type", "message"})),
 }
@@ -155,8 +172,9 @@ def all_suites(value: Report) -> list[etree._Element]:
         assert has_text or not "".join([element.text or "", *(child.tail or "" for child in element)]).strip()
     for suite in root:
         counts = {name: int(suite.get(name, "")) for name in ("tests", "failures", "errors", "skipped")}
-        tags = [f"{child.tag}s".replace("skippeds", "skipped") for case in suite for child in case]
-        assert counts == {"tests": len(suite), **{name: tags.count(name) for name in list(counts)[1:]}}
+        every = suite.findall("testcase")
+        tags = [f"{child.tag}s".replace("skippeds", "skipped") for case in every for child in case]
+        assert counts == {"tests": len(every), **{name: tags.count(name) for name in list(counts)[1:]}}
     return list(root)
 
 
@@ -167,14 +185,14 @@ def suites(value: Report) -> dict[str, etree._Element]:
 
 def cases(suite: etree._Element) -> list[tuple[str, str, str]]:
     """Name, end and type of each case."""
-    told = ((case.get("name", ""), next(iter(case), None)) for case in suite)
+    told = ((case.get("name", ""), next(iter(case), None)) for case in suite.findall("testcase"))
     return [(name, *(("", "") if end is None else (end.tag, end.get("type", "")))) for name, end in told]
 
 
 def test_a_suite_for_each_server_and_a_case_for_each_requirement() -> None:
     found = suites(inspect(["*"], ad=["directory.ldif"], dns="zone.txt", farm=Path("farm.toml")))
     value = inspect(["*"], ad=["directory.ldif"], dns="zone.txt", farm=Path("farm.toml"))
-    assert list(found) == [server.name for server in value.servers]
+    assert list(found) == [*(server.name for server in value.servers), "across servers"]
     for required in value.requirements:
         for server in {place.server for place in required.applications}:
             ends = {name: end for name, end, _ in cases(found[server])}
@@ -274,13 +292,16 @@ LABELS = {
     "iis_spn_requirements": ["outcome", "server"],
     "iis_spn_server_complete": ["server"],
     "iis_spn_complete": [],
+    "iis_spn_source_read": ["kind", "source"],
+    "iis_spn_source_timestamp_seconds": ["kind", "source"],
     "iis_spn_last_run_timestamp_seconds": [],
     "iis_spn_build_info": ["version"],
 }
 
 
 def test_the_metrics_have_the_labels_of_the_contract() -> None:
-    families = text_string_to_metric_families("".join(prometheus.to_prometheus(report())))
+    told = inspect(["*"], ad=["directory.ldif"])
+    families = text_string_to_metric_families("".join(prometheus.to_prometheus(told)))
     assert {family.name: list(family.samples[0].labels) for family in families} == LABELS
 
 
@@ -303,6 +324,25 @@ def test_the_numbers_are_those_of_the_report() -> None:
     assert found["iis_spn_build_info"] == {("0.1.0",): 1}
 
 
+def test_what_the_numbers_rest_on() -> None:
+    """The older of two dates of one source, and whether it was read at all."""
+    read = (
+        SourceRead(kind="config", source="IIS05", date="2026-11-22T10:00:00Z"),
+        SourceRead(kind="directory", source="d.ldif", date="2026-11-22T10:00:00Z"),
+        SourceRead(kind="directory", source="d.ldif", date="2026-11-22T10:00:01Z"),
+        SourceRead(kind="dns", source=None, asked=False),
+    )
+    summary = Summary(servers=ServerCounts.of(()), spns=SpnCounts.of((), ()), read=read)
+    found = metrics(report(summary=summary))
+    assert found["iis_spn_source_read"] == {("config", "IIS05"): 1, ("directory", "d.ldif"): 1, ("dns", ""): 0}
+    when = 1795341600  # date -d 2026-11-22T10:00:00Z +%s
+    assert found["iis_spn_source_timestamp_seconds"] == {("config", "IIS05"): when, ("directory", "d.ldif"): when}
+    told = {
+        key.get("name"): key.get("value") for key in suites(report(summary=summary))["across servers"].iter("property")
+    }
+    assert told == {"read.directory": "d.ldif, of 2026-11-22T10:00:01Z", "read.dns": "not asked"}
+
+
 @pytest.mark.parametrize("status", ["partial", "failed"])
 def test_what_is_not_known_counts_as_that(status: Status) -> None:
     server = replace(report().servers[0], status=status)
@@ -316,7 +356,9 @@ def test_what_is_not_known_counts_as_that(status: Status) -> None:
 @given(st.from_type(Report), st.text())
 def test_no_name_breaks_a_label(value: Report, name: str) -> None:
     servers = tuple(replace(server, name=name) for server in report().servers * 2)
-    found = metrics(replace(value, finished=report().finished, servers=(*servers, *value.servers)))
+    read = tuple(replace(one, date=report().started) for one in (value.summary.read if value.summary else ()))
+    summary = replace(value.summary, read=read) if value.summary else None
+    found = metrics(replace(value, finished=report().finished, servers=(*servers, *value.servers), summary=summary))
     assert (printable(name),) in found["iis_spn_server_complete"]
 
 

@@ -35,7 +35,11 @@ from agent.model import (
     Report,
     Requirement,
     Server,
+    ServerCounts,
+    SourceRead,
+    SpnCounts,
     Step,
+    Summary,
     Tool,
     WhyNot,
     WindowsAuth,
@@ -418,6 +422,19 @@ def test_every_finding_is_somewhere() -> None:
     assert found[-1]["findings"] == "header-limit"
     assert found[-1]["server"] == "IIS05; IIS06"
     assert found[-1]["spn"] == ""
+
+
+def test_what_was_read_stands_at_the_end() -> None:
+    read = (
+        SourceRead(kind="directory", source="d.ldif", date="2026-11-22T10:00:00Z", covers=("test.com",)),
+        SourceRead(kind="dns", source=None, asked=False, note="DNS was not asked"),
+    )
+    summary = Summary(servers=ServerCounts.of(()), spns=SpnCounts.of((), ()), read=read, clients=("edge",))
+    found = rows(report(summary=summary))
+    told = ["directory: d.ldif (all of test.com), of 2026-11-22T10:00:00Z", "dns, not asked", "clients: edge"]
+    assert [row["messages"] for row in found if row["findings"] == "read"] == told
+    assert [row["findings"] for row in found[-3:]] == ["read"] * 3
+    assert all(not row[column] for row in found[-3:] for column in ("server", "spn", "outcome", "severity"))
 
 
 def test_nobody_and_not_looked_differ() -> None:

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import chain
 
-from agent.model import Application, Finding, Place, Principal, Report, Requirement, Server, SourceRead
+from agent.model import Application, Finding, Place, Principal, Report, Requirement, Server
 from agent.model.document import line_of
 from agent.names import AccountName, HostName, Spn, fold, printable
+from agent.render.what_was_read import source_told
 
 RUN, SERVER, APPLICATION = "IISSPN_Run", "IISSPN_Server", "IISSPN_Application"
 HOST, SPN, ACCOUNT = "IISSPN_Host", "IISSPN_ServicePrincipalName", "IISSPN_Account"
@@ -79,7 +80,7 @@ def _places(report: Report) -> Iterator[_Node]:
 def _run(report: Report) -> _Node:
     """What the graph rests on: an incomplete run shows no one free of faults."""
     summary = report.summary
-    read = [] if summary is None else [_read(one) for one in summary.read]
+    read = [] if summary is None else [f"{one.kind}: {source_told(one)}" for one in summary.read]
     clients = [] if summary is None else list(summary.clients)
     about: dict[str, _Value] = {
         "name": f"{report.tool.name} {report.started}",
@@ -91,11 +92,6 @@ def _run(report: Report) -> _Node:
         "clients": clients,
     }
     return _id("run", report.started), [RUN], about
-
-
-def _read(read: SourceRead) -> str:
-    about = [read.source or "", "" if read.asked else "not asked", read.date or "", *read.covers, read.note or ""]
-    return f"{read.kind}: {', '.join(filter(None, about))}"
 
 
 def _server(server: Server) -> _Node:

@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from agent.model import Finding, Problem, Report, Requirement, Server
 from agent.names import printable
+from agent.render.what_was_read import source_told
 from agent.render.wording import MEANINGS, Overview, at_line, reason_told
 
 ACROSS = "across servers"
@@ -34,11 +35,13 @@ class _Case(NamedTuple):
 def to_junit(report: Report) -> Iterator[str]:
     """A suite at a time."""
     suites = _Suites(report)
+    read = _Read(report)
     yield f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites{_attributes(name=report.tool.name)}>\n'
     for server in report.servers:
-        yield from _suite(report, server, suites.of(server))
-    if across := list(suites.across()):
-        yield from _suite(report, None, across)
+        yield from _suite(report, server, suites.of(server), read.of(server))
+    across = list(suites.across())
+    if across or read.shared:
+        yield from _suite(report, None, across, read.shared)
     yield "</testsuites>\n"
 
 
@@ -105,6 +108,21 @@ class _Suites:
                 yield _Case(_named(found), "failure", found.id, found.message, _lines([found], server))
 
 
+class _Read:
+    """What was read, as properties: of each server its configuration, and what is `shared` by all."""
+
+    def __init__(self, report: Report) -> None:
+        read = report.summary.read if report.summary is not None else ()
+        self._dates = {one.source: one.date for one in read if one.kind == "config"}
+        self.shared = [(f"read.{one.kind}", source_told(one)) for one in read if one.kind != "config"]
+        if report.summary is not None and report.summary.clients:
+            self.shared.append(("clients", ", ".join(report.summary.clients)))
+
+    def of(self, server: Server) -> list[tuple[str, str]]:
+        date = self._dates.get(server.source)
+        return [("read.config", f"{server.source}, of {date}" if date is not None else server.source)]
+
+
 def _unread(server: Server) -> _Case:
     lines = [line for problem in server.problems for line in _problem(problem, server)]
     first = server.problems[0] if server.problems else Problem(id=server.status, message="it could not be read whole")
@@ -140,12 +158,17 @@ def _lines(findings: Iterable[Finding], server: Server | None) -> list[str]:
 # -- XML -----------------------------------------------------------------------------------------------------------
 
 
-def _suite(report: Report, server: Server | None, cases: Sequence[_Case]) -> Iterator[str]:
+def _suite(
+    report: Report, server: Server | None, cases: Sequence[_Case], properties: Sequence[tuple[str, str]]
+) -> Iterator[str]:
     name = ACROSS if server is None else server.name
     ends = Counter(case.ends for case in cases)
     counts = {"tests": len(cases), "failures": ends["failure"], "errors": ends["error"], "skipped": ends["skipped"]}
     host = {} if server is None or server.dns_name is None else {"hostname": server.dns_name}
     yield f"<testsuite{_attributes(name=name, **counts, timestamp=report.started, **host)}>\n"
+    if properties:
+        told = "".join(f"<property{_attributes(name=key, value=value)}/>\n" for key, value in properties)
+        yield f"<properties>\n{told}</properties>\n"
     yield from (_element(case, name) for case in cases)
     yield "</testsuite>\n"
 

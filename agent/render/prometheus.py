@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import get_args
 
-from agent.model import Outcome, Report
+from agent.model import Outcome, Report, SourceRead
 from agent.names import printable
 
 _Sample = tuple[dict[str, str], float]
@@ -36,6 +36,8 @@ def to_prometheus(report: Report) -> Iterator[str]:
             (({"server": name}, is_whole) for name, is_whole in whole.items()),
         ),
         ("complete", "1: every server, the directory and DNS were read whole.", [({}, report.complete)]),
+        ("source_read", "1: it was read or asked; 0: nobody asked.", _sources(report)),
+        ("source_timestamp_seconds", "When a file was written, a server collected, a service asked.", _dates(report)),
         ("last_run_timestamp_seconds", "When the run ended.", [({}, ended)]),
         ("build_info", "1; which version it was.", [({"version": report.tool.version}, 1)]),
     )
@@ -67,6 +69,31 @@ def _requirements(report: Report, servers: Iterable[str]) -> Iterator[_Sample]:
     for server in servers:
         for outcome in get_args(Outcome):
             yield {"outcome": outcome, "server": server}, counts[outcome, server]
+
+
+def _sources(report: Report) -> Iterator[_Sample]:
+    """What the numbers rest on; of a source that is named twice whether it was read at all."""
+    asked: dict[tuple[str, str], bool] = {}
+    for read in _read(report):
+        key = read.kind, read.source or ""
+        asked[key] = read.asked or asked.get(key, False)
+    for (kind, source), was_asked in asked.items():
+        yield {"kind": kind, "source": source}, was_asked
+
+
+def _dates(report: Report) -> Iterator[_Sample]:
+    """The oldest where a source is named twice."""
+    dates: dict[tuple[str, str], str] = {}
+    for read in _read(report):
+        if read.date is not None:
+            key = read.kind, read.source or ""
+            dates[key] = min(read.date, dates.get(key, read.date))
+    for (kind, source), date in dates.items():
+        yield {"kind": kind, "source": source}, datetime.fromisoformat(date).timestamp()
+
+
+def _read(report: Report) -> tuple[SourceRead, ...]:
+    return report.summary.read if report.summary is not None else ()
 
 
 def _labels(labels: dict[str, str]) -> str:

@@ -1,4 +1,6 @@
-"""The report as CSV for a spreadsheet: one row per requirement and application, then what concerns no requirement."""
+"""The report as CSV for a spreadsheet: one row per requirement and application, then what concerns no requirement, and
+what was read.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from agent.model import Application, Finding, Report, Requirement
 from agent.names import AccountName, printable
+from agent.render.what_was_read import clients_told, sources_told
 from agent.render.wording import MEANINGS, Overview, decider, first_few
 
 ENCODING = "utf-8-sig"
@@ -41,6 +44,7 @@ def to_csv(report: Report) -> Iterator[str]:
     """A row at a time; several values in a cell are separated by "; ", what nobody looked up is empty."""
     yield line(COLUMNS)
     yield from map(line, _rows(Overview(report)))
+    yield from map(line, _read(report))
 
 
 def line(texts: Iterable[str]) -> str:
@@ -102,6 +106,12 @@ def _unnamed(application: Application) -> list[str]:
     place = [application.server, application.site, application.path, _few(host.host for host in application.hosts)]
     unknown = [*place, *[""] * (COLUMNS.index("outcome") - len(place)), "uncertain", application.decryption, ""]
     return [*unknown, *_told([], ["NOT CHECKED: a name that clients use is not known"]), ""]
+
+
+def _read(report: Report) -> Iterator[list[str]]:
+    """What the report rests on, as rows of no server."""
+    for told in (*sources_told(report), *clients_told(report)):
+        yield [*[""] * COLUMNS.index("findings"), "read", told, "", ""]
 
 
 def _not_checked(requirement: Requirement) -> list[str]:

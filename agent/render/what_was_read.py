@@ -45,6 +45,14 @@ def sources_told(report: Report) -> Iterator[str]:
         yield f"{kind}{f': {named}' if named else ''}{covers}{when}"
 
 
+def source_told(read: SourceRead) -> str:
+    """One of them, without its kind: `directory.ldif (all of test.com), of 2026-11-22T10:00:00Z`."""
+    covers = f" (all of {first_few(read.covers)})" if read.covers and read.kind != "config" else ""
+    when = f"of {read.date}" if read.date is not None else None
+    told = ", ".join(filter(None, (f"{read.source or ''}{covers}", when, read.note)))
+    return told or ("read" if read.asked else "not asked")
+
+
 def _dates(dates: list[str]) -> str:
     if not dates:
         return ""
