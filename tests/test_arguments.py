@@ -26,6 +26,7 @@ from agent.cli.examples import EXAMPLES
 from agent.cli.options import Options
 from agent.cli.program import COMMANDS, main
 from agent.errors import UsageError
+from agent.evidence.diagnosis import Diagnosis
 from agent.history import Difference
 from agent.model import Report
 from agent.sources.extras import PARTS, is_installed
@@ -35,7 +36,7 @@ from agent.story.probed import Probing
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "sample_configs"
 
-NEEDED = {"explain": ["http://a"], "diff": ["old.json", "new.json"], "completion": ["bash"]}
+NEEDED = {"explain": ["http://a"], "diagnose": ["event.txt"], "diff": ["old.json", "new.json"], "completion": ["bash"]}
 """Words without which a command is no command."""
 
 OPTIONS = [
@@ -138,7 +139,7 @@ def test_what_writes_a_format_is_there_and_takes_what_it_is_given(form: formats.
     hints = get_type_hints(function)
     takes = [name for name, given in inspect.signature(function).parameters.items() if given.default is given.empty]
     assert takes[1:] == (["width", "color"] if form.for_screen else [])
-    given = {("diff",): Difference, ("probe",): Probing}.get(form.commands, Report)
+    given = {("diff",): Difference, ("probe",): Probing, ("diagnose",): Diagnosis}.get(form.commands, Report)
     assert issubclass(given, hints[takes[0]]) or issubclass(hints[takes[0]], given)
     assert "".encode(form.encoding) is not None
 

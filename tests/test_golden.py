@@ -34,6 +34,7 @@ SILENT = f"web{len(SERVERS) + 1:04d}.farm.test"
 WORDS = {
     "inspect": ("inspect", "*", *LOOKING),
     "explain": ("explain", "http://wiki.test.com/", "*", *LOOKING),
+    "diagnose": ("diagnose", "evidence.txt", "IIS05", *LOOKING),
     "plan": ("plan", "*", *LOOKING),
     "diff": ("diff", "IIS01", "IIS05", *LOOKING),
     "sweep": ("sweep", f"web[0001:{len(SERVERS) + 1:04d}].farm.test", *LOOKING),

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from agent.errors import MalformedError
+from agent.evidence.setspn_output import Holding, said_in
 from agent.names import AccountName, spn
 from agent.sources.ad.exports import read_exports
-from agent.sources.ad.setspn_text import Holding, decoded, said_in
+from agent.sources.ad.setspn_text import decoded
 from agent.spn.directory import Question
 
 LISTED = """Registered ServicePrincipalNames for CN=MYHOST,CN=Computers,DC=CONTOSO,DC=com:
@@ -168,7 +169,7 @@ ASKED = "HTTP/a.test.com\n"
     ],
 )
 def test_an_echoed_question_proves_absence(text: str, absent: list[tuple[str, str, bool]]) -> None:
-    assert [tuple(one) for one in said_in(text, "f").absences] == absent
+    assert [(one.spn, one.root, one.in_forest) for one in said_in(text, "f").absences] == absent
 
 
 def test_where_a_search_proves_absence(tmp_path: Path) -> None:

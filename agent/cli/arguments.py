@@ -92,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     _collect_parser(commands)
     _explain_parser(commands)
     _probe_parser(commands)
+    _diagnose_parser(commands)
     _plan_parser(commands)
     _diff_parser(commands)
     _agent_parser(commands)
@@ -253,6 +254,39 @@ def _probe(given: argparse.Namespace) -> options.Probe:
         looking=looking_of(given),
         logon=logon_of(given),
         output=printing_of(given, "probe"),
+    )
+
+
+def _diagnose_parser(commands: _Commands[_Parser]) -> None:
+    command = commands.add_parser(
+        "diagnose",
+        help="captured evidence -> the cause",
+        description="Read what was captured (headers, events, klist, setspn, IIS logs, failed-request traces) and say "
+        "what the cause is; with a server's configuration and a directory, what is certain. Reads only, repeats no "
+        "ticket.",
+    )
+    command.add_argument(
+        "places",
+        nargs="+",
+        metavar="FILE|TARGET",
+        help="evidence, - for standard input; a folder, a snapshot or an IIS configuration is a TARGET of inspect; may "
+        "hold * and ?",
+    )
+    command.add_argument(
+        "--names", action="store_true", dest="used_names", help="only the names that clients used, of IIS logs"
+    )
+    add_looking(command, with_names=False)
+    add_printing(command, "diagnose")
+    command.set_defaults(make=_diagnose, names=[], accept=[])
+
+
+def _diagnose(given: argparse.Namespace) -> options.Diagnose:
+    return options.Diagnose(
+        words=tuple(given.places),
+        names=given.used_names,
+        looking=looking_of(given),
+        logon=logon_of(given),
+        output=printing_of(given, "diagnose"),
     )
 
 

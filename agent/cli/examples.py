@@ -34,6 +34,11 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
         Example("iis-spn probe https://contoso/", "with your own ticket: Kerberos or NTLM?"),
         Example("iis-spn probe --report farm.json", "every name of a report of --format json"),
     ),
+    "diagnose": (
+        Example("iis-spn diagnose event.txt WEB01 --ad directory.ldif", "an event, the server and the directory"),
+        Example("some command | iis-spn diagnose -", "a header, klist, setspn: whatever was printed"),
+        Example("iis-spn diagnose --names u_ex*.log > names.txt", "names that clients used, for inspect --names"),
+    ),
     "plan": (
         Example("iis-spn plan WEB01 --ad directory.ldif", "the steps, in their order"),
         Example("iis-spn plan WEB01 --ad directory.ldif --format ticket", "to hand over to who may do it"),

@@ -7,12 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from agent.evidence.diagnosis import Diagnosis, UsedNames
     from agent.history import Difference
     from agent.model import Report
     from agent.render.screen import Screen
     from agent.story.probed import Probing
 
-Command = Literal["inspect", "sweep", "explain", "plan", "diff", "probe"]
+Command = Literal["inspect", "sweep", "explain", "plan", "diff", "probe", "diagnose"]
 
 
 class Format(NamedTuple):
@@ -28,7 +29,7 @@ class Format(NamedTuple):
     encoding: str = "utf-8"
     for_screen: bool = False
 
-    def pieces(self, report: Report | Difference | Probing, screen: Screen) -> Iterable[str]:
+    def pieces(self, report: Report | Difference | Probing | Diagnosis | UsedNames, screen: Screen) -> Iterable[str]:
         """The text in pieces, for a report may be larger than the memory."""
         render = getattr(import_module(self.module), self.function)
         text = render(report, *screen) if self.for_screen else render(report)
@@ -41,7 +42,13 @@ FORMATS = (
     Format("table", ("plan",), "agent.render.steps", "to_text", for_screen=True),
     Format("table", ("diff",), "agent.render.changes", "to_text", for_screen=True),
     Format("table", ("probe",), "agent.render.probed", "to_text", for_screen=True),
-    Format("json", ("inspect", "sweep", "explain", "plan", "diff", "probe"), "agent.model.document", "json_pieces"),
+    Format("table", ("diagnose",), "agent.render.diagnosis", "to_text", for_screen=True),
+    Format(
+        "json",
+        ("inspect", "sweep", "explain", "plan", "diff", "probe", "diagnose"),
+        "agent.model.document",
+        "json_pieces",
+    ),
     Format("csv", ("inspect", "sweep"), "agent.render.sheet", "to_csv", encoding="utf-8-sig"),
     Format("csv", ("plan",), "agent.render.steps_sheet", "to_csv", encoding="utf-8-sig"),
     Format("html", ("inspect", "sweep"), "agent.render.page.report", "to_html"),
@@ -54,6 +61,7 @@ FORMATS = (
     Format("csv", ("diff",), "agent.render.changes_sheet", "to_csv", encoding="utf-8-sig"),
     Format("markdown", ("diff",), "agent.render.changes_markdown", "to_markdown"),
     Format("markdown", ("probe",), "agent.render.probed_markdown", "to_markdown"),
+    Format("markdown", ("diagnose",), "agent.render.diagnosis_markdown", "to_markdown"),
     Format("jsonl", ("diff",), "agent.render.changes_lines", "to_jsonl"),
     Format("sarif", ("inspect", "sweep"), "agent.render.sarif", "to_sarif"),
     Format("junit", ("inspect", "sweep"), "agent.render.junit", "to_junit"),

@@ -48,7 +48,7 @@ def add_expected(command: argparse.ArgumentParser) -> None:
     what.add_argument("--stale-after", type=hours, metavar="HOURS", help="a snapshot that is older is told")
 
 
-def add_looking(command: argparse.ArgumentParser) -> None:
+def add_looking(command: argparse.ArgumentParser, *, with_names: bool = True) -> None:
     where = command.add_argument_group("where to look")
     where.add_argument(
         "--ad",
@@ -74,14 +74,15 @@ def add_looking(command: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="names that the configuration cannot show (TOML); may be given more than once",
     )
-    where.add_argument(
-        "--names",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE",
-        help="host names that clients were seen to use, one on a line; may be given more than once",
-    )
+    if with_names:
+        where.add_argument(
+            "--names",
+            action="append",
+            default=[],
+            type=Path,
+            metavar="FILE",
+            help="host names that clients were seen to use, one on a line; may be given more than once",
+        )
     where.add_argument(
         "--client",
         action="append",

@@ -19,6 +19,7 @@ from agent.inspection.sources import Only, Sources
 from agent.inspection.stages import Analysis, analyse, clients_named
 from agent.names import host_fault, host_name, without_user
 from agent.sources import option_files
+from agent.sources.ad.exports import Said
 from agent.sources.endpoint import Defaults
 from agent.sources.names_file import names_file
 from agent.sources.selected import LiveLogon, directory_source, name_source
@@ -40,12 +41,13 @@ def judged(
     typed: Sequence[Typed] = (),
     expected: Expected = ANY,
     wants: Sequence[Want] = (),
+    said: Sequence[Said] = (),
 ) -> Analysis:
     """What the given servers need, and whether it is so; this server where none is given. Raises UsageError.
 
-    `typed` are names to ask about besides those of the servers.
+    `typed` are names to ask about besides those of the servers, `said` is what evidence says of the directory.
     """
-    sources = sources_of(looking, logon)
+    sources = sources_of(looking, logon, said)
     sources = replace(sources, typed=typed, wants=wants, read=(*sources.read, *option_files.told_of_wants(wants)))
     if not targets:
         if expected != ANY:
@@ -107,9 +109,9 @@ def _due(inventory: Sequence[str]) -> Sequence[Due]:
     return [Due(endpoint.name, place) for endpoint, place in named]
 
 
-def sources_of(looking: Looking, logon: LiveLogon) -> Sources:
+def sources_of(looking: Looking, logon: LiveLogon, said: Sequence[Said] = ()) -> Sources:
     """Nobody is asked yet, but a slip in a file of options is told now."""
-    directory = directory_source(looking.ad or ("auto",), logon, looking.netbios)
+    directory = directory_source(looking.ad or ("auto",), logon, looking.netbios, said)
     return Sources(
         directory=directory.ask,
         names=name_source(looking.dns or (("system",) if directory.is_live else ("off",))),

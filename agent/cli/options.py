@@ -125,6 +125,17 @@ class Probe:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Diagnose:
+    """`iis-spn diagnose`; `words` are evidence and TARGETs, told apart by what stands in them. `names`: only those."""
+
+    words: tuple[str, ...]
+    names: bool
+    looking: Looking
+    logon: Logon
+    output: Output
+
+
+@dataclass(frozen=True, kw_only=True)
 class Change:
     """What `plan` does to the directory: nothing, its steps, or the way back that a rollback file holds."""
 
@@ -185,4 +196,4 @@ class Agent:
     fail_on: FailOn
 
 
-Options = Inspect | Sweep | Collect | Script | Explain | Probe | Plan | Diff | Agent | Completion | Rules
+Options = Inspect | Sweep | Collect | Script | Explain | Probe | Diagnose | Plan | Diff | Agent | Completion | Rules

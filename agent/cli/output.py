@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from agent.cli.options import FailOn, Output
+    from agent.evidence.diagnosis import Diagnosis, UsedNames
     from agent.model import Report
     from agent.story.probed import Probing
 
@@ -56,13 +57,13 @@ def finish(output: Output, report: Report | Difference) -> int:
     return exit_code(report, output.fail_on)
 
 
-def write(output: Output, report: Report | Difference | Probing) -> None:
+def write(output: Output, report: Report | Difference | Probing | Diagnosis | UsedNames) -> None:
     """Write what there is to say. A reader who went away is no fault. Raises OutputError."""
     with contextlib.suppress(BrokenPipeError):
         _write(output, report)
 
 
-def _write(output: Output, report: Report | Difference | Probing) -> None:
+def _write(output: Output, report: Report | Difference | Probing | Diagnosis | UsedNames) -> None:
     width, color = console.screen() if output.format.for_screen else (0, False)
     screen = Screen(width, color and output.file is None, output.shown, output.following)
     pieces = output.format.pieces(report, screen)

@@ -29,6 +29,7 @@ COMMANDS: Mapping[type[options.Options], Runner] = {
     options.Script: Runner("agent.cli.script"),
     options.Explain: Runner("agent.cli.explain"),
     options.Probe: Runner("agent.cli.probe", needs="ldap"),
+    options.Diagnose: Runner("agent.cli.diagnose"),
     options.Plan: Runner("agent.cli.plan"),
     options.Diff: Runner("agent.cli.diff"),
     options.Agent: Runner("agent.cli.agent"),

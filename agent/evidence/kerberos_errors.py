@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from agent.evidence.captured import Facts
+
 NAMES: Mapping[int, str] = {
     0: "KDC_ERR_NONE",
     1: "KDC_ERR_NAME_EXP",
@@ -77,3 +79,26 @@ BY_NAME: Mapping[str, int] = {name: code for code, name in NAMES.items()}
 def name_of(code: int) -> str | None:
     """What a code is called; None for one that nobody defined."""
     return NAMES.get(code)
+
+
+MODIFIED = 41
+
+_OF_A_SERVER = range(31, 52)
+"""What a server says of a ticket (KRB_AP_ERR); the others come from a KDC."""
+
+
+def is_of_a_server(code: int | None) -> bool:
+    """Whether a server says it of a ticket, not a KDC."""
+    return code in _OF_A_SERVER
+
+
+def krb_error(code: int, realm: str | None, server: str | None, target: str | None) -> Facts:
+    """A KRB-ERROR. From a server `server` is who tried to decrypt; from a KDC it is what was asked for (rule 10.4)."""
+    is_servers = is_of_a_server(code)
+    return Facts(
+        error_code=code,
+        error_name=name_of(code),
+        realm=realm,
+        server=server if is_servers else None,
+        spn=target if is_servers else target or server,
+    )

@@ -124,7 +124,7 @@ _ENCODER = msgspec.json.Encoder(enc_hook=_named)
 def _members(value: object) -> Iterable[tuple[str, object]]:
     """The fields of an object of the model and what they hold; a class may leave out those that hold None."""
     kind: Any = type(value)
-    held = zip(_names(kind), _values(kind)(value), strict=True)
+    held = zip(_keys(kind), _values(kind)(value), strict=True)
     return [item for item in held if item[1] is not None] if hasattr(kind, SPARSE) else held
 
 
@@ -134,6 +134,12 @@ def _names(kind: type) -> tuple[str, ...]:
     if not is_dataclass(kind):
         raise TypeError(f"{kind.__name__} is no object of the report")
     return tuple(field.name for field in fields(kind))
+
+
+@cache
+def _keys(kind: type) -> tuple[str, ...]:
+    """What the fields are called in the document: `for` is a word of Python, so the field is `for_`."""
+    return tuple(name.removesuffix("_") for name in _names(kind))
 
 
 @cache
@@ -155,4 +161,5 @@ def _is_sparse(hint: Any) -> bool:
         raise TypeError(f"{hint.__name__} is no object of the report")
     if not is_dataclass(hint):
         return any(map(_is_sparse, get_args(hint)))
-    return hasattr(hint, SPARSE) or any(map(_is_sparse, get_type_hints(hint).values()))
+    kind: Any = hint
+    return hasattr(kind, SPARSE) or _keys(kind) != _names(kind) or any(map(_is_sparse, get_type_hints(kind).values()))

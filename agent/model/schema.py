@@ -47,7 +47,7 @@ def to_text() -> str:
 
 
 def _object(kind: type, definitions: dict[str, _Schema]) -> _Schema:
-    hints = {name: hint for name, hint in get_type_hints(kind).items() if name in _written(kind)}
+    hints = {name.removesuffix("_"): hint for name, hint in get_type_hints(kind).items() if name in _written(kind)}
     return {
         "description": _first_line(kind),
         "type": "object",

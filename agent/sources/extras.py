@@ -8,13 +8,14 @@ from typing import Literal
 
 from agent.errors import UsageError
 
-Extra = Literal["sweep", "ldap", "kerberos", "jea"]
+Extra = Literal["sweep", "ldap", "kerberos", "jea", "evtx"]
 
 PARTS: Mapping[Extra, tuple[str, ...]] = {
     "sweep": ("winrm", "spnego", "cryptography", "greenlet", "h11", "yaml"),
     "ldap": ("sansldap", "spnego", "cryptography"),
     "kerberos": ("gssapi", "krb5"),
     "jea": ("pypsrp",),
+    "evtx": ("evtx",),
 }
 """The modules that make up each extra of pyproject.toml. Windows needs none of `kerberos`: SSPI is its own."""
 

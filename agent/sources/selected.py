@@ -16,6 +16,7 @@ from agent.spn.directory import AskDirectory
 from agent.spn.nameservice import AskNames, NameService
 
 if TYPE_CHECKING:
+    from agent.sources.ad.exports import Said
     from agent.sources.ad.ldap import LdapSource
 
 
@@ -41,17 +42,27 @@ class DirectorySource:
 NOBODY = DirectorySource(None, False)
 
 
-def directory_source(words: Sequence[str], logon: LiveLogon, netbios: Mapping[str, str]) -> DirectorySource:
-    """Read the values of `--ad`. Raises UsageError where they contradict each other."""
+def directory_source(
+    words: Sequence[str], logon: LiveLogon, netbios: Mapping[str, str], said: Sequence[Said] = ()
+) -> DirectorySource:
+    """Read the values of `--ad`; `said` is read with files, and where nobody else is asked.
+
+    Raises UsageError where they contradict each other.
+    """
     _demand_one_or_files("--ad", words, lambda word: "://" not in word and fold(word) not in {"auto", "off"})
     first = words[0]
     if "://" in first:
         return DirectorySource(ldap_source(first, logon, netbios).ask, True)
     if fold(first) == "auto":
-        return _current_domain(logon, netbios)
+        domain = _current_domain(logon, netbios)
+        return domain if domain.is_live else _told(said, netbios)
     if fold(first) == "off":
-        return NOBODY
-    return DirectorySource(_files([Path(word) for word in words], netbios), False)
+        return _told(said, netbios)
+    return DirectorySource(_files([Path(word) for word in words], netbios, said), False)
+
+
+def _told(said: Sequence[Said], netbios: Mapping[str, str]) -> DirectorySource:
+    return DirectorySource(_files((), netbios, said), False) if said else NOBODY
 
 
 def _demand_one_or_files(option: str, words: Sequence[str], is_file: Callable[[str], bool]) -> None:
@@ -61,13 +72,13 @@ def _demand_one_or_files(option: str, words: Sequence[str], is_file: Callable[[s
         raise UsageError(f"{option} takes any number of files, or one other source: not {printable(others[0])} too")
 
 
-def _files(paths: Sequence[Path], netbios: Mapping[str, str]) -> AskDirectory:
+def _files(paths: Sequence[Path], netbios: Mapping[str, str], said: Sequence[Said]) -> AskDirectory:
     from agent.sources.ad.exports import read_exports
 
     for path in paths:
         if not is_there(path):
             raise UsageError(f"--ad {path}: there is no such file")
-    return lambda question: read_exports(paths, question, netbios)
+    return lambda question: read_exports(paths, question, netbios, said)
 
 
 def ldap_source(target: str, logon: LiveLogon, netbios: Mapping[str, str]) -> LdapSource:

@@ -71,6 +71,8 @@ class Account:
     additional_dns_host_names: tuple[str, ...] = ()
     user_account_control: int | None = None
     password_set: datetime | None = None
+    key_version: int | None = None
+    """How often the password was set (msDS-KeyVersionNumber): the kvno of a ticket that is issued now."""
     last_logon: datetime | None = None
     encryption_types: int | None = None
     superseded_state: int | None = None

@@ -109,6 +109,7 @@ def account_of(entry: Entry) -> Account | None:
         additional_dns_host_names=entry.texts("msds-additionaldnshostname"),
         user_account_control=entry.number("useraccountcontrol"),
         password_set=entry.time("pwdlastset"),
+        key_version=entry.number("msds-keyversionnumber"),
         last_logon=entry.time("lastlogontimestamp"),
         encryption_types=entry.number("msds-supportedencryptiontypes"),
         superseded_state=entry.number("msds-supersededserviceaccountstate", "msds-supersededaccountstate"),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 ATTRIBUTES = frozenset(
     {
         *("objectclass", "objectsid", "samaccountname", "cn", "serviceprincipalname", "userprincipalname"),
+        "msds-keyversionnumber",
         *("dnshostname", "msds-additionaldnshostname", "useraccountcontrol", "pwdlastset", "lastlogontimestamp"),
         *("msds-supportedencryptiontypes", "msds-groupmsamembership", "memberof", "whencreated"),
         *("msds-supersededserviceaccountstate", "msds-supersededaccountstate"),

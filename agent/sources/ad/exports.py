@@ -21,14 +21,26 @@ _HEAD = 1 << 20
 """Bytes."""
 
 
+class Said(NamedTuple):
+    """What was said of the directory elsewhere than in a file of `--ad`: where, and what tells it to a collector."""
+
+    source: str
+    tell: Callable[[Collector], None]
+
+
 def read_exports(
-    paths: Sequence[Path], question: Question, netbios_names: Mapping[str, str] | None = None
+    paths: Sequence[Path],
+    question: Question,
+    netbios_names: Mapping[str, str] | None = None,
+    said: Sequence[Said] = (),
 ) -> Directory:
-    """What the files say to the question. A file that cannot be read is a problem of the directory, not an error.
+    """What the files say to the question, and what was said elsewhere. A file that cannot be read is a problem of the
+    directory, not an error.
 
     The same account in two files, by SID or distinguished name, is one account with the SPNs of both.
     """
     collector = Collector(question, netbios_names)
+    told = [_told(one, collector) for one in said]
     known = [(_row(file.head), file) for path in paths if (file := _begun(path, collector))]
     read = {path: SourceRead(kind="directory", source=str(path), note="it could not be read") for path in paths}
     for row, file in sorted(known, key=lambda found: -found[0]):
@@ -36,7 +48,14 @@ def read_exports(
         if _is_read(file, READERS[row], collector):
             covers, note = collector.covered_here, _note(collector)
             read[path] = SourceRead(kind="directory", source=str(path), date=written(path), covers=covers, note=note)
-    return collector.directory(", ".join(map(str, paths)), read.values())
+    sources = [*(one.source for one in said), *map(str, paths)]
+    return collector.directory(", ".join(sources), [*told, *read.values()])
+
+
+def _told(said: Said, collector: Collector) -> SourceRead:
+    collector.next_source(said.source)
+    said.tell(collector)
+    return SourceRead(kind="directory", source=said.source, covers=collector.covered_here, note=_note(collector))
 
 
 class Reader(NamedTuple):
@@ -49,9 +68,15 @@ class Reader(NamedTuple):
 
 _LDIF = re.compile(r"^(?:dn::? *\S|version: ?1$|# extended LDIF|# LDAPv3|result: \d)", re.MULTILINE | re.IGNORECASE)
 
+
+def is_ldif(head: str) -> bool:
+    """Whether a text begins as LDIF does."""
+    return _LDIF.search(head) is not None
+
+
 READERS = (
     # an entry, the version line, or what ldapsearch prints around entries
-    Reader("LDIF", lambda head: _LDIF.search(head) is not None, read_ldif),
+    Reader("LDIF", is_ldif, read_ldif),
     # in any language: whatever is no other file
     Reader("setspn text", lambda _head: True, read_setspn),
 )

@@ -278,6 +278,11 @@ def _bare(file: SourceFile) -> Opened:
     return Opened({}, Machine(), (replace(problem(reason, file.name, 1), fix=(other.advice,)),))
 
 
+def is_snapshot_name(path: Path) -> bool:
+    """Whether a file is called as a snapshot is."""
+    return _suffix(path) is not None
+
+
 def _read_file(path: Path) -> Opened:
     suffix = _suffix(path)
     if suffix is None:

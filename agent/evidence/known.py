@@ -1,0 +1,119 @@
+"""What directory and configuration say of an SPN that evidence speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from agent.evidence.captured import Captured
+from agent.evidence.diagnosis import Reason
+from agent.evidence.told import reason
+from agent.evidence.tried import Tried
+from agent.model import Application, Finding, Report, Requirement
+from agent.names import HostName, Spn, fold, host_name, netbios_name
+from agent.spn.directory import Account, Directory
+from agent.spn.nameservice import NameService
+
+
+class Answer(NamedTuple):
+    """Whom a KDC would pick for an SPN; `is_exact` False: by the HOST/ SPN behind it."""
+
+    accounts: tuple[Account, ...]
+    is_exact: bool
+    directory: Directory
+
+
+@dataclass(frozen=True)
+class Known:
+    """All that a cause is judged by. `directories`: one for each forest; `report` None: no configuration was given."""
+
+    evidence: Sequence[Captured]
+    directories: Sequence[Directory] = ()
+    service: NameService | None = None
+    report: Report | None = None
+
+    def answer(self, name: Spn) -> Answer | None:
+        """Whom a KDC picks; None where nobody looked, or what was looked at proves no absence."""
+        found = [one for directory in self.directories if (one := _answer(directory, name)) is not None]
+        return next((one for one in found if one.accounts), found[0] if found else None)
+
+    def requirements(self, name: Spn) -> list[Requirement]:
+        """On which accounts the inspected servers need it."""
+        return [one for one in self.report.requirements if one.spn == name] if self.report is not None else []
+
+    def findings(self, name: Spn) -> Iterator[Finding]:
+        """What was found about it, the worst first."""
+        found = [one for one in self.report.findings if one.spn == name] if self.report is not None else []
+        yield from sorted(found, key=lambda one: one.rank)
+
+    def decrypted_by(self, who: Tried) -> list[Requirement]:
+        """What the inspected servers need on an account."""
+        wanted = self.report.requirements if self.report is not None else ()
+        return [one for one in wanted if one.account is not None and who.match(one.account) in {"same", "unknown"}]
+
+    def applications(self, requirement: Requirement) -> list[Application]:
+        """The applications that need an SPN."""
+        named = set(requirement.applications)
+        return [one for one in self.report.applications if one.reference in named] if self.report is not None else []
+
+    def servers_of(self, requirements: Sequence[Requirement]) -> set[str]:
+        """The folded computer names of the servers that need these."""
+        return {fold(netbios_name(a.server)) for one in requirements for a in one.applications}
+
+    def is_inspected(self, who: Tried) -> bool:
+        """Whether it is the computer of an inspected server."""
+        servers = self.report.servers if self.report is not None else ()
+        return who.is_computer and who.name.removesuffix("$") in {fold(netbios_name(one.name)) for one in servers}
+
+    def named(self, who: Tried) -> list[Account]:
+        """The accounts of this name that were read."""
+        return [one for directory in self.directories for one in directory.named(who.name)]
+
+    def aliases_of(self, host: HostName) -> Iterator[tuple[HostName, Reason]]:
+        """The names that are known to be aliases of this one, and who says so."""
+        for one in self.evidence:
+            if one.facts.alias_of and host_name(one.facts.alias_of) == host:
+                yield host_name((one.facts.host_names or ("",))[0]), reason(one)
+        for name, found in self.service.answers.items() if self.service is not None else ():
+            if found.is_alias and found.canonical == host:
+                yield (
+                    name,
+                    Reason(
+                        self.service.source if self.service else None,
+                        None,
+                        f"DNS: {name} is an alias of {host}",
+                        "client",
+                    ),
+                )
+
+
+def _answer(directory: Directory, name: Spn) -> Answer | None:
+    exact = directory.holders(name, None)
+    if exact or exact is None:
+        return None if exact is None else Answer(exact, True, directory)
+    answers = directory.answers(name, None)
+    return None if answers is None else Answer(answers, False, directory)
+
+
+def holder_reason(answer: Answer, name: Spn) -> Reason:
+    """What the directory says, as a reason."""
+    shown = name if answer.is_exact else name.with_service("HOST")
+    if not answer.accounts:
+        text = f"nobody holds {name}, nor {shown}" if shown != name else f"nobody holds {name}"
+    else:
+        holders = " and ".join(str(account.name) for account in answer.accounts)
+        text = f"{shown} is on {holders}"
+        text = text if answer.is_exact else f"nobody holds {name}, so {text} answers for it"
+    return Reason(answer.directory.source, None, text, "directory")
+
+
+def configured_reason(applications: Sequence[Application], name: Spn) -> Reason | None:
+    """Who decrypts by the configuration, as a reason."""
+    one = next((application for application in applications if application.decrypts_as is not None), None)
+    if one is None:
+        return None
+    origin = one.origins.pool_credentials or one.origins.kernel_mode
+    file, line = (origin.file, origin.line) if origin is not None else (None, None)
+    text = f"{one.decrypts_as} decrypts for {one.server}/{one.site}{one.path} ({name})"
+    return Reason(file or one.server, line, text, "configuration")

@@ -1,0 +1,67 @@
+"""THE TABLE of what is looked for in a text that somebody captured, and what is found of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+from agent.evidence.captured import Captured, Unread
+from agent.evidence.decoded_messages import decoded_messages
+from agent.evidence.event_texts import event_texts
+from agent.evidence.event_xml import event_xml
+from agent.evidence.failed_request import failed_request
+from agent.evidence.headers import headers
+from agent.evidence.log_lines import log_lines
+from agent.evidence.name_answers import ipconfig, name_answers
+from agent.evidence.page import Page, Reader
+from agent.evidence.spn_answers import spn_answers
+from agent.evidence.tickets import tickets
+from agent.evidence.w3c_log import Log, Row
+
+READERS: Sequence[Reader] = (
+    headers,
+    decoded_messages,
+    event_texts,
+    tickets,
+    spn_answers,
+    name_answers,
+    ipconfig,
+)
+
+_TRACE = re.compile(r"\s*(?:<\?[^>]{0,500}\?>\s*)*(?:<!DOCTYPE[^>]{0,2000}>\s*)?<failedRequest\b")
+_EVENTS = re.compile(r"<(?:\w+:)?Event[\s>][\s\S]{0,1048576}?</(?:\w+:)?Event\s*>")
+
+
+class Found(NamedTuple):
+    """What a source holds, in the order in which it stands there; `rows` are those of an IIS log."""
+
+    evidence: tuple[Captured, ...]
+    unread: tuple[Unread, ...]
+    rows: tuple[Row, ...] = ()
+    lacks_host: bool = False
+
+
+def read_page(page: Page) -> Found:
+    """Everything in a text that is known, each with its line. What is not known is passed over."""
+    if _TRACE.match(page.text):
+        return sorted_out(failed_request(page))
+    found = event_xml(page) if "<" in page.text else iter(())
+    rest = Page(page.source, _EVENTS.sub(_blank, page.text), page.first_line)
+    log = log_lines(rest)
+    return sorted_out(chain(found, *(read(rest) for read in READERS)), log)
+
+
+def sorted_out(found: Iterable[Captured | Unread], log: Log | None = None) -> Found:
+    """Evidence and what could not be read, each by its line."""
+    told = [*found, *(log.captured() if log else ()), *(log.unread if log else ())]
+    evidence = sorted((one for one in told if isinstance(one, Captured)), key=lambda one: one.line)
+    unread = sorted((one for one in told if isinstance(one, Unread)), key=lambda one: one.line or 0)
+    rows, lacks_host = (tuple(log.rows), log.lacks_host) if log else ((), False)
+    return Found(tuple(evidence), tuple(unread), rows, lacks_host)
+
+
+def _blank(found: re.Match[str]) -> str:
+    """The lines of an event that was read as XML, empty."""
+    return "\n" * found.group().count("\n")

@@ -1,0 +1,98 @@
+"""What `diagnose` found as text: the likeliest cause first, what speaks for it, what decides, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.evidence.diagnosis import Diagnosis, PossibleCause, Reason
+from agent.evidence.told import sentence
+from agent.render.findings import write_sentence
+from agent.render.layout import Page
+from agent.render.screen import NOTHING_FOLLOWS, Following, Shown
+from agent.render.wording import plural
+
+_LOOKS = {"certain": "bold red", "likely": "red", "possible": "yellow"}
+MOST_EVIDENCE, MOST_REASONS = 12, 6
+"""Pieces of evidence that stand on the first screen, and of those that speak for one cause."""
+
+
+def to_text(
+    diagnosis: Diagnosis, width: int, color: bool, shown: Shown = "causes", _: Following = NOTHING_FOLLOWS
+) -> str:
+    """The verdict, the causes, what was read, and what was not."""
+    page = Page(width)
+    page.prose(verdict(diagnosis), look="bold")
+    if shown == "verdict":
+        return page.text(color)
+    for sentence_ in diagnosis.warnings:
+        page.blank()
+        page.prose(sentence_, 2, look="yellow")
+    told: set[Reason] = set()
+    for number, cause in enumerate(diagnosis.causes, 1):
+        _cause(page, number, cause, told, is_all=shown == "all")
+    if diagnosis.collect:
+        page.blank()
+        page.line("To be sure, give as well what this prints:")
+        for line in diagnosis.collect:
+            page.line(f"  {line}")
+    _read(page, diagnosis, is_all=shown == "all")
+    for one in diagnosis.unread:
+        page.prose(f"{place(one.source, one.line)}: {one.why}", 11, first=("  NOT READ", "bold red"))
+    page.blank()
+    page.prose(verdict(diagnosis), look="bold")
+    return page.text(color)
+
+
+def verdict(diagnosis: Diagnosis) -> str:
+    """`CERTAIN: spn-misplaced, HTTP/contoso.test.com`, and how much was read."""
+    pieces = plural(len(diagnosis.evidence), "piece")
+    unread = f" INCOMPLETE: {plural(len(diagnosis.unread), 'place')} could not be read." if diagnosis.unread else ""
+    if not diagnosis.causes:
+        nothing = (
+            "NOTHING READ: nothing in it is known here." if not diagnosis.evidence else "NO FAULT in what was read"
+        )
+        return f"{nothing}{f' ({pieces} of evidence).' if diagnosis.evidence else ''}{unread}"
+    first = diagnosis.causes[0]
+    about = f", {first.spn}" if first.spn is not None else ""
+    others = len(diagnosis.causes) - 1
+    more = f", and {plural(others, 'other cause')}" if others else ""
+    return f"{first.likelihood.upper()}: {first.id}{about}{more} ({pieces} of evidence).{unread}"
+
+
+def place(source: str | None, line: int | None) -> str:
+    """`event.txt:7`"""
+    return f"{source or 'configuration'}{f':{line}' if line is not None else ''}"
+
+
+def _cause(page: Page, number: int, cause: PossibleCause, told: set[Reason], *, is_all: bool) -> None:
+    """What another cause has told already is not said again; what to do about a cause that is only possible neither."""
+    page.blank()
+    about = f"  {cause.spn}" if cause.spn is not None else ""
+    page.line(f"{number}  ", (cause.likelihood, _LOOKS[cause.likelihood]), "  ", (cause.id, "bold"), about)
+    for word, reasons in (("for", cause.for_), ("against", cause.against)):
+        new = [one for one in reasons if is_all or one not in told]
+        told.update(new)
+        for one in _shown(new):
+            page.prose(one, 12, first=f"   {word}")
+    if cause.decide is not None:
+        page.prose(cause.decide, 12, first=("   decides", "bold"))
+    for number, fix in enumerate(cause.fix if is_all or cause.likelihood != "possible" else ()):
+        write_sentence(page, fix, 12, first="" if number else ("   do", "bold"))
+
+
+def _shown(reasons: Sequence[Reason]) -> list[str]:
+    told = [f"{one.text} ({place(one.source, one.line)})" for one in reasons[:MOST_REASONS]]
+    more = len(reasons) - len(told)
+    return [*told, *([f"and {more} more"] if more > 0 else [])]
+
+
+def _read(page: Page, diagnosis: Diagnosis, *, is_all: bool) -> None:
+    if not diagnosis.evidence:
+        return
+    page.heading("What was read", "")
+    shown = diagnosis.evidence if is_all else diagnosis.evidence[:MOST_EVIDENCE]
+    for one in shown:
+        page.prose(f"{place(one.source, one.line)}: {sentence(one)}", 15, first=f"  {one.kind}")
+    more = len(diagnosis.evidence) - len(shown)
+    if more:
+        page.line(f"  ... {more} more: --all")
