@@ -64,8 +64,9 @@ class Demand:
         return found
 
     def _servings(self) -> Iterator[Serving]:
+        open_ = set(map(id, self.open))
         for requirement in self.needed:
-            if requirement.account is None or requirement.need == "port-variant" or requirement in self.open:
+            if requirement.account is None or requirement.need == "port-variant" or id(requirement) in open_:
                 continue
             servers: dict[str, list[ApplicationRef]] = {}
             for reference in requirement.applications:

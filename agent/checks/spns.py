@@ -25,19 +25,20 @@ def outcomes(case: Case) -> Iterator[Finding]:
 
     Where a conflict or a farm speaks for the SPN, only that it is held twice is told here.
     """
-    joint = spoken_for(case)
+    failing = [
+        judged
+        for judged in case.judged
+        if judged.requirement.outcome in {*BROKEN, "ntlm-fallback"} and judged.requirement.matters
+    ]
+    joint = spoken_for(case) if failing else frozenset()
     broken = {
         reference
-        for judged in case.judged
-        if judged.requirement.outcome in BROKEN
-        and judged.requirement.asked_by
-        and judged.requirement.need != "optional"
+        for judged in failing
+        if judged.requirement.outcome in BROKEN and judged.requirement.asked_by
         for reference in judged.requirement.applications
     }
-    for judged in case.judged:
+    for judged in failing:
         requirement = judged.requirement
-        if requirement.need == "optional" or requirement.outcome not in {*BROKEN, "ntlm-fallback"}:
-            continue
         if requirement.spn in joint:
             if requirement.outcome == "duplicate":
                 yield _duplicate(requirement, _who(case, requirement))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import gc
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from agent.sources.option_files import with_accepted
 from agent.writing import write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from agent.cli.options import FailOn, Output
@@ -51,6 +52,7 @@ def demand_file(file: Path) -> None:
 
 def finish(output: Output, report: Report | Difference) -> int:
     """Write a report; its exit code. A reader who went away changes nothing about that. Raises OutputError."""
+    gc.freeze()  # what stands now stays until the end: the collector of cyclic garbage need not look through it
     write(output, report)
     if output.write_accept is not None and not isinstance(report, Difference):
         _write_accept(output.write_accept, report)
@@ -70,11 +72,29 @@ def _write(output: Output, report: Report | Difference | Probing | Diagnosis | U
     if output.file is None and output.format.for_screen:
         console.show(pieces)
         return
-    data = codecs.iterencode(pieces, output.format.encoding)
+    data = codecs.iterencode(_together(pieces), output.format.encoding)
     if output.file is None:
         console.show_bytes(data)
         return
     _write_file(output.file, data)
+
+
+def _together(pieces: Iterable[str]) -> Iterator[str]:
+    """The same text in fewer pieces: a report's are small, and each has its price."""
+    waiting: list[str] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(piece)
+        size += len(piece)
+        if size > _WRITTEN_AT_ONCE:
+            yield "".join(waiting)
+            waiting.clear()
+            size = 0
+    yield "".join(waiting)
+
+
+_WRITTEN_AT_ONCE = 65_536
+"""Characters."""
 
 
 def _write_accept(file: Path, report: Report) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from sys import intern
 from typing import NamedTuple
 from xml.parsers import expat
@@ -269,6 +270,7 @@ def row(root: str) -> str | None:
     return next((path for path in READ_SECTIONS if path.rpartition("/")[2] == root), None)
 
 
+@cache
 def below(path: str, name: str) -> str | None:
     """The row of READ of an element of this name in one of that row, None where there is none."""
     above = TRANSPARENT.get(path, path)
@@ -276,6 +278,7 @@ def below(path: str, name: str) -> str | None:
     return below if below in READ else None
 
 
+@cache
 def _names_matter(path: str) -> bool:
     """Whether the mere name of an element that is not read says something: a section, or one that IIS refuses."""
     return path in {"", "location"} or path in SECTION_GROUPS or path.startswith(WINDOWS_AUTHENTICATION)

@@ -63,7 +63,7 @@ def _demand(option: str, patterns: Iterable[str], names: Sequence[str], shown: S
 
 @dataclass(frozen=True)
 class Chosen:
-    """What of a run was asked for. `servers` are labels, `requirements` those of the applications."""
+    """What of a run was asked for. `servers` are labels, the others are empty where all was."""
 
     only: Only
     servers: Collection[str]
@@ -74,6 +74,10 @@ class Chosen:
     @cached_property
     def _spns(self) -> frozenset[Spn]:
         return frozenset(name for name, _ in self.needed)
+
+    def application(self, application: Application) -> bool:
+        """Whether it is one of these."""
+        return self.only.is_all or application.reference in self.applications
 
     def requirement(self, requirement: Requirement) -> Requirement | None:
         """What these applications need of it; None where none of them does."""
@@ -120,6 +124,8 @@ def chosen(
 ) -> Chosen:
     """What the names mean in this run. A server that could not be read may have every site."""
     servers = {read.label for read in reads if _is_chosen(only, read)}
+    if only.is_all:
+        return Chosen(only, servers, (), (), ())
     taken = [each for each in applications if each.server in servers and _is_chosen_site(only, each.site)]
     places = {each.reference for each in taken}
     needed = {(each.spn, each.account) for each in requirements if not places.isdisjoint(each.applications)}

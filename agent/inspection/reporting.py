@@ -129,7 +129,7 @@ def report_of(
     requirements = tuple(chain.from_iterable(one.requirements for one in concluded))
     findings = _ordered((*chain.from_iterable(one.findings for one in concluded), *abroad))
     every = chain.from_iterable(case.applications for case in cases)
-    applications = tuple(each for each in every if each.reference in chosen.applications)
+    applications = tuple(each for each in every if chosen.application(each))
     spns = SpnCounts.of(requirements, applications)
     looked = all(one.is_complete for one in forests) and (service is None or not service.problems)
     complete = looked and bool(servers) and all(server.status == "ok" for server in servers)

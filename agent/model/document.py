@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from json.encoder import encode_basestring
 from operator import attrgetter
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -94,7 +94,7 @@ def _within(margin: str) -> tuple[str, str]:
 
 def _is_big(value: object) -> bool:
     kind: Any = type(value)
-    return any(type(held) is tuple and len(held) > _LONG for held in _values(kind)(value))
+    return any(type(held) is tuple and len(held) > _LONG for held in _lists(kind)(value))
 
 
 # -- values --------------------------------------------------------------------------------------------------------
@@ -144,8 +144,23 @@ def _keys(kind: type) -> tuple[str, ...]:
 
 @cache
 def _values(kind: type) -> Callable[[object], tuple[object, ...]]:
-    names = _names(kind)
-    return attrgetter(*names) if len(names) > 1 else lambda value: (getattr(value, names[0]),)
+    return _getter(_names(kind))
+
+
+@cache
+def _lists(kind: type) -> Callable[[object], tuple[object, ...]]:
+    """What the fields hold that may be lists."""
+    hints = get_type_hints(kind)
+    return _getter([name for name in _names(kind) if any(get_origin(one) is tuple for one in _either(hints[name]))])
+
+
+def _either(hint: Any) -> tuple[Any, ...]:
+    """What a hint allows: itself, or of several things each."""
+    return (hint, *get_args(hint))
+
+
+def _getter(names: Sequence[str]) -> Callable[[object], tuple[object, ...]]:
+    return attrgetter(*names) if len(names) > 1 else lambda value: tuple([getattr(value, name) for name in names])
 
 
 SPARSE = "JSON_LEAVES_OUT_NONE"

@@ -103,7 +103,10 @@ class _Collected:
         self._note(host, None, optional, doubt)
 
     def _note(self, host: HostName, port: int | None, optional: bool = False, doubt: str = "") -> _Asked:
-        return self.found.setdefault((host, port), _Asked(optional, doubt)).again(optional, doubt)
+        known = self.found.get((host, port))
+        if known is None:
+            known = self.found[host, port] = _Asked(optional, doubt)
+        return known.again(optional, doubt)
 
     def asked(self, clients: Sequence[Client], typed: HostName, ports: Iterable[int]) -> None:
         """What clients that ask alike make of a name."""

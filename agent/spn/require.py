@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple, get_args
 
 from agent.iis.authentication import Auth
@@ -157,7 +157,8 @@ class _Requirements:
             if kind != "optional":
                 known.provided = known.provided or server.names.provided(need.host)
             if decision.rule_id not in references:
-                references[decision.rule_id] = replace(application.reference, rule=decision.rule_id)
+                of = (application.server, application.site, application.path)
+                references[decision.rule_id] = ApplicationRef(*of, decision.rule_id)
             reference = references[decision.rule_id]
             if not known.applications or known.applications[-1] != reference:
                 known.applications.append(reference)
@@ -170,8 +171,7 @@ def _unreached(needs: Iterable[SpnNeed]) -> list[SpnNeed]:
 
 def is_started(pool: Pool | None, machine: Machine) -> bool:
     """Whether requests reach a pool: it starts with IIS, or was seen to run. Otherwise they get 503."""
-    running = [fold(worker.pool) for worker in machine.worker_processes or ()]
-    return pool is None or pool.starts or fold(pool.name) in running
+    return pool is None or pool.starts or fold(pool.name) in {fold(one.pool) for one in machine.worker_processes or ()}
 
 
 def _strengthen(known: Wanted, kind: Need, need: SpnNeed, decision: Decision) -> None:

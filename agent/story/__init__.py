@@ -29,7 +29,7 @@ def explain(analysis: Analysis, text: str) -> Explanation:
     advised = {(each.spn, each.account): each.advice for each in analysis.report.requirements}
     for case in analysis.cases:
         answers = list(answering(case, url))
-        here = [each for each in answers if each.application.reference in analysis.chosen.applications]
+        here = [each for each in answers if analysis.chosen.application(each.application)]
         every += answers
         found += here
         told = [
