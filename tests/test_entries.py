@@ -386,6 +386,16 @@ def test_options_of_an_attribute_are_dropped() -> None:
     assert account.spns == (spn("HOST/a"),)
 
 
+@pytest.mark.parametrize(("option", "is_cut"), [("range=0-1499", True), ("RANGE=0-1499", True), ("range=0-*", False)])
+def test_a_range_that_is_not_the_last_one_proves_nothing(option: str, is_cut: bool) -> None:
+    """ldifde writes what a controller gives it at once: 1,500 values (MS-ADTS 3.1.1.3.1.3.3)."""
+    dn, attributes = user("svc")
+    domain = (BASE, {"objectClass": [b"top", b"domain", b"domainDNS"]})
+    found = collected(domain, (dn, {**attributes, f"servicePrincipalName;{option}": [b"HTTP/a.test.com"]}))
+    assert [one.dns_name for one in found.domains if one.covered] == ["test.com"] * (not is_cut)
+    assert [problem.id for problem in found.problems] == ["directory-incomplete"] * is_cut
+
+
 def test_bad_values_are_told_and_leave_the_field_open() -> None:
     directory = collected(user("iis01$", userAccountControl=[b"many"], pwdLastSet=[b"9" * 30]))
     assert directory.accounts[0].user_account_control is None

@@ -264,6 +264,44 @@ def test_an_address_is_no_name_to_ask_for(url: str) -> None:
         assert any("address" in line for line in outcome.because)
 
 
+def test_an_address_is_told_where_it_leads_and_by_which_names_there_is_a_ticket() -> None:
+    found = world(server(site("*:8080:"), facts={"addresses": ("10.0.5.2",)}), ad=ad(computer()))
+    outcome, *_ = found.explain("http://10.0.5.2:8080/app")
+    assert (outcome.server, outcome.site) == ("IIS01", "Site")
+    assert outcome.because[0] == "10.0.5.2 is typed, an address of the server."
+    assert place(outcome) == "Site/"
+    assert outcome.fix == ("Type a name instead: http://IIS01:8080/app, http://iis01.test.com:8080/app.",)
+
+
+def test_an_address_of_nobody_is_told_with_those_there_are() -> None:
+    found = world(server(facts={"addresses": ("10.0.5.2",)}), ad=ad(computer()))
+    outcome, *_ = found.explain("http://10.9.9.9/")
+    assert outcome.because[0] == "Nothing inspected answers http://10.9.9.9/. Known addresses: IIS01 has 10.0.5.2."
+    assert "they use NTLM" in outcome.because[-1]
+
+
+@pytest.mark.parametrize("is_controller", [True, False])
+def test_no_spn_is_offered_for_the_domains_own_name(is_controller: bool) -> None:
+    """DNS has it for every controller (R15.6); `inspect` asks for none either."""
+    facts = {"domain_controller": is_controller, "addresses": ("10.0.5.2",)}
+    found = world(server(facts=facts), ad=ad(computer()), dns="@ A 10.0.5.2;iis01 A 10.0.5.2")
+    assert ("HTTP/test.com" in {str(each.spn) for each in found.report.requirements}) is not is_controller
+    fixes = {" ".join(outcome.fix) for outcome in found.explain("http://test.com/")}
+    assert all(("setspn" in fix) is not is_controller for fix in fixes)
+    assert all(("every domain controller" in fix) is is_controller for fix in fixes)
+
+
+@pytest.mark.parametrize("url", ["http://iis01/", "http://iis01.test.com/", "http://IIS01.test.com:80/x"])
+def test_a_node_of_a_farm_fails_by_its_own_name_and_that_is_normal(url: str) -> None:
+    """R6.4."""
+    nodes = [server(site("*:80:"), name=name, pool=SERVICE, creds=True) for name in ("IIS01", "IIS02")]
+    files = ad(computer("IIS01"), computer("IIS02"), user("contososvc", "HTTP/portal.test.com"))
+    found = world(*nodes, ad=files, farm=[farm_name("portal.test.com", "IIS01", "IIS02")])
+    for asked, is_own in ((url, True), ("http://portal.test.com/", False)):
+        told = explain(found.typed(read_url(asked).typed), asked).findings
+        assert ("farm-node-name" in {each.id for each in told}) is is_own
+
+
 @pytest.mark.parametrize("dns", [None, "iis01 A 10.0.5.2"])
 @pytest.mark.parametrize(
     "url", ["http://localhost/", "http://LOCALHOST:80/", "http://localhost.test.com/", "http://loopback/"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -375,3 +376,17 @@ def test_what_was_read_stands_in_the_whole_page(told: Told) -> None:
         assert what in text
     assert "clients: edge, chrome, firefox, dotnet" in text
     assert "Written by iis-spn " in text
+
+
+def test_the_table_has_as_many_rows_as_the_verdict_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that nobody said is one of them."""
+    path = tmp_path / "applicationHost.config"
+    path.write_bytes((SAMPLES / "IIS05" / "applicationHost.config").read_bytes())
+    main(["inspect", str(path), "--ad", "off"])
+    lines = capsys.readouterr().out.splitlines()
+    counted = re.search(r"(\d+) SPNs matter, 0 known", lines[0])
+    assert counted is not None
+    head = next(at for at, line in enumerate(lines) if line.startswith("SITE "))
+    rows = list(itertools.takewhile(lambda line: "decrypts" in line, lines[head + 1 :]))
+    assert len(rows) == int(counted[1])
+    assert [line for line in rows if "HTTP/ a name nobody said" in line]

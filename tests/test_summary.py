@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from worlds import World, ad, app, computer, cross_reference, farm_name, server, setspn_l, site, user, world
 
-from agent import inspect
+from agent import exits, inspect
 from agent.checks.causes import causes
+from agent.cli.program import main
 from agent.model import Accepted, Finding, Report, SpnCounts
 from agent.names import AccountName, spn
 
@@ -358,3 +359,24 @@ def test_a_full_name_of_another_suffix_is_known() -> None:
     assert [application.names_known for application in full.applications] == [True]
     short = world(server(site("*:443:crew"), facts={"dns_name": None, "domain": None})).report
     assert [application.names_known for application in short.applications] == [False]
+
+
+# -- whether anything is known at all ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mode", "looked", "is_blind"), [("Allow", False, True), ("Allow", True, False), ("Deny", False, False)]
+)
+def test_what_a_web_config_may_switch_on_is_no_all_clear(mode: str, looked: bool, is_blind: bool) -> None:
+    found = world(server(site("*:80:contoso.test.com"), enabled=False, mode=mode, facts={"content_looked": looked}))
+    assert (found.report.spns.total, found.report.is_blind) == (0, is_blind)
+
+
+@pytest.mark.parametrize("form", ["table", "json", "cmd", "ticket"])
+def test_a_plan_without_that_knowledge_ends_with_2(form: str, tmp_path: Path) -> None:
+    """The contract: nothing is known of anything that matters."""
+    path = tmp_path / "applicationHost.config"
+    snapshot = server(site("*:80:contoso.test.com"), enabled=False, mode="Allow")
+    path.write_bytes(snapshot.files["applicationhost.config"].data)
+    words = ["plan", str(path), "--computer", "iis01.test.com", "--ad", "off", "--format", form, "--output", os.devnull]
+    assert main(words) == exits.INCOMPLETE

@@ -321,6 +321,8 @@ def test_generate_within_bounds(tmp_path: Path) -> None:
         ('bad TXT "never closed', ""),
         ('"quoted" A 10.0.0.1', "quoted"),
         ("ok CNAME a\nok CNAME b", "second CNAME"),
+        ("ok CNAME a\nok A 10.0.0.1", "a name is an alias or has addresses"),
+        ("ok AAAA fe80::1\nok CNAME a", "a name is an alias or has addresses"),
         ("$INCLUDE /etc/passwd", "INCLUDE"),
         ("$ORIGIN", "$ORIGIN"),
         ("$GENERATE 1-4294967295 h$ A 10.0.0.1", "65536"),

@@ -45,8 +45,8 @@ def run(options: Plan) -> int:
         code = output.finish(options.output, report)
         if report.plan.is_reached and report.complete:
             return exits.CLEAN
-        return exits.INCOMPLETE if report.spns.is_blind else code
-    if not report.complete or report.spns.is_blind:
+        return exits.INCOMPLETE if report.is_blind else code
+    if not report.complete or report.is_blind:
         output.finish(options.output, report)
         what = "not everything could be read" if not report.complete else "nobody knows what is right"
         console.note(f"{what}, so nothing is applied")

@@ -562,6 +562,16 @@ class Report:
         """What people have."""
         return self.summary.spns if self.summary is not None else SpnCounts.of(self.requirements, self.applications)
 
+    @property
+    def may_ask(self) -> bool:
+        """Whether a file that nobody looked at may make an application ask for a ticket, or a place below one."""
+        return any(one.may_negotiate or any(place.may_negotiate for place in one.places) for one in self.applications)
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether nothing is known of what matters, or of whether anything does: no step and no all-clear follows."""
+        return self.spns.is_blind or (self.spns.total == 0 and self.may_ask)
+
     def to_json(self) -> str:
         """The document of docs/report.schema.json; what `explain` or `sweep` adds to a report stands at its end.
 

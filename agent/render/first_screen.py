@@ -9,8 +9,8 @@ from itertools import accumulate
 from rich.cells import cell_len
 from rich.text import Text
 
-from agent.model import Cause, Finding, Report, Requirement, Severity
-from agent.names import printable
+from agent.model import Application, Cause, Finding, Report, Requirement, Severity
+from agent.names import AccountName, printable
 from agent.render.causes_told import effect, first_way, lines, where
 from agent.render.findings import write_sentence
 from agent.render.layout import SEVERITY_LOOKS, Page, with_commas
@@ -165,20 +165,23 @@ _NARROWEST = 8
 
 
 def _unknown(page: Page, report: Report, room: int) -> list[Text]:
-    """Where each SPN must be of which nobody knows where it is; what becomes of people where it is elsewhere."""
+    """Where each SPN must be of which nobody knows where it is; what becomes of people where it is elsewhere.
+
+    As many rows as the verdict counts, those of names that nobody said among them.
+    """
     unknown = [one for one in report.requirements if one.matters and one.outcome in {"unchecked", "uncertain"}]
-    if not unknown:
+    rows = [*map(_row, unknown), *(_nameless_row(one) for one in report.applications if one.is_unnamed)]
+    if not rows:
         return []
-    fitting = unknown if len(unknown) <= room - 2 else unknown[: max(room - 3, 1)]
-    rows = [_HEAD, *map(_row, fitting)]
+    fitting = [_HEAD, *(rows if len(rows) <= room - 2 else rows[: max(room - 3, 1)])]
     table = Page(page.width)
-    widths = _widths(rows, page.width)
-    for at, row in enumerate(rows):
+    widths = _widths(fitting, page.width)
+    for at, row in enumerate(fitting):
         cells = [_middle(cell, width).ljust(width) for cell, width in zip(row, widths, strict=False)]
         table.line(("  ".join(cells).rstrip(), "" if at else "dim"))
-    if len(fitting) < len(unknown):
-        table.line(f"... {len(unknown) - len(fitting)} more: --all")
-    if any(one.account is not None for one in fitting):
+    if len(fitting) <= len(rows):
+        table.line(f"... {len(rows) + 1 - len(fitting)} more: --all")
+    if any(one.account is not None for one in unknown[: len(fitting) - 1]):
         table.prose("Held by any other account: KRB_AP_ERR_MODIFIED, three prompts, then 401.")
     return table.lines
 
@@ -198,13 +201,19 @@ def _row(needed: Requirement) -> tuple[str, str, str, str]:
     site = needed.applications[0].site if needed.applications else ""
     rule = named(needed.rule) if needed.rule is not None else None
     because = "" if rule is None else f"{rule.decrypts} decrypts"
-    account = "nobody that can be named" if needed.account is None else str(needed.account)
-    return (
-        printable(site),
-        printable(str(needed.spn)),
-        "nobody: HOST/ serves" if needed.need == "covered" else printable(account),
-        because,
-    )
+    holder = "nobody: HOST/ serves" if needed.need == "covered" else _holder(needed.account, because)
+    return printable(site), printable(str(needed.spn)), holder, because
+
+
+def _nameless_row(application: Application) -> tuple[str, str, str, str]:
+    because = f"{application.decryption} decrypts" if application.decryption in {"computer", "pool"} else ""
+    return printable(application.site), "HTTP/ a name nobody said", _holder(application.decrypts_as, because), because
+
+
+def _holder(account: AccountName | None, because: str) -> str:
+    if account is not None:
+        return printable(str(account))
+    return "the computer's account" if because.startswith("computer") else "nobody that can be named"
 
 
 def _middle(text: str, width: int) -> str:

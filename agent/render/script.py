@@ -109,7 +109,7 @@ class Outline:
     @property
     def is_blind(self) -> bool:
         """Whether there is no step because nobody knows what is right."""
-        return not self.steps and self.report.spns.is_blind
+        return not self.steps and self.report.is_blind
 
     @property
     def ends_duplicates(self) -> bool:

@@ -52,7 +52,7 @@ def _rows(report: Report) -> Iterator[list[str]]:
 
 def _gaps(report: Report) -> Iterator[tuple[str, str]]:
     """What nobody knows: a plan without rows would read as an all-clear."""
-    if report.spns.is_blind:
+    if report.is_blind:
         yield "not checked", first_line(report)
     elif (unknown := left_out(report)) is not None:
         yield "not checked", unknown

@@ -111,10 +111,11 @@ def _told(page: Page, clients: list[str], outcome: ClientOutcome, said: frozense
 def _facts(outcome: ClientOutcome) -> Iterator[tuple[str, str]]:
     if outcome.outcome is None:
         return
-    yield "asks for", "no ticket" if outcome.spn is None else str(outcome.spn)
-    if outcome.spn is not None:
-        held = "not known" if outcome.holders is None else listed(outcome.holders) or "nobody"
-        yield "held by", held
-        if outcome.answers is not None and outcome.answers != outcome.holders:
-            yield "answers", f"{listed(outcome.answers)} (HOST/)" if outcome.answers else "nobody"
+    if outcome.spn is None:
+        yield "asks for", "no ticket"
+        return
+    yield "asks for", str(outcome.spn)
+    yield "held by", "not known" if outcome.holders is None else listed(outcome.holders) or "nobody"
+    if outcome.answers is not None and outcome.answers != outcome.holders:
+        yield "answers", f"{listed(outcome.answers)} (HOST/)" if outcome.answers else "nobody"
     yield "decrypts", "nobody that can be named" if outcome.decrypts_as is None else str(outcome.decrypts_as)

@@ -30,7 +30,7 @@ def look(report: Report) -> str:
         return "bold red"
     if spns.ntlm:
         return "bold yellow"
-    is_open = spns.unknown or not report.complete or _is_refused(report) or _may_be_asked(report)
+    is_open = spns.unknown or not report.complete or _is_refused(report) or report.may_ask
     return "bold" if is_open else "bold green"
 
 
@@ -94,7 +94,7 @@ def not_looked_at(report: Report) -> Iterator[str]:
 
 def without_ground(report: Report) -> str | None:
     """Why a plan without a step is no all-clear: nobody knows, or nothing asks for a ticket. None where it is one."""
-    if report.spns.is_blind:
+    if report.is_blind:
         return f"{first_line(report)} {NO_STEP}"
     return None if report.spns.total or report.plan.steps else first_line(report)
 
@@ -120,18 +120,13 @@ def _is_refused(report: Report) -> bool:
     )
 
 
-def _may_be_asked(report: Report) -> bool:
-    """Whether a file that nobody looked at may make an application ask for a ticket, or a place below one."""
-    return any(one.may_negotiate or any(place.may_negotiate for place in one.places) for one in report.applications)
-
-
 def _nothing(report: Report, *, is_first: bool) -> str:
     """Why no SPN matters; only where nothing worse is said is that an OK."""
     if _is_refused(report):
         return "NOT CHECKED: IIS refuses a configuration (see the errors), and what is needed there is not known"
     if not report.complete and not any(application.negotiates for application in report.applications):
         return "NOT CHECKED: what was read does not show whether an SPN is needed"
-    if _may_be_asked(report):
+    if report.may_ask:
         return "NOT CHECKED: web.config files were not looked at, and may switch Windows authentication on"
     by_name = any(application.negotiates for application in report.applications)
     why = "clients reach no application by a name" if by_name else "no application asks clients for a Kerberos ticket"

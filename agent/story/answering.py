@@ -32,6 +32,10 @@ class Answering(NamedTuple):
         """Whether its pool runs, so that anybody answers at all."""
         return is_started(self.server.configuration.pools.get(fold(self.application.pool or "")), self.server.machine)
 
+    def is_own(self, host: HostName) -> bool:
+        """Whether a name is the server's own."""
+        return not {host, self.server.names.in_full(host)}.isdisjoint(self.server.names.own)
+
     @property
     def decided(self) -> Application | Place:
         """What says which settings hold there."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from agent.checks.case import Case, Judged
 from agent.checks.remedies import advice, remedy
 from agent.model import ClientOutcome, Origin, Outcome, Requirement, WhyNot, WindowsAuth
-from agent.names import AccountName, HostName, Spn, http_spn
+from agent.names import AccountName, HostName, Spn, http_spn, ip_address
 from agent.spn.clients import Client, asked_hosts, asked_port
 from agent.spn.computer_names import Names
 from agent.spn.identity import NO_POOL, UNKNOWN_COMPUTER, Decision, decide
@@ -33,6 +33,13 @@ _ENDS: Mapping[Outcome, str] = {
 _POOL_STOPPED = "The application pool {} does not start with IIS (autoStart=false): requests get 503, nobody decrypts."
 _ADDRESS = "The URL holds an address: Windows clients do not try Kerberos with one, they use NTLM."
 _ITSELF = "The name is that of the very machine it is typed on: Windows uses NTLM there, never a ticket."
+
+_NAMED = 3
+"""How many names are offered for an address."""
+_DOMAIN = (
+    "It is the domain's own name, which DNS has for every domain controller: an SPN for it can be right on one of them "
+    "only. Type the server's name, or give the site a name of its own."
+)
 
 _NEVER_ASKED: Mapping[WhyNot, tuple[Outcome | None, str]] = {
     "refused": (None, "IIS refuses the configuration here and answers 500: nobody is let in, no ticket is asked for."),
@@ -71,10 +78,10 @@ class Asking:
         """What the client gets, and why."""
         story = [*_resolution(self.url, self.names)]
         hosts = spn_hosts(self.client, self.url.host, self.names)
+        if not hosts and self.url.host.is_address:
+            return self._by_address(story)
         if not hosts:
-            return self._without_ticket(
-                None, "ntlm-fallback", [*story, _ITSELF if self.url.host.is_loopback else _ADDRESS]
-            )
+            return self._without_ticket(None, "ntlm-fallback", [*story, _ITSELF])
         name = http_spn(hosts[0], asked_port(self.client, self.url.port))
         story_there = [*story, self._place_told()]
         decided = self.found.decided
@@ -122,6 +129,15 @@ class Asking:
     def _without_ticket(self, name: Spn | None, outcome: Outcome | None, story: list[str]) -> Told:
         told = without_ticket(self.case, self.client, name, outcome, story)
         return Told(self._placed(replace(told, provided=tuple(self._guessed(outcome)))))
+
+    def _by_address(self, story: list[str]) -> Told:
+        """What an address leads to is told all the same, and by which names people get a ticket there."""
+        told = self._without_ticket(None, "ntlm-fallback", [*story, self._place_told(), _ADDRESS])
+        urls = [url for url in self.found.application.urls or () if not url.host.is_address]
+        typed = dict.fromkeys(self.url._replace(host=url.host).by(url.scheme, url.port) for url in urls)
+        names = ", ".join(list(typed)[:_NAMED])
+        fix = f"Type a name instead: {names}." if names else "Give the site a name: a host header, or a record in DNS."
+        return told._replace(outcome=replace(told.outcome, fix=(fix,)))
 
     # -- who decrypts ------------------------------------------------------------------------------------------
 
@@ -174,6 +190,8 @@ class Asking:
         known = self.case.judged_at.get(key)
         if known is not None and self.found.application.reference in known.requirement.applications:
             return self.advised.get(key, ())
+        if self.names.is_domains(self.url.host):
+            return (_DOMAIN,)
         return tuple(self._claiming(requirement.spn.host)) or None
 
     def _claiming(self, host: HostName) -> Iterator[str]:
@@ -238,6 +256,8 @@ def nobody(case: Case, url: Url, client: Client) -> ClientOutcome:
     story = [_nothing(case, url), *_stopped(case, url)]
     if name is not None:
         story.append(f"{client.name} asks the KDC for {name}; who must decrypt is not known.")
+    elif url.host.is_address:
+        story.append(_ADDRESS)
     return without_ticket(case, client, name, "uncertain", story)
 
 
@@ -248,6 +268,9 @@ def _nothing(case: Case, url: Url) -> str:
     ]
     if others:
         return f"Nothing answers {url}; {'; '.join(others)}."
+    if url.host.is_address:
+        known = [f"{server.label} has {', '.join(server.names.mine[:_NAMED]) or 'none'}" for server in case.servers]
+        return f"Nothing inspected answers {url}. Known addresses: {'; '.join(known[:_NAMED]) or 'none'}."
     resolutions = [server.names.resolve(url.host) for server in case.servers]
     is_nobodys = bool(resolutions) and all(found is not None and not found.exists for found in resolutions)
     return f"Nothing inspected answers {url}{': DNS knows no such name' if is_nobodys else ''}."
@@ -261,7 +284,10 @@ def _stopped(case: Case, url: Url) -> Iterator[str]:
 
 def _resolution(url: Url, names: Names) -> Iterator[str]:
     resolution = names.resolve(url.host)
-    if resolution is None:
+    if url.host.is_address:
+        whose = "an address of the server" if ip_address(url.host.key) in names.mine else "an address"
+        yield f"{url.host} is typed, {whose}."
+    elif resolution is None:
         told = "DNS was not asked about it" if names.service is None else "what was read of DNS does not tell of it"
         yield f"{url.host} is typed; {told}."
     elif not resolution.exists:

@@ -147,6 +147,7 @@ def collect(
     A second Ctrl-C does not wait for the remote shells to be removed.
     """
     heard: dict[Endpoint, Result] = {}
+    begun: set[Endpoint] = set()
 
     def hear(outcome: Result) -> None:
         heard[outcome.endpoint] = outcome
@@ -155,9 +156,10 @@ def collect(
     _allow_connections(orders.parallel)
     cut_short = False
     try:
-        outcomes = asyncio.run(_ask_all(endpoints, orders, _Collector(orders, kept).ask, hear))
+        outcomes = asyncio.run(_ask_all(endpoints, orders, _Collector(orders, kept).ask, hear, begun))
     except KeyboardInterrupt:
-        outcomes, cut_short = [heard.get(endpoint) or run.interrupted(endpoint) for endpoint in endpoints], True
+        outcomes = [heard.get(endpoint) or run.interrupted(endpoint, begun) for endpoint in endpoints]
+        cut_short = True
     return Run(outcomes, [earlier.path for earlier in kept], orders.netbios, orders.folder, cut_short=cut_short)
 
 
@@ -180,6 +182,7 @@ async def _ask_all(
     orders: Orders,
     ask: Callable[[Endpoint, run.Gate], Awaitable[Collected]],
     told: Callable[[Result], None],
+    begun: set[Endpoint],
 ) -> Sequence[Result]:
     # names are looked up and tickets got in threads: with few of them slow answers would hold up everyone
     threads = ThreadPoolExecutor(min(orders.parallel, MAXIMUM_THREADS), thread_name_prefix="iis-spn")
@@ -192,6 +195,7 @@ async def _ask_all(
         parallel=orders.parallel,
         continue_on_denied=orders.continue_on_denied,
         told=told,
+        begun=begun,
     )
 
 

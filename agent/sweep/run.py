@@ -7,7 +7,7 @@ import contextlib
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
@@ -69,13 +69,16 @@ async def sweep(
     parallel: int = PARALLEL,
     continue_on_denied: bool = False,
     told: Callable[[Result[T]], None] = lambda _outcome: None,
+    begun: set[Endpoint] | None = None,
 ) -> list[Result[T]]:
     """Ask every server once, `parallel` at a time; the outcomes stand in the order of `endpoints`.
 
-    `ask` answers or raises UnreachableError, within its own deadlines. `told` hears of each outcome as it comes.
+    `ask` answers or raises UnreachableError, within its own deadlines. `told` hears of each outcome as it comes, and
+    `begun` gets the servers whose turn has come.
     Cancelled (Ctrl-C), this returns what is there; the servers that were not heard are failures that say so.
     """
-    doors = Doors(continue_on_denied=continue_on_denied)
+    begun = set() if begun is None else begun
+    doors = Doors(begun, continue_on_denied=continue_on_denied)
     outcomes: dict[int, Result[T]] = {}
     waiting = iter(enumerate(endpoints))
     workers = [
@@ -91,7 +94,7 @@ async def sweep(
     for worker in workers:
         if worker.done() and not worker.cancelled():
             worker.result()  # what went wrong in `told`
-    return [outcomes.get(position) or interrupted(endpoint) for position, endpoint in enumerate(endpoints)]
+    return [outcomes.get(position) or interrupted(endpoint, begun) for position, endpoint in enumerate(endpoints)]
 
 
 async def _work(
@@ -156,9 +159,13 @@ async def _stop(workers: Sequence[asyncio.Task[None]]) -> None:
     await asyncio.wait(workers, timeout=FAREWELL_SECONDS)
 
 
-def interrupted(endpoint: Endpoint) -> Result[T]:
-    """The outcome of a server whose turn did not come before the sweep was ended."""
-    failure = Failure(NOT_ASKED, "the sweep was interrupted", "Run it again; with --to and --resume it goes on here.")
+def interrupted(endpoint: Endpoint, begun: Collection[Endpoint]) -> Result[T]:
+    """The outcome of a server that the end of the sweep left without one: under way, or its turn had not come."""
+    again = "Run it again; with --to and --resume it goes on here."
+    failure = Failure(NOT_ASKED, "the sweep was interrupted", again)
+    if endpoint in begun:
+        left = "Its remote shell may remain until Windows ends it."
+        failure = Failure("answer", "the sweep was interrupted before it had answered", f"{again} {left}")
     return Result(endpoint=endpoint, failure=failure)
 
 
@@ -168,13 +175,14 @@ def interrupted(endpoint: Endpoint) -> Result[T]:
 class Doors:
     """One door for each secret of the sweep: an account's password, or what needs none (a ticket, a certificate)."""
 
-    def __init__(self, *, continue_on_denied: bool = False) -> None:
+    def __init__(self, begun: set[Endpoint] | None = None, *, continue_on_denied: bool = False) -> None:
+        self._begun = set() if begun is None else begun
         self._continue_on_denied = continue_on_denied
         self._doors: dict[str | None, Door] = {}
 
     def of(self, endpoint: Endpoint) -> Door:
         """The door that this server's credentials go through."""
-        return self._doors.setdefault(secret_of(endpoint), Door(self._continue_on_denied))
+        return self._doors.setdefault(secret_of(endpoint), Door(self._continue_on_denied, self._begun))
 
 
 class Door:
@@ -187,7 +195,8 @@ class Door:
     spare: eight at a time.
     """
 
-    def __init__(self, continue_on_denied: bool) -> None:
+    def __init__(self, continue_on_denied: bool, begun: set[Endpoint] | None = None) -> None:
+        self._begun = set() if begun is None else begun
         self._continue_on_denied = continue_on_denied
         self._was_accepted = False
         self._accepted_by: set[str] = set()
@@ -208,6 +217,7 @@ class Door:
         await self._place()
         try:
             self.raise_if_closed()
+            self._begun.add(endpoint)
             yield
             self._was_accepted = True
             self._accepted_by.add(fold(endpoint.host))

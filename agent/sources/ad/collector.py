@@ -6,12 +6,13 @@ that answer the question are kept, of all others only eight bytes per service pr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from agent.model import Problem, SourceRead
-from agent.names import AccountName, Spn, fold, spn
+from agent.names import AccountName, Spn, fold, printable, spn
 from agent.sources.ad.accounts import Entry, account_of, joined
 from agent.sources.ad.census import Census, Groups, GroupValues, hashable
 from agent.sources.ad.concern import Concern
@@ -27,6 +28,7 @@ RODC_GROUP = "-521"
 
 _APPLICATION_PARTITIONS = frozenset({"domaindnszones", "forestdnszones"})
 _TRUE = b"TRUE"
+_CUT_RANGE = re.compile(r";range=\d+-\d+\Z", re.IGNORECASE)
 _NO_DOMAINS = frozenset({"builtin", "nt authority"})
 
 
@@ -132,10 +134,13 @@ class Collector:
     def add(self, dn: str, attributes: Mapping[str, Sequence[bytes]]) -> None:
         """Judge one entry; attribute names in any case, options such as `;range=0-1499` are dropped.
 
-        A deleted one answers for nothing and is passed over.
+        A deleted one answers for nothing and is passed over. A range that is not the last one was cut off: who asks a
+        controller fetches the rest first (MS-ADTS 3.1.1.3.1.3.3), who exports does not.
         """
         values: dict[str, Sequence[bytes]] = {}
         for name, found in attributes.items():
+            if _CUT_RANGE.search(name):
+                self.incomplete(f"{printable(dn)} has more values than {printable(name)}: the rest was not exported")
             key = fold(name.partition(";")[0])
             values[key] = [*values.get(key, ()), *found]
         if is_deleted(dn) or _TRUE in map(bytes.upper, values.get("isdeleted", ())):

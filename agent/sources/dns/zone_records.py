@@ -141,6 +141,13 @@ def _text(path: Path) -> str:
     return text.replace("\r\n", "\n")
 
 
+def _demand_one_kind(owner: Owner, record: _Record) -> None:
+    """A name is an alias or has addresses: a server that has both of a name loads neither (RFC 1034 section 3.6.2)."""
+    if (owner.alias is not None and record.kind in {"A", "AAAA"}) or (owner.addresses and record.kind == "CNAME"):
+        there = "a CNAME" if owner.alias is not None else "an address"
+        raise ValueError(f"{printable(record.owner.text)} has {there} already: a name is an alias or has addresses")
+
+
 def _enter(record: _Record, file: str, book: Book) -> None:
     """Add one record to the book."""
     if not record.owner.key:
@@ -148,6 +155,7 @@ def _enter(record: _Record, file: str, book: Book) -> None:
             raise ValueError(_NO_ORIGIN)
         return
     owner = book.owners.setdefault(record.owner, Owner(file, record.line))
+    _demand_one_kind(owner, record)
     match record.kind, record.value:
         case (("A" | "AAAA"), str(address)):
             owner.addresses[Address(address)] = None
