@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 from work import calls
 from worlds import NOW, World, ad, computer, farm_name, server, setspn_l, site, user, world
 
@@ -17,7 +18,7 @@ from agent import exits
 from agent.checks.accept import Acceptance, accept
 from agent.cli import formats
 from agent.cli.program import main
-from agent.history import Change, Difference, compare
+from agent.history import Change, Difference, compare, schema
 from agent.model import Accepted, Finding, Report
 from agent.names import spn
 
@@ -49,6 +50,36 @@ def told(old: World | Report, new: World | Report) -> list[tuple[object, ...]]:
 
 def good(**given: object) -> World:
     return one(user("svc", NAME), user("other"), **given)
+
+
+SCHEMA = Draft202012Validator(json.loads(schema.to_text()))
+
+# -- its schema ----------------------------------------------------------------------------------------------------
+
+
+def test_the_committed_schema_is_the_derived_one() -> None:
+    committed = Path(__file__).parents[1] / "docs" / "diff.schema.json"
+    assert committed.read_text(encoding="utf-8") == schema.to_text(), schema.__doc__
+
+
+def as_printed(old: str, new: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    main(["diff", str(SAMPLES / old), str(SAMPLES / new), *LOOKING, "--format", "json"])
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+@pytest.mark.parametrize(("old", "new"), [("IIS01", "IIS05"), ("IIS05", "IIS01"), ("*", "IIS06"), ("IIS01", "IIS01")])
+def test_every_difference_follows_the_schema(old: str, new: str, capsys: pytest.CaptureFixture[str]) -> None:
+    SCHEMA.validate(as_printed(old, new, capsys))
+
+
+@pytest.mark.parametrize(
+    ("key", "wrong"),
+    [("schema", "iis-spn/diff/2"), ("complete", None), ("changes", [{"kind": "moved"}]), ("old", {}), ("gaps", "none")],
+)
+def test_the_schema_refuses_what_is_wrong(key: str, wrong: object, capsys: pytest.CaptureFixture[str]) -> None:
+    spoiled = as_printed("IIS01", "IIS05", capsys) | {key: wrong}
+    assert not SCHEMA.is_valid(spoiled)
 
 
 # -- each kind of change -------------------------------------------------------------------------------------------

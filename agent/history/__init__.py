@@ -17,7 +17,10 @@ from agent.history.change import Change, Kind, What
 from agent.history.sides import Side, both_sides
 from agent.model import SEVERITIES, Report, Tool
 
-__all__ = ["Change", "Difference", "Kind", "Ran", "What", "compare"]
+SCHEMA: Literal["iis-spn/diff/1"] = "iis-spn/diff/1"
+"""docs/diff.schema.json."""
+
+__all__ = ["SCHEMA", "Change", "Difference", "Kind", "Ran", "What", "compare"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,7 @@ class Ran:
 class Difference:
     """Two runs side by side. `complete`: both saw all; `gaps` says what could not be compared."""
 
-    schema: Literal["iis-spn/diff/1"] = "iis-spn/diff/1"
+    schema: Literal["iis-spn/diff/1"] = SCHEMA
     tool: Tool
     old: Ran
     new: Ran
