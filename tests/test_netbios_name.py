@@ -10,6 +10,7 @@ import pytest
 from worlds import World, ad, computer, cross_reference, server, site, user, world
 
 from agent.checks.case import Case
+from agent.checks.commands import LONGEST_LINE, ldifde_export
 from agent.names import fold
 from agent.sources.ad.attributes import ATTRIBUTES
 
@@ -98,3 +99,39 @@ def test_a_wrong_holder_is_told_all_the_same(directory: str) -> None:
     holder = user("othersvc", "HTTP/contoso.test.com")
     found = told(directory.replace("servicePrincipalName: HTTP/contoso.test.com\n", "") + holder)
     assert found.requirement("HTTP/contoso.test.com").outcome == "modified"
+
+
+def test_a_report_has_the_readmes_line_for_its_own_domain() -> None:
+    """Where nobody looked who holds what; a domain of which all is known needs none."""
+    ((file, base, filter_, attributes), _) = EXPORTS
+    line = f'ldifde -f {file} -d "{base}" -r "{filter_}" -l {attributes}'
+    sites = site("*:80:contoso.test.com")
+    for directory, lines in ((None, (line,)), (ad(computer(), HOLDER), ())):
+        summary = world(server(sites), ad=directory).report.summary
+        assert summary is not None
+        assert summary.exports == lines
+
+
+def test_each_domain_has_a_line_and_none_that_nobody_knows() -> None:
+    first = server(site("*:80:a.test.com"))
+    other = server(site("*:80:b.other.com"), name="IIS02", facts={"domain": "other.com", "dns_name": "iis02.other.com"})
+    nameless = server(site("*:80:c.test.com"), name="IIS03", facts={"domain": None, "dns_name": None})
+    summary = world(first, other, nameless).report.summary
+    assert summary is not None
+    assert [re.findall(r'-f (\S+) -d "([^"]+)"', line) for line in summary.exports] == [
+        [("other.com.ldif", "DC=other,DC=com")],
+        [("test.com.ldif", "DC=test,DC=com")],
+    ]
+
+
+@pytest.mark.parametrize("domain", ['a"b', "a b", "a&b", "a,DC=b", "%a%", "-f", "", "a..b", "$(x)"])
+def test_a_name_that_could_be_more_than_a_domain_gives_no_line(domain: str) -> None:
+    assert ldifde_export(domain) is None
+
+
+def test_it_is_one_line_for_cmd_and_powershell() -> None:
+    line = ldifde_export("test.com")
+    assert line is not None
+    assert len(line) < LONGEST_LINE
+    assert not set("$`{};%^<>'") & set(line)
+    assert "|" not in re.sub(r'"[^"]*"', "", line)

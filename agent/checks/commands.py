@@ -134,6 +134,27 @@ def _questions(names: Sequence[str], into: str) -> str:
     return f"{asked} {into} {HELD}"
 
 
+EXPORTED = (
+    *("objectClass", "objectCategory", "objectSid", "sAMAccountName", "msDS-PrincipalName", "servicePrincipalName"),
+    *("userPrincipalName", "dNSHostName", "msDS-AdditionalDnsHostName", "userAccountControl", "primaryGroupID"),
+    *("pwdLastSet", "lastLogonTimestamp", "whenCreated", "memberOf", "msDS-SupportedEncryptionTypes"),
+    *("msDS-GroupMSAMembership", "msDS-AllowedToDelegateTo", "msDS-AllowedToActOnBehalfOfOtherIdentity"),
+    *("msDS-SupersededServiceAccountState", "msDS-SupersededManagedAccountLink"),
+)
+"""What every judgement of accounts needs."""
+
+_EXPORTED_ENTRIES = "(|(objectClass=domainDNS)(objectClass=user)(objectClass=group)(servicePrincipalName=*))"
+_DNS_NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+
+
+def ldifde_export(domain: str, file: str = "directory.ldif") -> str | None:
+    """The one line that exports all that is judged of a domain, for cmd and PowerShell; None where it is none."""
+    if not _DNS_NAME.fullmatch(domain) or domain.startswith("-"):
+        return None
+    base = ",".join(f"DC={label}" for label in domain.split("."))
+    return f'ldifde -f {file} -d "{base}" -r "{_EXPORTED_ENTRIES}" -l {",".join(EXPORTED)}'
+
+
 def klist_get(name: Spn) -> str | None:
     """`klist get`: a ticket for an SPN; None where it cannot be pasted."""
     value = word(name.text)

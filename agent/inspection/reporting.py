@@ -15,7 +15,7 @@ from agent.change.want_plan import wanted_plan
 from agent.checks.accept import accept, leftover
 from agent.checks.case import Case, Judged, finding
 from agent.checks.causes import causes
-from agent.checks.commands import setspn_questions
+from agent.checks.commands import ldifde_export, setspn_questions
 from agent.checks.every import check
 from agent.checks.farm import account_uses, farm
 from agent.checks.remedies import advice
@@ -160,6 +160,7 @@ def report_of(
             clients=tuple(client.name for client in sources.clients),
             questions=_questions(requirements),
             only=sources.only.told,
+            exports=_exports(requirements),
         ),
         causes=causes(findings),
         principals=principals(forests, applications, requirements, findings),
@@ -170,6 +171,15 @@ def _questions(requirements: Iterable[Requirement]) -> tuple[str, ...]:
     """How to look up who holds what nobody looked up."""
     unchecked = (one.spn.instance for one in requirements if one.matters and one.outcome == "unchecked")
     return setspn_questions(unchecked)
+
+
+def _exports(requirements: Iterable[Requirement]) -> tuple[str, ...]:
+    """How to export each domain of whose accounts nobody looked up what they hold."""
+    unchecked = (one.account for one in requirements if one.matters and one.outcome == "unchecked")
+    domains = sorted({account.dns for account in unchecked if account is not None and account.dns})
+    files = ["directory.ldif"] if len(domains) == 1 else [f"{domain}.ldif" for domain in domains]
+    lines = (ldifde_export(domain, file) for domain, file in zip(domains, files, strict=True))
+    return tuple(line for line in lines if line is not None)
 
 
 def _troubled(

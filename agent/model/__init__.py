@@ -516,6 +516,7 @@ class Summary:
     clients: tuple[str, ...] = ()
     questions: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    exports: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

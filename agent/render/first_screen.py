@@ -16,7 +16,7 @@ from agent.render.findings import write_sentence
 from agent.render.layout import SEVERITY_LOOKS, Page, with_commas
 from agent.render.screen import Following
 from agent.render.verdict import first_line, last_line, look, not_looked_at
-from agent.render.what_was_read import looked_at, only_told, questions
+from agent.render.what_was_read import EXPORT_ALL, exports, looked_at, only_told, questions
 from agent.render.wording import by_severity, plural, reason_told, shortly
 from agent.spn.rules import named
 
@@ -87,8 +87,8 @@ def write_head(page: Page, report: Report) -> None:
         page.prose(sentence)
 
 
-def write_questions(page: Page, report: Report, following: Following) -> None:
-    """The lines that ask who holds what nobody looked up, and what to run then."""
+def write_questions(page: Page, report: Report, following: Following, *, with_exports: bool = False) -> None:
+    """The lines that ask who holds what nobody looked up, and what to run then; where there is room, the export too."""
     asked = questions(report)
     if not asked:
         return
@@ -98,6 +98,7 @@ def write_questions(page: Page, report: Report, following: Following) -> None:
             f"The questions for cmd are {len(asked)} long lines (summary.questions of --format json): rather give "
             "--ad ldap://DC, or an LDIF export."
         )
+        _export_lines(page, report)
         return
     page.prose("On any computer of the domain (needs no rights), paste into cmd:")
     for line in asked:
@@ -107,6 +108,14 @@ def write_questions(page: Page, report: Report, following: Following) -> None:
     else:
         page.line("then:")
         page.line("  ", (following.again, "bold cyan"))
+    if with_exports and exports(report):
+        page.prose(EXPORT_ALL)
+        _export_lines(page, report)
+
+
+def _export_lines(page: Page, report: Report) -> None:
+    for line in exports(report):
+        page.line("  ", (line, "bold cyan"))
 
 
 # -- the causes ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from agent.model import Application, Finding, Report, Server
 from agent.names import printable
 from agent.render.verdict import first_line, if_told, not_looked_at
-from agent.render.what_was_read import LOOK_FIRST, clients_told, questions, sources_told, written
+from agent.render.what_was_read import EXPORT_ALL, LOOK_FIRST, clients_told, exports, questions, sources_told, written
 from agent.render.wording import (
     NOT_WHOLE,
     WORDS,
@@ -92,6 +92,8 @@ def asked_first(report: Report) -> Iterator[str]:
     """The lines to paste where nobody looked."""
     if asked := questions(report):
         yield from (LOOK_FIRST, "", "```bat", *map(printable, asked), "```", "", "Then give --ad held.txt.", "")
+    if lines := exports(report):
+        yield from (EXPORT_ALL, "", "```bat", *map(printable, lines), "```", "", "Then give the file with --ad.", "")
 
 
 def _server(overview: Overview, server: Server) -> Iterator[str]:

@@ -57,7 +57,7 @@ def to_text(
 def _whole(page: Page, report: Report, shown: Shown, following: Following) -> None:
     overview = Overview(report)
     _summary(page, report)
-    write_questions(page, report, following)
+    write_questions(page, report, following, with_exports=True)
     _digest(page, report)
     for server in report.servers:
         if shown == "all" or overview.needs_somebody(server):

@@ -18,7 +18,7 @@ from agent.names import AccountName, Spn, printable
 from agent.render.goals import checked_by, goal_line
 from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Outline, told
 from agent.render.verdict import if_told, left_out, not_looked_at
-from agent.render.what_was_read import LOOK_FIRST, clients_told, questions, sources_told, written
+from agent.render.what_was_read import EXPORT_ALL, LOOK_FIRST, clients_told, exports, questions, sources_told, written
 from agent.render.wording import at_line, first_few, plural, pool_told, settings_told, subject
 
 WIDTH = 78
@@ -105,6 +105,9 @@ def _nothing(outline: Outline) -> Iterator[str]:
             yield from _said(LOOK_FIRST)
             yield from map(_command, asked)
             yield from _said("Then plan again, with --ad held.txt.")
+            if lines := exports(outline.report):
+                yield from _said(EXPORT_ALL)
+                yield from map(_command, lines)
         else:
             yield from _said("Nothing that is known: look first, then plan again.")
 

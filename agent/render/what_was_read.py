@@ -15,6 +15,16 @@ def questions(report: Report) -> tuple[str, ...]:
     return report.summary.questions if report.summary is not None else ()
 
 
+EXPORT_ALL = (
+    "Or all of the domain at once, which also tells what else is wrong with its accounts (ldifde is of the AD tools):"
+)
+
+
+def exports(report: Report) -> tuple[str, ...]:
+    """The lines that export the domains of which nobody looked up an account."""
+    return report.summary.exports if report.summary is not None else ()
+
+
 def only_told(report: Report) -> Iterator[str]:
     """That it is a part of what was judged."""
     if report.summary is not None and report.summary.only:
