@@ -206,6 +206,12 @@ def test_no_option_is_shortened() -> None:
         ("rules scenario4", "did you mean scenario-4?"),
         ("--vesion", "iis-spn has no option --vesion: did you mean --version?"),
         ("diff a b c", "c is one word too many"),
+        ("http://user:S3cret@portal/", "there is no command '...@portal/': did you mean iis-spn explain URL?"),
+        (str(SAMPLES), f": did you mean iis-spn inspect {SAMPLES}?"),
+        ("version", ": did you mean --version?"),
+        ("help inspekt", ": did you mean inspect?"),
+        ("rules KRB_AP_ERR_MODIFIED", ": these speak of it: spn-misplaced"),
+        ("rules 0x80090322", ": these speak of it: scenario-4, scenario-6, winrm-collision"),
         ("rules \x1b[31mx", "no rule or finding is called '\\u001b[31mx'"),
         ("\x1b[31mx", "there is no command '\\u001b[31mx'"),
     ],
@@ -231,6 +237,20 @@ def test_a_command_and_the_words_of_its_options_are_known_in_any_case(command: s
             for choice in action.choices:
                 given = [action.option_strings[-1], choice]
                 assert read(command, given[0], given[1].upper()) == read(command, *given)
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        *((word, "iis-spn [-h]") for word in ("help", "/?", "-?", "--help", "-h")),
+        *((words, "iis-spn plan [-h]") for words in ("help plan", "plan /?", "plan -?", "plan --help", "HELP PLAN")),
+    ],
+)
+def test_help_as_people_ask_for_it(words: str, usage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == exits.CLEAN
+    assert capsys.readouterr().out.startswith(f"usage: {usage}")
 
 
 # -- help that teaches ---------------------------------------------------------------------------------------------

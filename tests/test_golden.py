@@ -164,8 +164,8 @@ def test_collect(logon: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureF
     compare("collect", words, main([*given, *logon]), capsys.readouterr(), tmp_path)
 
 
-ELSEWHERE = ("agent", "completion")
-"""What reads this server, and what writes a script: tests/test_agent.py, tests/test_completion.py."""
+ELSEWHERE = ("agent", "completion", "probe")
+"""What reads this server, writes a script, asks another one: tests/test_agent.py, test_completion.py, test_probe.py."""
 
 
 def test_each_golden_text_is_of_a_command_and_a_format() -> None:

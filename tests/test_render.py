@@ -654,7 +654,7 @@ def test_without_a_directory_it_says_that_nobody_looked() -> None:
     required = requirement("HTTP/sales.test.com", "Sales", holders=None, answers=None, outcome="unchecked")
     text = terminal.to_text(report(requirements=(required,), findings=()), 80, color=False)
     assert text.startswith("NOT CHECKED: nobody looked who holds the SPNs. 1 SPN matters, 0 known.\n")
-    assert re.search(r"  \?  +explicit  HTTP/sales.test.com", text)
+    assert re.search(r"  NOT CHECKED  +explicit  HTTP/sales.test.com", text)
 
 
 EVIL = "[red]x[/nope] \x1b[31m \x9b \u202e [link=http://x]"

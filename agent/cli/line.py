@@ -13,7 +13,8 @@ from agent.cli import arguments, options
 from agent.cli.config import VARIABLE, File, defaults, read_config
 from agent.cli.values import one_of, typed_once
 from agent.errors import UsageError
-from agent.names import printable
+from agent.names import printable, without_user
+from agent.sources.text_file import is_there
 from agent.spelling import did_you_mean
 
 
@@ -27,7 +28,7 @@ class Line(NamedTuple):
 
 def read(words: Sequence[str] | None) -> Line:
     """What was asked for. Raises UsageError."""
-    words = sys.argv[1:] if words is None else words
+    words = _with_help(sys.argv[1:] if words is None else words)
     program = arguments.parser()
     known = arguments.commands_of(program)
     words = _with_command(words, known)
@@ -60,6 +61,12 @@ def _set_defaults(command: argparse.ArgumentParser, file: File, given: argparse.
     command.set_defaults(**defaults(file, command._actions, typed | {dest: values[dest] for dest in typed_once(given)}))
 
 
+def _with_help(words: Sequence[str]) -> Sequence[str]:
+    """Help as it is asked for at a console of Windows, and with git."""
+    asked = ["--help" if word in {"/?", "-?"} else word for word in words]
+    return [*asked[1:], "--help"] if asked and asked[0].lower() == "help" else asked
+
+
 def _with_command(words: Sequence[str], known: Mapping[str, argparse.ArgumentParser]) -> Sequence[str]:
     """The words with the command as it is called here. Raises UsageError for one that is not known."""
     at = next((at for at, word in enumerate(words) if not word.startswith("-")), None)
@@ -68,8 +75,17 @@ def _with_command(words: Sequence[str], known: Mapping[str, argparse.ArgumentPar
     try:
         return [*words[:at], one_of(*known)(words[at]), *words[at + 1 :]]
     except argparse.ArgumentTypeError:
-        asked = did_you_mean(words[at], known) or f": there are {', '.join(known)}"
-        raise UsageError(f"there is no command '{printable(words[at])}'{asked}") from None
+        asked = _meant(words[at], known)
+        raise UsageError(f"there is no command '{without_user(words[at])}'{asked}") from None
+
+
+def _meant(word: str, known: Mapping[str, argparse.ArgumentParser]) -> str:
+    """What may have been meant by a word in the place of a command: a URL, a file, a command, an option."""
+    if "://" in word:
+        return ": did you mean iis-spn explain URL?"
+    if is_there(Path(word)):
+        return f": did you mean iis-spn inspect {printable(word)}?"
+    return did_you_mean(word, [*known, "--version", "--help"]) or f": there are {', '.join(known)}"
 
 
 def _refuse(word: str, command: argparse.ArgumentParser, known: Mapping[str, argparse.ArgumentParser]) -> NoReturn:

@@ -54,8 +54,19 @@ def page(name: str, width: int, color: bool) -> str:
             head = Page(width)
             head.line((fold(name), "bold"))
             return f"{head.text(color)}\n{page_text(found, width, color)}"
-    asked = did_you_mean(name, known()) or ": iis-spn rules lists them"
+    asked = did_you_mean(name, known()) or _mentioned(name) or ": iis-spn rules lists them"
     raise UsageError(f"no rule or finding is called '{printable(name)}'{asked}")
+
+
+_MENTIONED = 8
+
+
+def _mentioned(word: str) -> str:
+    """The pages that speak of a word, such as an error code from an event log."""
+    sections = ((name, _section(_text(file), name)) for file in PAGES for name in known())
+    found = [name for name, text in sections if text is not None and len(word) > 2 and fold(word) in fold(text)]
+    more = " ..." if len(found) > _MENTIONED else ""
+    return f": these speak of it: {', '.join(found[:_MENTIONED])}{more}" if found else ""
 
 
 def known() -> tuple[str, ...]:

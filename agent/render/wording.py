@@ -35,7 +35,7 @@ WORDS: Mapping[Outcome, str] = {
     "duplicate": "DUPLICATE",
     "impossible": "IMPOSSIBLE",
     "uncertain": "UNSURE",
-    "unchecked": "?",
+    "unchecked": "NOT CHECKED",
 }
 """What stands in a table for an outcome; `MEANINGS` says it in a sentence."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Tone = Literal["bad", "mild", "open", "good"]
 """How a thing is coloured; a word beside it says the same."""
 
-WORDS: Mapping[Outcome, str] = {**wording.WORDS, "unchecked": "NOT CHECKED"}
+WORDS = wording.WORDS
 """A page has room for the verdict's word."""
 TONES: Mapping[Outcome, Tone] = {
     "kerberos": "good",
