@@ -2,6 +2,7 @@
 # make test     every check that a commit has to pass
 # make lint     those of them that take no time
 # make fuzz    an hour of hostile files and answers for every reader (Linux): MINUTES=5 each, TARGETS="zone LDIF"
+# make wheelhouse   dist/wheelhouse: what a Windows server without Internet installs it from (docs/install.md)
 # make newest   the tests with the newest versions that pyproject.toml allows; the others install what was tested
 #
 # Needs Python 3.11 or later: make PYTHON=python3.12 ...
@@ -19,7 +20,7 @@ SAMPLES := sample_configs
 # Whole files of tests side by side, one for each core. One after the other: make test PARALLEL=
 PARALLEL := --numprocesses auto --dist loadgroup
 
-.PHONY: demo test lint fuzz newest
+.PHONY: demo test lint fuzz newest wheelhouse
 
 # Exit code 1 means "there are findings", and the samples have some.
 demo: .venv/.demo
@@ -38,6 +39,12 @@ lint: .venv/.test
 fuzz: .venv/.fuzz
 	.venv/bin/python -m tests.fuzz $(and $(MINUTES),--minutes $(MINUTES)) $(TARGETS)
 
+# What a server needs that inspects itself and asks its domain; WHEELHOUSE_EXTRAS=ldap,sweep for one that sweeps.
+WHEELHOUSE_EXTRAS := ldap
+
+wheelhouse: .venv/.release
+	.venv/bin/python -m release.wheelhouse dist/wheelhouse --extras '$(WHEELHOUSE_EXTRAS)'
+
 newest:
 	$(PYTHON) -m venv --clear .venv-newest
 	.venv-newest/bin/pip install -q -e '.[$(EXTRAS)]'
@@ -52,6 +59,10 @@ newest:
 
 .venv/.fuzz: .venv/.test
 	.venv/bin/pip install -q -c constraints.txt -e '.[fuzz]'
+	touch $@
+
+.venv/.release: .venv/.demo
+	.venv/bin/pip install -q -c constraints.txt -e '.[release]'
 	touch $@
 
 .venv/.test: .venv/.demo
