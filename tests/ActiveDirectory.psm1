@@ -1,5 +1,6 @@
-# Accounts with their SPNs in $global:AD, of kind user, computer (name ends with $) or managed: what the scripts of a plan
-# use of the real module, with its parameters. $global:Refuse names changes ("Add HTTP/x") that the controller refuses.
+# Accounts with their SPNs in $global:AD, of kind user, computer (name ends with $) or managed: what the scripts of a
+# plan use of the real module, with its parameters. $global:Refuse names changes ("Add HTTP/x") that the controller
+# refuses.
 function Find-One($Identity) {
     $id = if ($Identity -is [string]) { $Identity } else { $Identity.SamAccountName }
     if (-not $global:AD.ContainsKey($id)) { throw "Cannot find an object with identity: '$id'" }
@@ -37,8 +38,14 @@ function Get-ADObject {
     $spn = $LDAPFilter -replace '^\(servicePrincipalName=' -replace '\)$'
     foreach ($id in @($global:AD.Keys)) { if ($global:AD[$id] -contains $spn) { Find-One $id } }
 }
-function Get-ADUser { [CmdletBinding()] param($Identity, [string[]] $Properties, [string] $Server) Find-One $Identity }
-function Get-ADComputer { [CmdletBinding()] param($Identity, [string[]] $Properties, [string] $Server) Find-One $Identity }
+function Get-ADUser {
+    [CmdletBinding()] param($Identity, [string[]] $Properties, [string] $Server)
+    Find-One $Identity
+}
+function Get-ADComputer {
+    [CmdletBinding()] param($Identity, [string[]] $Properties, [string] $Server)
+    Find-One $Identity
+}
 function Get-ADServiceAccount {
     [CmdletBinding()] param($Identity, [string[]] $Properties, [string] $Server)
     Find-One $Identity
