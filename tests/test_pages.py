@@ -52,6 +52,7 @@ def pages() -> dict[str, str]:
     """Each kind of page."""
     made = {
         "inspect": to_html(sample()),
+        "a small farm": to_html(inspect(FOLDERS[4:], **LOOKED)),
         "one server": to_html(report()),
         "nobody looked": to_html(inspect(FOLDERS[-1])),
         "explain": story.to_html(explain("http://portal.test.com/", FOLDERS, **LOOKED)),

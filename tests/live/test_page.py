@@ -233,8 +233,10 @@ def test_it_says_everything_without_its_script(driven: browser.Driven, files: di
 def test_axe_finds_nothing_serious(
     driven: browser.Driven, files: dict[str, Path], scheme: str, rules: tuple[str, ...]
 ) -> None:
-    """What is dark differs in its colours only, and these pages have all of them."""
-    for name, path in files.items() if scheme == "light" else [(name, files[name]) for name in ("explain", "plan")]:
+    """What is dark differs in its colours only."""
+    for name, path in files.items():
+        if name == "inspect":
+            continue  # that of a small farm has less, and all kinds of it
         context = driven.browser.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 900})
         page = context.new_page()
         page.goto(path.as_uri())

@@ -13,7 +13,7 @@ from lxml.html import html_parser
 from agent.model import Outcome, Severity
 from agent.names import fold, printable
 from agent.render import wording
-from agent.render.wording import MEANINGS, NO_TICKET, pieces
+from agent.render.wording import NO_TICKET, pieces
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement as Element
@@ -85,14 +85,14 @@ def name(text: str) -> Element:
     return E.code(text)
 
 
-def badge(tone: Tone, word: str, meaning: str = "") -> Element:
-    return E.span(word, of_class("badge", tone), *([{"title": meaning}] if meaning else []))
+def badge(tone: Tone, word: str) -> Element:
+    return E.span(word, of_class("badge", tone))
 
 
 def outcome_badge(outcome: Outcome | None) -> Element:
     if outcome is None:
         return badge("open", NO_TICKET)
-    return badge(TONES[outcome], WORDS[outcome], MEANINGS[outcome])
+    return badge(TONES[outcome], WORDS[outcome])
 
 
 def severity_badge(severity: Severity, *, accepted: bool = False) -> Element:
@@ -117,16 +117,22 @@ def long_command(text: str) -> Element:
 _LONG = 1200
 
 
-_SENTENCES = 6
+_SENTENCES, _MOST_SENTENCES = 6, 60
 
 
 def sentences(texts: Iterable[str]) -> Element | None:
     """What is to be done: sentences, each with its commands on lines of their own; of very many the first few."""
-    items = [E.li(*_sentence(text)) for text in texts]
+    told = list(texts)
+    items = [E.li(*_sentence(text)) for text in told[:_MOST_SENTENCES]]
     shown, rest = items[:_SENTENCES], items[_SENTENCES:]
+    if len(told) > _MOST_SENTENCES:
+        rest.append(
+            E.li(f"{len(told) - _MOST_SENTENCES} more: ", E.code("iis-spn plan"), " has all of them, in order.")
+        )
     if rest:
-        shown.append(E.li(E.details(E.summary(f"{len(rest)} more"), E.ul(of_class("do"), *rest))))
-    return E.ul(of_class("do"), *shown) if items else None
+        more = E.summary(f"{len(told) - len(shown)} more")
+        shown.append(E.li(E.details(more, E.ul(of_class("do"), *rest))))
+    return E.ul(of_class("do"), *shown) if told else None
 
 
 def _sentence(text: str) -> Iterable[Element | str]:

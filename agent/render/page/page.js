@@ -131,13 +131,17 @@
     return left;
   };
 
+  const hide = (element, hidden) => {
+    if (element.hidden !== hidden) element.hidden = hidden;
+  };
+
   const showServers = (left, wanted) => {
     const own = left.findings.filter((one) => one.servers.length === 1);
     const names = new Set([...left.requirements, ...own].flatMap((one) => one.servers));
     const bare = !wanted.outcome && !wanted.severity && !wanted.account;
     const isShown = (name) => (!wanted.server || name === wanted.server) &&
       (names.has(name) || (bare && wanted.words.every((word) => name.toLowerCase().includes(word))));
-    for (const each of [...index.servers, ...all(".tile")]) each.hidden = wanted.any && !isShown(each.dataset.server);
+    for (const each of [...index.servers, ...all(".tile")]) hide(each, wanted.any && !isShown(each.dataset.server));
     const seen = index.servers.filter((server) => !server.hidden);
     if (wanted.any && seen.length <= 20) for (const server of seen) server.open = true;
     return seen.length;
@@ -150,13 +154,13 @@
     const said = [];
     for (const [kind, { word }] of Object.entries(KINDS)) {
       const rows = new Set(left[kind].flatMap((one) => one.rows));
-      for (const one of index[kind]) for (const row of one.rows) row.hidden = !rows.has(row);
+      for (const one of index[kind]) for (const row of one.rows) hide(row, !rows.has(row));
       if (index[kind].length) said.push(`${left[kind].length} of ${index[kind].length} ${word}`);
     }
     const count = showServers(left, wanted);
     if (index.servers.length) said.push(`${count} of ${index.servers.length} servers`);
-    for (const group of all(".group")) group.hidden = wanted.any && !group.querySelector(".tie:not([hidden])");
-    for (const body of all(".spns tbody")) body.hidden = wanted.any && !body.querySelector("tr[data-r]:not([hidden])");
+    for (const group of all(".group")) hide(group, wanted.any && !group.querySelector(".tie:not([hidden])"));
+    for (const body of all(".spns tbody")) hide(body, wanted.any && !body.querySelector("tr[data-r]:not([hidden])"));
     tools.querySelector("output").textContent = wanted.any ? said.join(", ") : "";
   };
 

@@ -77,6 +77,8 @@ def _spns(spns: Iterable[Spn] | None) -> Iterator[Element | str]:
         yield "not known"
         return
     told = [str(spn) for spn in spns]
+    if not told:
+        yield "none"
     for each in told[:_NAMES]:
         yield E.div(name(each))
     if len(told) > _NAMES:
