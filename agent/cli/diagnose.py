@@ -13,7 +13,7 @@ from agent.cli.options import Diagnose, Looking
 from agent.errors import UsageError
 from agent.evidence import asked
 from agent.evidence.captured import Captured, Unread
-from agent.evidence.diagnose import diagnose, used_names
+from agent.evidence.diagnose import NO_NAMES, diagnose, used_names
 from agent.evidence.known import Known
 from agent.evidence.w3c_log import Row
 from agent.model import Tool
@@ -72,7 +72,7 @@ def _names(options: Diagnose, taken: _Taken) -> int:
     for one in taken.unread:
         console.note(f"{one.source}{f':{one.line}' if one.line is not None else ''}: {one.why}")
     if taken.lacks_host and not any(row.host is not None for row in taken.rows):
-        console.note("the log does not say which names clients used: cs-host is not among IIS's default fields")
+        console.note(NO_NAMES)
     return exits.INCOMPLETE if taken.unread else exits.CLEAN
 
 

@@ -22,18 +22,19 @@ def diagnose(known: Known, unread: Sequence[Unread], tool: Tool, *, lacks_host: 
         evidence=tuple(known.evidence),
         causes=found,
         unread=tuple(unread),
-        warnings=(*_secrets(known.evidence), *_contradictions(known), *(_NO_NAMES if lacks_host else ())),
+        warnings=(*_secrets(known.evidence), *_contradictions(known), *((NO_NAMES,) if lacks_host else ())),
         collect=tuple(_missing(known, found)),
         report=known.report,
     )
 
 
-_NO_NAMES = (
+NO_NAMES = (
     "The log does not say which names clients used: cs-host is not among IIS's default fields. To log it: "
     "%windir%\\System32\\inetsrv\\appcmd.exe set config -section:system.applicationHost/sites "
     "/siteDefaults.logFile.logExtFileFlags:Date,Time,ClientIP,UserName,ServerIP,Method,UriStem,UriQuery,HttpStatus,"
-    "Win32Status,TimeTaken,ServerPort,UserAgent,Referer,HttpSubStatus,Host /commit:apphost",
+    "Win32Status,TimeTaken,ServerPort,UserAgent,Referer,HttpSubStatus,Host /commit:apphost"
 )
+"""What IIS logs unless it is told otherwise, and the name that the client sent."""
 
 
 def _secrets(evidence: Iterable[Captured]) -> Iterator[str]:

@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 HOST, STATUS, SUBSTATUS, WIN32 = b"cs-host", b"sc-status", b"sc-substatus", b"sc-win32-status"
+REASON = b"s-reason"
+"""Why http.sys refused a request, in its own log (HTTPERR), which has no substatus."""
 _ENDS = [STATUS, SUBSTATUS, WIN32]
 
 DEFAULT_FIELDS: Mapping[int, tuple[bytes, ...]] = {
@@ -24,7 +26,7 @@ _DATE, _TIME = re.compile(rb"\d{4}-\d\d-\d\d\Z"), re.compile(rb"\d\d:\d\d:\d\d\Z
 
 
 class Values(NamedTuple):
-    """What of a line is counted; empty where the log does not have the column."""
+    """What of a line is counted; empty where the log does not have the column. `substatus` may be a reason."""
 
     host: bytes
     status: bytes
@@ -58,6 +60,7 @@ class Columns:
         if not self.names or len(cells) != len(self.names):
             return None
         held = dict(zip(self.names, cells, strict=True))
+        held.setdefault(SUBSTATUS, held.get(REASON, b""))
         found = Values(*(held.get(name, b"") for name in (HOST, *_ENDS)))
         return found if found.status.isdigit() and len(found.status) == 3 else None
 

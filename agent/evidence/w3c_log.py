@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from agent.evidence.captured import Captured, Facts, Unread
 from agent.evidence.w3c_columns import Columns, Values
-from agent.names import HostName, host_fault, host_name
+from agent.names import HostName, host_fault, host_name, printable
 
 MOST_ROWS = 50_000
 """Names and statuses that are told apart; whoever scans a server sends any name."""
@@ -26,11 +26,12 @@ MOST_FAULTS = 20
 class Row(NamedTuple):
     """All requests for one name that ended alike; `host` is None where the log does not say it, or it is no name.
 
-    `line` is the first of them.
+    `reason` is why http.sys refused them. `line` is the first of them.
     """
 
     host: HostName | None
     status: str
+    reason: str | None
     win32: int | None
     requests: int
     line: int
@@ -47,17 +48,21 @@ class Log:
     unread: list[Unread] = field(default_factory=list)
     lacks_host: bool = False
     columns: Columns = field(default_factory=Columns)
+    day: bytes = b""
 
     def take(self, lines: Iterable[bytes], first: int = 1) -> None:
         """Count lines; `first` is the number of the first one. May be called again for others."""
         rest = iter(lines)
         while True:
-            stretch = _Stretch(self.columns, first)
-            directive = stretch.count(rest)
-            self._told(stretch)
+            stretch = _Stretch(self.columns, first, self.day)
+            try:
+                directive = stretch.count(rest)
+            finally:  # what was counted before the file turned out to be damaged
+                self._told(stretch)
             if directive is None:
                 return
-            first, self.columns = stretch.next_line, Columns(tuple(directive.split()[1:]))
+            first, self.day = stretch.next_line, stretch.day
+            self.columns = Columns(tuple(directive.split()[1:]))
 
     def _told(self, stretch: _Stretch) -> None:
         self.rows += stretch.rows()
@@ -72,14 +77,16 @@ class Log:
 
     def captured(self) -> Iterator[Captured]:
         """One piece of evidence for each status."""
-        by_end = attrgetter("status", "win32")
-        for (status, win32), group in groupby(sorted(self.rows, key=lambda row: (row.status, row.win32 or 0)), by_end):
+        ends = attrgetter("status", "win32", "reason")
+        in_order = sorted(self.rows, key=lambda row: (row.status, row.win32 or 0, row.reason or ""))
+        for (status, win32, reason), group in groupby(in_order, ends):
             rows = list(group)
             names = sorted({str(row.host).lower() for row in rows if row.host is not None})
             first, last = span(rows)
             facts = Facts(
                 status=status,
                 win32_status=win32,
+                message=reason,
                 count=sum(row.requests for row in rows),
                 host_names=tuple(names) or (None if self.lacks_host else ()),
                 time=first,
@@ -113,13 +120,13 @@ _Table = dict[bytes, dict[bytes, dict[bytes, dict[bytes, _Seen]]]]
 class _Stretch:
     """Counts by name, status, substatus and Win32 status: a look-up in each costs less than one of all four."""
 
-    def __init__(self, columns: Columns, first: int) -> None:
+    def __init__(self, columns: Columns, first: int, day: bytes) -> None:
         self.columns = columns
+        self.day = day
         self.faults: list[int] = []
         self.is_full = False
         self._first = first
         self._others = 0
-        self._day = b""
         self._table: _Table = {}
         self._seen: list[tuple[Values, _Seen]] = []
 
@@ -175,7 +182,7 @@ class _Stretch:
         if line.startswith(b"#"):
             self._others += 1
             if line.startswith(b"#Date:"):
-                self._day = line[6:].split(maxsplit=1)[0] if line[6:].strip() else b""
+                self.day = line[6:].split(maxsplit=1)[0] if line[6:].strip() else b""
             return line.startswith(b"#Fields:")
         values = self.columns.values(line)
         if values is None:
@@ -203,15 +210,25 @@ class _Stretch:
         return [
             Row(
                 host=logged_name(values.host),
-                status=b".".join(filter(None, (values.status, values.substatus))).decode("ascii", "replace"),
+                status=_status(values),
+                reason=None if not values.substatus or values.substatus.isdigit() else _text(values.substatus),
                 win32=int(values.win32) if values.win32.isdigit() else None,
                 requests=seen.count,
                 line=seen.line,
-                first=self.columns.moment(seen.first, self._day),
-                last=self.columns.moment(seen.last, self._day),
+                first=self.columns.moment(seen.first, self.day),
+                last=self.columns.moment(seen.last, self.day),
             )
             for values, seen in self._seen
         ]
+
+
+def _status(values: Values) -> str:
+    """`401.1`; `400` where a word stands in the place of the substatus."""
+    return _text(values.status + b"." + values.substatus if values.substatus.isdigit() else values.status)
+
+
+def _text(value: bytes) -> str:
+    return printable(value.decode("utf-8", "replace"))
 
 
 _PORT = re.compile(r":\d{1,5}\Z")

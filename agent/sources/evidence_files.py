@@ -172,10 +172,7 @@ class _Left(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        room = memoryview(buffer)
-        data = cast("io.BufferedReader", self._stream).read1(len(room))
-        room[: len(data)] = data
-        return len(data)
+        return cast("io.BufferedReader", self._stream).readinto1(buffer)
 
 
 class _Lined(_Left):
@@ -188,11 +185,23 @@ class _Lined(_Left):
 
     def readinto(self, buffer: Any) -> int:
         size = super().readinto(buffer)
-        last = bytes(memoryview(buffer)[:size]).rfind(b"\n")
-        self._length = self._length + size if last < 0 else size - last - 1
+        after = _after_the_last_line(memoryview(buffer)[:size])
+        self._length = self._length + size if after is None else after
         if self._length > LONGEST_LINE:
             raise MalformedError(self._source, None, f"a line of it is longer than {LONGEST_LINE >> 20} MB: no log")
         return size
+
+
+_TAIL = 1 << 14
+
+
+def _after_the_last_line(block: memoryview) -> int | None:
+    """How many bytes stand behind the last line end; None where there is none. It is near the end, as a rule."""
+    for part in (block[-_TAIL:], block):
+        at = bytes(part).rfind(b"\n")
+        if at >= 0:
+            return len(part) - at - 1
+    return None
 
 
 # -- texts ---------------------------------------------------------------------------------------------------------
