@@ -62,7 +62,8 @@ ERROR_DS_SPN_VALUE_NOT_UNIQUE_IN_FOREST = 8647
 class Complaint:
     """One fault. `who` tried to decrypt; `host` is the name in the URL, `spn` what was asked for, where that is known.
 
-    `is_inferred`: it is taken from the name in the URL, or because one SPN alone fits.
+    `is_inferred`: it is taken from the name in the URL, which may be an alias, or is the only one of which a ticket was
+    seen.
     """
 
     sort: Sort
@@ -148,9 +149,12 @@ def _with_spn(complaint: Complaint, known: Known) -> Complaint:
     """The complaint with the SPN that it speaks of, where one alone fits."""
     if complaint.spn is not None or complaint.sort in {"clock", "expired", "too-long", "channel-binding"}:
         return complaint
-    ways = (_sent_before, _of_the_only_ticket, _of_the_url, _of_the_configuration)
-    names = next((found for way in ways if (found := way(complaint, known)) is not None), None)
-    return complaint if names is None else replace(complaint, spn=names, is_inferred=True)
+    for way in (_sent_before, _of_the_only_ticket, _of_the_url, _of_the_configuration):
+        name = way(complaint, known)
+        if name is not None:
+            is_sure = way in {_sent_before, _of_the_configuration} or known.is_no_alias(name.host)
+            return replace(complaint, spn=name, is_inferred=not is_sure)
+    return complaint
 
 
 def _sent_before(complaint: Complaint, known: Known) -> Spn | None:

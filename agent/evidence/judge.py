@@ -54,7 +54,8 @@ def weighed(one: Suspicion, complaint: Complaint) -> PossibleCause:
     for_ = tuple(dict.fromkeys((*said, *one.more)))
     sides = {each.side for each in for_}
     is_both = "directory" in sides and bool(sides & {"server", "client"})
-    likelihood: Likelihood = "likely" if one.likelihood == "certain" and not is_both else one.likelihood
+    is_open = one.likelihood == "certain" and (not is_both or complaint.is_inferred)
+    likelihood: Likelihood = "likely" if is_open else one.likelihood
     who = complaint.who.text if complaint.who is not None else None
     host = complaint.host or (complaint.spn.host if complaint.spn is not None else None)
     names = {"spn": complaint.spn, "who": who, "holder": one.holder, "host": host}

@@ -70,6 +70,14 @@ class Known:
         """The accounts of this name that were read."""
         return [one for directory in self.directories for one in directory.named(who.name)]
 
+    def is_no_alias(self, host: HostName) -> bool:
+        """Whether somebody asked for a name, and it has an address of its own."""
+        seen = [one.facts for one in self.evidence if one.kind == "dns" and one.facts.addresses]
+        if any(facts.alias_of is None and host_name((facts.host_names or ("",))[0]) == host for facts in seen):
+            return True
+        found = self.service.resolve(host) if self.service is not None else None
+        return found is not None and not found.is_alias and bool(found.addresses)
+
     def aliases_of(self, host: HostName) -> Iterator[tuple[HostName, Reason]]:
         """The names that are known to be aliases of this one, and who says so."""
         for one in self.evidence:

@@ -97,11 +97,17 @@ def said_in(text: str, file: str) -> SetspnText:
 def said_among_others(text: str) -> SetspnText:
     """The same of a text in which other things stand too: only blocks that begin as setspn's do are told of."""
     reading = _Reading()
-    for block in _blocks(text):
+    for block in map(_without_lead, _blocks(text)):
         if not block or _is_ours(block):
             reading.take(block)
     reading.end()
     return reading.said()
+
+
+def _without_lead(block: list[_Line]) -> list[_Line]:
+    """A block without what stands above the first line that setspn may have printed."""
+    begins = (at for at, (_, line) in enumerate(block) if not line[0].isspace() and _form(line) is not None)
+    return block[next(begins, 0) :]
 
 
 def _is_ours(block: Sequence[_Line]) -> bool:
