@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.change.want import Want
 from agent.checks.accept import Acceptance
@@ -19,7 +20,6 @@ from agent.inspection.sources import Only, Sources
 from agent.inspection.stages import Analysis, analyse, clients_named
 from agent.names import host_fault, host_name, without_user
 from agent.sources import option_files
-from agent.sources.ad.exports import Said
 from agent.sources.endpoint import Defaults
 from agent.sources.names_file import names_file
 from agent.sources.selected import LiveLogon, directory_source, name_source
@@ -29,6 +29,9 @@ from agent.sources.text_file import is_there
 from agent.spn.question import Typed
 from agent.sweep.options import Logon
 from agent.sweep.passwords import Passwords
+
+if TYPE_CHECKING:
+    from agent.sources.ad.exports import Said
 
 ANY = Expected()
 

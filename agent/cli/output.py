@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from agent import exits
 from agent.cli import console
 from agent.errors import OutputError, UsageError
-from agent.history import Change, Difference
-from agent.model import Explanation
+from agent.model import Explanation, Report
 from agent.render.screen import Screen
 from agent.sources.option_files import with_accepted
 from agent.writing import write_whole
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from agent.cli.options import FailOn, Output
     from agent.evidence.diagnosis import Diagnosis, UsedNames
-    from agent.model import Report
+    from agent.history import Change, Difference
     from agent.story.probed import Probing
 
 
@@ -54,7 +53,7 @@ def finish(output: Output, report: Report | Difference) -> int:
     """Write a report; its exit code. A reader who went away changes nothing about that. Raises OutputError."""
     gc.freeze()  # what stands now stays until the end: the collector of cyclic garbage need not look through it
     write(output, report)
-    if output.write_accept is not None and not isinstance(report, Difference):
+    if output.write_accept is not None and isinstance(report, Report):
         _write_accept(output.write_accept, report)
     return exit_code(report, output.fail_on)
 
@@ -114,7 +113,7 @@ def _write_file(file: Path, data: Iterable[bytes]) -> None:
 
 def exit_code(report: Report | Difference, fail_on: FailOn) -> int:
     """What the program ends with, having told this."""
-    if isinstance(report, Difference):
+    if not isinstance(report, Report):
         return _exit_code_of_changes(report, fail_on)
     if isinstance(report, Explanation):
         return _exit_code_of_url(report, fail_on)

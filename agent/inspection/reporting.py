@@ -9,9 +9,8 @@ from itertools import chain, filterfalse
 from typing import NamedTuple, TypeVar
 
 from agent import __version__
-from agent.change.plan import REQUIREMENT_FINDINGS, joined, plan
+from agent.change.plan import REQUIREMENT_FINDINGS, Planned, joined, plan
 from agent.change.want import Want
-from agent.change.want_plan import wanted_plan
 from agent.checks.accept import accept, leftover
 from agent.checks.case import Case, Judged, finding
 from agent.checks.causes import causes
@@ -73,7 +72,7 @@ def _concluded(
     today = case.now.date()
     every = accept(_ordered((*before, *check(case), *farm(case), *after)), sources.accepted, today)
     wants, mine = [want for want in sources.wants if _is_of(case, want)], filter(chosen.concerns, every)
-    planned = wanted_plan(case, mine, wants) if sources.wants else plan(case, mine)
+    planned = _wanted(case, mine, wants) if sources.wants else plan(case, mine)
     findings = accept(_ordered(planned.findings), sources.accepted, today)
     told = {(found.spn, found.account): found for found in reversed(findings) if found.id in REQUIREMENT_FINDINGS}
     requirements = tuple(
@@ -90,6 +89,12 @@ def _concluded(
 
 def _kept(these: Iterable[T | None]) -> Iterator[T]:
     return (each for each in these if each is not None)
+
+
+def _wanted(case: Case, findings: Iterable[Finding], wants: Sequence[Want]) -> Planned:
+    from agent.change.want_plan import wanted_plan
+
+    return wanted_plan(case, findings, wants)
 
 
 def _is_of(case: Case, want: Want) -> bool:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from agent.errors import UsageError
 from agent.names import fold, printable, without_user
-from agent.sources.ad.logon import Logon
 from agent.sources.ad.results import LdapError
+
+if TYPE_CHECKING:
+    from agent.sources.ad.logon import Logon
 
 DNS_SECONDS = 10.0
 
