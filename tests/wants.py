@@ -13,18 +13,19 @@ from worlds import ad, app, computer, entry, readers, server, sid, site, user
 from agent.iis.snapshot import Snapshot
 
 ADDRESSES = "iis01 A 10.0.5.2; iis02 A 10.0.5.3"
+VIP = "10.0.0.100"
+"""The load balancer's address."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What is there today, and the want.toml. `balanced`: the record that the load balancer's step leads to."""
+    """What is there today, and the want.toml."""
 
     servers: Sequence[Snapshot]
     ad: str
     want: str
     dns: str | None = None
     said: Mapping[str, object] = field(default_factory=dict)
-    balanced: str = ""
 
     def written(self, folder: Path) -> Inputs:
         given = inputs.written(folder, self.servers, ad=self.ad, dns=self.dns, **self.said)  # type: ignore[arg-type]
@@ -55,7 +56,7 @@ def node(name: str, *spns: str, **said: object) -> str:
 PORTAL = site("*:80:portal.test.com", name="Portal", apps=[app("/", "Portal")])
 BUILT_IN = {"Portal": "NetworkService"}
 
-CHANGES = {
+KINDS = {
     "network-service-to-gmsa": Change(
         [server(PORTAL, pools=BUILT_IN)],
         ad(node("IIS01", "HTTP/portal.test.com", "HTTP/portal"), gmsa()),
@@ -67,7 +68,6 @@ CHANGES = {
         ad(node("IIS01", "HTTP/portal.test.com", "HTTP/portal"), node("IIS02"), gmsa(read_by=[1101])),
         want("portal.test.com", "IIS01", "IIS02", account=r"TEST\gmsaWeb$"),
         f"{ADDRESSES}; portal A 10.0.5.2",
-        balanced="portal A 10.0.0.100",
     ),
     "new-name": Change(
         [server(PORTAL, pools={"Portal": r"TEST\svc"}, creds=True)],
@@ -93,9 +93,48 @@ CHANGES = {
         ad(
             node("IIS01"),
             user("old", "HTTP/portal.test.com", "HTTP/portal", "HTTP/reports.test.com"),
+            user("new"),
             gmsa(read_by=[1101]),
         ),
         want("portal.test.com", "IIS01", account=r"TEST\gmsaWeb$"),
         f"{ADDRESSES}; portal A 10.0.5.2; reports A 10.0.5.2",
     ),
 }
+
+CHANGES = {
+    **KINDS,
+    "other-server": Change(
+        [server(PORTAL, pools=BUILT_IN), server(PORTAL, name="IIS02", pools=BUILT_IN)],
+        ad(node("IIS01", "HTTP/portal.test.com", "HTTP/portal"), node("IIS02"), gmsa(read_by=[1102])),
+        want("portal.test.com", "IIS02", account=r"TEST\gmsaWeb$"),
+        f"{ADDRESSES}; portal A 10.0.5.2",
+    ),
+    "alias-of-the-computer": Change(
+        [server(PORTAL, pools=BUILT_IN)],
+        ad(node("IIS01"), gmsa(read_by=[1101])),
+        want("portal.test.com", "IIS01", account=r"TEST\gmsaWeb$"),
+        f"{ADDRESSES}; portal CNAME iis01",
+    ),
+    "two-names-of-one-site": Change(
+        [server(PORTAL, pools=BUILT_IN)],
+        ad(node("IIS01", "HTTP/portal.test.com", "HTTP/portal"), gmsa()),
+        want("portal.test.com", "IIS01", account=r"TEST\gmsaWeb$")
+        + want("start.test.com", "IIS01", site="Portal", account=r"TEST\gmsaWeb$"),
+        f"{ADDRESSES}; portal A 10.0.5.2",
+    ),
+}
+"""What is reached by the steps."""
+
+HELD_BACK = {
+    "neighbour-by-host": Change(
+        [server(PORTAL, site("*:80:", name="Default", apps=[app("/", "Portal")]), pools=BUILT_IN, creds=True)],
+        ad(node("IIS01", "HTTP/portal.test.com"), gmsa(read_by=[1101])),
+        want("portal.test.com", "IIS01", account=r"TEST\gmsaWeb$", site="Portal"),
+    ),
+    "answered-elsewhere": Change(
+        [server(PORTAL, pools=BUILT_IN), server(PORTAL, name="IIS02", pools=BUILT_IN)],
+        ad(node("IIS01", "HTTP/portal.test.com"), node("IIS02"), gmsa(read_by=[1101])),
+        want("portal.test.com", "IIS01", account=r"TEST\gmsaWeb$"),
+    ),
+}
+"""What would break somebody."""

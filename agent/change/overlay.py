@@ -9,8 +9,8 @@ from agent.checks.case import Case, Judged
 from agent.iis.authentication import Auth
 from agent.iis.bindings import Binding
 from agent.iis.effective import Configuration, EffectiveApplication, Pool, Site
-from agent.model import ApplicationRef
-from agent.names import AccountName, Address, HostName, fold
+from agent.model import ApplicationRef, Origin
+from agent.names import AccountName, Address, HostName, fold, path_key
 from agent.spn.identity import PoolIdentity, Surroundings, decide, pool_identity, why_not
 from agent.spn.nameservice import NameService, Resolution
 from agent.spn.require import ServerView, require, server_view
@@ -99,6 +99,11 @@ class Overlay:
             ]
         )
 
+    def everyones(self, labels: Iterable[str]) -> dict[ApplicationRef, tuple[AccountName | None, ...]]:
+        """Whose keys open the tickets at every application of these servers."""
+        found = (each.reference for each in self.case.applications if each.server in labels)
+        return {at: self.decryptors(at) for at in found}
+
     def after(self) -> Case:
         """The case that follows, held against the directory of today."""
         views = [self._view(view) for view in self.case.servers]
@@ -126,10 +131,29 @@ def _with_pool(site: Site, pool: Pool) -> Site:
 
 
 def _with_setting(site: Site, at: ApplicationRef, page: str | None, attribute: str, value: bool) -> Site:
+    """An application's own value holds for those below it that say nothing themselves."""
     applications = tuple(
-        _set(each, page, attribute, value) if each.path == at.path else each for each in site.applications
+        _set(each, page, attribute, value)
+        if each.path == at.path or (page is None and _inherits(each, at, attribute))
+        else each
+        for each in site.applications
     )
     return site._replace(applications=applications)
+
+
+def _inherits(application: EffectiveApplication, at: ApplicationRef, attribute: str) -> bool:
+    """Whether an application below another one has the value of that one, or of a level above both."""
+    above = at.path.rstrip("/")
+    if application.path == at.path or not fold(application.path).startswith(fold(f"{above}/")):
+        return False
+    origin = _origin(application.auth, attribute)
+    if origin is None or origin.why == "explicit":
+        return origin is None
+    return path_key(f"{at.site}{above}").startswith(path_key(origin.location))
+
+
+def _origin(auth: Auth, attribute: str) -> Origin | None:
+    return auth.origins.kernel_mode if attribute == "useKernelMode" else auth.origins.pool_credentials
 
 
 def _set(application: EffectiveApplication, page: str | None, attribute: str, value: bool) -> EffectiveApplication:
@@ -144,7 +168,7 @@ def _set_places(
     places: Sequence[tuple[str, Auth]], page: str | None, attribute: str, value: bool
 ) -> Iterator[tuple[str, Auth]]:
     for path, auth in places:
-        origin = auth.origins.kernel_mode if attribute == "useKernelMode" else auth.origins.pool_credentials
+        origin = _origin(auth, attribute)
         inherits = page is None and (origin is None or origin.why != "explicit")
         yield path, _changed(auth, attribute, value) if path == page or inherits else auth
 

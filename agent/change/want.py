@@ -107,6 +107,7 @@ def _is_one(view: ServerView, want: Want) -> bool:
 def aim_of(case: Case, want: Want) -> Aim:
     """What a want means for these servers. Raises ObstacleError, and UsageError for what nobody has."""
     views = [_view(case, server) for server in want.servers]
+    _demand_free(case, want, views)
     sites = tuple(dict.fromkeys((view.label, _site(want, view)) for view in views))
     text = want.account
     if text is None:
@@ -129,6 +130,15 @@ def _view(case: Case, server: str) -> ServerView:
         if _is(view, server):
             return view
     raise ObstacleError(f"{printable(server)} could not be read, or is of another forest: plan when it can be.")
+
+
+def _demand_free(case: Case, want: Want, views: Sequence[ServerView]) -> None:
+    """A computer's own name leads to that computer, and its WinRM answers by it (rule R6.7)."""
+    owners = [view for view in case.servers if want.host in view.names.own]
+    if owners and (len(views) > 1 or owners != list(views)):
+        raise ObstacleError(f"{want.host} is the own name of {printable(owners[0].label)}: choose another one.")
+    if not owners and any(want.host in view.names.computers for view in views):
+        raise ObstacleError(f"{want.host} is the name of another computer in the directory: choose another one.")
 
 
 def _site(want: Want, view: ServerView) -> str:

@@ -5,7 +5,7 @@ Each is done to the overlay too, so that what follows from it is judged and not 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from agent.checks.decryptor import can_use_kernel_mode, deciders, set_for
 from agent.iis.bindings import Binding
 from agent.iis.effective import Pool, Site
 from agent.model import Application, ApplicationRef, Step
-from agent.names import Address, HostName, fold, printable
+from agent.names import AccountName, Address, HostName, fold, printable
 from agent.spn.directory import Account
 from agent.spn.identity import PoolIdentity, decide
 from agent.spn.nameservice import Resolution
@@ -129,9 +129,9 @@ def _identity(overlay: Overlay, aim: Aim, label: str, pool: Pool) -> Move:
         if each.server in labels and fold(each.pool or "") == fold(pool.name)
     )
     user = aim.want.account or str(aim.account)
-    before = [overlay.decryptors(each) for each in at]
+    before = overlay.everyones(labels)
     overlay.pool(labels, pool_as(user, pool.name)._replace(origin=pool.origin, starts=pool.starts))
-    switched = tuple(ref for ref, was in zip(at, before, strict=True) if overlay.decryptors(ref) != was)
+    switched = _switched(overlay, before)
     is_managed = (
         aim.identity is not None and aim.identity.known is not None and aim.identity.known.principal == "managed"
     )
@@ -177,17 +177,25 @@ def _settings(overlay: Overlay, aim: Aim, asking: Sequence[Application]) -> Iter
             continue
         these = deciders(case, [application])
         if these is None:
-            pages = ", ".join(printable(f"{application.site}{page.path}") for page in application.places)
-            raise ObstacleError(f"{pages} says for itself who decrypts: take that out first.")
+            raise ObstacleError(
+                f"a directory below {_called(application)} says for itself who decrypts: end that first."
+            )
         for attribute, value in _wanted(overlay, aim, application):
-            before = overlay.decryptors(application.reference)
             for action in set_for(case, these, attribute, value):
+                before = overlay.everyones({ref.server for ref in action.at})
                 page = next((one.page.path for one in these if one.page is not None), None)
                 overlay.setting(action.at, page, attribute, value)
-                switched = action.at if overlay.decryptors(application.reference) != before else ()
-                yield Move(action, SETTING, action.at, switched)
+                switched = _switched(overlay, before)
+                yield Move(action, SETTING, tuple(dict.fromkeys((*action.at, *switched))), switched)
         if set(overlay.decryptors(application.reference)) != {aim.account}:
             raise ObstacleError(f"no setting lets {aim.account} decrypt for {_called(application)}.")
+
+
+def _switched(
+    overlay: Overlay, before: Mapping[ApplicationRef, tuple[AccountName | None, ...]]
+) -> tuple[ApplicationRef, ...]:
+    """The applications for which another account decrypts now."""
+    return tuple(ref for ref, was in before.items() if overlay.decryptors(ref) != was)
 
 
 def _wanted(overlay: Overlay, aim: Aim, application: Application) -> list[tuple[str, bool]]:
@@ -196,10 +204,10 @@ def _wanted(overlay: Overlay, aim: Aim, application: Application) -> list[tuple[
     first = settings if application.negotiates else next(iter(pages), None)
     if first is None:
         return []
+    if not can_use_kernel_mode(application) and (first.kernel_mode or aim.identity is None):
+        raise ObstacleError(f"{_called(application)} offers Negotiate:Kerberos, which excludes kernel mode.")
     if aim.identity is not None:
         return [("useAppPoolCredentials", True)] if not first.pool_credentials else []
-    if not can_use_kernel_mode(application):
-        raise ObstacleError(f"{_called(application)} offers Negotiate:Kerberos, which excludes kernel mode.")
     found = [("useKernelMode", True)] if not first.kernel_mode else []
     identity = overlay.identity(application.reference)
     is_of_pool = first.pool_credentials and _needs_own_key(identity, overlay, application)

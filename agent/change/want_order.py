@@ -44,7 +44,7 @@ def _timed(now: Now, one: Ordered, every: Sequence[Ordered]) -> Step:
             o.step.order for o in every if _comes_first(o.move) and not set(o.move.at).isdisjoint(one.move.at)
         )
         return replace(step, after=before)
-    told = [*_windows(now, one, every), *_tickets(now, one.move)]
+    told = [*_windows(now, one, every), *_tickets(now, one.move), *_cached(one, every)]
     if not told:
         return step
     note = "; ".join([*([step.note] if step.note is not None else []), *told])
@@ -55,6 +55,16 @@ def _timed(now: Now, one: Ordered, every: Sequence[Ordered]) -> Step:
 
 def _comes_first(move: Move) -> bool:
     return move.stage in {SETTING, MOVED_RECORD}
+
+
+def _cached(one: Ordered, every: Sequence[Ordered]) -> Iterator[str]:
+    """A name that leads to another inspected server until a record is changed."""
+    added = [o.step.order for o in every if o.step.is_add and not set(o.move.at).isdisjoint(one.move.at)]
+    if one.move.stage == MOVED_RECORD and added:
+        yield (
+            "clients that know the old record until its time to live has passed get 401 there from step "
+            f"{added[0]} on: wait that long"
+        )
 
 
 # -- what fails meanwhile ------------------------------------------------------------------------------------------

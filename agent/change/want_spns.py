@@ -14,7 +14,8 @@ from agent.checks.case import Case, Judged
 from agent.checks.holders import host_serves, is_held, wrong_holders
 from agent.checks.ways import Way, cannot_run, open_question, unknown_holder
 from agent.model import ApplicationRef, Outcome, Requirement
-from agent.names import HostName, Spn, printable
+from agent.names import AccountName, HostName, Spn, printable
+from agent.spn.verdict import is_refused, is_split
 
 NOT_LOOKED = "Nobody looked who holds the SPNs: give the directory (--ad)."
 
@@ -134,6 +135,8 @@ def _one(now: Now, requirement: Requirement, around: frozenset[ApplicationRef]) 
         )
     if (why := unknown_holder(case, name, account)) is not None:
         raise ObstacleError(why, account, unlooked=True)
+    if (why := _doubt(case, name, account)) is not None:
+        raise ObstacleError(why, account)
     places = around.intersection(requirement.applications)
     at = tuple(sorted(places, key=lambda ref: (ref.server, ref.site, ref.path)))
     for holder in wrong_holders(case, name, account):
@@ -141,6 +144,19 @@ def _one(now: Now, requirement: Requirement, around: frozenset[ApplicationRef]) 
     covered = requirement.need == "covered" and host_serves(now.after, requirement, account)
     if not covered and not is_held(case, name, account):
         yield Move(add(case, name, account), SPNS, at)
+
+
+def _doubt(case: Case, name: Spn, account: AccountName) -> str | None:
+    """Why an SPN on this account is not sure to end in Kerberos."""
+    known = case.account(account)
+    if known is None or case.directory is None:
+        return None
+    if is_split(name, known, case.directory):
+        behind = " and ".join(str(one.name) for one in case.directory.seen(name.with_service("HOST")))
+        return (
+            f"HOST/{name.instance} is on {behind}, of another domain: which of the two the KDC takes no document says."
+        )
+    return f"the KDC has no encryption type for a ticket to {account}." if is_refused(known, case.directory) else None
 
 
 def key(action: Action) -> tuple[object, ...]:
