@@ -10,7 +10,7 @@ The rooms are the pipeline, and imports go down only:
     history   two Reports side by side: what changed (diff)
     story     one URL, told step by step (explain)
     inspection  the stages put together
-    change    the plan, its journal, carried out and taken back
+    change    the plan, of a repair or of what somebody wants, its journal, carried out and taken back
     checks    what is wrong, and what would mend it
     evidence  what somebody captured, and the cause that it shows
     spn       which SPN, on whose account, and is it so

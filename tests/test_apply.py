@@ -24,7 +24,7 @@ from agent.change.draft import by_hand, waiting
 from agent.change.journal import Files
 from agent.change.plan import held_back
 from agent.change.writer import RefusedError
-from agent.cli import arguments
+from agent.cli import line as lines
 from agent.cli.options import Plan
 from agent.cli.plan import _changed
 from agent.cli.program import main
@@ -560,7 +560,7 @@ def test_a_second_control_c_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
         raise KeyboardInterrupt
 
     monkeypatch.setattr(modify, "writer", pressed)
-    line = arguments.read(["plan", "--apply", "--ad", "ldap://dc1.test.com"])
+    line = lines.read(["plan", "--apply", "--ad", "ldap://dc1.test.com"])
     assert isinstance(line.command, Plan)
     logon = LiveLogon(None, str)
     assert _changed(line.command, logon, lambda _: Applied("interrupted", "")) == 130

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from test_docs import Still, commands
 from test_findings import PAIRS
+from wants import KINDS
 from worlds import World
 
 from agent import __version__
@@ -98,6 +99,28 @@ def test_each_step_of_a_plan_stands_with_its_own_way_back(capsys: pytest.Capture
         assert lines[at + 1] == f"    back: {step['rollback']}"
 
 
+# -- what is wanted ------------------------------------------------------------------------------------------------
+
+PLANNED = [form for command, form in CASES if command == "plan"]
+WANTED = ("--ad", "directory/ad0.ldif", "--dns", "zones/test.com.dns", "--want", "want.toml")
+
+
+@pytest.mark.parametrize("form", PLANNED)
+@pytest.mark.parametrize("kind", KINDS)
+def test_wanted(
+    kind: str, form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = KINDS[kind].written(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    words = told(("plan", *(f"servers/{server.name}" for server in given.servers), *WANTED), form)
+    compare(f"want/{kind}.{form}", words, main(words), capsys.readouterr(), tmp_path)
+
+
+def test_each_golden_text_of_a_want_is_of_a_kind_and_a_format() -> None:
+    known = {f"{kind}.{form}.txt" for kind in KINDS for form in PLANNED}
+    assert {path.name for path in (GOLDEN / "want").iterdir()} == known
+
+
 # -- every finding -------------------------------------------------------------------------------------------------
 
 
@@ -169,7 +192,7 @@ ELSEWHERE = ("agent", "completion", "probe")
 
 
 def test_each_golden_text_is_of_a_command_and_a_format() -> None:
-    known = {f"{command}.{form}.txt" for command, form in CASES} | {"rules.txt", "collect.txt", "findings"}
+    known = {f"{command}.{form}.txt" for command, form in CASES} | {"rules.txt", "collect.txt", "findings", "want"}
     assert {path.name for path in GOLDEN.iterdir()} == known
     assert {path.stem for path in (GOLDEN / "findings").iterdir()} == set(PAIRS)
     assert {*WORDS, *ELSEWHERE} == set(commands())

@@ -114,7 +114,8 @@ def walked(on: Inputs, before: Report) -> Report:
         for name, end in heard.until.items():
             assert name in failing or end is None or end <= step.order, f"{name} works, and step {step.order} said no"
         changed = {place[0] for place in good if here.get(place, account[place]) != account[place]}
-        assert changed <= heard.tickets, f"step {step.order}: tickets of before for {changed - heard.tickets}"
+        unsaid = changed - heard.tickets - {name for name, end in heard.until.items() if end is None}
+        assert not unsaid, f"step {step.order}: nothing says that tickets of before fail for {unsaid}"
         taken_back(step, on, was)
     return now
 

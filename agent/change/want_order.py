@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -44,7 +44,13 @@ def _timed(now: Now, one: Ordered, every: Sequence[Ordered]) -> Step:
             o.step.order for o in every if _comes_first(o.move) and not set(o.move.at).isdisjoint(one.move.at)
         )
         return replace(step, after=before)
-    told = [*_windows(now, one, every), *_tickets(now, one.move), *_cached(one, every)]
+    windows = dict(_windows(now, one, every))
+    lost = {name for name, end in windows.items() if end is None}
+    told = [
+        *(_failing(name, end) for name, end in windows.items()),
+        *_tickets(now, one.move, lost),
+        *_cached(one, every),
+    ]
     if not told:
         return step
     note = "; ".join([*([step.note] if step.note is not None else []), *told])
@@ -85,10 +91,12 @@ def _working(now: Now, switched: Iterable[ApplicationRef]) -> Iterator[_Works]:
             yield _Works(judged.requirement, places)
 
 
-def _tickets(now: Now, move: Move) -> Iterator[str]:
-    """A ticket of before was encrypted for the account of before."""
+def _tickets(now: Now, move: Move, lost: Collection[Spn]) -> Iterator[str]:
+    """A ticket of before was encrypted for the account of before; `lost` are names that fail from then on anyway."""
     held: dict[AccountName | None, list[str]] = {}
     for works in _working(now, move.switched):
+        if works.requirement.spn in lost:
+            continue
         held.setdefault(works.requirement.account, []).append(works.requirement.spn.text)
     for account, names in held.items():
         yield (
@@ -97,14 +105,17 @@ def _tickets(now: Now, move: Move) -> Iterator[str]:
         )
 
 
-def _windows(now: Now, one: Ordered, every: Sequence[Ordered]) -> Iterator[str]:
+def _failing(name: Spn, end: int | None) -> str:
+    return f"{name} fails (401) from this step {f'until step {end}' if end is not None else 'on'}"
+
+
+def _windows(now: Now, one: Ordered, every: Sequence[Ordered]) -> Iterator[tuple[Spn, int | None]]:
     """Names that another account answers for meanwhile: what `HOST/` covers is never without a holder (rule R4.1)."""
     switched = {ref for other in every for ref in other.move.switched}
     for works in _working(now, switched):
         window = _window(now, works, every)
         if window is not None and window[0] == one.step.order:
-            name, end = works.requirement.spn, window[1]
-            yield f"{name} fails (401) from this step {f'until step {end}' if end is not None else 'on'}"
+            yield works.requirement.spn, window[1]
 
 
 def _window(now: Now, works: _Works, every: Sequence[Ordered]) -> tuple[int, int | None] | None:

@@ -17,7 +17,7 @@ from agent.cli.looking import demand_there, judged, live_logon
 from agent.cli.options import Change, Plan
 from agent.errors import UsageError
 from agent.model import Report
-from agent.names import spn
+from agent.names import printable, spn
 from agent.sources import option_files
 from agent.sources.extras import demand
 from agent.sources.selected import LiveLogon, ldap_source
@@ -51,7 +51,11 @@ def run(options: Plan) -> int:
         what = "not everything could be read" if not report.complete else "nobody knows what is right"
         console.note(f"{what}, so nothing is applied")
         return exits.INCOMPLETE
-    return _changed(options, logon, lambda writer: _apply(options, report, writer))
+    code = _changed(options, logon, lambda writer: _apply(options, report, writer))
+    held_back = [goal for goal in report.plan.wanted if not goal.reached and not goal.steps]
+    for goal in held_back:
+        console.note(f"{goal.host} is not as wanted: {printable(next(iter(goal.because), 'not known why'))}")
+    return exits.FINDINGS if held_back and code == exits.CLEAN else code
 
 
 def _demand_sense(change: Change, write_accept: Path | None) -> None:
