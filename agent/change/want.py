@@ -142,23 +142,41 @@ def _demand_free(case: Case, want: Want, views: Sequence[ServerView]) -> None:
 
 
 def _site(want: Want, view: ServerView) -> str:
-    """The site that is to answer: the one that was said, else the one that answers the name, else the only one."""
+    """The site that is to answer: the one that was said, else the one that answers the name, else the only one.
+
+    One that names it goes before one that answers every name, and one on port 80 or 443 before one on another.
+    """
     sites = view.configuration.sites
     if want.site is not None:
         for site in sites:
             if fold(site.name) == fold(want.site):
                 return site.name
         raise ObstacleError(f"{printable(view.label)} has no site {printable(want.site)}: create it there first.")
-    answering = [
-        name
-        for name, reached in view.reach.items()
-        if any(n.host == want.host and not n.optional for n in reached.names)
-    ]
-    serving = answering or [site.name for site in sites if any(binding.serves for binding in site.bindings)]
-    if len(serving) == 1:
-        return serving[0]
+    serving = [site.name for site in sites if any(binding.serves for binding in site.bindings)]
+    for answering in (_naming(want, view), _answering(want, view, _DEFAULT_PORTS), _answering(want, view), serving):
+        if len(answering) == 1:
+            return answering[0]
     known = ", ".join(printable(name) for name in serving or [site.name for site in sites]) or "none"
     return want.refuse(f"which site of {printable(view.label)} is to answer {want.host}? Give site; known: {known}")
+
+
+_DEFAULT_PORTS = frozenset({80, 443})
+"""What people reach who type a name alone."""
+
+
+def _naming(want: Want, view: ServerView) -> list[str]:
+    """The sites with a binding for this very name."""
+    return [site.name for site in view.configuration.sites if any(one.host == want.host for one in site.bindings)]
+
+
+def _answering(want: Want, view: ServerView, ports: frozenset[int] | None = None) -> list[str]:
+    """The sites that people reach by the name, on one of these ports."""
+    return [
+        site
+        for site, reached in view.reach.items()
+        for name in reached.names
+        if name.host == want.host and not name.optional and (ports is None or not ports.isdisjoint(name.ports))
+    ]
 
 
 def _is_computer(views: Sequence[ServerView], text: str, case: Case) -> bool:
