@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,6 +37,13 @@ def inspect(folder: Path, text: str, *words: str) -> options.Inspect:
 def test_every_key_is_an_option_of_some_command() -> None:
     known = {name for parser in commands().values() for action in parser._actions for name in action.option_strings}
     assert {key for key in KEYS if f"--{key}" not in known} == set()
+
+
+def test_the_keys_are_documented() -> None:
+    text = (SAMPLES.parent / "docs" / "commands.md").read_text(encoding="utf-8")
+    told = re.search(r"The keys: ([^.]+)\.", text)
+    assert told is not None
+    assert re.findall("`([a-z-]+)`", told[1]) == list(KEYS)
 
 
 def test_no_key_changes_a_directory_or_gives_a_password() -> None:

@@ -219,7 +219,7 @@ def _explain(given: argparse.Namespace) -> options.Explain:
 def _probe_parser(commands: _Commands[_Parser]) -> None:
     command = commands.add_parser(
         "probe",
-        help="one real request with a real ticket: what was used, and was that predicted",
+        help="one real request with a real ticket: was it as predicted?",
         description="Ask for a URL with a Kerberos ticket, as a browser would, and say what was used, for which SPN, "
         "what the server said, and whether that is what inspect predicts. Reads only; never sends a password to a web "
         "server, never answers NTLM, never delegates.",
