@@ -19,13 +19,13 @@ from agent.iis.snapshot import Machine, Snapshot
 from agent.inspection.sources import Sources
 from agent.inspection.stages import analyse
 from agent.names import AccountName, Spn, http_spn
-from agent.render import terminal
 from agent.sources.snapshots.machine_file import complete
 from agent.spn.computer_names import FarmName
 from agent.spn.directory import AskDirectory, Directory
 from agent.spn.domains import guessed_label
 from agent.spn.nameservice import Resolution
 from agent.story import explain, read_url
+from tests.pages import in_text
 
 Document = dict[str, Any]
 """A JSON document, with the contract's keys."""
@@ -52,7 +52,7 @@ class Run:
             self.name,
             json.loads(report.to_json()),
             {url: json.loads(story.to_json()) for url, story in stories.items()},
-            terminal.to_text(report, 100, color=False).partition("\n")[0],
+            in_text(report, 100, color=False).partition("\n")[0],
             declared=declared(self.sources.farm),
             led=self._names(self._leads_to_inspected),
             aliases=self._names(lambda found: found.is_alias),

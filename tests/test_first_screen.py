@@ -21,9 +21,9 @@ from agent.cli.following import following
 from agent.cli.program import main
 from agent.iis.snapshot import Snapshot
 from agent.model import Accepted, Report, Server
-from agent.render import terminal
 from agent.render.first_screen import LINES
 from agent.render.screen import NOTHING_FOLLOWS, Following, Shown
+from tests.pages import in_text
 
 SAMPLES = Path(__file__).parents[1] / "sample_configs"
 LOOKING = ("--ad", "directory.ldif", "--dns", "zone.txt", "--farm", "farm.toml")
@@ -31,7 +31,7 @@ SERVICE = r"TEST\svc"
 
 
 def screen(report: Report, shown: Shown = "causes", width: int = 80, after: Following = NOTHING_FOLLOWS) -> list[str]:
-    return terminal.to_text(report, width, False, shown, after).splitlines()
+    return in_text(report, width, False, shown, after).splitlines()
 
 
 # -- the line that is pasted ---------------------------------------------------------------------------------------

@@ -43,11 +43,11 @@ from agent.iis.snapshot import Snapshot
 from agent.inspection.sources import Sources
 from agent.inspection.stages import Analysis, analyse
 from agent.names import spn
-from agent.render import terminal
 from agent.sources import option_files
 from agent.sources.ad.exports import read_exports
 from agent.sources.dns import zone
 from agent.sources.snapshots import targets
+from tests.pages import in_text
 
 SAMPLES = Path(__file__).parents[1] / "sample_configs"
 
@@ -514,7 +514,7 @@ class Given(NamedTuple):
             assert document[key] == commanded["inspect"][1][key] == commanded["plan"][1][key]
         for url in asked:
             assert stories[url]["outcomes"] == commanded[url][1]["outcomes"]
-        first_line = terminal.to_text(report, 100, color=False).partition("\n")[0]
+        first_line = in_text(report, 100, color=False).partition("\n")[0]
         name = " ".join(self.words)
         exits = {words: code for words, (code, _) in commanded.items()}
         named = declared(option_files.farm_file(self.farm) if self.farm is not None else ())

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 from worlds import App, World, ad, computer, config, server, site, world
 
-from agent.render.terminal import to_text
 from agent.sources.snapshots.blanking import blanked
+from tests.pages import in_text
 
 ROOT = App(enabled=False, providers=("Negotiate", "NTLM"))
 HEAD = "<configuration><system.webServer><security><authentication>\n"
@@ -111,7 +111,7 @@ def test_the_fix_names_every_line_and_mends_it_when_it_is_followed() -> None:
 
 def test_the_first_line_is_no_all_clear() -> None:
     found = looked_at(declaring("Deny", "Allow"))
-    line = to_text(found.report, 200, color=False).partition("\n")[0]
+    line = in_text(found.report, 200, color=False).partition("\n")[0]
     assert line.startswith("NOT CHECKED: IIS refuses a configuration")
     assert looked_at(declaring("Allow", "Allow")).report.spns.total == 2
 

@@ -47,7 +47,8 @@ from agent.model import (
     schema,
 )
 from agent.names import AccountName, HostName, Spn, host_name, spn
-from agent.render import markdown, sheet, story, terminal
+from agent.render import sheet, story, terminal
+from tests.pages import in_markdown, in_text
 
 CONFIG = "samples/IIS05/applicationHost.config"
 COMPUTER = AccountName("TEST", "IIS05$")
@@ -460,7 +461,7 @@ def test_one_cell_never_holds_a_farm() -> None:
     (row,) = rows(report(requirements=(), findings=(finding("farm-nodes-differ", server=None, servers=servers),)))
     assert row["server"].startswith("WEB000; WEB001; ")
     assert row["server"].endswith("; WEB019 and 178 more")
-    text = markdown.to_markdown(report(findings=(finding("farm-nodes-differ", server=None, servers=servers),)))
+    text = in_markdown(report(findings=(finding("farm-nodes-differ", server=None, servers=servers),)))
     assert "WEB019 and 178 more" in text
     assert "WEB020" not in text
 
@@ -484,7 +485,7 @@ def test_no_cell_is_a_formula(start: str) -> None:
 
 
 def test_markdown_has_a_section_for_each_server_and_its_findings() -> None:
-    text = markdown.to_markdown(report())
+    text = in_markdown(report())
     assert "\n## IIS05 (iis05.test.com)\n" in text
     assert "| Sales | / | `HTTP/sales.test.com` | `TEST\\IIS05$` | explicit | **BROKEN** |" in text
     assert f"  - Fix: Set useAppPoolCredentials=true: `{APPCMD}`" in text
@@ -493,7 +494,7 @@ def test_markdown_has_a_section_for_each_server_and_its_findings() -> None:
 
 def test_markup_in_names_does_not_break_a_table() -> None:
     evil = "a|b`c[d](e)<script>\x1b[31m"
-    text = markdown.to_markdown(
+    text = in_markdown(
         report(
             applications=(application(evil),),
             requirements=(requirement("HTTP/a|``b`", evil),),
@@ -543,7 +544,7 @@ def long_report() -> Report:
 def test_only_what_must_not_be_broken_is_longer_than_the_width(width: int) -> None:
     value = long_report()
     told = story.to_text(replace(explanation(), findings=value.findings), width, color=False)
-    for line in (terminal.to_text(value, width, color=False) + told).splitlines():
+    for line in (in_text(value, width, color=False) + told).splitlines():
         is_command = line.strip().startswith(("setspn ", "%windir%"))
         longest = max(map(len, line.split()), default=0)  # a name, in a column that may begin here or there
         assert len(line) <= width or is_command or longest > width - 34, line
@@ -551,13 +552,13 @@ def test_only_what_must_not_be_broken_is_longer_than_the_width(width: int) -> No
 
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_commands_and_names_stand_whole_on_a_line(width: int) -> None:
-    lines = terminal.to_text(report(), width, color=False).splitlines()
+    lines = in_text(report(), width, color=False).splitlines()
     assert sum(line.strip() == APPCMD for line in lines) == 2  # among the errors, and at the site
     assert any("HTTP/sales.test.com" in line for line in lines)
 
 
 def test_the_first_screen_says_what_is_broken_and_the_command() -> None:
-    lines = terminal.to_text(report(), 80, color=False).splitlines()
+    lines = in_text(report(), 80, color=False).splitlines()
     assert lines[0] == "BROKEN: 1 of 2 SPNs (three prompts, then 401). OK: 1."
     assert lines[1] == "1 server, 3 applications: 1 error, 1 note"
     assert lines[-1] == "BROKEN: 1 of 2 SPNs, OK: 1"
@@ -569,7 +570,7 @@ def test_the_first_screen_says_what_is_broken_and_the_command() -> None:
 
 
 def test_a_block_tells_names_spns_why_and_what_to_do() -> None:
-    text = terminal.to_text(report(), 100, color=False)
+    text = in_text(report(), 100, color=False)
     assert "== IIS05 (iis05.test.com) =" in text
     assert "Sales  /   reached as sales.test.com\n" in text
     assert re.search(r"  BROKEN  explicit  HTTP/sales\.test\.com  TEST\\IIS05\$  TEST\\salessvc\n", text)
@@ -589,12 +590,12 @@ def test_applications_of_one_site_with_the_same_answer_are_one_entry() -> None:
         applications=(application("Sales"), application("Sales", "/api")),
         requirements=(requirement("HTTP/sales.test.com", "Sales", applications=references),),
     )
-    assert "Sales  /, /api   reached as" in terminal.to_text(value, 80, color=False)
+    assert "Sales  /, /api   reached as" in in_text(value, 80, color=False)
 
 
 def test_an_error_without_a_name_tells_its_file_and_line_first() -> None:
     broken = finding("config-malformed", message="is not XML", evidence=(Evidence("a b/web.config", 7, ""),))
-    text = terminal.to_text(report(findings=(broken,)), 80, color=False)
+    text = in_text(report(findings=(broken,)), 80, color=False)
     assert "  IIS05\n    config-malformed: a b/web.config:7: is not XML\n" in text
 
 
@@ -622,7 +623,7 @@ def test_applications_without_kerberos_get_one_line_with_the_reason() -> None:
         requirements=(),
         findings=(),
     )
-    text = terminal.to_text(value, 200, color=False)
+    text = in_text(value, 200, color=False)
     assert "  - Refused /: IIS refuses the configuration here (see the findings)\n" in text
     assert "  - Ntlm /: no Negotiate among the providers: NTLM (applicationHost.config:144)\n" in text
     assert "  - Empty /: no Negotiate among the providers: none (applicationHost.config:144)\n" in text
@@ -630,20 +631,20 @@ def test_applications_without_kerberos_get_one_line_with_the_reason() -> None:
     assert "    below /Ntlm/sub: TEST\\IIS05$ decrypts (scenario-2); useKernelMode=true (default);" in text
     assert "  - Tcp /: it does not serve http or https\n" in text
     assert "  - Off /, /b: Windows authentication is off (applicationHost.config:158)\n" in text
-    assert "/Ntlm/sub" in markdown.to_markdown(value)
+    assert "/Ntlm/sub" in in_markdown(value)
 
 
 def test_an_incomplete_report_says_so_loudly() -> None:
-    text = terminal.to_text(long_report(), 80, color=False)
+    text = in_text(long_report(), 80, color=False)
     assert "\nINCOMPLETE: not everything could be read (IIS05 partial)." in text
     assert "status  PARTIAL" in text
-    assert "INCOMPLETE" not in terminal.to_text(report(), 80, color=False)
-    assert "**INCOMPLETE" in markdown.to_markdown(long_report())
+    assert "INCOMPLETE" not in in_text(report(), 80, color=False)
+    assert "**INCOMPLETE" in in_markdown(long_report())
 
 
 def test_an_accepted_finding_is_listed_with_its_reason_and_not_counted() -> None:
     accepted = replace(report().findings[0], accepted=Accepted(reason="known until spring", until="2027-03-20"))
-    text = terminal.to_text(report(findings=(accepted,)), 80, color=False)
+    text = in_text(report(findings=(accepted,)), 80, color=False)
     assert "\n1 server, 3 applications: no findings, 1 accepted\n" in text
     assert "ACCEPTED spn-misplaced" in text
     assert "known until spring (until 2027-03-20)" in text
@@ -652,7 +653,7 @@ def test_an_accepted_finding_is_listed_with_its_reason_and_not_counted() -> None
 
 def test_without_a_directory_it_says_that_nobody_looked() -> None:
     required = requirement("HTTP/sales.test.com", "Sales", holders=None, answers=None, outcome="unchecked")
-    text = terminal.to_text(report(requirements=(required,), findings=()), 80, color=False)
+    text = in_text(report(requirements=(required,), findings=()), 80, color=False)
     assert text.startswith("NOT CHECKED: nobody looked who holds the SPNs. 1 SPN matters, 0 known.\n")
     assert re.search(r"  NOT CHECKED  +explicit  HTTP/sales.test.com", text)
 
@@ -673,7 +674,7 @@ def test_names_are_neither_markup_nor_commands_to_the_terminal(color: bool) -> N
         problems=(Problem(id=EVIL, message=EVIL),),
     )
     value = report(servers=(server,), applications=(evil,), requirements=(required,), findings=(found,))
-    text = terminal.to_text(value, 80, color)
+    text = in_text(value, 80, color)
     plain = re.sub("\x1b\\[[0-9;]*m", "", text)
     assert "[red]x[/nope] \\u001b[31m \\u009b \\u202e" in plain
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", plain)
@@ -681,10 +682,10 @@ def test_names_are_neither_markup_nor_commands_to_the_terminal(color: bool) -> N
 
 
 def test_color_is_used_only_when_wanted() -> None:
-    assert ESCAPE not in terminal.to_text(report(), 80, color=False)
-    colored = terminal.to_text(report(), 80, color=True)
+    assert ESCAPE not in in_text(report(), 80, color=False)
+    colored = in_text(report(), 80, color=True)
     assert ESCAPE in colored
-    assert re.sub("\x1b\\[[0-9;]*m", "", colored) == terminal.to_text(report(), 80, color=False)
+    assert re.sub("\x1b\\[[0-9;]*m", "", colored) == in_text(report(), 80, color=False)
 
 
 def test_no_color_and_pipes_get_none() -> None:
@@ -697,9 +698,9 @@ def test_no_color_and_pipes_get_none() -> None:
 def test_everything_of_ours_can_be_said_in_cp1252() -> None:
     value = long_report()
     for text in (
-        terminal.to_text(value, 80, color=False),
+        in_text(value, 80, color=False),
         story.to_text(explanation(), 80, color=False),
-        markdown.to_markdown(value),
+        in_markdown(value),
         "".join(sheet.to_csv(value)),
     ):
         text.encode("cp1252")
@@ -707,11 +708,11 @@ def test_everything_of_ours_can_be_said_in_cp1252() -> None:
 
 def test_an_empty_report_renders() -> None:
     empty = report(servers=(), applications=(), requirements=(), findings=(), complete=False)
-    assert terminal.to_text(empty, 80, color=False).startswith(
+    assert in_text(empty, 80, color=False).startswith(
         "NOT CHECKED: what was read does not show whether an SPN is needed. INCOMPLETE: a\n"
     )
     assert rows(empty) == []
-    assert markdown.to_markdown(empty)
+    assert in_markdown(empty)
 
 
 # -- explain -------------------------------------------------------------------------------------------------------

@@ -7,10 +7,9 @@ import pytest
 from worlds import App, World, ad, computer, config, entry, server, site, user, windows, world
 
 from agent.iis.snapshot import Snapshot
-from agent.render.markdown import to_markdown
-from agent.render.terminal import to_text
 from agent.spn import rules
 from agent.spn.rules import TABLE, Coverage, Identity, KeyOwner, NameKind, Rule, by_combination, row
+from tests.pages import in_markdown, in_text
 
 MODES = {
     "kernel": (True, False),
@@ -187,7 +186,7 @@ def test_the_report_says_why_clients_are_never_asked_and_finding_and_words_agree
     assert (application.negotiates, application.why_not, application.rule) == (False, why, None)
     providers = {"windows-auth-not-installed", "negotiate-missing", "config-invalid"}
     assert found.ids & providers == ({finding} if finding else set())
-    for text in (to_text(found.report, 200, color=False), to_markdown(found.report)):
+    for text in (in_text(found.report, 200, color=False), in_markdown(found.report)):
         assert told in text
         assert ("does not serve http" in text) == (why == "not-http")
 
@@ -297,7 +296,7 @@ def test_whether_the_name_is_covered_stands_in_the_table(row: Rule, monkeypatch:
     assert requirement.need == OTHER[row.spn]
     assert (str(requirement.covered_by) == spn_of(row).replace("HTTP", "HOST")) == (row.spn == "explicit")
     told = "is covered by HOST/" if row.spn == "explicit" else "needs an HTTP/ SPN"
-    assert told in to_text(found.report, 200, color=False)
+    assert told in in_text(found.report, 200, color=False)
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.id)
@@ -306,7 +305,7 @@ def test_the_id_and_the_comment_are_told(row: Rule, monkeypatch: pytest.MonkeyPa
     found = shown(row)
     requirement = found.requirement(spn_of(row))
     assert found.application().rule == requirement.rule == requirement.applications[0].rule == "scenario-0"
-    told = to_text(found.report, 200, color=False)
+    told = in_text(found.report, 200, color=False)
     assert "scenario-0: " in told
     assert "(for the test)" in told
 

@@ -12,7 +12,7 @@ import pytest
 
 from agent import inspect
 from agent.model import Report
-from agent.render import terminal
+from tests.pages import in_text
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "sample_configs"
@@ -39,7 +39,7 @@ def without_times(text: str) -> str:
 @pytest.mark.parametrize("server", SERVERS)
 def test_golden_text(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found = report(server, monkeypatch=monkeypatch)
-    text = terminal.to_text(found, 100, color=False)
+    text = in_text(found, 100, color=False)
     compare(SAMPLES / server / "expected.txt", re.sub(r"\d{4}-\d\d-\d\dT[\d:]+Z", "TIME", text))
 
 

@@ -9,8 +9,8 @@ from typing import NamedTuple, get_args
 from agent.inspection.stages import Analysis
 from agent.model import Finding, Report, Requirement
 from agent.names import fold
-from agent.render import terminal
 from agent.render.screen import Shown
+from tests.pages import in_text
 
 BROKEN = frozenset({"modified", "duplicate", "impossible"})
 SPOKEN = frozenset({"spn-missing", "spn-misplaced", "spn-shadowed-by-host", "spn-duplicate", "client-spn-variant"})
@@ -171,7 +171,7 @@ def ok_is_said_of_what_is_whole_known_and_right(analysis: Analysis) -> Iterator[
     report = analysis.report
     errors = [found.id for found in report.findings if found.severity == "error" and found.accepted is None]
     for shown in get_args(Shown):
-        lines = terminal.to_text(report, 200, False, shown).splitlines()
+        lines = in_text(report, 200, False, shown).splitlines()
         for line in (lines[0], lines[-1]):
             if line.startswith("OK") and (errors or not report.complete or report.spns.unknown or report.spns.ntlm):
                 yield f"{line}, beside {errors}, complete {report.complete}, {report.spns}"
@@ -179,7 +179,7 @@ def ok_is_said_of_what_is_whole_known_and_right(analysis: Analysis) -> Iterator[
 
 def the_first_screen_is_one(analysis: Analysis) -> Iterator[str]:
     """At most 40 lines; the last one repeats the counts of the first (shared rules of the first screen)."""
-    lines = terminal.to_text(analysis.report, 80, False, "causes").splitlines()
+    lines = in_text(analysis.report, 80, False, "causes").splitlines()
     if len(lines) > 40:
         yield f"{len(lines)} lines"
     first = " ".join(lines).replace(".", ",").replace(":", "")

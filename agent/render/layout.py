@@ -37,6 +37,7 @@ class Page:
     def __init__(self, width: int) -> None:
         self.width = max(width, 20)
         self.lines: list[Text] = []
+        self._has_begun = False
 
     def line(self, *parts: Part) -> None:
         """One line, however long it gets."""
@@ -49,7 +50,7 @@ class Page:
 
     def blank(self) -> None:
         """An empty line, never two."""
-        if self.lines and self.lines[-1].plain:
+        if self.lines[-1].plain if self.lines else self._has_begun:
             self.lines.append(Text())
 
     def prose(self, text: str | Sequence[str], indent: int = 0, *, first: Part = "", look: str = "") -> None:
@@ -83,23 +84,35 @@ class Page:
 
     def text(self, color: bool) -> str:
         """The finished page."""
-        while self.lines and not self.lines[-1].plain:
-            self.lines.pop()
-        if not color:
-            return "".join(f"{line.plain}\n" for line in self.lines)
-        out = io.StringIO()
-        console = Console(
-            file=out,
-            width=self.width,
-            force_terminal=True,
-            color_system="standard",
-            legacy_windows=False,
-            highlight=False,
-            no_color=False,
-        )
-        for line in self.lines:
-            console.print(line, soft_wrap=True)
-        return out.getvalue()
+        return self.taken(color)
+
+    def taken(self, color: bool) -> str:
+        """The lines so far, which are forgotten then: a page of thousands of servers is written as it is made.
+
+        Empty ones at the end are kept, for maybe nothing follows.
+        """
+        end = len(self.lines)
+        while end and not self.lines[end - 1].plain:
+            end -= 1
+        done, self.lines = self.lines[:end], self.lines[end:]
+        self._has_begun |= bool(done)
+        return _colored(done, self.width) if color else "".join(f"{line.plain}\n" for line in done)
+
+
+def _colored(lines: Sequence[Text], width: int) -> str:
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=width,
+        force_terminal=True,
+        color_system="standard",
+        legacy_windows=False,
+        highlight=False,
+        no_color=False,
+    )
+    for line in lines:
+        console.print(line, soft_wrap=True)
+    return out.getvalue()
 
 
 def with_commas(units: Sequence[str]) -> list[str]:

@@ -34,10 +34,9 @@ _MARKUP = re.compile(r"([\\`*_\[\]<>|#~&])")
 _TICKS = re.compile(r"`+")
 
 
-def to_markdown(report: Report) -> str:
-    """The whole report: a summary, a section for each server, what concerns several at the end."""
-    overview = Overview(report)
-    return "\n".join(_lines(overview)).rstrip("\n") + "\n"
+def to_markdown(report: Report) -> Iterator[str]:
+    """The whole report a line at a time: a summary, a section for each server, what concerns several at the end."""
+    return (f"{line}\n" for line in _lines(Overview(report)))
 
 
 # -- escaping ------------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ _FIRST_SCREEN = 12
 
 def to_text(
     report: Report, width: int, color: bool, shown: Shown = "all", following: Following = NOTHING_FOLLOWS
-) -> str:
+) -> Iterator[str]:
     """As much of the report as is wanted: the verdict, the causes, then server by server and what concerns several."""
     page = Page(width)
     if shown == "verdict":
@@ -50,11 +50,13 @@ def to_text(
     elif shown == "causes":
         write_first_screen(page, report, following)
     else:
-        _whole(page, report, shown, following)
-    return page.text(color)
+        for _ in _whole(page, report, shown, following):
+            yield page.taken(color)
+    yield page.text(color)
 
 
-def _whole(page: Page, report: Report, shown: Shown, following: Following) -> None:
+def _whole(page: Page, report: Report, shown: Shown, following: Following) -> Iterator[None]:
+    """Stops after each server, where what is there may be taken."""
     overview = Overview(report)
     _summary(page, report)
     write_questions(page, report, following, with_exports=True)
@@ -62,6 +64,7 @@ def _whole(page: Page, report: Report, shown: Shown, following: Following) -> No
     for server in report.servers:
         if shown == "all" or overview.needs_somebody(server):
             _Block(page, overview, server).write()
+            yield
     if overview.elsewhere:
         page.heading("Across servers", "")
         write_findings(page, overview.elsewhere, None, frozenset())
