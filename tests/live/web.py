@@ -48,6 +48,8 @@ class Site(NamedTuple):
     status: int = 200
     certificate: Path | None = None
     """PEM with its key, for TLS."""
+    expects: Path | None = None
+    """The certificate that tickets must be bound to, where something else ends TLS."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -98,6 +100,8 @@ def _judged(site: Site, scheme: str, token: bytes) -> tuple[int, str]:
         answer = context.step(token)
     except GSSError:
         return (401, f"{scheme} {_refusal(site, MODIFIED)}") if _code(site, token) in CANNOT_DECRYPT else (401, scheme)
+    if gssapi.RequirementFlag.delegate_to_peer in context.actual_flags:
+        return 500, scheme  # nobody here may act as the user elsewhere
     if site.bound and not int(context.actual_flags) & _CHANNEL_BOUND:
         return 401, scheme  # SEC_E_BAD_BINDINGS: IIS says nothing more
     return site.status, f"{scheme} {made.written(answer or b'')}"
@@ -124,10 +128,11 @@ def _refusal(site: Site, code: int) -> str:
 
 
 def _bindings(site: Site) -> ChannelBindings | None:
-    if not site.bound or site.certificate is None:
+    certificate = site.expects or site.certificate
+    if not site.bound or certificate is None:
         return None
-    _, begin, rest = site.certificate.read_text().partition("-----BEGIN CERTIFICATE-----")
-    der = ssl.PEM_cert_to_DER_cert(begin + rest)
+    first, end, _ = certificate.read_text().partition("-----END CERTIFICATE-----")
+    der = ssl.PEM_cert_to_DER_cert(first + end)
     return ChannelBindings(application_data=b"tls-server-end-point:" + hashlib.sha256(der).digest())
 
 
