@@ -59,8 +59,8 @@ _ALPHABET = "aZ09._-/\\:* (),+=#&@[]$`'\"%!{};<>|^~?\t\n\u2013\u2018\u201c\u201e
 texts = st.one_of(st.text(_ALPHABET, max_size=12), st.text(max_size=6), st.sampled_from(HOSTILE + PEACEFUL))
 
 
-FORMATS = [form for form in formats.FORMATS if form.commands != ("diff",)]
-"""Those that write a report: changes bring no command."""
+FORMATS = [form for form in formats.FORMATS if form.commands not in {("diff",), ("probe",)}]
+"""Those that write a report: changes and probes bring no command."""
 
 
 # -- one word ------------------------------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def worlds(name: str) -> Iterator[World]:
     yield world(server(site(header), name=name, pool=r"TEST\svc", creds=True), ad=plain, dns=dns)
 
 
-COMMAND = re.compile(r"(?:back: |rem +|# +|ASK FIRST: |`)*((?:setspn -|dnscmd /|klist get|%windir%).*)")
+COMMAND = re.compile(r"(?:back: |rem +|# +|ASK FIRST: |`)*((?:setspn -|dnscmd /|klist get|iis-spn probe|%windir%).*)")
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, *PEACEFUL])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from agent.checks.commands import is_for_cmd
 from agent.model import Report, Step, StepKind
+from agent.render.afterwards import probes
 from agent.render.findings import write_incomplete
 from agent.render.first_screen import write_questions
 from agent.render.goals import goal_line, purpose, steps_counted
@@ -62,8 +63,19 @@ def _whole(page: Page, report: Report) -> None:
         page.line(("Not repaired by a step", "bold"))
         for blocked in report.plan.blocked:
             page.prose(["-", *UNITS.findall(f"{blocked.finding}: {blocked.why}")], 2)
+    _afterwards(page, report)
     page.blank()
     page.prose("Nothing was changed. As scripts: --format cmd, powershell, ldif; to hand over: ticket.", look="dim")
+
+
+def _afterwards(page: Page, report: Report) -> None:
+    *before, command = probes(report) or ("",)
+    if command:
+        page.blank()
+        page.line(("Afterwards", "bold"))
+        for sentence in before:
+            page.prose(sentence, 2)
+        page.line("    ", (command, "cyan"))
 
 
 def _wanted(page: Page, report: Report) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from agent.model import Report, Step
+from agent.render.afterwards import probes
 from agent.render.goals import goal_line, purpose, steps_counted
 from agent.render.markdown import asked_first, code, words
 from agent.render.script import if_done, told
@@ -42,6 +43,14 @@ def _lines(report: Report) -> Iterator[str]:
     if plan.blocked:
         yield from (*([""] if plan.alternatives else []), "## Not repaired by a step", "")
         yield from (f"- **{words(one.finding)}**: {words(one.why)}" for one in plan.blocked)
+    yield from _afterwards(report)
+
+
+def _afterwards(report: Report) -> Iterator[str]:
+    *before, command = probes(report) or ("",)
+    if command:
+        yield from ([""] if report.plan.alternatives or report.plan.blocked else [])
+        yield from ("## Afterwards", "", *map(words, before), "", f"- {code(command)}")
 
 
 def _gaps(report: Report) -> Iterator[str]:

@@ -15,6 +15,7 @@ from agent.change.plan import rolled_back
 from agent.checks.commands import klist_get, setspn_query, shown_by
 from agent.model import Application, Finding, Report, Server, Step, StepKind
 from agent.names import AccountName, Spn, printable
+from agent.render.afterwards import probes
 from agent.render.goals import checked_by, goal_line
 from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Outline, told
 from agent.render.verdict import if_told, left_out, not_looked_at
@@ -240,6 +241,9 @@ def _afterwards(outline: Outline) -> Iterator[str]:
         if goal.steps:
             words, line = checked_by(goal)
             yield from ("", *_said(words), _command(line))
+    *words_before, command = probes(outline.report) or ("",)
+    if command:
+        yield from ("", *(line for sentence in words_before for line in _said(sentence)), _command(command))
 
 
 def _wanted(report: Report) -> Iterator[str]:
