@@ -117,7 +117,7 @@ def _command(text: str) -> Command:
     name, _, rest = text.partition(" ")
     if name in RAW:
         return Command(name, (rest,))
-    if not re.fullmatch(r"[a-z]+", name):
+    if not re.fullmatch(r"[a-z][a-z-]*", name):
         raise BatchError(f"no command: {text!r}")
     return Command(name, arguments(rest))
 

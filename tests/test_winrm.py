@@ -42,7 +42,7 @@ from agent.sources.winrm.client import (
 )
 from agent.sources.winrm.errors import FAULTS as WSMAN_FAULTS
 from agent.sources.winrm.errors import fault_error
-from agent.sources.winrm.tls import client_context
+from agent.sources.tls import client_context
 from agent.sweep import run
 from tests.winrm import farm as farm_module
 from tests.winrm import kerberos_error

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agent.evidence.captured import Captured
+from agent.evidence.encryption_types import etype_name
 from agent.evidence.kerberos_errors import name_of
 from agent.evidence.observed import NoTicket, Reply, Seen
 from agent.evidence.tokens import Token, read_token
@@ -253,4 +254,5 @@ def _asked(seen: Seen) -> Iterator[str]:
         facts = seen.sent.token.facts
         version = "" if facts.kvno is None else f", key version {facts.kvno}"
         ends = "" if seen.sent.ends is None else f", valid until {seen.sent.ends}"
-        yield f"The KDC of {facts.realm} gives a ticket, encryption type {facts.etype}{version}{ends}."
+        kind = "" if facts.etype is None else f", {etype_name(facts.etype)}"
+        yield f"The KDC of {facts.realm} gives a ticket{kind}{version}{ends}."
