@@ -25,6 +25,7 @@ from agent.errors import UsageError
 from agent.sources import extras
 from agent.sources.endpoint import Endpoint, Transport
 from agent.sources.security_context import KRB5_ERRORS, MODIFIED, krb5_code
+from agent.sources.tls import client_context
 from agent.sources.winrm import client as source
 from agent.sources.winrm import connection, handshake, kerberos, messages
 from agent.sources.winrm import logon as logons
@@ -42,7 +43,6 @@ from agent.sources.winrm.client import (
 )
 from agent.sources.winrm.errors import FAULTS as WSMAN_FAULTS
 from agent.sources.winrm.errors import fault_error
-from agent.sources.tls import client_context
 from agent.sweep import run
 from tests.winrm import farm as farm_module
 from tests.winrm import kerberos_error
