@@ -217,7 +217,10 @@ def test_each_requirement_and_finding_stands_on_the_page() -> None:
 def test_the_model_in_the_page_is_the_report() -> None:
     whole, within = json.loads(sample().to_json()), model(pages()["inspect"])
     assert within.pop("schema") == whole["schema"]
+    causes = within.pop("causes")
     assert within == {key: whole[key] for key in ("servers", "requirements", "findings")}
+    told = [one for one in whole["causes"] if one["severity"] != "info"]
+    assert causes == [{key: one[key] for key in ("finding", "severity", "text", "spns", "servers")} for one in told]
 
 
 def test_every_tie_of_the_picture_is_told_in_words_too() -> None:

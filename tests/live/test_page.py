@@ -145,6 +145,8 @@ def test_search_and_filters_leave_what_was_asked_for(inspected: Reader) -> None:
     assert inspected.count.startswith("1 of ")
     assert inspected.spns == {"HTTP/wiki.test.com"}
     assert len(inspected.shown("article.finding")) == 1
+    assert len(inspected.shown(".cause")) == 1
+    assert len(inspected.shown("figure.tie")) == 1
     inspected.choose(outcome="", server="IIS02")
     assert inspected.shown("details.server > summary h3") == ["IIS02"]
     inspected.choose(server="", account="TEST\\crmsvc")

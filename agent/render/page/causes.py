@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from agent.model import Cause, Report
 from agent.render.causes_told import lines, where
 from agent.render.page.elements import E, begun, name, of_class, present, sentences, severity_badge
+from agent.render.page.part import Part
 from agent.render.wording import plural, shortly
 
 if TYPE_CHECKING:
@@ -18,20 +19,19 @@ _OPEN, _SHOWN = 15, 200
 _PLACES = 500
 
 
-def causes(report: Report) -> Iterator[Element]:
+def causes(part: Part) -> Iterator[Element]:
     """One entry for each that is no mere note; what could not be read stands before them."""
-    told = report.causes or ()
-    unread = [_unread(cause) for cause in told if cause.unread]
+    unread = [_unread(cause) for cause in part.report.causes or () if cause.unread]
     if unread:
         yield E.div(of_class("card", "unread"), E.h3("Not read"), E.ul(*unread[:_SHOWN]))
-    open_ones = [cause for cause in told if not cause.unread and cause.severity != "info"]
-    entries = [_entry(at, cause) for at, cause in enumerate(open_ones[:_SHOWN], 1)]
+    told = part.causes
+    entries = [_entry(at, cause) for at, cause in enumerate(told[:_SHOWN], 1)]
     first, rest = entries[:_OPEN], entries[_OPEN:]
     if first:
         yield E.ol(of_class("causes"), *first)
     if rest:
         yield E.details(E.summary(f"{plural(len(rest), 'more cause')}"), E.ol(of_class("causes"), *rest))
-    more = max(len(open_ones) - _SHOWN, 0) + max(len(unread) - _SHOWN, 0)
+    more = max(len(told) - _SHOWN, 0) + max(len(unread) - _SHOWN, 0)
     if more:
         yield E.p(f"{more} more causes are in --format json.")
 
@@ -47,7 +47,11 @@ def cause_anchor(number: int) -> str:
 def _entry(number: int, cause: Cause) -> Element:
     head = E.h3(severity_badge(cause.severity or "error"), " ", name(cause.finding), " ", where(cause))
     parts = present(head, E.p(begun(cause.text)), sentences(cause.fix), _places(cause))
-    return E.li(of_class("card", "cause"), {"id": cause_anchor(number), "data-number": str(number)}, *parts)
+    return E.li(
+        of_class("card", "cause"),
+        {"id": cause_anchor(number), "data-number": str(number), "data-k": str(number - 1)},
+        *parts,
+    )
 
 
 def _places(cause: Cause) -> Element | None:

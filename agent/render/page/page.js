@@ -80,6 +80,10 @@
       spn: one.spn?.toLowerCase(), severity: one.severity, account: one.account, servers: named([one.server, ...one.servers]),
       text: text([one.id, one.message, one.spn, one.account, one.holders, one.server, one.servers, one.site, one.path]),
     }) },
+    causes: { rows: "k", word: "causes", read: (one) => ({
+      spns: one.spns.map((spn) => spn.toLowerCase()), severity: one.severity ?? "error", servers: one.servers,
+      text: text([one.finding, one.text, one.spns, one.servers]),
+    }) },
     steps: { rows: "s", word: "steps", read: (one) => ({
       account: one.account, servers: named([one.server]),
       text: text([one.kind, one.spn, one.account, one.server, one.finding, one.command, one.note]),
@@ -111,7 +115,7 @@
 
   const fits = (one, wanted) =>
     (!wanted.server || one.servers.includes(wanted.server)) &&
-    (!wanted.account || one.account === wanted.account) &&
+    (!wanted.account || !("account" in one) || one.account === wanted.account) &&
     (!wanted.outcome || !("outcome" in one) || one.outcome === wanted.outcome) &&
     (!wanted.severity || !("severity" in one) || one.severity === wanted.severity) &&
     wanted.words.every((word) => one.text.includes(word));
@@ -127,6 +131,10 @@
     if (wanted.outcome) {
       const spns = about("requirements");
       left.findings = left.findings.filter((one) => spns.has(one.spn));
+    }
+    if (wanted.outcome || wanted.account) {
+      const spns = about("requirements");
+      left.causes = left.causes.filter((one) => one.spns.some((spn) => spns.has(spn)));
     }
     return left;
   };
@@ -161,6 +169,7 @@
     if (index.servers.length) said.push(`${count} of ${index.servers.length} servers`);
     for (const group of all(".group")) hide(group, wanted.any && !group.querySelector(".tie:not([hidden])"));
     for (const body of all(".spns tbody")) hide(body, wanted.any && !body.querySelector("tr[data-r]:not([hidden])"));
+    for (const row of all("[data-account]")) hide(row, Boolean(wanted.account) && row.dataset.account !== wanted.account);
     tools.querySelector("output").textContent = wanted.any ? said.join(", ") : "";
   };
 

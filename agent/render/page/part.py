@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from agent.model import Finding, Outcome, Report, Requirement, Server
+from agent.model import Cause, Finding, Outcome, Report, Requirement, Server, Severity
 from agent.model.document import json_line
+from agent.names import Spn
 from agent.render.fingerprints import fingerprints
 from agent.render.page.elements import WORST_FIRST, anchor, slug
 from agent.render.wording import Overview
@@ -22,12 +23,24 @@ Some = TypeVar("Some", bound=Report)
 
 
 @dataclass(frozen=True, slots=True)
+class _Cause:
+    """A cause without what is to be done, which may be thousands of sentences."""
+
+    finding: str
+    severity: Severity | None
+    text: str
+    spns: tuple[Spn, ...]
+    servers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Model:
     """The part of the report that the script works with, by the report's own keys."""
 
     servers: tuple[Server, ...]
     requirements: tuple[Requirement, ...]
     findings: tuple[Finding, ...]
+    causes: tuple[_Cause, ...]
 
 
 class Part:
@@ -70,7 +83,13 @@ class Part:
 
     def model(self) -> Iterator[str]:
         """What the script works with, as JSON in pieces."""
-        yield from json_line(_Model(self.servers, self.requirements, self.findings), schema=self.report.schema)
+        causes = tuple(_Cause(one.finding, one.severity, one.text, one.spns, one.servers) for one in self.causes)
+        yield from json_line(_Model(self.servers, self.requirements, self.findings, causes), schema=self.report.schema)
+
+    @property
+    def causes(self) -> list[Cause]:
+        """Those that are told, in their order: no mere notes, and not what could not be read."""
+        return [one for one in self.report.causes or () if not one.unread and one.severity != "info"]
 
     @property
     def worst_first(self) -> Iterable[Server]:

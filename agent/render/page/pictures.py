@@ -44,9 +44,8 @@ class _Gallery:
     def __init__(self, part: Part, linked: bool) -> None:
         self.part = part
         self.linked = linked
-        causes = [one for one in part.report.causes or () if not one.unread and one.severity != "info"]
-        self._finding = {at: cause.finding for at, cause in enumerate(causes, 1)}
-        self._cause = {spn: at for at, cause in reversed(list(enumerate(causes, 1))) for spn in cause.spns}
+        self._finding = {at: cause.finding for at, cause in enumerate(part.causes, 1)}
+        self._cause = {spn: at for at, cause in reversed(list(enumerate(part.causes, 1))) for spn in cause.spns}
 
     def _number(self, knot: Knot) -> int | None:
         """Its cause: the first one of those that are told of an SPN with the worst outcome."""

@@ -39,7 +39,7 @@ def _top(report: Report) -> Iterator[Element]:
 def _sections(part: Part) -> Iterator[Section]:
     report = part.report
     if are_told(report):
-        yield Section("causes", "Causes, and what to do", causes(report))
+        yield Section("causes", "Causes, and what to do", causes(part))
     if any(requirement.matters for requirement in part.requirements):
         yield Section("picture", "The picture", pictures(part))
     if len(report.servers) > 1:
