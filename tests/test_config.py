@@ -101,7 +101,7 @@ def test_paths_are_meant_from_the_file(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(other)
     absolute = str(SAMPLES / "directory.ldif")
     text = f"dns = 'zone.txt'\nad = {json.dumps(absolute)}\ninventory = ['-', 'farm.txt']\noutput = 'out.json'\n"
-    read = inspect(tmp_path, text)
+    read = inspect(tmp_path, text, "WEB01")
     assert read.looking.dns == (str(tmp_path / "zone.txt"),)
     assert read.looking.ad == (absolute,)
     assert read.expected.inventory == ("-", str(tmp_path / "farm.txt"))
@@ -186,6 +186,49 @@ def test_no_file_is_taken_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     read = line.read(["inspect"]).command
     assert isinstance(read, options.Inspect)
     assert read.output.format.name == "table"
+
+
+def test_what_has_no_use_is_passed_over_where_a_file_says_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file is for every command: two reports say already who holds what, and this server is no snapshot."""
+    ad = json.dumps(str(SAMPLES / "directory.ldif"))
+    monkeypatch.setenv(VARIABLE, str(written(tmp_path, f"ad = {ad}\ninventory = 'farm.txt'\nstale-after = 24\n")))
+    report = tmp_path / "report.json"
+    (tmp_path / "farm.txt").write_text("IIS05\n")
+    assert main(["inspect", str(SAMPLES / "IIS05"), "--format", "json", "--output", str(report)]) == exits.FINDINGS
+    assert main(["diff", str(report), str(report)]) == exits.CLEAN
+    assert main(["diff", str(report), str(report), "--ad", "off"]) == exits.USAGE
+    capsys.readouterr()
+    for words in ([], [str(SAMPLES / "IIS05")]):
+        read = line.read(["inspect", *words]).command
+        assert isinstance(read, options.Inspect)
+        assert read.expected == (
+            options.Expected(inventory=(str(tmp_path / "farm.txt"),), stale_after=24) if words else options.Expected()
+        )
+    typed = line.read(["inspect", "--stale-after", "3"]).command
+    assert isinstance(typed, options.Inspect)
+    assert typed.expected.stale_after == 3
+
+
+@pytest.mark.parametrize("command", ["sweep", "collect"])
+def test_who_names_a_server_asks_that_one(command: str, tmp_path: Path) -> None:
+    path = str(written(tmp_path, "inventory = 'farm.txt'\nfrom-ad = 'OU=Web'\nuser = 'a@b'\nto = 'kept'\n"))
+    more = tmp_path / "more.txt"
+    for words, hosts, inventory in (
+        (["web01"], ("web01",), ()),
+        ([], (), (str(tmp_path / "farm.txt"),)),
+        (["--inventory", str(more)], (), (str(tmp_path / "farm.txt"), str(more))),
+        (["web01", "--inventory", str(more)], ("web01",), (str(more),)),
+    ):
+        read = line.read([command, *words, "--config", path]).command
+        assert isinstance(read, options.Sweep | options.Collect)
+        assert (read.asking.whom.hosts, read.asking.whom.inventory) == (hosts, inventory)
+        assert (read.asking.winrm.user, read.asking.keeping.to) == ("a@b", tmp_path / "kept")
+    assert line.read(["collect", "--print-script", "--config", path]).command == options.Script()
+    forgetting = line.read(["collect", "--forget", "web01", "--config", path]).command
+    assert isinstance(forgetting, options.Collect)
+    assert (forgetting.asking.whom.inventory, forgetting.asking.keeping.to) == ((), tmp_path / "kept")
 
 
 # -- slips ---------------------------------------------------------------------------------------------------------

@@ -131,11 +131,15 @@ def _inspect_parser(commands: _Commands[_Parser]) -> None:
 def _inspect(given: argparse.Namespace) -> options.Inspect:
     return options.Inspect(
         targets=tuple(given.targets),
-        expected=options.Expected(inventory=tuple(given.inventory), stale_after=given.stale_after),
+        expected=_expected(given if given.targets else given.typed),
         looking=looking_of(given),
         logon=logon_of(given),
         output=output_of(given, "inspect"),
     )
+
+
+def _expected(given: argparse.Namespace) -> options.Expected:
+    return options.Expected(inventory=tuple(given.inventory), stale_after=given.stale_after)
 
 
 def _sweep_parser(commands: _Commands[_Parser]) -> None:
@@ -185,7 +189,8 @@ def _collect_parser(commands: _Commands[_Parser]) -> None:
 
 def _collect(given: argparse.Namespace) -> options.Collect | options.Script:
     if given.print_script:
-        if given.hosts or given.inventory or given.from_ad is not None or given.forget:
+        typed = given.typed
+        if typed.hosts or typed.inventory or typed.from_ad is not None or typed.forget:
             raise UsageError("--print-script asks nobody: give it alone")
         return options.Script()
     return options.Collect(
@@ -363,7 +368,12 @@ def _diff_parser(commands: _Commands[_Parser]) -> None:
 
 def _diff(given: argparse.Namespace) -> options.Diff:
     return options.Diff(
-        old=given.old, new=given.new, looking=looking_of(given), logon=logon_of(given), output=output_of(given, "diff")
+        old=given.old,
+        new=given.new,
+        looking=looking_of(given),
+        typed=looking_of(given.typed),
+        logon=logon_of(given),
+        output=output_of(given, "diff"),
     )
 
 

@@ -18,7 +18,7 @@ NOWHERE = Looking(ad=(), dns=(), farm=(), names=(), accept=(), clients=(), compu
 def run(options: Diff) -> int:
     output.demand_place(options.output)
     words = (options.old, options.new)
-    if all(map(is_report, words)) and options.looking != NOWHERE:
+    if all(map(is_report, words)) and options.typed != NOWHERE:
         raise UsageError("two reports say already who holds what: options that say where to look are for snapshots")
     logon = live_logon(options.logon)
     old, new = (_report(word, options.looking, logon) for word in words)

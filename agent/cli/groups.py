@@ -334,13 +334,18 @@ def _add_keeping(command: argparse.ArgumentParser, to: Path | None) -> None:
 
 
 def asking_of(given: argparse.Namespace) -> Asking:
+    """Who names a server asks that one, whatever inventory a file of options has."""
     return Asking(
-        whom=Whom(
-            hosts=tuple(given.hosts), inventory=tuple(given.inventory), from_ad=given.from_ad, only_iis=given.only_iis
-        ),
+        whom=_whom_of(given.typed if given.hosts or getattr(given, "forget", ()) else given),
         winrm=_winrm_of(given),
         keeping=Keeping(to=given.to, resume=given.resume, stale_after=given.stale_after),
         logon=logon_of(given),
+    )
+
+
+def _whom_of(given: argparse.Namespace) -> Whom:
+    return Whom(
+        hosts=tuple(given.hosts), inventory=tuple(given.inventory), from_ad=given.from_ad, only_iis=given.only_iis
     )
 
 

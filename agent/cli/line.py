@@ -32,11 +32,12 @@ def read(words: Sequence[str] | None) -> Line:
     program = arguments.parser()
     known = arguments.commands_of(program)
     words = _with_command(words, known)
-    given = _given(program, words)
-    file = _config_file(given)
+    typed = given = _given(program, words)
+    file = _config_file(typed)
     if file is not None:
-        _set_defaults(known[given.command], read_config(file), given)
+        _set_defaults(known[typed.command], read_config(file), typed)
         given = _given(program, words)
+    given.typed = typed  # what a file says for every command is passed over where it has no use
     return Line(given.make(given) if given.make else None, given.version, given.debug)
 
 

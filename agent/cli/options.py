@@ -159,11 +159,12 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Diff:
-    """`iis-spn diff`; what is no report is inspected as `looking` says."""
+    """`iis-spn diff`; what is no report is inspected as `looking` says, of which `typed` is what no file said."""
 
     old: str
     new: str
     looking: Looking
+    typed: Looking
     logon: Logon
     output: Output
 
