@@ -71,6 +71,14 @@ def say(text: str) -> None:
         sys.stderr.flush()
 
 
+def is_watched() -> bool:
+    """Whether stderr is a terminal: elsewhere nobody sees how far a run is."""
+    try:
+        return sys.stderr is not None and sys.stderr.isatty()
+    except ValueError:  # it was closed
+        return False
+
+
 def show(pieces: Iterable[str]) -> None:
     """Write a text for people to stdout, in the letters and line ends of the console. Raises as `_open_stdout`."""
     with _open_stdout() as stdout:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -15,7 +16,7 @@ from agent.cli import console
 from agent.cli.formats import Format
 from agent.cli.options import Expected, Looking
 from agent.errors import SourceError, UsageError
-from agent.iis.snapshot import read_or_lost
+from agent.iis.snapshot import Snapshot, read_or_lost
 from agent.inspection.sources import Only, Sources
 from agent.inspection.stages import Analysis, analyse, clients_named
 from agent.names import host_fault, host_name, without_user
@@ -64,7 +65,20 @@ def judged(
     due, stale_after = _due(expected.inventory), expected.stale_after
     limit = StaleAfter(stale_after, datetime.now(UTC)) if stale_after is not None else None
     found = snapshots.read_targets(paths, looking.computer, looking.netbios, swept=swept, due=due, stale_after=limit)
-    return analyse(found, sources)
+    return analyse(_followed(found, len(paths)), sources)
+
+
+MANY = 50
+"""Servers; reading fewer is over before a bar would be seen."""
+
+
+def _followed(found: Iterator[Snapshot], servers: int) -> Iterator[Snapshot]:
+    """With a bar on stderr, where somebody looks on and waits."""
+    if servers < MANY or not console.is_watched():
+        return found
+    from agent.render.progress import reading
+
+    return reading(sys.stderr, found, servers)
 
 
 def demand_there(targets: Sequence[str], form: Format) -> None:

@@ -1,16 +1,19 @@
-"""How far a sweep is, on a terminal while it runs."""
+"""How far a long run is, on a terminal while it lasts."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from agent.names import printable
+
+T = TypeVar("T")
 
 
 class _Rate(ProgressColumn):
@@ -22,6 +25,18 @@ class _Console(Console):
     def on_broken_pipe(self) -> None:
         """Who looks on went away: the sweep goes on unseen. Rich itself would end the program."""
         self.quiet = True
+
+
+def reading(stream: TextIO, servers: Iterable[T], total: int) -> Iterator[T]:
+    """The servers as they are read, with a bar on a terminal and nothing elsewhere."""
+    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeElapsedColumn())
+    console = _Console(file=stream, highlight=False, markup=False)
+    with Progress(*columns, console=console, transient=True, disable=not stream.isatty()) as progress:
+        task = progress.add_task("", total=total)
+        for server in servers:
+            yield server
+            with contextlib.suppress(OSError):
+                progress.advance(task)
 
 
 class SweepProgress:
