@@ -17,6 +17,7 @@ pytest.importorskip("spnego", reason="the extra `dev` is not installed")
 
 from agent import exits
 from agent.cli.program import main
+from agent.evidence.known import Known
 from agent.evidence.observed import NoTicket, Reply, Seen, Sent
 from agent.evidence.probed import Probe, judged
 from agent.evidence.tokens import challenges, read_token
@@ -28,7 +29,7 @@ from agent.sources.web.exchange import Connection, UnansweredError
 from agent.sources.web.looking import looked_at
 from agent.sources.web.tickets import Tickets
 from agent.spn.clients import CLIENTS
-from agent.story.probed import Predicted, Probing, compared
+from agent.story.probed import Predicted, Probing, compared, with_causes
 from agent.story.probing import looks, urls_of
 from agent.story.schema import to_text as schema_text
 from agent.story.url import read_url
@@ -197,6 +198,26 @@ def test_several_servers_are_predicted_as_far_as_they_agree() -> None:
     assert (probe.predicted, finding) == ("uncertain", None)
     assert compared(judged(NTLM), nodes)[1] is not None
     assert compared(judged(WORKS), [])[0].predicted is None
+
+
+@pytest.mark.parametrize(
+    ("name", "id_"),
+    [
+        ("modified", "spn-misplaced"),
+        ("clock", "clock-skew"),
+        ("ticket expired", "ticket-expired"),
+        ("not us", "wrong-server"),
+    ],
+)
+def test_what_the_server_says_has_the_causes_of_diagnose(name: str, id_: str) -> None:
+    causes = with_causes(judged(CASES[name][0]), Known(())).causes
+    assert causes[0].id == id_
+    assert all(cause.likelihood != "certain" for cause in causes)
+
+
+def test_where_the_server_says_nothing_no_cause_is_made_up() -> None:
+    assert with_causes(judged(WORKS), Known(())).causes == ()
+    assert with_causes(judged(CASES["channel binding, or no word"][0]), Known(())).causes == ()
 
 
 # -- what is asked for ---------------------------------------------------------------------------------------------
@@ -374,7 +395,8 @@ def test_as_it_is_told(form: str) -> None:
     probes = [replace(judged(given), url=f"http://{name.replace(' ', '-')}/") for name, (given, *_) in CASES.items()]
     differing = [compared(judged(given), [predicted("kerberos", COMPUTER)]) for given in (MODIFIED, NTLM)]
     findings = tuple(finding for _, finding in differing if finding is not None)
-    told = document(*probes, *(probe for probe, _ in differing), findings=findings)
+    every = [with_causes(probe, Known(())) for probe in (*probes, *(probe for probe, _ in differing))]
+    told = document(*every, findings=findings)
     text = "".join(known_by("probe")[form].pieces(told, Screen(100, False, "all")))
     path = ROOT / "tests" / "golden" / f"probe.{form}.txt"
     if os.environ.get("IIS_SPN_UPDATE_GOLDEN"):

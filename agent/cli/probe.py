@@ -12,16 +12,19 @@ from agent.cli.looking import judged, live_logon
 from agent.cli.options import Looking, Probe
 from agent.errors import UsageError
 from agent.evidence import probed as evidence
+from agent.evidence.asked import question
+from agent.evidence.known import Known
 from agent.inspection.stages import Analysis, clients_named
 from agent.model import Report, Tool
 from agent.sources.report_file import read_report
-from agent.sources.selected import name_source
+from agent.sources.selected import directory_source, name_source
 from agent.sources.tls import trusting
 from agent.sources.web.tickets import Tickets, Who
 from agent.sources.web.together import look_at_all
+from agent.spn.forests import by_forest
 from agent.spn.nameservice import NameService
 from agent.story import explain, read_url
-from agent.story.probed import SCHEMA, Predicted, Probing, compared, of_outcomes, of_report
+from agent.story.probed import SCHEMA, Predicted, Probing, compared, of_outcomes, of_report, with_causes
 from agent.story.probing import looks, urls_of
 from agent.story.url import Url
 from agent.sweep.passwords import Passwords
@@ -40,10 +43,14 @@ def run(options: Probe) -> int:
     tickets = Tickets(_who(options, passwords, urls))
     looking = _looking(options.looking)
     analysis = _analysis(options, looking, passwords, urls)
-    to_look = list(looks(urls, clients_named(looking.clients), _names(analysis, looking, urls)))
+    names = _names(analysis, looking, urls)
+    to_look = list(looks(urls, clients_named(looking.clients), names))
     predict = _predict(analysis, report, urls)
     seen = look_at_all(to_look, tickets, tls, options.parallel)
-    told = [compared(probe, predict(probe)) for probe in map(evidence.judged, seen)]
+    probes = list(map(evidence.judged, seen))
+    known = _known(options, looking, passwords, analysis, probes)
+    known = replace(known, service=names, report=report if analysis is None else analysis.report)
+    told = [compared(with_causes(probe, known), predict(probe)) for probe in probes]
     probing = Probing(
         schema=SCHEMA,
         tool=Tool("iis-spn", __version__),
@@ -92,6 +99,20 @@ def _names(analysis: Analysis | None, looking: Looking, urls: Sequence[Url]) -> 
     if analysis is not None:
         return analysis.cases[0].service
     return name_source(looking.dns)(list(dict.fromkeys(url.host for url in urls)), [])
+
+
+def _known(
+    options: Probe, looking: Looking, passwords: Passwords, analysis: Analysis | None, probes: Sequence[evidence.Probe]
+) -> Known:
+    """Who holds what was asked for; without a TARGET the directory is asked where a server has refused a ticket."""
+    if analysis is not None:
+        return Known((), tuple(case.directory for case in analysis.cases if case.directory is not None))
+    refused = [item for probe in probes if probe.error is not None and probe.error.server for item in probe.evidence]
+    if not refused:
+        return Known(())
+    source = directory_source(looking.ad or ("auto",), live_logon(options.logon, passwords), looking.netbios)
+    found = source.ask(question(refused)) if source.ask is not None else None
+    return Known((), by_forest(found) if found is not None else ())
 
 
 def _predict(analysis: Analysis | None, report: Report | None, urls: Sequence[Url]) -> _Predict:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agent.evidence.captured import Captured
+from agent.evidence.diagnosis import PossibleCause
 from agent.evidence.encryption_types import etype_name
 from agent.evidence.kerberos_errors import name_of
 from agent.evidence.observed import NoTicket, Reply, Seen
@@ -44,6 +45,7 @@ class Probe:
     look; `predicted` None where nothing was to compare with.
 
     `used` "ntlm": NTLM was the next step, which is never taken. `decrypts_as` is who was seen to decrypt, or to try.
+    `causes` are those of `diagnose`, for what the server says against a ticket.
     """
 
     url: str
@@ -58,6 +60,7 @@ class Probe:
     decrypts_as: AccountName | None
     because: tuple[str, ...]
     evidence: tuple[Captured, ...]
+    causes: tuple[PossibleCause, ...] = ()
 
     @property
     def was_seen(self) -> bool:

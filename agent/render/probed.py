@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from agent.evidence.diagnosis import PossibleCause
 from agent.evidence.probed import KerberosError, Probe
+from agent.render.findings import write_sentence
 from agent.render.layout import LOOKS, Page
 from agent.render.screen import NOTHING_FOLLOWS, Following, Shown
 from agent.render.wording import NO_TICKET, WORDS
@@ -62,8 +64,19 @@ def _told(page: Page, probe: Probe, *, is_short: bool) -> None:
         return
     for number, step in enumerate(probe.because, 1):
         page.prose(step, 6, first=f"  {number}.".ljust(6))
+    for cause in probe.causes[:1]:
+        _cause(page, cause)
     if probe.decrypts_as is not None and probe.used == "kerberos":
         page.prose(f"{probe.decrypts_as} decrypts: the directory says that it holds the SPN.", 6)
+
+
+def _cause(page: Page, cause: PossibleCause) -> None:
+    """The likeliest; the others are possible at best, and `--format json` has them all."""
+    page.prose(f"{cause.likelihood} cause: {cause.id}", 6, look="bold")
+    if cause.decide is not None:
+        page.prose(f"It is decided by: {cause.decide}", 6)
+    for number, sentence in enumerate(cause.fix):
+        write_sentence(page, sentence, 6, first="" if number else ("  do", "bold"))
 
 
 def outcome_word(probe: Probe) -> str:

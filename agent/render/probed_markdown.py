@@ -27,6 +27,10 @@ def _lines(probing: Probing) -> Iterator[str]:
         if probe.used != "kerberos":
             yield from ("", f"## {words(f'{probe.url} as {probe.client}')}", "")
             yield from (f"{number}. {words(step)}" for number, step in enumerate(probe.because, 1))
+        for cause in probe.causes[:1]:
+            told = f"**{words(f'{cause.likelihood} cause: {cause.id}')}**"
+            yield from ("", f"{told} {words(cause.decide)}" if cause.decide is not None else told)
+            yield from ("", *(f"- {words(sentence)}" for sentence in cause.fix))
     for finding in probing.findings:
         yield from ("", f"## {words(finding.id)}", "", words(finding.message), "")
         yield from (f"- {words(sentence)}" for sentence in finding.fix)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from agent.evidence.judge import causes
+from agent.evidence.known import Known
 from agent.evidence.probed import Probe
 from agent.model import ClientOutcome, Finding, Outcome, Report, Tool
 from agent.names import AccountName, Likeness
@@ -69,6 +71,13 @@ def of_report(report: Report, probe: Probe) -> tuple[Predicted, ...]:
         for each in report.requirements
         if each.spn == probe.spn
     )
+
+
+def with_causes(probe: Probe, known: Known) -> Probe:
+    """The probe with what `diagnose` makes of its evidence, where the server says something against the ticket."""
+    if probe.error is None or probe.error.server is None:
+        return probe
+    return replace(probe, causes=causes(replace(known, evidence=probe.evidence)))
 
 
 def compared(probe: Probe, predicted: Sequence[Predicted]) -> tuple[Probe, Finding | None]:

@@ -26,6 +26,12 @@ pytestmark = pytest.mark.live
 
 READER = "probe-reader"
 OBSERVED = {KERBEROS: "kerberos", MODIFIED: "modified", NO_TICKET: "ntlm-fallback"}
+CAUSES = {
+    **dict.fromkeys(("SEED-S6", "SEED-W3A"), "spn-shadowed-by-host"),
+    "SEED-CNAME": "client-spn-variant",
+    **dict.fromkeys(("SEED-W1", "SEED-W2", "SEED-W3B"), "spn-misplaced"),
+}
+"""Why it fails, by the article."""
 ARTICLE = [row for row in rows() if row.id.startswith(("SEED", "extra"))]
 
 
@@ -106,6 +112,8 @@ def test_the_article_is_observed_as_it_is_predicted(
     for each in told.document["probes"]:
         assert each["observed"] == OBSERVED[expected]
         assert each["predicted"] == ("duplicate" if row.verdict == "FAIL_DUPLICATE" else OBSERVED[expected])
+        if expected == MODIFIED:
+            assert (each["causes"][0]["id"], each["causes"][0]["likelihood"]) == (CAUSES[row.id], "certain")
         if expected != NO_TICKET:
             assert each["decrypts_as"].lower() == f"test\\{account}".lower()
     assert told.document["findings"] == []
@@ -193,6 +201,7 @@ def test_clocks(dc: DomainController, lab: Lab, probe: Probe, code: int, name: s
     with serving(Site(dc.keytab(lab.account), lab.account, error=code), lab.address):
         told = probe(f"http://{lab.host}/", "--dns", lab.zone)
     assert (told.code, told.only["observed"], told.only["error"]["error_name"]) == (1, "uncertain", name)
+    assert told.only["causes"][0]["id"] == {37: "clock-skew", 32: "ticket-expired"}[code]
 
 
 def test_rc4_alone_is_seen_in_the_ticket(dc: DomainController, lab: Lab, probe: Probe) -> None:
@@ -212,6 +221,9 @@ def test_an_old_password_is_modified_by_the_right_account(dc: DomainController, 
     with serving(Site(old, lab.account), lab.address):
         told = probe(f"http://{lab.host}/", "--dns", lab.zone)
     assert (told.only["observed"], told.only["decrypts_as"]) == ("modified", f"TEST\\{lab.account}")
+    with serving(Site(old, lab.account), lab.address):
+        told = probe(f"http://{lab.host}/", "--dns", lab.zone, "--ad", f"ldap://{dc.address}")
+    assert told.only["causes"][0]["id"] == "stale-password"
 
 
 def test_a_changed_spn_is_seen_at_once(dc: DomainController, lab: Lab, probe: Probe) -> None:
