@@ -108,7 +108,7 @@ def aim_of(case: Case, want: Want) -> Aim:
     """What a want means for these servers. Raises ObstacleError, and UsageError for what nobody has."""
     views = [_view(case, server) for server in want.servers]
     _demand_free(case, want, views)
-    sites = tuple(dict.fromkeys((view.label, _site(want, view)) for view in views))
+    sites = tuple(dict.fromkeys((view.label, _site(case, want, view)) for view in views))
     text = want.account
     if text is None:
         return _as_today(case, want, sites)
@@ -141,10 +141,11 @@ def _demand_free(case: Case, want: Want, views: Sequence[ServerView]) -> None:
         raise ObstacleError(f"{want.host} is the name of another computer in the directory: choose another one.")
 
 
-def _site(want: Want, view: ServerView) -> str:
+def _site(case: Case, want: Want, view: ServerView) -> str:
     """The site that is to answer: the one that was said, else the one that answers the name, else the only one.
 
-    One that names it goes before one that answers every name, and one on port 80 or 443 before one on another.
+    One that names it goes before one that answers every name, one that asks for tickets before one that does not, and
+    one on port 80 or 443 before one on another.
     """
     sites = view.configuration.sites
     if want.site is not None:
@@ -153,9 +154,12 @@ def _site(want: Want, view: ServerView) -> str:
                 return site.name
         raise ObstacleError(f"{printable(view.label)} has no site {printable(want.site)}: create it there first.")
     serving = [site.name for site in sites if any(binding.serves for binding in site.bindings)]
-    for answering in (_naming(want, view), _answering(want, view, _DEFAULT_PORTS), _answering(want, view), serving):
-        if len(answering) == 1:
-            return answering[0]
+    asking = {each.site for each in case.applications if each.server == view.label and each.negotiating}
+    ranked = (_naming(want, view), _answering(want, view, _DEFAULT_PORTS), _answering(want, view), serving)
+    for found in ranked:
+        for answering in ([name for name in found if name in asking], found):
+            if len(answering) == 1:
+                return answering[0]
     known = ", ".join(printable(name) for name in serving or [site.name for site in sites]) or "none"
     return want.refuse(f"which site of {printable(view.label)} is to answer {want.host}? Give site; known: {known}")
 

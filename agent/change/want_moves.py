@@ -248,6 +248,8 @@ def _readers(case: Case, aim: Aim, changing: set[str]) -> Iterator[Move]:
         )
     else:
         words += ": the command has all that may today, too, for it replaces the list"
+    groups = [f"{sid} is {dn}" for dn, sid in _groups(case) if sid in (present or ())]
+    words += f" ({printable('; '.join(groups))})" if groups else ""
     words += f". Then Test-ADServiceAccount {printable(known.name.name.removesuffix('$'))} on each of these servers."
     yield Move(Action(Step(kind="manual", command=command, note=words), words), READERS)
 
@@ -256,6 +258,11 @@ def _must_be_let(case: Case, known: Account, label: str, changing: set[str]) -> 
     computer = case.account(case.by_label[label].account)
     allowed = may_read(case, computer, known) if computer is not None else None
     return allowed is False or (allowed is None and label in changing)
+
+
+def _groups(case: Case) -> list[tuple[str, str]]:
+    """The groups that the directory shows, by distinguished name, with their SIDs."""
+    return sorted(case.directory.group_sids.items()) if case.directory is not None else []
 
 
 def _named(case: Case, sids: Iterable[str]) -> list[str]:

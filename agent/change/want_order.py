@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -34,21 +34,22 @@ def in_order(now: Now, moves: Iterable[Move]) -> list[Ordered]:
 
     ranked = sorted(every, key=place)
     numbered = [Ordered(move, replace(move.action.step, order=order)) for order, move in enumerate(ranked, start=1)]
-    return [Ordered(one.move, _timed(now, one, numbered)) for one in numbered]
+    windows = _windows(now, numbered)
+    return [Ordered(one.move, _timed(now, one, numbered, windows.get(one.step.order, {}))) for one in numbered]
 
 
-def _timed(now: Now, one: Ordered, every: Sequence[Ordered]) -> Step:
+def _timed(now: Now, one: Ordered, every: Sequence[Ordered], windows: Mapping[Spn, int | None]) -> Step:
     step = one.step
     if step.is_add:
         before = tuple(
             o.step.order for o in every if _comes_first(o.move) and not set(o.move.at).isdisjoint(one.move.at)
         )
         return replace(step, after=before)
-    windows = dict(_windows(now, one, every))
     lost = {name for name, end in windows.items() if end is None}
     told = [
         *(_failing(name, end) for name, end in windows.items()),
         *_tickets(now, one.move, lost),
+        *_asked(one, every),
         *_cached(one, every),
     ]
     if not told:
@@ -61,6 +62,17 @@ def _timed(now: Now, one: Ordered, every: Sequence[Ordered]) -> Step:
 
 def _comes_first(move: Move) -> bool:
     return move.stage in {SETTING, MOVED_RECORD}
+
+
+def _asked(one: Ordered, every: Sequence[Ordered]) -> Iterator[str]:
+    """A removal that may stay undone, where the account that keeps the SPN then decrypts no more."""
+    for other in every:
+        if (
+            other.step.kind == "spn-delete"
+            and other.step.confirm
+            and not set(other.move.at).isdisjoint(one.move.switched)
+        ):
+            yield f"wait for step {other.step.order}, which asks first: until it is done {other.step.spn} would fail"
 
 
 def _cached(one: Ordered, every: Sequence[Ordered]) -> Iterator[str]:
@@ -109,13 +121,16 @@ def _failing(name: Spn, end: int | None) -> str:
     return f"{name} fails (401) from this step {f'until step {end}' if end is not None else 'on'}"
 
 
-def _windows(now: Now, one: Ordered, every: Sequence[Ordered]) -> Iterator[tuple[Spn, int | None]]:
-    """Names that another account answers for meanwhile: what `HOST/` covers is never without a holder (rule R4.1)."""
-    switched = {ref for other in every for ref in other.move.switched}
-    for works in _working(now, switched):
+def _windows(now: Now, every: Sequence[Ordered]) -> Mapping[int, dict[Spn, int | None]]:
+    """Names that another account answers for meanwhile, by the step from which on: what `HOST/` covers is never without
+    a holder (rule R4.1).
+    """
+    found: dict[int, dict[Spn, int | None]] = {}
+    for works in _working(now, {ref for other in every for ref in other.move.switched}):
         window = _window(now, works, every)
-        if window is not None and window[0] == one.step.order:
-            yield works.requirement.spn, window[1]
+        if window is not None:
+            found.setdefault(window[0], {})[works.requirement.spn] = window[1]
+    return found
 
 
 def _window(now: Now, works: _Works, every: Sequence[Ordered]) -> tuple[int, int | None] | None:

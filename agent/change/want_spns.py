@@ -64,7 +64,7 @@ def spn_moves(now: Now, aim: Aim, moved: frozenset[ApplicationRef], first: Itera
     if case.directory is None:
         raise ObstacleError(NOT_LOOKED, aim.account, unlooked=True)
     if (why := cannot_run(case, aim.account)) is not None:
-        raise ObstacleError(why, aim.account)
+        raise ObstacleError(why, aim.account, unlooked=case.account(aim.account) is None)
     wanted = wanted_of(now.after, aim)
     if not wanted:
         raise ObstacleError(f"no client asks for a ticket for {aim.want.host}.", aim.account)
