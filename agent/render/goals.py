@@ -53,9 +53,8 @@ def steps_counted(report: Report) -> str:
 
 def checked_by(goal: Goal) -> tuple[str, str]:
     """How it is seen afterwards that a name is as wanted, and the line of the farm file with which `inspect` looks."""
-    host = goal.host.text
     return (
-        f"Then open http://{host}/ on a client: klist must show a ticket for HTTP/{host}. Collect the servers anew and "
-        "inspect them with this in the farm file, or plan again with the same --want: no step may be left.",
+        f"Then collect the servers of {goal.host} anew, and inspect them with this farm entry, or plan again with "
+        "the same --want: no step may be left.",
         farm_line(goal.host, goal.servers),
     )
