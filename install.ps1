@@ -111,7 +111,7 @@ function Get-Installation($Place, $Manifest) {
     $chosen = $Python
     if (-not $chosen) { $chosen = Select-Python @(Get-RegisteredPython) $offer.minors }
     Assert-Python $chosen $offer.minors
-    $run = Get-Run $Manifest
+    $run = Get-Run $Place $Manifest
     $steps = @(Select-Step $Manifest @(Get-WantedStep $Place $offer.version $run))
     Assert-Unchanged $Place $Manifest $offer.version
     @{ version = $offer.version; run = $run; steps = $steps; source = @{ python = $chosen; wheelHouse = $folder } }
@@ -209,7 +209,7 @@ function Get-Change($Place, $Manifest) {
     if ($Uninstall) { return @{ does = 'uninstall' } }
     if (-not $Rollback) { return @{ does = 'install'; installation = Get-Installation $Place $Manifest } }
     $version = Get-Former $Place $Manifest
-    @{ does = 'switch'; steps = @(Get-SwitchingStep $Place $version (Get-Run $Manifest)) }
+    @{ does = 'switch'; steps = @(Get-SwitchingStep $Place $version (Get-Run $Place $Manifest)) }
 }
 
 function Invoke-Change($Place, $Manifest, $Change) {
@@ -220,4 +220,4 @@ function Invoke-Change($Place, $Manifest, $Change) {
     }
 }
 
-if ($MyInvocation.InvocationName -ne '.') { exit (Invoke-Setup) }
+if ($MyInvocation.InvocationName -ne '.') { exit (Invoke-Setup | Select-Object -Last 1) }

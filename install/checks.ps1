@@ -28,13 +28,14 @@ function Assert-WheelHouse([string] $Folder) {
     $sums
 }
 
-# The version of our wheel, and for which versions of Python the others are.
+# The version of our wheel, with the beginning of the sum of what it needs, and the versions of Python of the others.
 function Get-Offer([hashtable] $Sums) {
     $names = @($Sums.Keys)
     $own = @($names | Where-Object { $_ -cmatch '^wheels/iis_spn-([0-9][0-9A-Za-z.+!]*)-py3-none-any\.whl$' })
-    if ($own.Count -ne 1) { throw 'the wheelhouse has no wheel of iis-spn, or several' }
+    if ($own.Count -ne 1 -or -not $Sums['requirements.txt']) { throw 'the wheelhouse is not one of iis-spn' }
     $tags = foreach ($name in $names) { if ($name -cmatch '-cp3([0-9]+)-cp3\1-win_amd64\.whl$') { [int]$matches[1] } }
-    @{ version = ($own[0] -split '-')[1]; minors = @($tags | Sort-Object -Unique) }
+    $needed = "$($Sums['requirements.txt'])".Substring(0, 8)
+    @{ version = "$(($own[0] -split '-')[1])-$needed"; minors = @($tags | Sort-Object -Unique) }
 }
 
 # The newest Python that will do; where none will, why not.
@@ -64,7 +65,7 @@ function Assert-Python([string] $Path, [int[]] $Minor) {
     $folder = Split-Path -Parent $Path
     foreach ($each in $folder, $Path, (Join-Path $folder 'Lib')) { Assert-Protected $each }
     $ask = 'import ensurepip, struct, sys, venv; print(*sys.version_info[:2], 8 * struct.calcsize(chr(80)))'
-    $done = Invoke-Program $Path '-I', '-c', $ask
+    $done = Invoke-Program $Path '-I', '-B', '-c', $ask
     if ($done.code -ne 0 -or $done.text -notmatch '^(\d+) (\d+) (\d+)$') {
         throw "$Path does not run: $($done.text) $($done.fault)"
     }

@@ -55,7 +55,7 @@ function ConvertTo-Step($Place, $Read) {
 # Whether a step speaks of what this script ever touches: a manifest that somebody edited leads nowhere else.
 function Test-OurStep($Place, $Step) {
     $version = "$(if ($Step.ContainsKey('version')) { $Step.version })"
-    if ($version -and $version -notmatch '^[0-9][0-9A-Za-z.+!]*$') { return $false }
+    if ($version -and $version -notmatch '^[0-9][0-9A-Za-z.+!]*-[0-9a-f]{8}$') { return $false }
     switch ($Step.kind) {
         'folder' { $Step.path -in $Place.program, $Place.data, $Place.state, $Place.drop }
         'tree' { $Step.path -eq (Join-Path $Place.program $version) }

@@ -104,12 +104,12 @@ function Remove-HollowFolder([string] $Path) {
 
 # A virtual environment with what requirements.txt lists and nothing else, which has judged a sample.
 function Add-Tree($Step, $Source) {
-    Invoke-Python $Source.python 'the virtual environment' '-I', '-m', 'venv', $Step.path
+    Invoke-Python $Source.python 'the virtual environment' '-I', '-B', '-m', 'venv', $Step.path
     $run = Get-VenvPython $Step.path
     $wheels = Join-Path $Source.wheelHouse 'wheels'
     $needed = Join-Path $Source.wheelHouse 'requirements.txt'
-    Invoke-Python $run 'pip' '-I', '-m', 'pip', '--isolated', '--disable-pip-version-check', 'install', '--no-index',
-        '--require-hashes', '--find-links', $wheels, '--requirement', $needed
+    Invoke-Python $run 'pip' '-I', '-B', '-m', 'pip', '--isolated', '--disable-pip-version-check', 'install',
+        '--no-index', '--require-hashes', '--find-links', $wheels, '--requirement', $needed
     Test-Sample $run (Join-Path $Source.wheelHouse 'sample')
     Write-Text "$($Step.path).sha256" (Format-Sum $Step.path)
 }

@@ -4,7 +4,7 @@ function Get-Sum([string] $Path) { (Get-FileHash -LiteralPath $Path -Algorithm S
 
 # Every file below a folder, by its name there, with slashes.
 function Get-RelativeFile([string] $Folder) {
-    $root = (Get-Item -LiteralPath $Folder -Force).FullName
+    $root = (Get-Item -LiteralPath $Folder -Force).FullName.TrimEnd('\', '/')
     Get-ChildItem -LiteralPath $Folder -Recurse -Force -File |
         ForEach-Object { $_.FullName.Substring($root.Length + 1).Replace('\', '/') }
 }
@@ -29,12 +29,13 @@ function Format-Sum([string] $Folder) {
 
 # What is missing, what was changed and what was added, of a folder whose sums are known.
 function Compare-Sum([string] $Folder, [hashtable] $Sums) {
-    $there = @(if (Test-Path -LiteralPath $Folder) { Get-RelativeFile $Folder })
-    $known = @($there | Where-Object { $Sums.ContainsKey($_) })
+    $there = @{}
+    if (Test-Path -LiteralPath $Folder) { Get-RelativeFile $Folder | ForEach-Object { $there[$_] = $true } }
+    $known = @($there.Keys | Where-Object { $Sums.ContainsKey($_) } | Sort-Object)
     @{
-        missing = @($Sums.Keys | Where-Object { $there -notcontains $_ } | Sort-Object)
+        missing = @($Sums.Keys | Where-Object { -not $there.ContainsKey($_) } | Sort-Object)
         changed = @($known | Where-Object { (Get-Sum (Join-Path $Folder $_)) -cne $Sums[$_] })
-        added = @($there | Where-Object { -not $Sums.ContainsKey($_) })
+        added = @($there.Keys | Where-Object { -not $Sums.ContainsKey($_) } | Sort-Object)
     }
 }
 

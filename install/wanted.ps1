@@ -44,22 +44,25 @@ function Get-SwitchingStep($Place, [string] $Version, $Run) {
 }
 
 # How the task is to run: as asked for, else as it does now; nothing where there is to be none.
-function Get-Run($Manifest) {
+function Get-Run($Place, $Manifest) {
     $now = $Manifest.steps | Where-Object { $_.kind -eq 'task' }
+    $granted = @($Manifest.steps | Where-Object { $_.kind -eq 'grant' })
     if (-not $Task) {
         if ($TaskAccount -or $GrantRead -or $Drop -or $Config) {
             throw '-TaskAccount, -GrantRead, -Drop and -Config go with -Task'
         }
         if (-not $now) { return }
         $run = $now.Clone()
-        $run.grants = @($Manifest.steps | Where-Object { $_.kind -eq 'grant' }).Count -gt 0
+        $run.grants = $granted.Count -gt 0
         return $run
     }
     foreach ($path in $Drop, $Config) { Assert-Argument $path }
     if ($Config) { Assert-Protected $Config }
     $name = if ($TaskAccount -or -not $now) { $TaskAccount } else { $now.account }
     $run = Resolve-TaskAccount $name
-    $run + @{ every = $EveryHours; drop = $Drop; config = $Config; grants = [bool]$GrantRead }
+    if ($GrantRead -and -not (Test-Path -LiteralPath $Place.config)) { throw "no IIS is here: no $($Place.config)" }
+    $grants = $GrantRead -or @($granted | Where-Object { $_.sid -eq $run.sid }).Count -gt 0
+    $run + @{ every = $EveryHours; drop = $Drop; config = $Config; grants = $grants }
 }
 
 # What is there already, and not by this script: an event source and the right to read are left alone, else it stops.

@@ -26,10 +26,23 @@ function Get-RegisteredPython {
     }
 }
 
+# The access control list of a file or folder, and nothing else of its security: to write that needs no more rights.
+function Get-Access([string] $Path) {
+    $item = Get-Item -LiteralPath $Path -Force
+    if ($item.PSObject.Methods['GetAccessControl']) { return $item.GetAccessControl('Access') }
+    [IO.FileSystemAclExtensions]::GetAccessControl($item, 'Access')    # PowerShell 7
+}
+
+function Set-Access([string] $Path, $Access) {
+    $item = Get-Item -LiteralPath $Path -Force
+    if ($item.PSObject.Methods['SetAccessControl']) { return $item.SetAccessControl($Access) }
+    [IO.FileSystemAclExtensions]::SetAccessControl($item, $Access)
+}
+
 # Who may do what with a file or folder, by SID.
 function Get-AccessEntry([string] $Path) {
-    $acl = Get-Acl -LiteralPath $Path
-    foreach ($entry in $acl.GetAccessRules($true, $true, [Security.Principal.SecurityIdentifier])) {
+    $rules = (Get-Access $Path).GetAccessRules($true, $true, [Security.Principal.SecurityIdentifier])
+    foreach ($entry in $rules) {
         @{
             sid = "$($entry.IdentityReference)"; rights = [int]$entry.FileSystemRights
             allows = "$($entry.AccessControlType)" -eq 'Allow'
@@ -43,9 +56,9 @@ function Get-Sid([string] $Account) {
 }
 
 function Set-Sddl([string] $Path, [string] $Sddl) {
-    $acl = Get-Acl -LiteralPath $Path
+    $acl = Get-Access $Path
     $acl.SetSecurityDescriptorSddlForm($Sddl, 'Access')
-    Set-Acl -LiteralPath $Path -AclObject $acl
+    Set-Access $Path $acl
 }
 
 function Get-ReadRule([string] $Sid) {
@@ -55,15 +68,15 @@ function Get-ReadRule([string] $Sid) {
 }
 
 function Add-ReadEntry([string] $Path, [string] $Sid) {
-    $acl = Get-Acl -LiteralPath $Path
+    $acl = Get-Access $Path
     $acl.AddAccessRule((Get-ReadRule $Sid))
-    Set-Acl -LiteralPath $Path -AclObject $acl
+    Set-Access $Path $acl
 }
 
 function Remove-ReadEntry([string] $Path, [string] $Sid) {
-    $acl = Get-Acl -LiteralPath $Path
+    $acl = Get-Access $Path
     $acl.RemoveAccessRuleSpecific((Get-ReadRule $Sid))
-    Set-Acl -LiteralPath $Path -AclObject $acl
+    Set-Access $Path $acl
 }
 
 # The source of an event, whose text is its first string: what EventCreate.exe's messages say.

@@ -11,9 +11,9 @@ function Write-Fault([string] $Text) {
 }
 
 function Write-Log([string] $Text) {
-    if ($LogPath -and -not $WhatIfPreference) {
-        Add-Content -LiteralPath $LogPath -Value "$(Get-Date -Format s) $Text" -Encoding UTF8
-    }
+    if (-not $LogPath -or $WhatIfPreference) { return }
+    try { Add-Content -LiteralPath $LogPath -Value "$(Get-Date -Format s) $Text" -Encoding UTF8 }
+    catch { $Host.UI.WriteErrorLine("not in the log: $($_.Exception.Message)") }
 }
 
 function Format-Name([object[]] $Name) {

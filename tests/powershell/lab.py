@@ -23,6 +23,12 @@ TASK = {"Task": True, "TaskAccount": GMSA}
 FULL = {**TASK, "GrantRead": True}
 SAMPLE = json.dumps({"complete": True, "findings": [{"id": "spn-misplaced"}]})
 Run = dict[str, Any]
+NEEDED = "lxml==6.1.3\n"
+
+
+def release(version: str) -> str:
+    """A version as it is called once it is installed: with the beginning of the sum of its requirements."""
+    return f"{version}-{hashlib.sha256(NEEDED.encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,7 @@ class Computer:
     runs: list[Run] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for folder in ("Program Files", "ProgramData"):
+        for folder in ("Program Files", "ProgramData", "Windows/System32/inetsrv/config"):
             (self.root / folder).mkdir(parents=True)
         self.wheelhouse("0.1.0")
         self.python.parent.mkdir()
@@ -79,12 +85,12 @@ class Computer:
     def manifest(self) -> Path:
         return self.program / "manifest.json"
 
-    def wheelhouse(self, version: str) -> Path:
+    def wheelhouse(self, version: str, needed: str = NEEDED) -> Path:
         """A wheelhouse of a version; its wheels are of no interest to anybody."""
         folder = self.root / f"Räder {version}"
         for name in (f"iis_spn-{version}-py3-none-any", "lxml-6.1.3-cp311-cp311-win_amd64"):
             put(folder / "wheels" / f"{name}.whl", name)
-        put(folder / "requirements.txt", "lxml==6.1.3\n")
+        put(folder / "requirements.txt", needed)
         put(folder / "sample" / "IIS05" / "machine.json", "{}")
         files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "SHA256SUMS")
         lines = [

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from lab import FULL, GMSA, GMSA_SID, ROLLBACK, TASK, UNINSTALL, VERIFY, Computer, Result, put
+from lab import FULL, GMSA, GMSA_SID, ROLLBACK, TASK, UNINSTALL, VERIFY, Computer, Result, put, release
 from parts import needs_powershell
 
 pytestmark = needs_powershell
@@ -19,12 +19,6 @@ DATA_RIGHTS = "D:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
 @pytest.fixture
 def computer(tmp_path: Path) -> Computer:
     return Computer(tmp_path / "Größe 2")
-
-
-def runs_version(result: Result, computer: Computer, version: str) -> bool:
-    """Whether VERSION names a version and the task, where there is one, runs it."""
-    there = (computer.program / "VERSION").read_text() == f"{version}\n" if computer.program.exists() else False
-    return there and all(f"/{version}/" in task["execute"] for task in result.tasks.values())
 
 
 def test_it_installs_verifies_does_nothing_twice_and_leaves_nothing(computer: Computer) -> None:
@@ -72,10 +66,12 @@ def test_without_a_task_nothing_but_the_program_is_installed(computer: Computer)
 
 
 def test_it_says_what_the_agent_will_not_see(computer: Computer) -> None:
-    without, granted = computer.run(computer.install(**TASK), computer.install(**FULL))
+    runs = [computer.install(**given) for given in (TASK, FULL, TASK, {})]
+    without, *granted = computer.run(*runs)
     assert "the agent sees nothing of IIS" in without.words
-    assert "the agent sees nothing of IIS" not in granted.words
-    assert granted.readers == [GMSA_SID]
+    for result in granted:
+        assert "the agent sees nothing of IIS" not in result.words
+        assert result.readers == [GMSA_SID]
 
 
 def test_an_upgrade_switches_the_task_last_and_keeps_the_version_before(computer: Computer) -> None:
@@ -93,12 +89,27 @@ def test_an_upgrade_switches_the_task_last_and_keeps_the_version_before(computer
     edges = [name for name in second.calls if not name.startswith("Write-Text")]
     assert edges == ["python-venv", "python-pip", "python-sample", "Register-ScheduledTask"]
     for result, version in ((first, "0.1.0"), (second, "0.2.0"), (back, "0.1.0"), (forth, "0.2.0"), (third, "0.3.0")):
-        assert f"/{version}/" in result.tasks["iis-spn"]["execute"]
+        assert f"/{release(version)}/" in result.tasks["iis-spn"]["execute"]
         assert (result.tasks["iis-spn"]["user"], result.tasks["iis-spn"]["hours"]) == (GMSA, 6)
-    assert {"iis-spn/0.1.0", "iis-spn/0.2.0"} <= set(second.programs)
-    assert {"iis-spn/0.2.0", "iis-spn/0.3.0"} <= set(third.programs)
+    assert {f"iis-spn/{release('0.1.0')}", f"iis-spn/{release('0.2.0')}"} <= set(second.programs)
+    assert {f"iis-spn/{release('0.2.0')}", f"iis-spn/{release('0.3.0')}"} <= set(third.programs)
     assert not [name for name in third.programs if "0.1.0" in name]
     assert removed.is_empty
+
+
+def test_other_wheels_of_the_same_version_are_an_upgrade(computer: Computer) -> None:
+    first, same = computer.run(computer.install(), computer.install())
+    computer.wheelhouse("0.1.0", "lxml==6.1.4\n")
+    second, back = computer.run(computer.install(), ROLLBACK)
+    assert (first.code, same.calls, second.code, back.code) == (0, [], 0, 0)
+    assert "python-pip" in second.calls
+    assert (computer.program / "VERSION").read_text().strip() == release("0.1.0")
+
+
+def test_the_folder_may_end_in_a_slash(computer: Computer) -> None:
+    """As Tab completes it."""
+    (done,) = computer.run({"given": {"WheelHouse": f"{computer.root / 'Räder 0.1.0'}/"}})
+    assert done.code == 0, done.words
 
 
 def test_the_right_of_an_account_that_the_task_no_longer_runs_as_is_taken_back(computer: Computer) -> None:
@@ -194,7 +205,7 @@ def test_a_cut_anywhere_in_an_upgrade_is_cleaned_up(computer: Computer) -> None:
         _, cut, upgraded, verified, gone = results[5 * (number - 1) : 5 * number]
         assert cut.code == "cut"
         assert (upgraded.code, verified.code) == (0, 0), (number, upgraded.words, verified.words)
-        assert "/0.2.0/" in upgraded.tasks["iis-spn"]["execute"]
+        assert f"/{release('0.2.0')}/" in upgraded.tasks["iis-spn"]["execute"]
         assert (gone.code, gone.is_empty) == (0, True), (number, gone.words)
 
 
@@ -224,7 +235,7 @@ def test_what_if_touches_nothing(computer: Computer) -> None:
 
 
 def test_what_was_changed_or_added_is_kept_and_named(computer: Computer) -> None:
-    tree = computer.program / "0.1.0"
+    tree = computer.program / release("0.1.0")
     changed, added, told = tree / "pyvenv.cfg", tree / "Lib" / "mine.txt", computer.data / "drop" / "WEB01.report.json"
     files = {str(changed): "other", str(added): "mine", str(told): "{}"}
     _, verified, removed, again, anew = computer.run(
@@ -244,7 +255,7 @@ def test_what_was_changed_or_added_is_kept_and_named(computer: Computer) -> None
 
 
 def test_a_file_in_use_stays_listed_until_it_can_be_removed(computer: Computer) -> None:
-    file = computer.program / "0.1.0" / "Scripts" / "python.exe"
+    file = computer.program / release("0.1.0") / "Scripts" / "python.exe"
     _, stopped, removed = computer.run(computer.install(**FULL), {**UNINSTALL, "used": [str(file)]}, UNINSTALL)
     assert stopped.code == 2
     assert "not removed: tree" in stopped.words

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab import GMSA, ROOT, TASK, UNINSTALL, Computer, Result, Run, put
+from lab import FULL, GMSA, ROOT, TASK, UNINSTALL, Computer, Result, Run, put, release
 from parts import PWSH, needs_powershell
 
 pytestmark = needs_powershell
@@ -49,6 +49,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "a drop folder that is no path": ({}, {**TASK, "Drop": "drop"}, "drop is no full path"),
     "a drop folder with a quote": ({}, {**TASK, "Drop": r'C:\a" --x "'}, "is no full path"),
     "a drop folder that ends in a backslash": ({}, {**TASK, "Drop": "\\\\files\\spn\\"}, "is no full path"),
+    "no IIS": ({"folders": {"ProgramFiles": "p", "CommonApplicationData": "d", "System": "s"}}, FULL, "no IIS is here"),
     "a task of somebody else": (
         {"tasks": {"iis-spn": {"execute": "x"}}},
         TASK,
@@ -138,7 +139,7 @@ def test_a_manifest_that_somebody_edited_removes_nothing(tmp_path: Path) -> None
         text.replace("manifest/1", "manifest/9"): "its schema is not iis-spn/manifest/1",
         edited(text, path="C:\\Windows"): "a folder that is not ours",
         edited(text, path=f"{computer.program}/../other"): "a folder that is not ours",
-        edited(text, kind="tree", path=str(computer.root), version="0.1.0"): "a tree that is not ours",
+        edited(text, kind="tree", path=str(computer.root), version="0.1.0-00000000"): "a tree that is not ours",
         edited(text, kind="tree", path=f"{computer.program}/..", version=".."): "a tree that is not ours",
         edited(text, kind="file", path="C:\\x.txt", text=""): "a file that is not ours",
         edited(text, kind="grant", path="C:\\", sid="S-1-1-0", account="x"): "a grant that is not ours",
@@ -159,7 +160,7 @@ def test_sums_that_somebody_edited_remove_nothing_elsewhere(tmp_path: Path) -> N
     computer = Computer(tmp_path)
     precious = tmp_path / "precious.txt"
     put(precious, "x")
-    sums = {str(computer.program / "0.1.0.sha256"): f"{'0' * 64}  ../../../precious.txt\n"}
+    sums = {str(computer.program / f"{release('0.1.0')}.sha256"): f"{'0' * 64}  ../../../precious.txt\n"}
     _, result = computer.run(computer.install(), {**UNINSTALL, "written": sums})
     assert result.code == 2
     assert "a name that leads elsewhere" in result.words
@@ -191,9 +192,9 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, folder: str) -> No
 
 def test_an_installation_that_was_damaged_is_refused(tmp_path: Path) -> None:
     computer = Computer(tmp_path)
-    damage = {str(computer.program / "0.1.0" / "pyvenv.cfg"): "other"}
+    damage = {str(computer.program / release("0.1.0") / "pyvenv.cfg"): "other"}
     _, result = computer.run(computer.install(), {**computer.install(**TASK), "written": damage})
-    assert refused(result, "0.1.0 is installed, but not as it was")
+    assert refused(result, f"{release('0.1.0')} is installed, but not as it was")
 
 
 # -- the script as it is started -----------------------------------------------------------------------------------
