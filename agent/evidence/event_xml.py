@@ -7,7 +7,7 @@ with a DTD is refused: no tool of Windows writes one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from xml.parsers import expat
@@ -31,15 +31,25 @@ def event_xml(page: Page) -> Read:
     if dtd is not None:
         yield page.unread(dtd.start(), "it has a DTD, which no tool of Windows writes: nothing of its XML is read")
         return
-    at = 0
-    while (begin := _BEGIN.search(page.text, at)) is not None:
-        end = _END.search(page.text, begin.end(), begin.start() + LONGEST_EVENT)
+    for begin, end in spans(page.text):
         if end is None:
-            yield page.unread(begin.start(), "the event that begins here does not end")
-            at = begin.end()
-            continue
-        at = end.end()
-        yield from _read(page, begin.start(), page.text[begin.start() : at])
+            yield page.unread(begin, "the event that begins here does not end")
+        else:
+            yield from _read(page, begin, page.text[begin:end])
+
+
+def spans(text: str) -> Iterator[tuple[int, int | None]]:
+    """Where each `<Event>` begins and ends; None for one that does not end, or too late."""
+    at, end = 0, None
+    while (begin := _BEGIN.search(text, at)) is not None:
+        if end is None or end.start() < begin.end():
+            end = _END.search(text, begin.end())
+        if end is None:
+            yield begin.start(), None
+            return
+        is_one = end.end() - begin.start() <= LONGEST_EVENT
+        yield begin.start(), end.end() if is_one else None
+        at = end.end() if is_one else max(begin.end(), end.end() - LONGEST_EVENT)
 
 
 def _read(page: Page, start: int, text: str) -> Read:

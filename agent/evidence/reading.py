@@ -10,7 +10,7 @@ from typing import NamedTuple
 from agent.evidence.captured import Captured, Unread
 from agent.evidence.decoded_messages import decoded_messages
 from agent.evidence.event_texts import event_texts
-from agent.evidence.event_xml import event_xml
+from agent.evidence.event_xml import event_xml, spans
 from agent.evidence.failed_request import failed_request
 from agent.evidence.headers import headers
 from agent.evidence.log_lines import log_lines
@@ -31,7 +31,6 @@ READERS: Sequence[Reader] = (
 )
 
 _TRACE = re.compile(r"\s*(?:<\?[^>]{0,500}\?>\s*)*(?:<!DOCTYPE[^>]{0,2000}>\s*)?<failedRequest\b")
-_EVENTS = re.compile(r"<(?:\w+:)?Event[\s>][\s\S]{0,1048576}?</(?:\w+:)?Event\s*>")
 
 
 class Found(NamedTuple):
@@ -47,8 +46,8 @@ def read_page(page: Page) -> Found:
     """Everything in a text that is known, each with its line. What is not known is passed over."""
     if _TRACE.match(page.text):
         return sorted_out(failed_request(page))
-    found = event_xml(page) if "<" in page.text else iter(())
-    rest = Page(page.source, _EVENTS.sub(_blank, page.text), page.first_line)
+    found = event_xml(page)
+    rest = Page(page.source, _without_events(page.text), page.first_line)
     log = log_lines(rest)
     return sorted_out(chain(found, *(read(rest) for read in READERS)), log)
 
@@ -62,6 +61,11 @@ def sorted_out(found: Iterable[Captured | Unread], log: Log | None = None) -> Fo
     return Found(tuple(evidence), tuple(unread), rows, lacks_host)
 
 
-def _blank(found: re.Match[str]) -> str:
-    """The lines of an event that was read as XML, empty."""
-    return "\n" * found.group().count("\n")
+def _without_events(text: str) -> str:
+    """The text with the lines of each event that was read as XML empty."""
+    parts, after = [], 0
+    for begin, end in spans(text):
+        if end is not None:
+            parts += [text[after:begin], "\n" * text.count("\n", begin, end)]
+            after = end
+    return "".join([*parts, text[after:]])

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from agent.errors import IisSpnError, MalformedError, SourceError, UsageError
 from agent.sources.endpoint import MOST_NAMES
 from tests import made_tokens
-from tests.fuzz import dns_answers, ldap_answers, reading, remoting, sealing, winrm_answers
+from tests.fuzz import dns_answers, evidence, ldap_answers, reading, remoting, sealing, winrm_answers
 from tests.fuzz.reading import sample
 
 FOUND = Path(__file__).parent / "found"
@@ -140,6 +140,7 @@ TARGETS: Mapping[str, Target] = {
     "words": Target(reading.word, _texts(*_WORDS), besides=_FOR_RANGES),
     "certificate": Target(reading.certificate, lambda: [_CERTIFICATE, _WHOLE_CERTIFICATE]),
     "token": Target(reading.token, lambda: [text.encode() for text in made_tokens.SEEDS]),
+    **{name: Target(evidence.evidence, lambda seeds=seeds: seeds) for name, seeds in evidence.SEEDS.items()},
     "TLS": Target(sealing.tls_answer, lambda: [sealing.alert(), sealing.server_hello()]),
     "WinRM": Target(
         winrm_answers.winrm, lambda: [winrm_answers.conversation(), winrm_answers.fault()], (MalformedError,)
