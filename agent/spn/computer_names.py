@@ -147,6 +147,14 @@ class Names:
         """The names of the farm file that are given for this very site."""
         return self._farm_by_site.get(fold(site), ())
 
+    def short_of(self, site: str) -> Sequence[FarmName]:
+        """Those for a site of which somebody said that people type the first label, too."""
+        return [name for name in self._short if name.site is None or fold(name.site) == fold(site)]
+
+    @cached_property
+    def _short(self) -> Sequence[FarmName]:
+        return [name for name in self.farm if name.short]
+
     @cached_property
     def _farm_by_site(self) -> Mapping[str | None, Sequence[FarmName]]:
         found: dict[str | None, list[FarmName]] = {}

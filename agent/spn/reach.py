@@ -269,9 +269,9 @@ class _SiteReach:
 
     def _meant_by_first_label(self) -> None:
         """Names of which somebody said that people type the first label, too."""
-        for name in self.names.farm_of(self.site.name):
+        for name in self.names.short_of(self.site.name):
             known, short = self.found.get(name.host), name.host.first_label
-            if name.short and known is not None and not known.optional and self.names.is_shortened(name.host):
+            if known is not None and not known.optional and self.names.is_shortened(name.host):
                 other = self.found.get(short)
                 source = name.source if other is None or other.optional else other.source
                 self.found[short] = Name(short, source, False, known.ports)

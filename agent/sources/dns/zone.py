@@ -143,7 +143,9 @@ def _with_ancestors(book: Book) -> frozenset[HostName]:
 
 def _resolution_of(host: HostName, zones: _Zones) -> Resolution | None:
     owner = zones.owners[host]
-    return zones.resolve(host) if owner.alias or owner.addresses else None
+    if owner.alias is None:
+        return Resolution(chain=(host,), addresses=tuple(owner.addresses)) if owner.addresses else None
+    return zones.resolve(host)
 
 
 def _names_by_address(listed: Mapping[HostName, Resolution]) -> dict[Address, tuple[HostName, ...]]:

@@ -25,6 +25,9 @@ class Entries:
     def __iter__(self) -> Iterator[tuple[int, str]]:
         joined = _Joined()
         for line in _lines(self._text):
+            if joined.is_empty and "(" not in line and ")" not in line:
+                yield joined.passed(), line
+                continue
             joined.add(line)
             yield from joined.ready()
         yield from joined.ready(is_end=True)
@@ -56,6 +59,16 @@ class _Joined:
         self._open: deque[tuple[int, int]] = deque()
         """The number of each line that opens a parenthesis, and how many were open before it."""
         self._ends: dict[int, int] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no line waits."""
+        return not self._held
+
+    def passed(self) -> int:
+        """The number of a line that is a record by itself."""
+        self._first += 1
+        return self._first - 1
 
     def add(self, line: str) -> None:
         number, before = self._first + len(self._held), self._level

@@ -98,8 +98,13 @@ def _unquoted(noise: re.Match[str]) -> str:
     return noise.group() if noise.group().startswith("\\") else " "
 
 
+_ORDINARY = re.compile(r"(?!.{254})[A-Za-z0-9_*-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\Z")
+
+
 def name_fault(text: str) -> str | None:
     """Why a text cannot be the name of anything in DNS (RFC 1035 section 2.3.4), or None."""
+    if _ORDINARY.match(text):
+        return None
     if len(text) > 1024:
         return "longer than 255 octets"
     if printable(text) != text:

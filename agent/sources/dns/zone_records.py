@@ -193,10 +193,16 @@ _RANGE = re.compile(r"(\d{1,10})-(\d{1,10})(?:/(\d{1,10}))?\Z")
 _WIDE = re.compile(r"\{[^}]*\d{4}")
 
 
+_PLAIN = re.compile(r"[\t !#-'*-:<-\[\]-~]*\Z")
+"""A line without what has a meaning of its own in a zone file: quotes, parentheses, a comment, a backslash."""
+
+
 def _words(entry: str) -> list[str]:
     """The words of one record as dnspython tells them; the first is empty where the owner is left out."""
     if len(entry) > LONGEST_RECORD:
         raise ValueError("longer than any record can be")
+    if _PLAIN.match(entry):  # nearly all are, and a tokenizer looks at each character by itself
+        return ["", *entry.split()] if entry[:1].isspace() else entry.split()
     tokenizer = dns.tokenizer.Tokenizer(entry)
     token = tokenizer.get(want_leading=True)
     words = []
