@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from inputs import Inputs
 from test_cure import ACCOUNTS, BROKEN, CUSTOM, OWN_NAMES, ZONES, directories, ranks, servers
 from wants import CHANGES, HELD_BACK, KINDS, VIP, want
+from worlds import user
 
 from agent.checks.commands import APPCMD, is_pasteable
 from agent.errors import UsageError
@@ -284,6 +285,40 @@ def test_from_one_server_to_another_the_record_moves_before_the_spn(tmp_path: Pa
     assert kinds.index("dns") < kinds.index("spn-add")
     walked(given_, before)
     assert given_.inspected().plan.is_reached
+
+
+def test_the_load_balancer_is_told_of_where_dns_was_not_asked(tmp_path: Path) -> None:
+    given_ = CHANGES["one-server-to-two"].written(tmp_path / "given")
+    shutil.rmtree(given_.folder / "zones")
+    before = given_.inspected()
+    last = before.plan.steps[-1]
+    assert (last.kind, last.command) == ("manual", None)
+    assert "load balancer for portal.test.com" in (last.note or "")
+    walked(given_, before)
+    assert given_.inspected().plan.is_reached, "nothing else is left, and nobody can look whether this is done"
+
+
+def test_what_is_left_of_a_machine_name_is_said(tmp_path: Path) -> None:
+    """`HTTP/iis01` on the pool's account keeps WinRM from working until it is removed (rule R6.7)."""
+    given_ = CHANGES["off-a-machine-name"].written(tmp_path / "given")
+    (path,) = given_.directory
+    held = "sAMAccountName: gmsaWeb$\nservicePrincipalName: HTTP/iis01.test.com"
+    path.write_text(path.read_text().replace("sAMAccountName: gmsaWeb$", held), encoding="utf-8")
+    (goal,) = given_.inspected().plan.wanted
+    assert any(r"HTTP/iis01.test.com is on TEST\gmsaWeb$, which breaks WinRM on IIS01" in why for why in goal.because)
+
+
+def test_a_setting_waits_for_the_removal_that_asks(tmp_path: Path) -> None:
+    given_ = CHANGES["network-service-to-gmsa"].written(tmp_path / "given")
+    (path,) = given_.directory
+    other = user("other", "HTTP/portal.test.com")
+    text = path.read_text().replace("servicePrincipalName: HTTP/portal.test.com\n", "")
+    path.write_text(f"{text}\n{other}", encoding="utf-8")
+    steps = given_.inspected().plan.steps
+    (asks,) = [step for step in steps if step.confirm]
+    assert (asks.kind, str(asks.account)) == ("spn-delete", r"TEST\other")
+    waits = [s for s in steps if s.kind == "iis-setting" and f"wait for step {asks.order}" in (s.note or "")]
+    assert len(waits) == 1, "the one that lets another account decrypt"
 
 
 # -- refused -------------------------------------------------------------------------------------------------------

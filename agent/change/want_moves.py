@@ -1,4 +1,4 @@
-"""The changes that are no SPN: who may read a password, bindings, identities, settings, DNS.
+"""The changes that are no SPN: who may read a password, bindings, identities, settings, and DNS.
 
 Each is done to the overlay too, so that what follows from it is judged and not guessed.
 """
@@ -7,36 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from agent.change.overlay import Overlay
 from agent.change.want import Aim, ObstacleError, pool_as
+from agent.change.want_move import READERS, SETTING, Move, in_words
+from agent.change.want_records import records
 from agent.checks.accounts import may_read
-from agent.checks.actions import Action, address_record, by_hand
+from agent.checks.actions import Action, by_hand
 from agent.checks.case import Case
-from agent.checks.commands import appcmd_binding, appcmd_pool, dnscmd_record, set_readers
+from agent.checks.commands import appcmd_binding, appcmd_pool, set_readers
 from agent.checks.decryptor import can_use_kernel_mode, deciders, set_for
 from agent.iis.bindings import Binding
 from agent.iis.effective import Pool, Site
 from agent.model import Application, ApplicationRef, Step
-from agent.names import AccountName, Address, HostName, fold, printable
+from agent.names import AccountName, Guess, HostName, fold, printable
 from agent.spn.directory import Account
 from agent.spn.identity import PoolIdentity, decide
-from agent.spn.nameservice import Resolution
-
-ALIAS, READERS, GONE, SETTING, MOVED_RECORD, SPNS, RECORD, BALANCER = range(8)
-"""The order: an alias ends before anybody is asked for its name, and a new name leads here when all is ready."""
-
-
-class Move(NamedTuple):
-    """One change and its place in the order. `switched` are the applications for which another account decrypts from
-    then on; `at` those whose settings it touches.
-    """
-
-    action: Action
-    stage: int
-    at: tuple[ApplicationRef, ...] = ()
-    switched: tuple[ApplicationRef, ...] = ()
 
 
 def moves(overlay: Overlay, aim: Aim) -> list[Move]:
@@ -49,7 +35,7 @@ def moves(overlay: Overlay, aim: Aim) -> list[Move]:
         found += _settings(overlay, aim, asking)
     is_new = any(move.stage == SETTING and not move.at for move in found)
     changing = {ref.server for move in found for ref in move.at}
-    return [*_readers(overlay.case, aim, changing), *found, *_records(overlay, aim, is_new=is_new)]
+    return [*_readers(overlay.case, aim, changing), *found, *records(overlay, aim, is_new=is_new)]
 
 
 def _asking(case: Case, label: str, site: str) -> list[Application]:
@@ -91,7 +77,7 @@ def _bindings(overlay: Overlay, aim: Aim, label: str, site_name: str) -> Iterato
             server=label,
             note=note,
         )
-        yield Move(_told(step, f"give {site_name} the binding {information} ({protocol})"), SETTING)
+        yield Move(in_words(step, f"give {site_name} the binding {information} ({protocol})"), SETTING)
 
 
 def _answers(binding: Binding, host: HostName, site: Site, sites: Iterable[Site]) -> bool:
@@ -128,7 +114,8 @@ def _identity(overlay: Overlay, aim: Aim, label: str, pool: Pool) -> Move:
         for each in overlay.case.applications
         if each.server in labels and fold(each.pool or "") == fold(pool.name)
     )
-    user = aim.want.account or str(aim.account)
+    is_sure = aim.want.account is None or not isinstance(aim.account.domain, Guess)
+    user = str(aim.account) if is_sure else aim.want.account or ""
     before = overlay.everyones(labels)
     overlay.pool(labels, pool_as(user, pool.name)._replace(origin=pool.origin, starts=pool.starts))
     switched = _switched(overlay, before)
@@ -147,7 +134,7 @@ def _identity(overlay: Overlay, aim: Aim, label: str, pool: Pool) -> Move:
         server=label,
         note=_about_password(pool),
     )
-    return Move(_told(step, f"give the application pool {pool.name} the identity {user}"), SETTING, at, switched)
+    return Move(in_words(step, f"give the application pool {pool.name} the identity {user}"), SETTING, at, switched)
 
 
 def _former(pool: Pool) -> str | None:
@@ -271,118 +258,8 @@ def _named(case: Case, sids: Iterable[str]) -> list[str]:
     return [known[sid].name.name if sid in known else sid for sid in sorted(sids)]
 
 
-# -- DNS -----------------------------------------------------------------------------------------------------------
-
-
-def _records(overlay: Overlay, aim: Aim, *, is_new: bool) -> Iterator[Move]:
-    """The record, or the load balancer, that leads the name to all these servers and to no others."""
-    case, host = overlay.case, aim.want.host
-    views = [case.by_label[label] for label, _ in aim.sites]
-    if any(host in view.names.own for view in views):
-        return
-    found = views[0].names.resolve(host)
-    if found is None:
-        if is_new:
-            yield _balanced(aim, "DNS was not asked")
-        return
-    if found.addresses is None:
-        raise ObstacleError(f"{host} is an alias of {found.canonical}, and where that leads is not known.")
-    if found.is_alias and any(found.canonical in view.names.own for view in case.servers):
-        yield from _without_alias(overlay, aim, found)
-        return
-    led, mine = set(found.addresses), {address for view in views for address in view.names.mine}
-    if not led:
-        yield _new_record(overlay, aim)
-    elif len(views) == 1 and not led & mine and led <= views[0].names.inspected.addresses:
-        yield _moved_record(overlay, aim, found)
-    elif len(views) > 1 and led <= views[0].names.inspected.addresses and not all(led & {*v.names.mine} for v in views):
-        yield _balanced(aim, f"today it leads to {', '.join(sorted(led))}")
-
-
-def _balanced(aim: Aim, why: str) -> Move:
-    """What stands between clients and servers is not read: a person sees to it."""
-    servers = " and ".join(printable(label) for label, _ in aim.sites)
-    if len(aim.sites) > 1:
-        words = f"Let the load balancer for {aim.want.host} send requests to {servers}, and DNS lead to it ({why})."
-    else:
-        words = f"Let DNS lead {aim.want.host} to {servers}, with an A record and no alias ({why})."
-    return Move(by_hand(words), BALANCER)
-
-
-def _without_alias(overlay: Overlay, aim: Aim, found: Resolution) -> Iterator[Move]:
-    """Clients ask for the name that an alias leads to: a computer's own, which is on that computer's account."""
-    case, host = overlay.case, aim.want.host
-    if len(aim.sites) > 1:
-        yield _balanced(aim, f"today it is an alias of {found.canonical}")
-    elif aim.identity is not None:
-        addresses = case.by_label[aim.sites[0][0]].names.mine
-        action = address_record(case, host, found.canonical, addresses)
-        if action.step.command is None:
-            yield Move(by_hand(action.sentence), ALIAS)
-        else:
-            overlay.record(host, addresses[0])
-            note = f"clients that know the alias ask for HTTP/{found.canonical} until its time to live has passed: wait"
-            yield Move(action._replace(step=replace(action.step, note=note)), ALIAS)
-
-
-def _new_record(overlay: Overlay, aim: Aim) -> Move:
-    address, node = _address(overlay, aim), _node(overlay, aim.want.host)
-    if address is None or node is None:
-        return _balanced(aim, "it has no record")
-    overlay.record(aim.want.host, address)
-    kind = "AAAA" if ":" in address else "A"
-    command = dnscmd_record("/RecordAdd", *node, kind, address)
-    rollback = dnscmd_record("/RecordDelete", *node, kind, address)
-    return Move(_told(Step(kind="dns", command=command, rollback=rollback), f"let {aim.want.host} lead here"), RECORD)
-
-
-def _moved_record(overlay: Overlay, aim: Aim, found: Resolution) -> Move:
-    """The name leads to another inspected server: it is asked no more, before the SPN is on the new account."""
-    address, node = _address(overlay, aim), _node(overlay, aim.want.host)
-    old = found.addresses[0] if found.addresses is not None and len(found.addresses) == 1 else None
-    if address is None or node is None or old is None or found.is_alias or (":" in old) != (":" in address):
-        return _balanced(aim, f"today it leads to {', '.join(found.addresses or ())}")._replace(stage=MOVED_RECORD)
-    overlay.record(aim.want.host, address)
-    kind = "AAAA" if ":" in address else "A"
-    there = [dnscmd_record("/RecordDelete", *node, kind, old), dnscmd_record("/RecordAdd", *node, kind, address)]
-    back = [dnscmd_record("/RecordDelete", *node, kind, address), dnscmd_record("/RecordAdd", *node, kind, old)]
-    step = Step(kind="dns", command=_both(there), rollback=_both(back), note=f"it leads to {old} until then")
-    at = tuple(ref for label, site in aim.sites for ref in _references(overlay.case, label, site))
-    return Move(_told(step, f"let {aim.want.host} lead to {address}"), MOVED_RECORD, at)
-
-
-def _both(commands: Sequence[str | None]) -> str | None:
-    lines = [line for line in commands if line is not None]
-    return " && ".join(lines) if len(lines) == len(commands) else None
-
-
-def _address(overlay: Overlay, aim: Aim) -> Address | None:
-    """The one address of the one server."""
-    mine = overlay.case.by_label[aim.sites[0][0]].names.mine
-    return mine[0] if len(aim.sites) == 1 and len(mine) == 1 else None
-
-
-def _node(overlay: Overlay, host: HostName) -> tuple[str, str] | None:
-    """Zone and name within it, as `dnscmd` takes them."""
-    zone = overlay.service.zone_of(host) if overlay.service is not None else None
-    return None if zone is None else (zone.spn_text, host.spn_text[: -len(zone.key) - 1])
-
-
 # -- words ---------------------------------------------------------------------------------------------------------
-
-
-def _references(case: Case, label: str, site: str) -> list[ApplicationRef]:
-    return [each.reference for each in case.applications if (each.server, each.site) == (label, site)]
 
 
 def _called(application: Application) -> str:
     return printable(f"{application.site}{application.path} on {application.server}")
-
-
-def _told(step: Step, what: str) -> Action:
-    """A step with its command, else in words: a name that cannot be quoted is told as data."""
-    if step.command is not None and (step.rollback is not None or step.kind != "dns"):
-        return Action(step, f"{step.command}")
-    where = f" on {printable(step.server)}" if step.server is not None else ""
-    words = f"By hand{where}: {printable(what)}."
-    return Action(replace(step, command=None, rollback=None, note=words), words)

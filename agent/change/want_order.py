@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from agent.change.want_moves import MOVED_RECORD, SETTING, SPNS, Move
+from agent.change.want_move import MOVED_RECORD, SETTING, SPNS, Move
 from agent.change.want_spns import Now
 from agent.model import ApplicationRef, Requirement, Step
 from agent.names import AccountName, Spn

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from agent.change.overlay import Overlay
 from agent.change.plan import Planned, refused
 from agent.change.want import Aim, ObstacleError, Want, aim_of
-from agent.change.want_moves import Move, moves
+from agent.change.want_move import Move
+from agent.change.want_moves import moves
 from agent.change.want_order import Ordered, in_order
+from agent.change.want_records import unseen_balancer
 from agent.change.want_spns import NOT_LOOKED, Now, key, spn_moves, wanted_of
 from agent.change.want_told import told
 from agent.checks.case import Case
@@ -58,6 +60,7 @@ class _Draft:
             try:
                 self._demand_agreement(self.aims[want])
                 self.own[want] += spn_moves(now, self.aims[want], self._moved(want), self._all())
+                self.own[want] += unseen_balancer(self.case, self.aims[want], self.own[want])
             except ObstacleError as obstacle:
                 self.obstacles[want] = obstacle
                 return False

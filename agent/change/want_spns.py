@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from agent.change.want import Aim, ObstacleError
-from agent.change.want_moves import GONE, SPNS, Move
+from agent.change.want_move import GONE, SPNS, Move
 from agent.checks.actions import Action, add, delete
 from agent.checks.case import Case, Judged
 from agent.checks.holders import host_serves, is_held, wrong_holders

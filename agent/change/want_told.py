@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from agent.change.want import Aim
 from agent.change.want_order import Ordered
 from agent.change.want_spns import Now, wanted_of
+from agent.checks.holders import wrong_holders
 from agent.model import ApplicationRef, Requirement
 from agent.names import printable
 
@@ -64,9 +65,22 @@ def _elsewhere(now: Now, aim: Aim, steps: Sequence[Ordered]) -> Iterator[str]:
     moved = [name for name in added if name not in names] if not touched else []
     if moved:
         yield f"these names are served by the same applications and move along: {', '.join(map(str, moved))}"
+    yield from _machine_names(now, aim)
     for one in steps:
         if one.step.kind == "spn-delete" and one.step.confirm:
             yield f"step {one.step.order} takes it from {one.step.account}: {one.step.note}"
+
+
+def _machine_names(now: Now, aim: Aim) -> Iterator[str]:
+    """What is left of a machine name on another account, once people come by the name that is wanted (rule R6.7)."""
+    labels = {label for label, _ in aim.sites}
+    for name, server in now.today.own_spns.items():
+        if server.label in labels and name.host != aim.want.host and server.account is not None:
+            for holder in wrong_holders(now.today, name, server.account):
+                yield (
+                    f"{name} is on {holder}, which breaks WinRM on {printable(server.label)}: when nobody comes by "
+                    "that name any more, remove it there"
+                )
 
 
 def _needs(requirement: Requirement, ref: ApplicationRef) -> bool:
