@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
+from agent.evidence import tokens
 from agent.iis import authentication, parse
 from agent.sources import endpoint as endpoints
 from agent.sources.ad import ldif, ldif_blocks
 from agent.sources.endpoint import Endpoint
 from agent.sources.snapshots.targets import CLOCK_SKEW
+from agent.sources.web import exchange, looking
 from agent.sources.winrm import client, connection, handshake
 from agent.sources.winrm.connection import Connection, Reply, addresses_of
 from agent.sources.winrm.errors import UnreachableError
@@ -62,6 +64,11 @@ def test_each_row_names_a_test() -> None:
         ("the removal of its remote shell", [int(client.Limits().farewell)]),
         ("a snapshot of the future", [CLOCK_SKEW.seconds // 60]),
         ("names that one word", [endpoints.MOST_NAMES]),
+        ("the header of a web server", [exchange.MOST_BYTES // 1024]),
+        ("one request, from connecting", [int(exchange.SECONDS)]),
+        ("addresses of a web server", [exchange.MOST_ADDRESSES]),
+        ("redirects, on the same host", [looking.MOST_REDIRECTS]),
+        ("characters of a token", [tokens.LONGEST]),
     ],
 )
 def test_its_figures_are_the_programs(what: str, figures: list[int]) -> None:

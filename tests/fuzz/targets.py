@@ -11,7 +11,7 @@ from typing import NamedTuple
 from agent.errors import IisSpnError, MalformedError, SourceError, UsageError
 from agent.sources.endpoint import MOST_NAMES
 from tests import made_tokens
-from tests.fuzz import dns_answers, evidence, ldap_answers, reading, remoting, sealing, winrm_answers
+from tests.fuzz import dns_answers, evidence, ldap_answers, reading, remoting, sealing, web_answers, winrm_answers
 from tests.fuzz.reading import sample
 
 FOUND = Path(__file__).parent / "found"
@@ -141,6 +141,7 @@ TARGETS: Mapping[str, Target] = {
     "certificate": Target(reading.certificate, lambda: [_CERTIFICATE, _WHOLE_CERTIFICATE]),
     "token": Target(reading.token, lambda: [text.encode() for text in made_tokens.SEEDS]),
     **{name: Target(evidence.evidence, lambda seeds=seeds: seeds) for name, seeds in evidence.SEEDS.items()},
+    "web server": Target(web_answers.web, lambda: web_answers.SEEDS, (SourceError,)),
     "TLS": Target(sealing.tls_answer, lambda: [sealing.alert(), sealing.server_hello()]),
     "WinRM": Target(
         winrm_answers.winrm, lambda: [winrm_answers.conversation(), winrm_answers.fault()], (MalformedError,)

@@ -71,13 +71,9 @@ class Connection:
         try:
             self._socket.settimeout(self._left())
             self._socket.sendall(self._request(method, authorization))
-            answer = HTTPResponse(cast(socket.socket, _Bounded(self._socket, self._left)), method=method)
-            answer.begin()
-            return _reply(answer)
+            return read_reply(self._socket, self._left, method)
         except TimeoutError:
             raise UnansweredError(f"no whole answer within {SECONDS:g} s") from None
-        except (HTTPException, ValueError) as error:  # ValueError: a status that is no number
-            raise UnansweredError(f"it does not answer in HTTP: {_short(error)}") from None
         except OSError as error:
             raise UnansweredError(f"the connection broke: {_short(error)}") from None
         finally:
@@ -104,6 +100,19 @@ def authority(url: Url) -> str:
     host = url.host.spn_text
     shown = f"[{host.strip('[]')}]" if ":" in host else host
     return shown if url.port == {"http": 80, "https": 443}[url.scheme] else f"{shown}:{url.port}"
+
+
+def read_reply(connection: socket.socket, left: Callable[[], float], method: str) -> Reply:
+    """The header of the answer that a socket receives; `left` are the seconds that it may still take.
+
+    Raises UnansweredError for what is not HTTP or too long, and OSError, of which TimeoutError is one.
+    """
+    try:
+        answer = HTTPResponse(cast(socket.socket, _Bounded(connection, left)), method=method)
+        answer.begin()
+        return _reply(answer)
+    except (HTTPException, ValueError) as error:  # ValueError: a status that is no number
+        raise UnansweredError(f"it does not answer in HTTP: {_short(error)}") from None
 
 
 class _Bounded(io.RawIOBase):
