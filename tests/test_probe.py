@@ -233,6 +233,29 @@ def test_a_client_with_ports_asks_for_the_port() -> None:
     assert str(look.spn) == "HTTP/a.test.com:8080"
 
 
+def test_a_name_that_is_not_ascii_is_asked_for_by_its_a_label() -> None:
+    """RFC 5891, UTS 46: what stands in DNS, in the certificate and in the Host header, too."""
+    (look,) = looks([read_url("https://b\u00fccher.test.com/\u00fc")], [CLIENTS["edge"]], None)
+    assert str(look.spn) == "HTTP/xn--bcher-kva.test.com"
+    assert exchange.authority(look.url) == "xn--bcher-kva.test.com"
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [("http://a:80/", "a"), ("https://a:443/", "a"), ("http://a:443/", "a:443"), ("http://[::1]:81/", "[::1]:81")],
+)
+def test_the_host_header(url: str, host: str) -> None:
+    assert exchange.authority(read_url(url)) == host
+
+
+def test_each_url_as_each_kind_of_client() -> None:
+    urls = [read_url("http://a.test.com/"), read_url("http://b.test.com/")]
+    found = looks(urls, [CLIENTS["edge"], CLIENTS["java"]], None)
+    assert [(look.url.host.text[0], look.client) for look in found] == [
+        *(("a", "edge"), ("a", "java"), ("b", "edge"), ("b", "java"))
+    ]
+
+
 # -- on the wire ---------------------------------------------------------------------------------------------------
 
 
@@ -275,6 +298,18 @@ def test_a_redirect_is_followed_on_the_same_host_only() -> None:
     assert any("not followed" in step for step in found.steps)
     _, requests = look_at(saying(head("302 no", "Location: /again")))
     assert len(requests) == 1 + looking.MOST_REDIRECTS
+
+
+def test_a_redirect_out_of_tls_is_not_followed() -> None:
+    (look,) = looks([read_url("https://a.test.com/")], [CLIENTS["edge"]], None)
+    looking_at = looking._Looking(look, NoKdc(None), ssl.create_default_context())
+    assert looking_at._redirected(Reply(status=302, location="http://a.test.com/")) is None
+    assert (
+        str(looking_at._redirected(Reply(status=302, location="https://a.test.com:8443/x")))
+        == "https://a.test.com:8443/x"
+    )
+    assert looking_at._redirected(Reply(status=302, location="javascript:alert(1)")) is None
+    assert looking_at._redirected(Reply(status=302, location="http://[::1")) is None
 
 
 def _endless(connection: socket.socket, _request: bytes) -> None:
@@ -416,6 +451,18 @@ def test_the_command(form: str, silent_kdc: None, capsys: pytest.CaptureFixture[
         code = main(["probe", f"http://127.0.0.1:{port}/", "--dns", "off", "--format", form])
     assert code == exits.FINDINGS
     assert "127.0.0.1" in capsys.readouterr().out
+
+
+def test_what_was_not_read_of_a_target_is_told(silent_kdc: None, capsys: pytest.CaptureFixture[str]) -> None:  # noqa: ARG001
+    pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
+    with answering(saying(head("401 no", "WWW-Authenticate: Negotiate"))) as (port, _):
+        words = ["probe", f"http://127.0.0.1:{port}/", "nowhere", "--dns", "off", "--ad", "off"]
+        assert main([*words, "--format", "json"]) == exits.INCOMPLETE
+        told = json.loads(capsys.readouterr().out)
+        assert main(words) == exits.INCOMPLETE
+    assert told["gaps"]
+    assert "nowhere" in told["gaps"][0]
+    assert "Not read: nowhere" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [[], ["WEB01"], ["ftp://a/"], ["http://"]])

@@ -24,7 +24,7 @@ from agent.sources.web.together import look_at_all
 from agent.spn.forests import by_forest
 from agent.spn.nameservice import NameService
 from agent.story import explain, read_url
-from agent.story.probed import SCHEMA, Predicted, Probing, compared, of_outcomes, of_report, with_causes
+from agent.story.probed import SCHEMA, Predicted, Probing, compared, gaps_of, of_outcomes, of_report, with_causes
 from agent.story.probing import looks, urls_of
 from agent.story.url import Url
 from agent.sweep.passwords import Passwords
@@ -58,6 +58,7 @@ def run(options: Probe) -> int:
         finished=_now(),
         probes=tuple(probe for probe, _ in told),
         findings=tuple(finding for _, finding in told if finding is not None),
+        gaps=gaps_of(analysis.report) if analysis is not None else (),
     )
     output.write(options.output, probing)
     return _exit_code(probing)
@@ -126,7 +127,7 @@ def _predict(analysis: Analysis | None, report: Report | None, urls: Sequence[Ur
 
 
 def _exit_code(probing: Probing) -> int:
-    if not all(probe.was_seen for probe in probing.probes):
+    if probing.gaps or not all(probe.was_seen for probe in probing.probes):
         return exits.INCOMPLETE
     if probing.findings or any(probe.used != "kerberos" for probe in probing.probes):
         return exits.FINDINGS

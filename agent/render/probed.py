@@ -20,6 +20,8 @@ def to_text(probing: Probing, width: int, color: bool, shown: Shown = "all", _: 
     page.prose(verdict(probing), look="bold")
     if shown == "verdict":
         return page.text(color)
+    for gap in probing.gaps:
+        page.prose(f"Not read: {gap}")
     for probe in in_order(probing):
         is_fine = probe.used == "kerberos" and probe.predicted in {None, probe.observed}
         _told(page, probe, is_short=is_fine and shown == "causes" and len(probing.probes) > 1)

@@ -20,6 +20,8 @@ def to_markdown(probing: Probing) -> str:
 
 def _lines(probing: Probing) -> Iterator[str]:
     yield from ("# What was used: Kerberos or NTLM", "", f"**{words(verdict(probing))}**", "")
+    for gap in probing.gaps:
+        yield from (f"Not read: {words(gap)}", "")
     yield from (_row(_COLUMNS), _row("---" for _ in _COLUMNS))
     for probe in in_order(probing):
         yield _row(_cells(probe))

@@ -16,7 +16,10 @@ SCHEMA = "iis-spn/probe/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probing:
-    """What one real request to each URL has shown, and where that contradicts what was predicted."""
+    """What one real request to each URL has shown, and where that contradicts what was predicted.
+
+    `gaps` say what could not be read of what was given to predict from.
+    """
 
     schema: str
     tool: Tool
@@ -24,6 +27,7 @@ class Probing:
     finished: str
     probes: tuple[Probe, ...]
     findings: tuple[Finding, ...]
+    gaps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,15 @@ class Predicted:
     server: str | None
     site: str | None
     path: str | None
+
+
+def gaps_of(report: Report) -> tuple[str, ...]:
+    """What of the servers, the directory and DNS was not read."""
+    of_servers = [f"{server.name}: {each.message}" for server in report.servers for each in server.problems]
+    return (*of_servers, *(found.message for found in report.findings if found.id in _OF_SOURCES))
+
+
+_OF_SOURCES = frozenset({"directory-incomplete", "dns-incomplete"})
 
 
 def of_outcomes(outcomes: Iterable[ClientOutcome], client: str) -> tuple[Predicted, ...]:
