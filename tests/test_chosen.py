@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -203,11 +204,20 @@ def test_a_name_that_nobody_has(words: Sequence[str], said: str, capsys: pytest.
 # -- where it is said ----------------------------------------------------------------------------------------------
 
 
-def test_the_first_screen_says_that_there_is_more(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["inspect", str(SAMPLES), *FILES, "--server", "IIS05"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["inspect", *more] for more in ([], ["--all"], ["--format", "markdown"], ["--format", "html"])),
+        *(["plan", "--format", form] for form in ("table", "markdown", "html", "ticket", "cmd", "powershell", "ldif")),
+    ],
+    ids=" ".join,
+)
+def test_what_people_read_says_that_there_is_more(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    main([words[0], str(SAMPLES), *FILES, *words[1:], "--server", "IIS05"])
     out = capsys.readouterr().out
-    assert "Only server IIS05: everything else was judged, and is neither shown nor counted." in out
-    assert "IIS06" not in out
+    told = " ".join(re.sub(r"<[^>]+>|^rem |^# |[*\\]", "", out, flags=re.MULTILINE).split())
+    assert "Only server IIS05: everything else was judged, and is neither shown nor counted." in told
+    assert "IIS04" not in out
 
 
 def test_explain_tells_of_the_server_that_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,7 +143,7 @@ def test_nothing_in_a_help_text_is_carried_out(name: str) -> None:
     from importlib import import_module
 
     option = Option(("--x",), 'it\'s `id` $(id) "$x" ’; id', None, ())
-    hostile = Command("it's", "", (option,), (("a'b", "c'd"),), False)
+    hostile = Command("it's", "", (option,), (("a'b", "c'd"),))
     text = import_module(f"agent.cli.shells.{name}").script([hostile])
     if name == "powershell":
         assert not faults(text)

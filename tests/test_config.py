@@ -248,6 +248,7 @@ def test_who_names_a_server_asks_that_one(command: str, tmp_path: Path) -> None:
         ("format = true\n", "FILE:1: format: a text, or a list of texts"),
         ("ad = [1, [2]]\n", "FILE:1: ad: a text, or a list of texts"),
         ("ad = ''\n", "FILE:1: ad: the text is empty"),
+        ("quiet = true\nall = true\n", "--quiet contradicts --all (FILE is read too)"),
         ('ad = "a\\u0000b"\n', "FILE:1: ad: a null character"),
         ("ad.x = 1\n", "FILE:1: ad: a text, or a list of texts"),
         ("format = 'jsn'\n", "FILE:1: format: 'jsn' is none of table, json,"),

@@ -184,8 +184,8 @@ def headers(case: Case) -> Iterator[Finding]:
     if at_default:
         yield finding(
             "header-limit",
-            f"MaxFieldLength or MaxRequestBytes is at its default of {DEFAULT_HEADER_BYTES} bytes on "
-            f"{len(at_default)} server(s): tickets of users in very many groups do not fit (HTTP 400)",
+            f"MaxFieldLength or MaxRequestBytes is at its default of {DEFAULT_HEADER_BYTES} bytes: tickets of users in "
+            "very many groups do not fit (HTTP 400)",
             server=at_default[0] if len(at_default) == 1 else None,
             servers=at_default,
             fix=("Raise both values only where HTTP 400 is seen.",),

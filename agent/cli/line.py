@@ -38,7 +38,18 @@ def read(words: Sequence[str] | None) -> Line:
         _set_defaults(known[typed.command], read_config(file), typed)
         given = _given(program, words)
     given.typed = typed  # what a file says for every command is passed over where it has no use
-    return Line(given.make(given) if given.make else None, given.version, given.debug)
+    return Line(_made(given, file), given.version, given.debug)
+
+
+def _made(given: argparse.Namespace, file: Path | None) -> options.Options | None:
+    """The command's options; what contradicts each other may stand in a file, which is named then."""
+    if given.make is None:
+        return None
+    try:
+        made: options.Options = given.make(given)
+    except UsageError as error:
+        raise error if file is None else UsageError(f"{error} ({file} is read too)") from None
+    return made
 
 
 def _given(program: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:

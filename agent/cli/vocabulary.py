@@ -32,7 +32,6 @@ class Command(NamedTuple):
     help: str
     options: tuple[Option, ...]
     words: tuple[tuple[str, str], ...]
-    takes_file: bool
 
 
 def vocabulary(ids: Sequence[str]) -> tuple[Command, ...]:
@@ -40,15 +39,14 @@ def vocabulary(ids: Sequence[str]) -> tuple[Command, ...]:
     program = parser()
     known = commands_of(program)
     helps = _helps(program)
-    first = Command("", "", tuple(_options(program)), tuple((name, helps[name]) for name in known), False)
+    first = Command("", "", tuple(_options(program)), tuple((name, helps[name]) for name in known))
     return (first, *(_command(name, helps[name], each, {"ID": ids}) for name, each in known.items()))
 
 
 def _command(name: str, told: str, command: argparse.ArgumentParser, known: Mapping[str, Sequence[str]]) -> Command:
     places = [action for action in command._actions if not action.option_strings]
     words = [str(word) for place in places for word in place.choices or known.get(str(place.metavar), ())]
-    takes_file = any(place.metavar in FILES for place in places)
-    return Command(name, told, tuple(_options(command)), tuple((word, "") for word in words), takes_file)
+    return Command(name, told, tuple(_options(command)), tuple((word, "") for word in words))
 
 
 def _helps(program: argparse.ArgumentParser) -> Mapping[str, str]:

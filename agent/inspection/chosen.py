@@ -97,6 +97,12 @@ class Chosen:
         lacks = None if use.lacks is None else self._known(use.lacks)
         return replace(use, applications=places, needs=needs, covered=covered, lacks=lacks)
 
+    def finding(self, found: Finding) -> Finding:
+        """What a finding says of these servers; one about a name keeps all that answer it."""
+        if self.only.is_all or found.spn is not None:
+            return found
+        return replace(found, servers=tuple(server for server in found.servers if server in self.servers))
+
     def concerns(self, found: Finding) -> bool:
         """Whether a finding is about one of these, or about no server at all."""
         if self.only.is_all:

@@ -73,7 +73,7 @@ def _concluded(
     every = accept(_ordered((*before, *check(case), *farm(case), *after)), sources.accepted, today)
     wants, mine = [want for want in sources.wants if _is_of(case, want)], filter(chosen.concerns, every)
     planned = _wanted(case, mine, wants) if sources.wants else plan(case, mine)
-    findings = accept(_ordered(planned.findings), sources.accepted, today)
+    findings = accept(_ordered(map(chosen.finding, planned.findings)), sources.accepted, today)
     told = {(found.spn, found.account): found for found in reversed(findings) if found.id in REQUIREMENT_FINDINGS}
     requirements = tuple(
         _advised(case, judged, told.get((judged.requirement.spn, judged.requirement.account))) for judged in case.judged

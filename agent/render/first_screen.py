@@ -16,7 +16,7 @@ from agent.render.findings import write_sentence
 from agent.render.layout import SEVERITY_LOOKS, Page, with_commas
 from agent.render.screen import Following
 from agent.render.verdict import first_line, last_line, look, not_looked_at
-from agent.render.what_was_read import EXPORT_ALL, exports, looked_at, only_told, questions
+from agent.render.what_was_read import EXPORT_ALL, exports, looked_at, questions
 from agent.render.wording import by_severity, plural, reason_told, shortly
 from agent.spn.rules import named
 
@@ -79,8 +79,6 @@ def write_head(page: Page, report: Report) -> None:
     counts = report.summary.servers if report.summary is not None else None
     healthy = f", {counts.healthy} of them healthy" if counts is not None and counts.healthy else ""
     page.prose(f"{plural(len(report.servers), 'server')}{healthy}, {plural(len(report.applications), 'application')}.")
-    for sentence in only_told(report):
-        page.prose(sentence)
     if read := looked_at(report):
         page.prose(["Looked", "at:", *with_commas(read)])
     for sentence in not_looked_at(report):

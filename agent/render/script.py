@@ -11,6 +11,7 @@ from agent.model import Finding, Report, Step
 from agent.names import Spn, printable
 from agent.render.goals import goals_told
 from agent.render.verdict import left_out, without_ground
+from agent.render.what_was_read import only_told
 from agent.render.wording import plural
 
 CACHES = (
@@ -174,6 +175,7 @@ def heading(outline: Outline) -> Iterator[str]:
     report = outline.report
     yield "Service principal names (SPNs) to change so that Kerberos works."
     yield f"Written by {report.tool.name} {report.tool.version}, {report.finished}, from what was read then."
+    yield from only_told(report)
     yield from goals_told(report)
     counts = Counter(found.id for found in outline.findings())
     told = ", ".join(f"{name} ({number})" for name, number in counts.items())

@@ -19,7 +19,16 @@ from agent.render.afterwards import probes
 from agent.render.goals import checked_by, goal_line
 from agent.render.script import ALIAS, CACHES, DUPLICATES, RIGHTS, Outline, told
 from agent.render.verdict import if_told, left_out, not_looked_at
-from agent.render.what_was_read import EXPORT_ALL, LOOK_FIRST, clients_told, exports, questions, sources_told, written
+from agent.render.what_was_read import (
+    EXPORT_ALL,
+    LOOK_FIRST,
+    clients_told,
+    exports,
+    only_told,
+    questions,
+    sources_told,
+    written,
+)
 from agent.render.wording import at_line, first_few, plural, pool_told, settings_told, subject
 
 WIDTH = 78
@@ -313,5 +322,7 @@ def _evidence(fault: Finding) -> Iterator[str]:
 
 
 def _read(report: Report) -> Iterator[str]:
+    for sentence in only_told(report):
+        yield from _said(sentence)
     for line in (*sources_told(report), *clients_told(report)):
         yield from _said(f"* {line}", then="  ")

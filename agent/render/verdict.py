@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from agent.model import Report
+from agent.render.what_was_read import only_told
 from agent.render.wording import first_few, plural
 
 NO_STEP = "No step and no all-clear follows from what nobody knows."
@@ -75,6 +76,7 @@ def _other_errors(report: Report) -> list[str]:
 
 def not_looked_at(report: Report) -> Iterator[str]:
     """What nobody looked at though something depends on it, a sentence each; of the directory the questions tell."""
+    yield from only_told(report)
     summary = report.summary if report.spns.total else None
     for read in summary.read if summary is not None else ():
         is_told = read.kind == "directory" and summary is not None and summary.questions
