@@ -22,15 +22,19 @@ NO_CORPUS = "../shared/corpus is not there"
 NO_POWERSHELL = "no pwsh on PATH: PowerShell scripts are read and parsed here, not run"
 WINDOWS_PYTHON = os.environ.get("IIS_SPN_WINDOWS_PYTHON")
 """A folder with `wpy`, which runs Windows programs, and first of all a Windows Python, under wine."""
-NO_WINDOWS_PYTHON = "IIS_SPN_WINDOWS_PYTHON names no folder with a Windows Python under wine"
+NO_WINDOWS_PYTHON = "IIS_SPN_WINDOWS_PYTHON names no folder with a Windows Python under wine (.ci/windows makes one)"
 MAY_LIST_ALL = "with pwsh, but as the super-user, who may list every folder"
 NOT_WINDOWS = "asks Windows itself"
-PERMITTED = frozenset({NO_CORPUS, NO_POWERSHELL, MAY_LIST_ALL, NOT_WINDOWS, NO_WINDOWS_PYTHON})
-"""No package index has PowerShell, the corpus stands beside the project, and Windows can only be asked on Windows."""
+NO_MAKE_BELIEVE = "asks a Windows with a make-believe IIS (IIS_SPN_MAKE_BELIEVE_IIS=1): .ci/windows makes one"
+PERMITTED = frozenset({NO_CORPUS, NO_POWERSHELL, MAY_LIST_ALL, NOT_WINDOWS, NO_WINDOWS_PYTHON, NO_MAKE_BELIEVE})
+"""No package index has PowerShell, the corpus and the Windows Python stand beside the project, and Windows can only be
+asked on Windows.
+"""
 
 needs_corpus = pytest.mark.skipif(not CORPUS.exists(), reason=NO_CORPUS)
 needs_powershell = pytest.mark.skipif(PWSH is None, reason=NO_POWERSHELL)
 needs_windows_python = pytest.mark.skipif(WINDOWS_PYTHON is None, reason=NO_WINDOWS_PYTHON)
+needs_make_believe = pytest.mark.skipif("IIS_SPN_MAKE_BELIEVE_IIS" not in os.environ, reason=NO_MAKE_BELIEVE)
 needs_windows = pytest.mark.skipif(sys.platform != "win32", reason=NOT_WINDOWS)
 
 

@@ -38,6 +38,8 @@ from agent.watch.step import SETTLE
 from agent.watch.told import Log, Teller
 from agent.writing import write_whole
 
+pytestmark = pytest.mark.windows
+
 SAMPLES = Path(__file__).parents[1] / "sample_configs"
 CONFIG = (SAMPLES / "IIS01" / "applicationHost.config").read_text("utf-8")
 DIRECTORY, ZONE = str(SAMPLES / "directory.ldif"), str(SAMPLES / "zone.txt")
@@ -523,6 +525,7 @@ def _events_into(file: Path, played: Played, state: Path, drop: Path) -> None:
     Agent(played, Places(state=state, drop=Drop(drop, played.shares), textfile=None), teller).once()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("refusal", [OSError(errno.ENOSPC, "full"), OSError(errno.EACCES, "denied")])
 def test_refused_at_any_moment_it_goes_on(played: Played, tmp_path: Path, refusal: OSError) -> None:
     """Through whatever call the disk is full or closed, the next look is a whole one."""
@@ -544,6 +547,7 @@ def test_refused_at_any_moment_it_goes_on(played: Played, tmp_path: Path, refusa
 # -- for months ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_nothing_is_left_of_a_look(played: Played, state: Path, tmp_path: Path) -> None:
     """What is alive after 30 looks is what was alive after 10; benchmarks/agent.py has 10,000."""
     state.mkdir()

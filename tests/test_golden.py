@@ -75,6 +75,7 @@ def same(name: str, text: str) -> None:
     assert text == path.read_bytes().decode("utf-8")
 
 
+@pytest.mark.windows
 @pytest.mark.parametrize(("command", "form"), OFFLINE, ids=map(".".join, OFFLINE))
 def test_files(command: str, form: str, capsys: pytest.CaptureFixture[str]) -> None:
     words = told(WORDS[command], form)

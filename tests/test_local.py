@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from parts import needs_windows
 
 from agent.errors import UsageError
 from agent.iis.redirection import configuration_file
 from agent.iis.snapshot import Machine, Snapshot
 from agent.sources.local import content, paths, reading, server
+
+pytestmark = pytest.mark.windows
 
 CONFIG = r"""<configuration>
   <system.applicationHost><sites>
@@ -186,7 +187,7 @@ def test_folder_that_may_not_be_listed_is_unread(tmp_path: Path, monkeypatch: py
 
     def closed(path: Path) -> object:
         if path.name == "closed":
-            raise PermissionError(13, "Permission denied")
+            raise PermissionError(13, "Permission denied", None, 5)  # ERROR_ACCESS_DENIED
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", closed)
@@ -301,19 +302,10 @@ def test_broken_redirection_is_left_to_be_told(tmp_path: Path) -> None:
 
 def test_access_denied_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def deny(*_arguments: object) -> None:
-        raise PermissionError(13, "Permission denied")
+        raise PermissionError(13, "Permission denied", None, 5)  # ERROR_ACCESS_DENIED
 
     put(tmp_path / SYSTEM / "applicationHost.config", CONFIG)
     monkeypatch.setattr(Path, "open", deny)
     problem = configuration_file(looked(tmp_path, None)).problem
     assert problem is not None
     assert "Run as administrator" in problem.message
-
-
-@needs_windows
-def test_this_windows() -> None:
-    machine = server.read_this_server().machine
-    assert machine.name
-    assert machine.membership in {"domain", "workgroup", "entra"}
-    assert machine.services is not None
-    assert machine.certificate_names is not None

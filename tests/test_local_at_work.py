@@ -26,6 +26,8 @@ from agent.sources.snapshots.disk import load
 from agent.sources.snapshots.document import document_of
 from agent.sources.snapshots.targets import read_target
 
+pytestmark = pytest.mark.windows
+
 HOST = f"{SYSTEM}/applicationHost.config"
 MINE = CONFIG.replace(r'<virtualDirectory path="/far" physicalPath="\\srv\share\app" />', "")
 
@@ -336,7 +338,7 @@ def test_a_snapshot_keeps_every_fact(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("pauses")
 def test_a_snapshot_says_what_could_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def deny(*_arguments: object) -> None:
-        raise PermissionError(13, "Permission denied")
+        raise PermissionError(13, "Permission denied", None, 5)  # ERROR_ACCESS_DENIED
 
     put(tmp_path / HOST, CONFIG)
     with monkeypatch.context() as patch:

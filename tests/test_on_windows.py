@@ -26,6 +26,8 @@ from agent.sources.winrm.errors import UnreachableError
 from agent.sweep import collect
 from agent.sweep.passwords import Passwords
 
+pytestmark = pytest.mark.windows
+
 ALONE: dict[str, Any] = (
     {"creationflags": subprocess.DETACHED_PROCESS} if sys.platform == "win32" else {"start_new_session": True}
 )
@@ -46,6 +48,7 @@ def test_a_reader_that_goes_away_is_no_fault() -> None:
     assert (process.returncode, said) == (exits.CLEAN, "")
 
 
+@pytest.mark.long
 def test_nobody_to_ask_for_a_password_is_told() -> None:
     command = [sys.executable, "-m", "agent", "collect", "127.0.0.1", "--user", "someone"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, **ALONE)

@@ -39,6 +39,7 @@ def umask() -> Iterator[None]:
 # -- whole or not at all -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.windows
 @pytest.mark.parametrize("how", [{}, {"private": True}, {"durable": True}])
 def test_the_pieces_are_what_stands_there(tmp_path: Path, how: dict[str, bool]) -> None:
     path = tmp_path / "report"
@@ -48,6 +49,7 @@ def test_the_pieces_are_what_stands_there(tmp_path: Path, how: dict[str, bool]) 
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.windows
 @pytest.mark.parametrize("private", [False, True])
 @pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), KeyboardInterrupt(), KeyError("ours")])
 def test_a_failure_in_the_middle_leaves_the_old_file(tmp_path: Path, fault: BaseException, private: bool) -> None:
@@ -73,6 +75,7 @@ def test_a_full_disk_is_told() -> None:
     assert stat.S_ISCHR(full.stat().st_mode)
 
 
+@pytest.mark.windows
 def test_a_reader_never_sees_a_part_whoever_else_writes(tmp_path: Path) -> None:
     path, end = tmp_path / "report", threading.Event()
     texts = {tag * 200_000 for tag in (b"A", b"B", b"C")}
@@ -125,6 +128,7 @@ def is_folder(handle: int) -> bool:
     return stat.S_ISDIR(os.fstat(handle).st_mode)
 
 
+@pytest.mark.windows
 def test_windows_renames_no_file_that_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A virus scanner has it for a moment."""
     refusals = [PermissionError(13, "in use"), PermissionError(13, "in use")]
@@ -175,6 +179,7 @@ def test_a_file_keeps_its_mode_unless_it_is_to_be_private(tmp_path: Path) -> Non
     assert mode(path) == 0o600
 
 
+@pytest.mark.windows
 def test_what_is_read_only_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "report"
     path.write_bytes(b"old")
@@ -294,6 +299,7 @@ def test_bytes_go_into_a_device_and_it_stays_one() -> None:
     assert stat.S_ISCHR(device.stat().st_mode)
 
 
+@pytest.mark.windows
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     for private in (False, True):
         with pytest.raises(OSError, match=r"irectory|no file|denied"):
@@ -319,6 +325,7 @@ def test_standard_output_as_a_file_keeps_what_stands_there(tmp_path: Path, redir
 # -- lines at the end ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.windows
 def test_lines_are_added_and_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[Any] = []
     monkeypatch.setattr("os.fsync", synced.append)

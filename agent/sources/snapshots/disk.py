@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from pathlib import Path
 
 from agent.iis.parse import MAXIMUM_SIZE
@@ -23,7 +24,9 @@ def load(path: Path, name: str, limit: int = MAXIMUM_SIZE) -> SourceFile:
                 data = read_at_most(stream, limit)
             return sized(name, data, limit)
     except OSError as error:
-        return SourceFile(name, b"", in_words(error, path), is_refused=is_refusal(error), is_busy=_is_in_use(error))
+        return SourceFile(
+            name, b"", in_words(error, path), is_refused=is_refusal(error), is_busy=_is_in_use(error, path)
+        )
     return SourceFile(name, b"", reason)
 
 
@@ -58,15 +61,40 @@ _SHARING, _LOCKED = 32, 33
 """ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION: to Python they are errors of permission, too."""
 
 
-def _is_in_use(error: OSError) -> bool:
-    return getattr(error, "winerror", None) in {_SHARING, _LOCKED}
+def _is_in_use(error: OSError, path: Path) -> bool:
+    if not isinstance(error, PermissionError):
+        return False
+    return (getattr(error, "winerror", None) or _code_of_opening(path)) in {_SHARING, _LOCKED}
+
+
+if sys.platform == "win32":
+    import ctypes
+    from ctypes import wintypes
+
+    _GENERIC_READ, _SHARED_WITH_ALL, _OPEN_EXISTING = 0x80000000, 0x7, 3
+
+    def _code_of_opening(path: Path) -> int:
+        """What Windows says to opening a file: the C library tells `open` of a refusal only that it is one."""
+        kernel32 = ctypes.WinDLL("kernel32", use_last_error=True)
+        kernel32.CreateFileW.restype = wintypes.HANDLE
+        handle = kernel32.CreateFileW(str(path), _GENERIC_READ, _SHARED_WITH_ALL, None, _OPEN_EXISTING, 0, None)
+        code = ctypes.get_last_error()
+        if handle in {None, wintypes.HANDLE(-1).value}:
+            return code
+        kernel32.CloseHandle(wintypes.HANDLE(handle))
+        return _SHARING  # it was in use a moment ago
+
+else:
+
+    def _code_of_opening(path: Path) -> int:  # noqa: ARG001
+        return 0
 
 
 def in_words(error: OSError, path: Path) -> str:
     """Why a file or folder could not be opened."""
     if isinstance(error, FileNotFoundError):
         return "a link whose target does not exist" if path.is_symlink() else ABSENT
-    if _is_in_use(error):
+    if _is_in_use(error, path):
         return _IN_USE
     if isinstance(error, PermissionError):
         return DENIED
