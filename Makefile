@@ -57,6 +57,12 @@ newest:
 	.venv/bin/pip install -q -c constraints.txt -e .
 	touch $@
 
+# What the role in ansible/ is tested with: it shares nothing with the program, and is as large again.
+.venv-ansible/.done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-ansible
+	.venv-ansible/bin/pip install -q -c constraints.txt -e '.[ansible]'
+	touch $@
+
 .venv/.fuzz: .venv/.test
 	.venv/bin/pip install -q -c constraints.txt -e '.[fuzz]'
 	touch $@

@@ -33,6 +33,11 @@ asked on Windows.
 
 needs_corpus = pytest.mark.skipif(not CORPUS.exists(), reason=NO_CORPUS)
 needs_powershell = pytest.mark.skipif(PWSH is None, reason=NO_POWERSHELL)
+ANSIBLE = Path(os.environ.get("IIS_SPN_ANSIBLE") or Path(__file__).parents[1] / ".venv-ansible" / "bin")
+"""Where its programs are: in an environment of their own, which `make .venv-ansible/.done` makes."""
+needs_ansible = pytest.mark.skipif(
+    not (ANSIBLE / "ansible-lint").exists(), reason="no Ansible: make .venv-ansible/.done installs it"
+)
 needs_windows_python = pytest.mark.skipif(WINDOWS_PYTHON is None, reason=NO_WINDOWS_PYTHON)
 needs_make_believe = pytest.mark.skipif("IIS_SPN_MAKE_BELIEVE_IIS" not in os.environ, reason=NO_MAKE_BELIEVE)
 needs_windows = pytest.mark.skipif(sys.platform != "win32", reason=NOT_WINDOWS)

@@ -21,7 +21,7 @@ from agent.sources.extras import PARTS, demand, how_to_install
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "sample_configs"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-TOOLS = {"dev", "live", "fuzz"}
+TOOLS = {"ansible", "dev", "live", "fuzz", "release"}
 """Extras that no command asks for."""
 
 

@@ -23,7 +23,7 @@ def windows_path(path: Path) -> str:
 
 
 def asked(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [str(WINDOWS_PYTHON), "-m", "agent", "collect", *words, "--to", windows_path(folder)]
+    command = [str(Path(str(WINDOWS_PYTHON)) / "wpy"), "-m", "agent", "collect", *words, "--to", windows_path(folder)]
     return subprocess.run(
         command,
         input=f"{farm.PASSWORD}\r\n",

@@ -11,6 +11,7 @@ import os
 import re
 from typing import NamedTuple, Protocol
 
+from .ansible import helper_output
 from .envelope import FaultError
 from .settings import Behaviour, Options
 
@@ -143,8 +144,8 @@ class Process:
         return self._play()
 
     def _play(self) -> None:
-        behaviour = self.server.behaviour
-        self._write("stdout", self.server.printed())
+        behaviour, helped = self.server.behaviour, helper_output(bytes(self._input))
+        self._write("stdout", self.server.printed() if helped is None else helped)
         self._write("stderr", _PROGRESS.encode() if behaviour.clixml else b"")
         self._write("stderr", behaviour.errors.encode())
         self._end(behaviour.exit_code)
