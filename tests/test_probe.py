@@ -6,6 +6,8 @@ import json
 import os
 import socket
 import ssl
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,9 @@ from agent.evidence.observed import NoTicket, Reply, Seen, Sent
 from agent.evidence.probed import Probe, judged
 from agent.evidence.tokens import challenges, read_token
 from agent.model import Outcome
-from agent.names import AccountName, spn
+from agent.names import AccountName, host_name, spn
 from agent.render.probed import to_text
-from agent.sources.web import exchange, looking
+from agent.sources.web import exchange, looking, tickets
 from agent.sources.web.exchange import Connection, UnansweredError
 from agent.sources.web.looking import looked_at
 from agent.sources.web.tickets import Tickets
@@ -388,6 +390,53 @@ def test_nothing_listens() -> None:
 def test_tls_where_there_is_none() -> None:
     with answering(saying("HTTP/1.1 400 no\r\n\r\n")) as (port, _), pytest.raises(UnansweredError, match="TLS"):
         Connection(read_url(f"https://a.test.com:{port}/"), ["127.0.0.1"], ssl.create_default_context())
+
+
+# -- whose tickets -------------------------------------------------------------------------------------------------
+
+WHO = tickets.Who("alice@TEST.COM", lambda: "Canary-Pa55word", host_name("a.test.com"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SSPI logs on there")
+def test_a_wrong_password_is_sent_once_for_all_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gssapi", reason="python-gssapi is not installed")
+    sent: list[str] = []
+
+    class WrongError(Exception):
+        err_code = -1765328360  # KDC_ERR_PREAUTH_FAILED
+
+    def log_on(principal: str, _password: str) -> None:
+        sent.append(principal)
+        raise WrongError
+
+    monkeypatch.setattr(tickets, "of_password", log_on)
+    asked = Tickets(WHO)
+    answers = [asked.ticket(spn(f"HTTP/{name}"), b"") for name in ("a.test.com", "b.test.com", "c.other.com")]
+    assert sent == ["alice@TEST.COM"]
+    assert {getattr(answer, "reason", "") for answer in answers} == {"the password is wrong"}
+    assert "Canary" not in repr(answers) + repr(vars(asked)["_cache"])
+
+
+def test_a_password_that_windows_calls_wrong_is_sent_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+
+    def log_on(_who: object, name: Any, _certificate: bytes) -> NoTicket:
+        sent.append(str(name))
+        return NoTicket(code=None, reason="SEC_E_LOGON_DENIED", is_said_of_spn=False)
+
+    monkeypatch.setattr(tickets, "_sspi_ticket", log_on)
+    asked = Tickets(WHO)
+    names = [spn(f"HTTP/{number}.test.com") for number in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: asked._windows(name, b""), names))
+    assert len(sent) == 1
+
+
+def test_of_which_realm_a_bare_name_is_must_follow_from_something() -> None:
+    pytest.importorskip("gssapi", reason="python-gssapi is not installed")
+    answer = Tickets(tickets.Who("alice", lambda: "x", host_name("short"))).ticket(spn("HTTP/short"), b"")
+    assert isinstance(answer, NoTicket)
+    assert "write user@REALM" in answer.reason
 
 
 # -- the document --------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ pytest.importorskip("gssapi", reason="python-gssapi is not installed")
 
 from agent.cli.program import main
 from tests import made_tokens as made
+from tests.waiting import until
 
 from .samba import DomainController, add_spn, computer, free_address, password_of, program, set_attribute, user
 from .scenarios import KERBEROS, MODIFIED, NO_TICKET, Row, rows, set_up, snapshot
@@ -340,3 +341,52 @@ def test_curl_sees_the_same(dc: DomainController, lab: Lab, probe: Probe, accoun
         told = probe(f"http://{lab.host}/", "--dns", lab.zone, "--client", "curl-mit")
     assert shown == str(told.only["status"])
     assert (shown == "200") == (told.only["used"] == "kerberos")
+
+
+def test_diagnose_names_the_cause_from_what_curl_shows(
+    dc: DomainController, lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if program("curl") is None:
+        pytest.skip("no curl on PATH: apt-get install curl")
+    with serving(Site(dc.keytab("svc-other"), "svc-other"), lab.address):
+        command = [
+            *("curl", "--verbose", "--silent", "--head", "--negotiate", "--user", ":", "--output", os.devnull),
+            *("--resolve", f"{lab.host}:80:{lab.address}", f"http://{lab.host}/"),
+        ]
+        shown = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    captured = tmp_path / "curl.txt"
+    captured.write_text(shown)
+    assert main(["diagnose", str(captured), "--ad", f"ldap://{dc.address}", "--format", "json"]) == 1
+    out = capsys.readouterr().out
+    told = json.loads(out)
+    assert {item["kind"] for item in told["evidence"]} >= {"ap-req", "krb-error"}
+    assert (told["causes"][0]["id"], told["causes"][0]["likelihood"]) == ("spn-misplaced", "certain")
+    ticket = shown.partition("Authorization: Negotiate ")[2].split("\n")[0].strip()
+    assert len(ticket) > 500
+    assert ticket[200:260] not in out
+
+
+def test_a_ticket_that_has_ended_is_no_logon(
+    dc: DomainController, lab: Lab, probe: Probe, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cache = tmp_path / "short"
+    command = ["kinit", "-l", "1s", "-c", f"FILE:{cache}", f"{READER}@TEST.COM"]
+    subprocess.run(command, input=password_of(READER), text=True, capture_output=True, check=True)
+    monkeypatch.setenv("KRB5CCNAME", f"FILE:{cache}")
+    with serving(Site(dc.keytab(lab.account), lab.account), lab.address):
+        until(lambda: probe(f"http://{lab.host}/", "--dns", lab.zone).code == 2)
+        told = probe(f"http://{lab.host}/", "--dns", lab.zone)
+    assert "expired" in told.only["because"][-1].lower()
+
+
+def test_a_kdc_that_is_not_there(
+    dc: DomainController, lab: Lab, probe: Probe, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    configuration = tmp_path / "krb5.conf"
+    known = (dc.directory / "krb5.conf").read_text()
+    configuration.write_text(known.replace(f"{dc.address}:88", "127.0.0.1:9"))
+    monkeypatch.setenv("KRB5_CONFIG", str(configuration))
+    with serving(Site(dc.keytab(lab.account), lab.account), lab.address):
+        told = probe(f"http://{lab.host}/", "http://nobody.test.com/", "--dns", lab.zone)
+    assert (told.code, {each["observed"] for each in told.document["probes"]}) == (2, {"unchecked"})
+    assert "KDC" in told.document["probes"][0]["because"][-1]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Lock
@@ -17,7 +18,8 @@ from typing import NamedTuple
 
 from agent.evidence.negotiation import carried, offering_kerberos
 from agent.evidence.observed import NoTicket
-from agent.names import HostName, Spn, printable
+from agent.names import HostName, Spn, fold, printable
+from agent.sources import extras
 from agent.sources.credential_cache import CredentialCache, end_of, of_password, of_present_logon
 from agent.sources.security_context import (
     KRB5_ERRORS,
@@ -67,16 +69,22 @@ class Tickets:
         self._cache: CredentialCache | NoTicket | None = None
         self._asking: dict[Spn, Lock] = {}
         self._refused: dict[Spn, NoTicket] = {}
+        self._silent: dict[str, NoTicket] = {}
+        """By the domain of the host: neither would another name of it get a ticket, after the same wait."""
 
     def ticket(self, spn: Spn, certificate: bytes) -> Ticket | NoTicket:
         """A token with the ticket for an SPN, bound to the server's certificate (DER) where there is one."""
+        domain = fold(spn.host.suffix)
         with self._asking_lock(spn):
-            if spn not in self._refused:
-                got = self._windows(spn, certificate) if sys.platform == "win32" else self._gssapi(spn, certificate)
-                if isinstance(got, Ticket):
-                    return got
+            known = self._refused.get(spn) or self._silent.get(domain)
+            if known is not None:
+                return known
+            got = self._windows(spn, certificate) if sys.platform == "win32" else self._gssapi(spn, certificate)
+            if isinstance(got, NoTicket):
                 self._refused[spn] = got
-            return self._refused[spn]
+                if not got.is_said_of_spn:
+                    self._silent.setdefault(domain, got)
+            return got
 
     def _asking_lock(self, spn: Spn) -> Lock:
         with self._lock:
@@ -85,17 +93,16 @@ class Tickets:
     # -- GSSAPI ------------------------------------------------------------------------------------------------
 
     def _gssapi(self, spn: Spn, certificate: bytes) -> Ticket | NoTicket:
+        if not extras.is_installed("kerberos"):
+            reason = f"Kerberos is not installed here: {extras.how_to_install('ldap')}"
+            return NoTicket(code=None, reason=reason, is_said_of_spn=False)
         cache = self._logon()
         if isinstance(cache, NoTicket):
             return cache
         try:
             return _by_gssapi(cache, spn, certificate)
         except Exception as error:  # noqa: BLE001 - gssapi and krb5 have no common base; only words get out
-            refusal = _refusal(error)
-        if not refusal.is_said_of_spn:  # neither would another name get a ticket, after the same wait
-            with self._lock:
-                self._cache = refusal
-        return refusal
+            return _refusal(error)
 
     def _logon(self) -> CredentialCache | NoTicket:
         """What was logged on with, made once: a wrong password is not sent again for the next name."""
@@ -119,11 +126,14 @@ class Tickets:
     # -- SSPI --------------------------------------------------------------------------------------------------
 
     def _windows(self, spn: Spn, certificate: bytes) -> Ticket | NoTicket:
-        try:
-            return _by_sspi(self._who, spn, certificate)
-        except Exception as error:  # noqa: BLE001 - as above
-            unknown = sspi_code(error) == _UNKNOWN_TARGET
-            return NoTicket(code=7 if unknown else None, reason=_words(error), is_said_of_spn=unknown)
+        """One at a time with a password: whoever else waits must not send it too, if it is wrong."""
+        with self._lock if self._who is not None else nullcontext():
+            if isinstance(self._cache, NoTicket):
+                return self._cache
+            got = _sspi_ticket(self._who, spn, certificate)
+            if self._who is not None and isinstance(got, NoTicket) and not got.is_said_of_spn:
+                self._cache = got
+            return got
 
 
 # -- one ticket ----------------------------------------------------------------------------------------------------
@@ -147,6 +157,14 @@ def _by_gssapi(cache: CredentialCache, spn: Spn, certificate: bytes) -> Ticket:
     ends = end_of(cache, token)
     told = None if ends is None else f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%dT%H:%M:%SZ}"
     return Ticket(offering_kerberos(token), told, lambda answer: _is_proved(context.step, answer))
+
+
+def _sspi_ticket(who: Who | None, spn: Spn, certificate: bytes) -> Ticket | NoTicket:
+    try:
+        return _by_sspi(who, spn, certificate)
+    except Exception as error:  # noqa: BLE001 - as above
+        unknown = sspi_code(error) == _UNKNOWN_TARGET
+        return NoTicket(code=7 if unknown else None, reason=_words(error), is_said_of_spn=unknown)
 
 
 def _by_sspi(who: Who | None, spn: Spn, certificate: bytes) -> Ticket:
