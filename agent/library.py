@@ -16,7 +16,7 @@ from typing import TypedDict, Unpack
 from agent import story
 from agent.errors import UsageError
 from agent.history import Difference, compare
-from agent.inspection.sources import Sources
+from agent.inspection.sources import Only, Sources
 from agent.inspection.stages import Analysis, analyse, clients_named, demand_domains
 from agent.model import Explanation, Report
 from agent.names import address_of, fold, host_fault, host_name, netbios_fault, printable
@@ -39,6 +39,7 @@ class Options(TypedDict, total=False):
 
     `ad`, `dns`, `farm`, `names`, `accept`, `clients` and `computer` take the words of the options of the command line
     that are called so; but nobody is asked about SPNs where `ad` is not given (`"auto"` asks this machine's domain).
+    `servers` and `sites` say which of all that is judged stand in the report (`--server`, `--site`).
     `ad_user` logs on to a live directory with what `ad_password` returns, `ca` has the certificates to trust there.
     `netbios_domains` has NetBIOS names by DNS domain name, under "" the one of every domain. `now`, with its time zone,
     is when passwords and logons are old, and acceptances over.
@@ -53,6 +54,8 @@ class Options(TypedDict, total=False):
     names: Words | None
     accept: Words | None
     clients: Words | None
+    servers: Words | None
+    sites: Words | None
     computer: str | None
     netbios_domains: Mapping[str, str] | None
     now: datetime | None
@@ -143,6 +146,9 @@ def _sources(options: Options, netbios: Mapping[str, str]) -> Sources:
         logged=[names_file(path) for path in logged],
         accepted=[acceptance for path in accept for acceptance in option_files.accept_file(path)],
         clients=clients_named(_words("clients", options.get("clients"), ())),
+        only=Only(
+            tuple(_words("servers", options.get("servers"), ())), tuple(_words("sites", options.get("sites"), ()))
+        ),
         now=_moment(options.get("now")),
         read=option_files.told_of(farm=farm, names=logged, accept=accept),
     )

@@ -140,7 +140,7 @@ def test_no_targets(targets: object) -> None:
     assert refused(targets).startswith("targets: ")
 
 
-@pytest.mark.parametrize("option", ["ad", "dns", "farm", "accept", "clients"])
+@pytest.mark.parametrize("option", ["ad", "dns", "farm", "accept", "clients", "servers", "sites"])
 @pytest.mark.parametrize("given", [[], "", " ", 5, b"off", {"off": "off"}, [None], ["off", ""], True])
 def test_wrong_values(option: str, given: object) -> None:
     assert refused(**{option: given}).startswith(f"{option}: ")
@@ -312,6 +312,23 @@ def test_help_loads_none_of_it() -> None:
 def test_options_are_called_as_on_the_command_line() -> None:
     """Where the names differ, that of the option stands here; `now` is the clock on the command line."""
     known = {option.lstrip("-").replace("-", "_") for option in options(commands()["inspect"])}
-    other = {"clients": "client", "netbios_domains": "netbios_domain", "ad_password": "password_stdin", "now": None}
+    other = {
+        "clients": "client",
+        "servers": "server",
+        "sites": "site",
+        "netbios_domains": "netbios_domain",
+        "ad_password": "password_stdin",
+        "now": None,
+    }
     for name in Options.__annotations__:
         assert other.get(name, name) in {*known, None}, name
+
+
+def test_a_part_of_what_is_judged() -> None:
+    whole, part = (
+        inspect(SAMPLES, ad=DIRECTORY, dns=ZONE, **only) for only in ({}, {"servers": "IIS05", "sites": ["S*"]})
+    )
+    assert {each.site for each in part.applications} == {"Sales", "Second"}
+    assert {each.spn for each in part.requirements} < {each.spn for each in whole.requirements}
+    with pytest.raises(UsageError, match="--server nobody matches none"):
+        inspect(SAMPLES, ad=DIRECTORY, servers="nobody")
