@@ -55,7 +55,7 @@ def _timed(now: Now, one: Ordered, every: Sequence[Ordered], windows: Mapping[Sp
     if not told:
         return step
     note = "; ".join([*([step.note] if step.note is not None else []), *told])
-    if step.kind == "manual" and step.note is not None:  # it is the instruction: sentences
+    if step.note is not None and (step.kind == "manual" or step.command is None):  # it is the instruction: sentences
         note = " ".join((step.note, *(f"{text[:1].upper()}{text[1:]}." for text in told)))
     return replace(step, note=note)
 

@@ -36,7 +36,7 @@ from agent.sources.dns.zone import read_zones
 from agent.sources.endpoint import Defaults
 from agent.sources.inventory import servers
 from agent.sources.names_file import names_file
-from agent.sources.option_files import accept_file, farm_file
+from agent.sources.option_files import accept_file, farm_file, want_file
 from agent.sources.security_context import channel_bindings
 from agent.sources.snapshots import targets
 from agent.sources.snapshots.blanking import blanked
@@ -205,12 +205,31 @@ def token(data: bytes) -> None:
         assert found.facts.known or found.unread
 
 
+ACCOUNTS = b"""dn: DC=test,DC=com
+objectClass: domainDNS
+
+dn: CN=IIS01,DC=test,DC=com
+objectClass: computer
+sAMAccountName: IIS01$
+servicePrincipalName: HOST/iis01.test.com
+
+dn: CN=svc,DC=test,DC=com
+objectClass: user
+sAMAccountName: svc
+"""
+
 # -- options -------------------------------------------------------------------------------------------------------
 
 
 def farm(data: bytes) -> None:
     with file(data) as path:
         judged(server(), farm=farm_file(path))
+
+
+def want(data: bytes) -> None:
+    """With a directory that has the accounts, so that there are steps."""
+    with file(data) as path, file(ACCOUNTS) as accounts:
+        judged(server(), wants=want_file(path), directory=lambda question: read_exports([accounts], question))
 
 
 def accept(data: bytes) -> None:

@@ -43,6 +43,10 @@ def _sample(*names: str) -> Callable[[], Sequence[bytes]]:
 
 _FOR_RANGES = 200 * MOST_NAMES
 _FARM = '[[name]]\nhost = "intranet.test.com"\nservers = ["IIS01"]\nsite = "Intranet"\nproxy = "passthrough"\n'
+_WANT = (
+    '[[want]]\nhost = "portal.test.com"\nservers = ["IIS01"]\nsite = "Intranet"\naccount = "TEST\\\\svc"\n'
+    'short_name = false\n[[want]]\nhost = "a.test.com"\nservers = ["iis01.test.com"]\naccount = "computer"\n'
+)
 _ACCEPT = '[[accept]]\nid = "spn-missing"\nsubject = "HTTP/*.test.com"\nreason = "known"\nuntil = 2027-01-31\n'
 _TEXT = "web01 web[02:04].test.com ; three\n10.0.0.5:5986\n[fe80::1]:5985 # one\nhttps://web05\n"
 _INI = (
@@ -127,6 +131,7 @@ TARGETS: Mapping[str, Target] = {
     "setspn": Target(reading.directory, _texts(_SETSPN)),
     "zone": Target(reading.zone, _sample("zone.txt")),
     "farm": Target(reading.farm, _texts(_FARM), (UsageError,)),
+    "want": Target(reading.want, _texts(_WANT), (UsageError,)),
     "accept": Target(reading.accept, _texts(_ACCEPT), (UsageError,)),
     "names": Target(
         reading.names, _texts("# seen\nintranet.test.com\n10.0.0.5\nb\u00fccher.test.com\n"), (UsageError,)
