@@ -19,6 +19,7 @@ from agent.evidence.complaints import BY_ERROR, NO_FAULTS
 from agent.evidence.diagnosis import Diagnosis
 from agent.evidence.judge import RULES
 from agent.evidence.schema import to_text
+from agent.model.schema import report_schema
 from tests import made_tokens as made
 from tests.test_render import faults
 
@@ -226,6 +227,10 @@ def test_evidence_and_a_directory(text: str, ldif: str, first: tuple[str, str], 
         (krb_error(60), ("unknown", "possible")),
         (NTLM, ("not-kerberos", "likely")),
         (NTLM + NOBODY + ADDRESS, ("spn-missing", "certain")),
+        (
+            NTLM + "\nC:\\>setspn -Q HTTP/contoso.test.com\nChecking domain DC=test,DC=com\n\nNo such SPN found.\n",
+            ("spn-missing", "likely"),
+        ),
         (NTLM.replace("contoso.test.com", "10.0.5.2"), ("ip-only-binding", "likely")),
         (NTLM.replace("contoso.test.com", "localhost"), ("loopback", "likely")),
         (LOG.format("1 2148074310"), ("channel-binding", "likely")),
@@ -394,8 +399,13 @@ def test_the_committed_schema_is_the_derived_one(diagnosed: Any) -> None:
     assert committed.read_text(encoding="utf-8") == to_text()
     schema = json.loads(to_text())
     assert set(schema["required"]) == set(Diagnosis.__dataclass_fields__)
+    assert schema["properties"]["report"]["anyOf"][0]["$ref"] == "report.schema.json"
+    del schema["properties"]["report"]
+    schema["required"].remove("report")
     for ran in (diagnosed(event_4("iis05$"), str(SAMPLES / "IIS05"), *DIRECTORY), diagnosed("nothing")):
         assert faults(ran.found, schema, schema) == []
+        report = ran.found["report"]
+        assert report is None or faults(report, report_schema(), report_schema()) == []
 
 
 # -- arguments -----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 
 from agent import exits
 from agent.cli.program import main
+from agent.sources import event_log as event_log_source
 from agent.sources import extras
 from agent.sources.evidence_files import read_evidence
 from tests.made_evtx import event_log
@@ -43,6 +44,21 @@ def test_a_damaged_log_is_told(data: bytes, tmp_path: Path) -> None:
     path.write_bytes(data)
     assert main(["diagnose", str(path)]) == exits.INCOMPLETE
     assert read_evidence(path).found.evidence == ()
+
+
+def test_a_pipe_has_a_bound(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(event_log_source, "LARGEST_PIPE", 1000)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(event_log([XML_4]))))
+    assert main(["diagnose", "-"]) == exits.INCOMPLETE
+    assert "give the file itself" in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_was_read_before_the_damage_counts(tmp_path: Path) -> None:
+    path, data = tmp_path / "System.evtx", event_log([XML_4, XML_4])
+    at = data.rindex(b"\x2a\x2a\0\0") + 24
+    path.write_bytes(data[:at] + b"\xff" * 60 + data[at + 60 :])
+    found = read_evidence(path).found
+    assert ([one.line for one in found.evidence], len(found.unread)) == ([1], 1)
 
 
 def test_without_the_extra_it_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

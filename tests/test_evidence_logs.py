@@ -108,6 +108,7 @@ def test_damaged_lines_are_told_and_cost_no_other() -> None:
     )
     found = log(text)
     assert ([one.line for one in found.unread], sum(row.requests for row in found.rows)) == ([6, 8], 2)
+    assert log(WITH_HOST + "2026-08-12 10:0").unread == []  # it is being written
     many = log(WITH_HOST + "x\n" * 1000)
     assert len(many.unread) == w3c_log.MOST_FAULTS + 1
     assert "980" in many.unread[-1].why
@@ -176,6 +177,13 @@ def test_a_line_without_an_end_is_no_log(tmp_path: Path, monkeypatch: pytest.Mon
     path.write_bytes(WITH_HOST.encode() + b"x" * (1 << 20))
     found = read_evidence(path).found
     assert "longer than" in found.unread[-1].why
+
+
+def test_another_file_of_any_size_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence_files, "LARGEST_FILE", 1 << 20)
+    path = tmp_path / "events.txt"
+    path.write_bytes(b"x\n" * (1 << 20))
+    assert "larger than 1 MB" in read_evidence(path).found.unread[0].why
 
 
 @pytest.mark.parametrize("cut", [None, -20])

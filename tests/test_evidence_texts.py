@@ -7,6 +7,7 @@ import pytest
 from agent.evidence.captured import Captured
 from agent.evidence.page import Page
 from agent.evidence.reading import Found, read_page
+from tests.work import calls as counted
 
 CONTOSO, IIS01 = "HTTP/contoso.test.com", "HTTP/iis01.test.com"
 
@@ -347,6 +348,16 @@ def test_a_damaged_event_costs_no_other() -> None:
     found = read(f"{XML_4}\n<Event><System><broken></Event>\n{XML_4}\n<Event><System>")
     assert [one.line for one in found.evidence] == [1, 3]
     assert [one.line for one in found.unread] == [2, 4]
+
+
+def test_an_event_that_does_not_end_in_time_is_told() -> None:
+    found = read(f"<Event>{'x' * (1 << 20)}</Event>\n{XML_4}\n")
+    assert ([one.line for one in found.evidence], [one.line for one in found.unread]) == ([2], [1])
+
+
+def test_events_that_never_end_cost_no_more_than_their_size() -> None:
+    few, many = (counted(lambda text=text: read(text)) for text in ("<Event>" * 1000, "<Event>" * 2000))
+    assert many < 2.2 * few
 
 
 @pytest.mark.parametrize("sign", ["<!DOCTYPE x [<!ENTITY a 'b'>]>", "<!ENTITY a SYSTEM 'file:///etc/passwd'>"])

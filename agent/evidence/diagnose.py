@@ -72,7 +72,7 @@ def _missing(known: Known, found: Sequence[PossibleCause]) -> Iterator[str]:
         for name in names:
             yield f"setspn -F -Q {name}"
             yield f"setspn -F -Q {name.with_service('HOST')}"
-        if not names:
+        if not names and any(one.id.startswith("spn-") for one in open_):
             yield "setspn -X -F"
     if known.report is None:
         yield "iis-spn collect SERVER --to snapshots"

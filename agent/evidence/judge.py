@@ -323,6 +323,8 @@ def _ntlm(complaint: Complaint, known: Known) -> Iterator[Suspicion]:
             yield Suspicion(id="spn-missing", likelihood="certain", more=(held,), fix=fix)
         elif len(answer.accounts) > 1:
             yield Suspicion(id="spn-duplicate", likelihood="likely", more=(held,))
+    elif (asked := known.not_found(complaint.spn)) is not None:
+        yield Suspicion(id="spn-missing", likelihood="likely", more=(asked,))
     yield from _without_negotiate(complaint, known)
     yield Suspicion(id="not-kerberos", likelihood="likely")
 

@@ -11,7 +11,7 @@ from agent.evidence.diagnosis import Reason
 from agent.evidence.told import reason
 from agent.evidence.tried import Tried
 from agent.model import Application, Finding, Report, Requirement
-from agent.names import HostName, Spn, fold, host_name, netbios_name
+from agent.names import HostName, Spn, fold, host_name, netbios_name, spn
 from agent.spn.directory import Account, Directory
 from agent.spn.nameservice import NameService
 
@@ -69,6 +69,11 @@ class Known:
     def named(self, who: Tried) -> list[Account]:
         """The accounts of this name that were read."""
         return [one for directory in self.directories for one in directory.named(who.name)]
+
+    def not_found(self, name: Spn | None) -> Reason | None:
+        """That somebody asked for an SPN and saw no account, which proves nothing of the rest of the forest."""
+        asked = [one for one in self.evidence if one.kind == "setspn" and one.facts.count == 0]
+        return next((reason(one) for one in asked if one.facts.spn and spn(one.facts.spn) == name), None)
 
     def is_no_alias(self, host: HostName) -> bool:
         """Whether somebody asked for a name, and it has an address of its own."""

@@ -75,6 +75,8 @@ def _event_4769(facts: Facts) -> str:
 def _setspn(facts: Facts) -> str:
     if facts.spns is not None:
         return f"setspn: {facts.account} holds {len(facts.spns)} SPNs"
+    if facts.count == 0:
+        return f"setspn -Q {facts.spn}: no account was found where it was asked"
     if facts.holders == ():
         return f"setspn: nobody holds {facts.spn}"
     if facts.holders is not None:

@@ -47,11 +47,10 @@ def verdict(diagnosis: Diagnosis) -> str:
     """`CERTAIN: spn-misplaced, HTTP/contoso.test.com`, and how much was read."""
     pieces = plural(len(diagnosis.evidence), "piece")
     unread = f" INCOMPLETE: {plural(len(diagnosis.unread), 'place')} could not be read." if diagnosis.unread else ""
+    if not diagnosis.evidence:
+        return f"NO EVIDENCE: nothing that was given holds any that is known here.{unread}"
     if not diagnosis.causes:
-        nothing = (
-            "NOTHING READ: nothing in it is known here." if not diagnosis.evidence else "NO FAULT in what was read"
-        )
-        return f"{nothing}{f' ({pieces} of evidence).' if diagnosis.evidence else ''}{unread}"
+        return f"NO FAULT in {pieces} of evidence.{unread}"
     first = diagnosis.causes[0]
     about = f", {first.spn}" if first.spn is not None else ""
     others = len(diagnosis.causes) - 1

@@ -256,4 +256,10 @@ def _event_log(stream: BinaryIO, source: str) -> Brought:
         return _nothing(source, None, why)
     from agent.sources.event_log import records
 
-    return Brought(sorted_out(one for page in records(stream, source) for one in event_xml(page)))
+    found: list[Captured | Unread] = []
+    try:
+        for page in records(stream, source):
+            found += event_xml(page)
+    except MalformedError as error:
+        found.append(Unread(source, None, error.reason))
+    return Brought(sorted_out(found))
