@@ -33,7 +33,7 @@ def lines(with_host: bool) -> Iterator[str]:
         time = f"{at // 36000 % 24:02}:{at // 600 % 60:02}:{at // 10 % 60:02}"
         yield (
             f"2026-08-12 {time} 10.0.5.2 GET /app/page{at % 977}.aspx id={at} 443 TEST\\user{at % 5000} "
-            f"10.1.{at % 250}.{at % 251} Mozilla/5.0+(Windows+NT+10.0;+Win64;+x64)+AppleWebKit/537.36+(KHTML,+like+Gecko)+"
+            f"10.1.{at % 250}.{at % 251} Mozilla/5.0+(Windows+NT+10.0;+Win64)+AppleWebKit/537.36+(KHTML,+like+Gecko)+"
             f"Chrome/139.0.0.0+Safari/537.36 https://portal.test.com/home {host}{ENDS[random.randrange(11)]} "
             f"{random.randrange(3000)}\n"
         )
