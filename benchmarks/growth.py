@@ -12,10 +12,13 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from agent.checks.accept import Acceptance
 from agent.cli.formats import known_by
+from agent.history import compare
 from agent.iis.snapshot import Snapshot, SourceFile
 from agent.model import Report
 from agent.render.screen import Screen, Shown
+from agent.sources.snapshots.blanking import blanked
 from benchmarks.measure import interleaved, table
 from tests.worlds import (
     App,
@@ -93,6 +96,13 @@ def applications(n: int) -> Callable[[], World]:
 def locations(n: int) -> Callable[[], World]:
     every = "".join(f'<location path="Site/d{i}">{windows(enabled="true")}</location>\n' for i in range(n))
     return judged(server(site(), body=every))
+
+
+def tags(n: int) -> Callable[[], object]:
+    """What is emptied before it is stored."""
+    inner = "<a b='c'>d</a>" * n
+    text = f"<configuration><x>{inner}</x></configuration>".encode()
+    return lambda: blanked(text)
 
 
 def depth(n: int) -> Callable[[], World]:
@@ -184,6 +194,24 @@ def accounts(n: int) -> Callable[[], World]:
         for i in range(n)
     ]
     return judged(server(*many, pools=names, creds=True), ad=ad(computer(), *known), dns=zone(n))
+
+
+def misspelt(n: int) -> Callable[[], World]:
+    """SPNs of characters that no name has, which anybody may write on an account of theirs."""
+    odd = [f"HTTP/s{i}\u200b.test.com" for i in range(n)]
+    return judged(server(site("*:80:s0.test.com")), ad=ad(computer(), user("odd", *odd)))
+
+
+def misspelling(n: int) -> Callable[[], World]:
+    """One of as many such characters."""
+    host = "a" * n
+    return judged(server(site(f"*:80:{host}.test.com")), ad=ad(computer(), user("odd", f"HTTP/{'a*' * n}.test.com")))
+
+
+def accepted(n: int) -> Callable[[], World]:
+    """As many findings as acceptances, of which none is about any."""
+    many = [Acceptance(id="spn-missing", subject=f"HTTP/*{i}.test.org", reason="known") for i in range(n)]
+    return judged(server(*named(n), pool=SERVICE, creds=True), ad=ad(computer(), user()), dns=zone(n), accepted=many)
 
 
 # -- names ---------------------------------------------------------------------------------------------------------
@@ -283,6 +311,12 @@ def unasked(n: int) -> Callable[[], object]:
     return lambda: sum(map(len, known_by("inspect")["table"].pieces(report, Screen(100, False))))
 
 
+def compared(n: int) -> Callable[[], object]:
+    """What changed where every SPN was registered."""
+    old, new = missing(n)().report, held(n)().report
+    return lambda: compare(old, new)
+
+
 def _format(command: str, form: str, shown: Shown = "causes") -> Callable[[int], Callable[[], object]]:
     return lambda n: written(command, form, shown, n)
 
@@ -296,6 +330,7 @@ AXES: Mapping[str, Axis] = {
     "segments of a location": Axis(60, depth),
     "providers": Axis(1000, offered),
     "sections nobody reads": Axis(10000, unread_sections),
+    "tags that are emptied": Axis(5000, tags),
     "web.config files": Axis(1000, web_configs),
     "virtual directories, and web.config files below each": Axis(100, virtual_directories),
     "LDIF entries": Axis(10000, entries),
@@ -306,6 +341,9 @@ AXES: Mapping[str, Axis] = {
     "duplicates": Axis(500, duplicates),
     "holders of one SPN": Axis(1000, holders),
     "accounts": Axis(500, accounts),
+    "misspelt SPNs": Axis(1000, misspelt),
+    "characters of a misspelt SPN": Axis(60, misspelling),
+    "acceptances, and findings": Axis(250, accepted),
     "zone records": Axis(10000, zone_records),
     "aliases": Axis(500, aliases),
     "an alias chain": Axis(1000, alias_chain),
@@ -327,6 +365,7 @@ AXES: Mapping[str, Axis] = {
     "inspect table --verbose": Axis(500, _format("inspect", "table", "origins")),
     "inspect table --all": Axis(500, _format("inspect", "table", "all")),
     "inspect table, nobody asked": Axis(500, unasked),
+    "changes": Axis(500, compared),
 }
 
 
