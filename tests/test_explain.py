@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from worlds import ad, app, computer, farm_name, server, site, user, windows, world
@@ -12,6 +13,7 @@ from agent.errors import UsageError
 from agent.inspection.sources import Sources
 from agent.model import ClientOutcome
 from agent.render.screen import Screen
+from agent.render.story import to_text
 from agent.story import explain, read_url
 
 SERVICE = r"TEST\contososvc"
@@ -398,3 +400,18 @@ def test_the_first_15_characters_of_a_longer_computer_name_are_asked_for_as_type
     found = world(server(name="AVERYLONGSERVERNAME", facts={"dns_name": "averylongservername.test.com"}))
     assert found.need("HTTP/averylongserver") == "covered"
     assert set(found.asked("http://averylongserver/").values()) == {"HTTP/averylongserver"}
+
+
+def test_of_several_servers_the_worst_stands_first_and_each_is_named() -> None:
+    """A farm whose second node decrypts as its computer."""
+    nodes = [
+        server(site("*:80:portal.test.com"), name=name, pool=SERVICE, creds=creds)
+        for name, creds in (("IIS01", True), ("IIS02", False))
+    ]
+    files = ad(computer("IIS01"), computer("IIS02"), user("contososvc", "HTTP/portal.test.com", "HTTP/portal"))
+    found = world(*nodes, ad=files, farm=[farm_name("portal.test.com", "IIS01", "IIS02")])
+    url = "http://portal.test.com/"
+    text = to_text(explain(found.typed(read_url(url).typed), url), 100, color=False)
+    heads = re.findall(r"^(edge, chrome, firefox, dotnet.*)\n  (\w+)", text, re.MULTILINE)
+    assert [head for head, _ in heads] == [f"edge, chrome, firefox, dotnet, on IIS0{number}" for number in (2, 1)]
+    assert [word for _, word in heads] == ["BROKEN", "OK"]

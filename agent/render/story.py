@@ -33,8 +33,10 @@ def to_text(
         page.prose(f"Nobody said the name of {first_few(explanation.unnamed)}: give --computer.")
     write_questions(page, explanation, following)
     said = frozenset(sentence for finding in explanation.findings for sentence in finding.fix)
-    for clients, outcome in distinct(explanation.outcomes):
-        _told(page, clients, outcome, said)
+    several = len({outcome.server for outcome in explanation.outcomes}) > 1
+    for clients, outcome in sorted(distinct(explanation.outcomes), key=lambda each: _rank(each[1])):
+        where = f", on {outcome.server}" if several and outcome.server is not None else ""
+        _told(page, f"{', '.join(clients)}{where}", outcome, said)
     findings = by_severity(explanation.findings)
     if findings:
         page.heading("What to do", "")
@@ -87,9 +89,13 @@ def of_any(step: str, client: str) -> str:
     return f"The client {step.removeprefix(f'{client} ')}" if step.startswith(f"{client} ") else step
 
 
-def _told(page: Page, clients: list[str], outcome: ClientOutcome, said: frozenset[str]) -> None:
+def _rank(outcome: ClientOutcome) -> int:
+    return _WORST_FIRST.index(outcome.outcome)
+
+
+def _told(page: Page, clients: str, outcome: ClientOutcome, said: frozenset[str]) -> None:
     page.blank()
-    page.prose(", ".join(clients), 0, look="bold")
+    page.prose(clients, 0, look="bold")
     end = outcome.outcome
     word = (f"  {NO_TICKET if end is None else WORDS[end]}", "bold" if end is None else LOOKS[end])
     if outcome.provided:
