@@ -64,6 +64,12 @@ def reply_to(wire: bytes) -> bytes | None:
                 dns.rdatatype.from_text(rdtype),
                 create=True,
             ).update(dns.rrset.from_text(owner, int(ttl), rdclass, rdtype, data))
+    if kind == "SOA" and name.endswith("test.com."):
+        shown = reply.answer if name == "test.com." else reply.authority
+        shown.append(
+            dns.rrset.from_text("test.com.", 60, "IN", "SOA", "dc1.test.com. h.test.com. 1 900 600 86400 3600")
+        )
+        reply.flags |= dns.flags.AA
     return reply.to_wire(max_size=65535)
 
 
@@ -163,6 +169,15 @@ def test_addresses_aliases_and_pointers(server: NameServer) -> None:
         map(host_name, ("iis01.test.com", "contoso.test.com", "step.test.com"))
     )
     assert service.resolve(host_name("never-asked")) is None
+
+
+def test_the_zone_of_an_alias_is_known_where_the_server_has_it(server: NameServer) -> None:
+    """Its SOA stands in the answer about the zone's own name, and beside the one that a name below has none."""
+    found = ask(server, "contoso.test.com", "new.sub.test.com", "nobody.balancer.example", "iis01.test.com")
+    assert found.zones == (host_name("test.com"),)
+    assert found.zone_of(host_name("contoso.test.com")) == host_name("test.com")
+    assert found.zone_of(host_name("nobody.balancer.example")) is None, "another server has it"
+    assert ask(server, "iis01.test.com").zones == (), "nothing would have to change"
 
 
 def test_names_that_do_not_exist(server: NameServer) -> None:

@@ -73,11 +73,13 @@ def ask(
     found = {host: _impossible(host) for host in names if host_fault(host)}
     asked = _all([host for host in names if host not in found], asker.name, names_end)
     answers = found | {host: answer for host, result in asked.items() if (answer := _answer(result))}
+    zones = _all(_parents(answers), asker.zone, names_end) if isinstance(asker, _Server) else {}
     behind = (address for answer in answers.values() for address in answer.addresses or ())
     pointed = _all(_distinct_addresses((*addresses, *behind)), asker.pointer, ends)
     return NameService(
         source=source,
         suffixes=search,
+        zones=tuple(dict.fromkeys(zone for zone in zones.values() if isinstance(zone, HostName))),
         answers=answers,
         names_by_address=_names_by_address(answers),
         pointers={address: name for address, name in pointed.items() if isinstance(name, HostName)},
@@ -119,6 +121,12 @@ def _full_names(hosts: Iterable[HostName], suffixes: tuple[str, ...]) -> list[Ho
         if not (host.is_address or host.is_wildcard or not host.key):
             names.update(dict.fromkeys([host.under(suffix) for suffix in suffixes] if host.is_short else [host]))
     return list(names)
+
+
+def _parents(answers: Mapping[HostName, Resolution]) -> list[HostName]:
+    """What stands above the names whose record may have to change: aliases, and names without an address."""
+    names = (host for host, answer in answers.items() if answer.is_alias or not answer.addresses)
+    return list(dict.fromkeys(host_name(host.suffix) for host in names if host.suffix))
 
 
 def _distinct_addresses(texts: Iterable[str]) -> list[Address]:
@@ -297,6 +305,15 @@ class _Server:
         reply = self._exchange(dns.reversename.from_address(address), dns.rdatatype.PTR, ends)
         names = [data.target for rrset in _records(reply, dns.rdatatype.PTR) for data in rrset]
         return _host(names[0]) if names else None
+
+    def zone(self, parent: HostName, ends: float) -> HostName | None:
+        """The zone with the records below a name, where this server has it: an SOA shows it (RFC 2308 section 3)."""
+        reply = self._exchange(dns.name.from_text(parent.key), dns.rdatatype.SOA, ends)
+        if not reply.flags & dns.flags.AA:
+            return None  # another server's: nobody can change a record here
+        kind = (dns.rdataclass.IN, dns.rdatatype.SOA)
+        owners = (_host(each.name) for each in (*reply.answer, *reply.authority) if (each.rdclass, each.rdtype) == kind)
+        return next((zone for zone in owners if zone.key and f".{parent.key}".endswith(f".{zone.key}")), None)
 
     def _follow(self, host: HostName, kind: dns.rdatatype.RdataType, ends: float) -> Resolution:
         """The chain of aliases to its end, over several answers where one does not hold it whole (RFC 1034 3.6.2)."""
