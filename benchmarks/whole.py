@@ -1,0 +1,81 @@
+"""Whole commands as processes, from the shell to the last byte: CPU seconds and peak memory beside a named baseline.
+
+python -m benchmarks.whole [--sites 8000] [--records 200000] [--rounds 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from benchmarks.measure import ROUNDS, table
+from benchmarks.parse import sites
+
+PARSE = "import sys; from lxml import etree; etree.parse(sys.argv[1])"
+READER = "import sys, dns.zone; dns.zone.from_file(sys.argv[1], origin='test.com.', check_origin=False)"
+OURS = "import sys, pathlib; from agent.sources.dns.zone import read_zones; read_zones([pathlib.Path(sys.argv[1])])"
+
+
+class Cost(NamedTuple):
+    """CPU seconds of a process, and the highest MB that it held; Linux counts what this process held when it began."""
+
+    seconds: float
+    memory: float
+
+
+def cost(arguments: Sequence[str]) -> Cost:
+    """What a Python with these arguments takes; its output is read and thrown away."""
+    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, _, used = os.wait4(process.pid, 0)
+    process.returncode = 0
+    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def compared(subjects: Mapping[str, Sequence[str]], rounds: int) -> Iterator[Sequence[object]]:
+    """A row for each subject: seconds, times those of the first in the same round, memory times its memory."""
+    seen = [{name: cost(arguments) for name, arguments in subjects.items()} for _ in range(rounds)]
+    base = next(iter(subjects))
+    for name in subjects:
+        seconds = median(each[name].seconds for each in seen)
+        ratio = median(each[name].seconds / each[base].seconds for each in seen)
+        yield name, seconds, ratio, median(each[name].memory / each[base].memory for each in seen)
+
+
+def zone(records: int) -> str:
+    """As many records: three in four are addresses, the fourth an alias of the next."""
+    lines = ["$ORIGIN test.com.", "@ 3600 IN SOA dc1 hostmaster ( 1 900 600 86400 3600 )", "@ NS dc1", "dc1 A 10.0.0.1"]
+    for n in range(records):
+        address = f"10.{n // 65536}.{n // 256 % 256}.{n % 256}"
+        lines.append(f"host{n} 3600 IN A {address}" if n % 4 else f"alias{n}\t3600\tCNAME\thost{n + 1}")
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sites", type=int, default=8_000)
+    parser.add_argument("--records", type=int, default=200_000)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    options = parser.parse_args()
+    head = ("CPU", "seconds", "x first row", "memory x first row")
+    with tempfile.TemporaryDirectory() as folder:
+        config, names = Path(folder, "applicationHost.config"), Path(folder, "zone.txt")
+        config.write_text(sites(range(options.sites)), encoding="utf-8")
+        names.write_text(zone(options.records), encoding="utf-8")
+        inspect = ["-m", "agent", "inspect", str(config), "--computer", "iis01.test.com", "--format"]
+        whole = {"lxml.etree.parse": ["-c", PARSE, str(config)], **{f: [*inspect, f] for f in ("json", "table")}}
+        table(head, list(compared(whole, options.rounds)))
+        one = {"python -c pass": ["-c", "pass"], "inspect a sample": ["-m", "agent", "inspect", "sample_configs/IIS01"]}
+        table(head, list(compared(one, options.rounds)))
+        zones = {"dns.zone.from_file": ["-c", READER, str(names)], "read_zones": ["-c", OURS, str(names)]}
+        table(head, list(compared(zones, options.rounds)))
+
+
+if __name__ == "__main__":
+    main()
