@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from agent.cli.options import Change, Plan
 from agent.errors import UsageError
 from agent.model import Report
 from agent.names import printable, spn
+from agent.render.afterwards import probes
 from agent.sources import option_files
 from agent.sources.extras import demand
 from agent.sources.selected import LiveLogon, ldap_source
@@ -51,7 +52,7 @@ def run(options: Plan) -> int:
         what = "not everything could be read" if not report.complete else "nobody knows what is right"
         console.note(f"{what}, so nothing is applied")
         return exits.INCOMPLETE
-    code = _changed(options, logon, lambda writer: _apply(options, report, writer))
+    code = _changed(options, logon, lambda writer: _apply(options, report, writer), probes(report))
     held_back = [goal for goal in report.plan.wanted if not goal.reached and not goal.steps]
     for goal in held_back:
         console.note(f"{goal.host} is not as wanted: {printable(next(iter(goal.because), 'not known why'))}")
@@ -69,8 +70,10 @@ def _demand_sense(change: Change, write_accept: Path | None) -> None:
             raise UsageError(f"{option} {names[0]} says what --apply may do, and there is no --apply")
 
 
-def _changed(options: Plan, logon: LiveLogon, change: Callable[[LdapWriter], Applied]) -> int:
-    """Connect to the one domain controller that is written to, and tell what became of the change."""
+def _changed(
+    options: Plan, logon: LiveLogon, change: Callable[[LdapWriter], Applied], check: Sequence[str] = ()
+) -> int:
+    """Connect to the one domain controller that is written to, tell what became of the change, and how to check it."""
     live = [word for word in options.looking.ad if "://" in word]
     if len(live) != 1:
         raise UsageError("to change the directory name the domain controller: --ad ldap://DC")
@@ -81,7 +84,8 @@ def _changed(options: Plan, logon: LiveLogon, change: Callable[[LdapWriter], App
     try:
         with modify.writer(ldap_source(live[0], logon, options.looking.netbios)) as writer:
             applied = change(writer)
-        console.show([console.safe(applied.message.rstrip()) + "\n"])
+        told = (applied.message.rstrip(), *(check if applied.outcome == "done" else ()))
+        console.show(console.safe(text) + "\n" for text in told)
     except KeyboardInterrupt:
         if applied is None or applied.outcome != "interrupted":
             raise
