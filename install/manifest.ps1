@@ -1,6 +1,7 @@
 # The manifest: what was done on this computer, each step written down before it is done.
 
 $schema = 'iis-spn/manifest/1'
+$release = '[0-9][0-9A-Za-z.+!]*-[0-9a-f]{8}'    # a version, and the beginning of the sum of what it needs
 # The fields of each kind of step. All are texts; what they say is what the step is.
 $fields = @{
     folder = @('path', 'sddl')
@@ -55,14 +56,20 @@ function ConvertTo-Step($Place, $Read) {
 # Whether a step speaks of what this script ever touches: a manifest that somebody edited leads nowhere else.
 function Test-OurStep($Place, $Step) {
     $version = "$(if ($Step.ContainsKey('version')) { $Step.version })"
-    if ($version -and $version -notmatch '^[0-9][0-9A-Za-z.+!]*-[0-9a-f]{8}$') { return $false }
+    if ($version -and $version -notmatch "^$release$") { return $false }
     switch ($Step.kind) {
         'folder' { $Step.path -in $Place.program, $Place.data, $Place.state, $Place.drop }
         'tree' { $Step.path -eq (Join-Path $Place.program $version) }
-        'file' { $Step.path -in (Join-Path $Place.program 'VERSION'), (Join-Path $Place.program "$product.cmd") }
+        'file' {
+            $Step.path -eq (Join-Path $Place.program "$product.cmd") -or
+                ($Step.path -eq (Join-Path $Place.program 'VERSION') -and $Step.text -match "^$release\r\n$")
+        }
         'source' { $Step.name -eq $product }
         'grant' { $Step.path -eq $Place.config -and $Step.sid -match '^S-1-[0-9-]+$' }
-        'task' { $Step.name -eq $product -and $Step.sid -match '^S-1-[0-9-]+$' -and $Step.every -match '^[0-9]{1,2}$' }
+        'task' {
+            $Step.name -eq $product -and $Step.sid -match '^S-1-[0-9-]+$' -and $Step.every -match '^[0-9]{1,2}$' -and
+                "$($Step.drop)$($Step.config)" -notmatch '"'
+        }
     }
 }
 

@@ -57,7 +57,7 @@ function Compare-Step($Place, $Step) {
 
 function Add-Folder($Step) {
     $isNew = -not (Test-Path -LiteralPath $Step.path)
-    $null = New-Item -ItemType Directory -Path $Step.path -Force
+    if ($isNew) { $null = New-Item -ItemType Directory -Path $Step.path }
     if ($Step.sddl) { Set-Sddl $Step.path $Step.sddl }
     if ($isNew -and (Get-ChildItem -LiteralPath $Step.path -Force)) { throw "somebody else wrote into $($Step.path)" }
 }
@@ -65,12 +65,9 @@ function Add-Folder($Step) {
 function Remove-Folder($Place, [string] $Path) {
     if ($Path -eq $Place.program) { Remove-Manifest $Place }
     $left = @(Get-RelativeFile $Path)
-    if ($left.Count -eq 0) { return Remove-EmptyFolder $Path }
+    if ($left.Count -eq 0) { return Remove-HollowFolder $Path }
     $left | ForEach-Object { "kept: $(Join-Path $Path $_)" }
 }
-
-# A folder in which there is no file, with the folders in it.
-function Remove-EmptyFolder([string] $Path) { Remove-Item -LiteralPath $Path -Recurse -Force }
 
 function Remove-OurFile([string] $Path, [scriptblock] $IsOurs) {
     if (-not (Test-Path -LiteralPath $Path)) { return }
@@ -81,7 +78,7 @@ function Remove-OurFile([string] $Path, [scriptblock] $IsOurs) {
 # A virtual environment without sums was never finished: all of it is ours. Of another one, what is as it was.
 function Remove-Tree($Step) {
     $file = "$($Step.path).sha256"
-    if (-not (Test-Path -LiteralPath $file)) { return Remove-EmptyFolder $Step.path }
+    if (-not (Test-Path -LiteralPath $file)) { return Remove-Item -LiteralPath $Step.path -Recurse -Force }
     $sums = ConvertFrom-Sum (Read-Text $file)
     foreach ($name in $sums.Keys) {
         $path = Join-Path $Step.path $name
@@ -98,7 +95,9 @@ function Remove-Tree($Step) {
 
 # The folders in which nothing is left, this one too.
 function Remove-HollowFolder([string] $Path) {
-    foreach ($folder in Get-ChildItem -LiteralPath $Path -Directory -Force) { Remove-HollowFolder $folder.FullName }
+    foreach ($folder in Get-ChildItem -LiteralPath $Path -Directory -Force) {
+        if (-not (Test-Link $folder)) { Remove-HollowFolder $folder.FullName }
+    }
     if (@(Get-ChildItem -LiteralPath $Path -Force).Count -eq 0) { Remove-Item -LiteralPath $Path -Force }
 }
 

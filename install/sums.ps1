@@ -2,12 +2,20 @@
 
 function Get-Sum([string] $Path) { (Get-FileHash -LiteralPath $Path -Algorithm SHA256).Hash.ToLowerInvariant() }
 
-# Every file below a folder, by its name there, with slashes.
+# Every file below a folder, by its name there, with slashes. A link is a file: what it leads to is not below.
 function Get-RelativeFile([string] $Folder) {
     $root = (Get-Item -LiteralPath $Folder -Force).FullName.TrimEnd('\', '/')
-    Get-ChildItem -LiteralPath $Folder -Recurse -Force -File |
-        ForEach-Object { $_.FullName.Substring($root.Length + 1).Replace('\', '/') }
+    Get-FileBelow $root | ForEach-Object { $_.Substring($root.Length + 1).Replace('\', '/') }
 }
+
+function Get-FileBelow([string] $Folder) {
+    foreach ($item in Get-ChildItem -LiteralPath "$Folder/" -Force) {
+        if ($item.PSIsContainer -and -not (Test-Link $item)) { Get-FileBelow $item.FullName } else { $item.FullName }
+    }
+}
+
+# A junction or a symbolic link: who may write here could lead elsewhere who removes what is here.
+function Test-Link($Item) { [bool]($Item.Attributes -band [IO.FileAttributes]::ReparsePoint) }
 
 # What sha256sum writes, as a table by name. A name that leads out of the folder is an error.
 function ConvertFrom-Sum([string] $Text) {

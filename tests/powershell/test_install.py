@@ -18,7 +18,7 @@ DATA_RIGHTS = "D:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
 
 @pytest.fixture
 def computer(tmp_path: Path) -> Computer:
-    return Computer(tmp_path / "Größe 2")
+    return Computer(tmp_path / "Größe [2] & 'x' $HOME")
 
 
 def test_it_installs_verifies_does_nothing_twice_and_leaves_nothing(computer: Computer) -> None:
@@ -252,6 +252,20 @@ def test_what_was_changed_or_added_is_kept_and_named(computer: Computer) -> None
     assert kept == {changed, added, told}
     assert (again.code, again.programs) == (0, removed.programs)
     assert anew.code == 64
+
+
+def test_a_link_is_kept_and_not_followed(computer: Computer) -> None:
+    """The account of the task may write below ProgramData, and could lead an administrator's removal elsewhere."""
+    elsewhere = computer.root / "elsewhere"
+    (elsewhere / "empty").mkdir(parents=True)
+    computer.run(computer.install(**FULL))
+    link = computer.data / "drop" / "link"
+    link.symlink_to(elsewhere)
+    (removed,) = computer.run(UNINSTALL)
+    assert removed.code == 1
+    assert f"kept: {link}" in removed.words
+    assert link.is_symlink()
+    assert (elsewhere / "empty").is_dir()
 
 
 def test_a_file_in_use_stays_listed_until_it_can_be_removed(computer: Computer) -> None:

@@ -56,6 +56,7 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "there is, and not by this script: task iis-spn",
     ),
     "no version before": ({}, {"Rollback": True}, "there is no version before this one"),
+    "a wheelhouse that is not there": ({}, {"WheelHouse": "/nowhere"}, "/nowhere"),
     "no wheelhouse": ({}, {"WheelHouse": "/"}, "is no wheelhouse: no SHA256SUMS"),
 }
 
@@ -142,6 +143,8 @@ def test_a_manifest_that_somebody_edited_removes_nothing(tmp_path: Path) -> None
         edited(text, kind="tree", path=str(computer.root), version="0.1.0-00000000"): "a tree that is not ours",
         edited(text, kind="tree", path=f"{computer.program}/..", version=".."): "a tree that is not ours",
         edited(text, kind="file", path="C:\\x.txt", text=""): "a file that is not ours",
+        edited(text, kind="file", path=f"{computer.program}/VERSION", text="..\\..\\x\r\n"): "a file that is not ours",
+        edited(text, **{**json.loads(text)["steps"][-1], "drop": 'x" --y "'}): "a task that is not ours",
         edited(text, kind="grant", path="C:\\", sid="S-1-1-0", account="x"): "a grant that is not ours",
         edited(text, kind="source", name="Application"): "a source that is not ours",
         edited(text, kind="script"): "a step of the kind 'script'",
