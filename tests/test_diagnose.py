@@ -12,14 +12,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from agent import exits
+from agent import exits, inspect
 from agent.cli.program import main
 from agent.evidence.causes import CAUSES
 from agent.evidence.complaints import BY_ERROR, NO_FAULTS
 from agent.evidence.diagnosis import Diagnosis
 from agent.evidence.judge import RULES
 from agent.evidence.schema import to_text
+from agent.model import Report
 from agent.model.schema import report_schema
+from agent.names import spn
 from tests import made_tokens as made
 from tests.test_render import faults
 
@@ -307,6 +309,46 @@ def test_joined_with_configuration_and_directory(
         "stale-password",
         "computer-password",
     }
+
+
+SAMPLES_READ = ("--dns", str(SAMPLES / "zone.txt"), "--farm", str(SAMPLES / "farm.toml"))
+
+
+@pytest.fixture(scope="module")
+def whole() -> Report:
+    return inspect(
+        [str(path) for path in sorted(SAMPLES.glob("IIS*"))],
+        ad=str(SAMPLES / "directory.ldif"),
+        dns=str(SAMPLES / "zone.txt"),
+        farm=str(SAMPLES / "farm.toml"),
+    )
+
+
+EXPECTED = {
+    "modified": {"spn-misplaced", "spn-shadowed-by-host", "spn-conflict", "farm-nodes-differ", "client-spn-variant"},
+    "duplicate": {"spn-duplicate"},
+    "kerberos": {"stale-password", "computer-password"},
+}
+"""What KRB_AP_ERR_MODIFIED of the account that should decrypt comes from, by the outcome of the report."""
+
+
+def test_it_agrees_with_the_report_in_every_scenario_of_the_samples(whole: Report, diagnosed: Any) -> None:
+    """What `inspect` says is wrong is the cause; where it says that all is well, the key is old."""
+    wanted = {(one.spn, one.account): one for one in whole.requirements if one.outcome in EXPECTED and one.account}
+    assert len(wanted) > 25
+    text = "".join(event_4(one.account.name, str(one.spn)) for one in wanted.values() if one.account is not None)
+    targets = [str(path) for path in sorted(SAMPLES.glob("IIS*"))]
+    causes = diagnosed(text, *targets, *DIRECTORY, *SAMPLES_READ).found["causes"]
+    for one in wanted.values():
+        found = {cause["id"]: cause["likelihood"] for cause in causes if spn(cause["spn"]) == one.spn}
+        assert found.keys() & EXPECTED[one.outcome], (one.spn, one.account, one.outcome, found)
+        assert "certain" in found.values(), (one.spn, found)
+
+
+def test_a_node_against_another(diagnosed: Any) -> None:
+    targets = [str(SAMPLES / name) for name in ("IIS06", "IIS07")]
+    ran = diagnosed(event_4("IIS07$", "HTTP/portal.test.com"), *targets, *DIRECTORY, *SAMPLES_READ)
+    assert ran.first == ("farm-nodes-differ", "certain")
 
 
 def test_a_bare_header_finds_its_spn_in_the_configuration(diagnosed: Any) -> None:

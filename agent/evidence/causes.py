@@ -57,6 +57,14 @@ CAUSES: Mapping[str, Row] = {
         "Which servers answer {host}? Each of them has a computer account of its own.",
         ("Let all nodes decrypt with one domain account or gMSA (useAppPoolCredentials=true), and put {spn} on it.",),
     ),
+    "farm-nodes-differ": Row(
+        "Which account decrypts on each server that answers {host}?",
+        ("Let all nodes decrypt with one domain account or gMSA, with the same settings, and put {spn} on it.",),
+    ),
+    "spn-conflict": Row(
+        "Which applications of the server answer {host}, and with which accounts do they decrypt?",
+        ("Give one of the applications a name of its own: {spn} can lead to one account only.",),
+    ),
     "running-identity-differs": Row(
         "On the server: which account runs the worker process (w3wp.exe)?",
         ("Recycle the application pool, so that it runs as it is configured.",),

@@ -78,6 +78,8 @@ def _missing(known: Known, found: Sequence[PossibleCause]) -> Iterator[str]:
         yield "iis-spn collect SERVER --to snapshots"
     if not any(one.kind in {"event-4", "klist", "ap-req"} for one in known.evidence):
         yield "klist"
+    if known.service is None and not any(one.kind == "dns" for one in known.evidence):
+        yield from (f"nslookup {name.host}" for name in names if not name.host.is_address)
 
 
 def used_names(rows: Iterable[Row]) -> UsedNames:
