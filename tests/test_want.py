@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -353,12 +354,24 @@ def test_what_is_wrong_is_told_with_its_line(text: str, tmp_path: Path) -> None:
     assert "want.toml" in str(told.value)
 
 
+def test_where_the_servers_are_is_not_known_nothing_is_said_of_the_record(tmp_path: Path) -> None:
+    """Bare configuration files have no addresses, and the zone has only the name that is wanted."""
+    given_ = CHANGES["one-server-to-two"].written(tmp_path / "given")
+    (zone,) = given_.zones
+    zone.write_text(re.sub(r"(?m)^iis0\d .*\n", "", zone.read_text()), encoding="utf-8")
+    for server in given_.servers:
+        facts = json.loads((server / "machine.json").read_text())
+        (server / "machine.json").write_text(json.dumps({**facts, "addresses": []}), encoding="utf-8")
+    assert not any("load balancer" in (step.note or "") for step in given_.inspected().plan.steps)
+
+
 def test_a_server_that_could_not_be_read_is_not_refused(tmp_path: Path) -> None:
     given_ = CHANGES["one-server-to-two"].written(tmp_path / "given")
     (given_.servers[1] / "applicationhost.config").write_text("<configuration", encoding="utf-8")
     report = given_.inspected()
     (goal,) = report.plan.wanted
     assert not report.complete
+    assert goal.reached is None
     assert (goal.steps, report.plan.steps) == ((), ())
     assert "could not be read" in goal.because[0]
 

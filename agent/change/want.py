@@ -53,7 +53,9 @@ class Aim(NamedTuple):
 
 
 class ObstacleError(Exception):
-    """Why there is no step for a want; `account` is whom it means, where that is known."""
+    """Why there is no step for a want; `account` is whom it means, where that is known. `unlooked`: something was not
+    looked at, so that nobody knows whether it is so.
+    """
 
     def __init__(self, why: str, account: AccountName | None = None, *, unlooked: bool = False) -> None:
         super().__init__(why)
@@ -129,7 +131,8 @@ def _view(case: Case, server: str) -> ServerView:
     for view in case.servers:
         if _is(view, server):
             return view
-    raise ObstacleError(f"{printable(server)} could not be read, or is of another forest: plan when it can be.")
+    why = f"{printable(server)} could not be read, or is of another forest: plan when it can be."
+    raise ObstacleError(why, unlooked=True)
 
 
 def _demand_free(case: Case, want: Want, views: Sequence[ServerView]) -> None:

@@ -45,7 +45,8 @@ def _asking(case: Case, label: str, site: str) -> list[Application]:
     if any(each.windows_auth is None for each in every):
         raise ObstacleError(f"IIS refuses the configuration of {where}: correct it first.")
     if any(case.is_open(each) for each in every):
-        raise ObstacleError(f"web.config files of {where} were not looked at, and may say who decrypts.")
+        why = f"web.config files of {where} were not looked at, and may say who decrypts."
+        raise ObstacleError(why, unlooked=True)
     asking = [each for each in every if each.negotiates or any(place.negotiates for place in each.places)]
     if not asking:
         raise ObstacleError(

@@ -11,7 +11,7 @@ from agent.change.want_move import Move
 from agent.change.want_moves import moves
 from agent.change.want_order import Ordered, in_order
 from agent.change.want_records import unseen_balancer
-from agent.change.want_spns import NOT_LOOKED, Now, key, spn_moves, wanted_of
+from agent.change.want_spns import Now, key, spn_moves, wanted_of
 from agent.change.want_told import told
 from agent.checks.case import Case
 from agent.model import ApplicationRef, Finding, Goal, Plan
@@ -123,4 +123,4 @@ class _Draft:
             yield str(obstacle)
         if aim is not None:
             mine = [one for one in self.ordered if one.step.order in steps]
-            yield from (text for text in told(self.now, aim, mine) if obstacle is None or text != NOT_LOOKED)
+            yield from told(self.now, aim, mine)

@@ -35,6 +35,8 @@ def records(overlay: Overlay, aim: Aim, *, is_new: bool) -> Iterator[Move]:
     led, mine = set(found.addresses), {address for view in views for address in view.names.mine}
     if not led:
         yield _new_record(overlay, aim)
+    elif not all(view.names.mine for view in views):
+        return  # where the servers are is not known
     elif len(views) == 1 and not led & mine and led <= views[0].names.inspected.addresses:
         yield _moved_record(overlay, aim, found)
     elif len(views) > 1 and (is_new or led <= views[0].names.inspected.addresses):
