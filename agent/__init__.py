@@ -4,6 +4,7 @@ The rooms are the pipeline, and imports go down only:
 
     cli       what was asked for, and with which exit code does it end?
     library   the same from Python
+    watch     the agent on a server: when to look again, what changed, who is told
     sweep     who is asked over WinRM, all at once, and what becomes of each answer
     sources   where facts come from: ad, dns, snapshots, winrm, inventory, this machine
     render    a Report -> text, one file for each format

@@ -94,7 +94,7 @@ def test_once_says_writes_and_ends_as_inspect_does(
     inspected = main(["inspect", "--ad", DIRECTORY, "--dns", ZONE, "--format", "json", "--output", str(tmp_path / "r")])
     assert once(state, "--drop", str(drop), "--prometheus", str(textfile)) == inspected == exits.CLEAN
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith("asked once; nothing to compare it with yet. OK: ")
+    assert line.startswith("inspected once; nothing to compare it with yet. OK: ")
     assert names(drop) == ["iis01.test.com.report.json", "iis01.test.com.snapshot.json.gz"]
     assert names(state) == [LOG, "last.report.json", "last.snapshot.json.gz"]
     assert line in (state / LOG).read_text("utf-8")
@@ -110,11 +110,11 @@ def test_once_says_writes_and_ends_as_inspect_does(
 def test_once_more_says_what_changed(windows: Windows, state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     once(state)
     once(state)
-    assert capsys.readouterr().out.splitlines()[1].startswith("asked once; 0 changes. OK: ")
+    assert capsys.readouterr().out.splitlines()[1].startswith("inspected once; 0 changes. OK: ")
     put(windows.root / HOST, KERNEL_OFF)
     once(state)
     first, *lines = capsys.readouterr().out.splitlines()
-    assert first.startswith(f"asked once; {len(lines)} change")
+    assert first.startswith(f"inspected once; {len(lines)} change")
     assert any("kernel_mode: true -> false" in line for line in lines)
 
 
@@ -214,6 +214,15 @@ def test_a_damaged_state_is_told_and_replaced(state: Path, damage: str, capsys: 
     assert "nothing to compare it with yet" in line
     once(state)
     assert "0 changes" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("windows")
+def test_a_folder_or_a_pipe_in_the_place_of_the_state_is_told(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (state / "last.report.json").mkdir(parents=True)
+    assert once(state) == exits.INCOMPLETE
+    told = capsys.readouterr().out
+    assert "last.report.json cannot be read, so nothing is compared with it: a folder, not a file" in told
+    assert "cannot write to" in told
 
 
 def test_where_the_state_is_kept() -> None:

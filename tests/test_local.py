@@ -270,8 +270,9 @@ def test_shared_configuration_is_fetched_and_its_content_searched(tmp_path: Path
 
 def test_names_of_certificates_come_along_where_windows_says_them(tmp_path: Path) -> None:
     put(tmp_path / SYSTEM / "applicationHost.config", CONFIG)
-    assert server.read_this_server(FakeWindows(tmp_path, VARIABLES)).machine.certificate_names is None
-    assert server.read_this_server(FakeWindows(tmp_path, VARIABLES, {})).machine.certificate_names == ()
+    denied, shown = (server.read_this_server(FakeWindows(tmp_path, VARIABLES, bound)).machine for bound in (None, {}))
+    assert (denied.certificate_names, [fact for fact, _ in denied.facts_unread]) == (None, ["certificates"])
+    assert (shown.certificate_names, shown.facts_unread) == ((), ())
     put(tmp_path / SYSTEM / "applicationHost.config", "<nonsense")
     assert server.read_this_server(FakeWindows(tmp_path, VARIABLES, {})).machine.certificate_names is None
 

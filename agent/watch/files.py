@@ -15,9 +15,9 @@ from agent.errors import MalformedError
 from agent.iis.snapshot import Snapshot
 from agent.model import Report
 from agent.model.document import json_pieces
-from agent.names import printable
 from agent.sources.shares import Shares
 from agent.sources.snapshots import store
+from agent.sources.snapshots.disk import ABSENT, load
 from agent.sources.snapshots.document import document_of
 from agent.writing import write_whole
 
@@ -42,17 +42,19 @@ def kept(state: Path) -> Kept:
     for name in (_LAST, _WHOLE):
         path = state / f"{name}{REPORT}"
         try:
-            found[name] = _read(path) if path.exists() else None
-        except (OSError, MalformedError, ValueError) as error:
+            found[name] = _read(path)
+        except MalformedError as error:
             found[name] = None
-            unread.append(printable(f"{path} cannot be read, so nothing is compared with it: {error}"))
+            unread.append(f"{path} cannot be read, so nothing is compared with it: {error.reason}")
     return Kept(found[_LAST], found[_WHOLE] if found[_LAST] is not None else None, tuple(unread))
 
 
-def _read(path: Path) -> Report:
-    if path.stat().st_size > MAXIMUM_REPORT:
-        raise ValueError(f"larger than {MAXIMUM_REPORT // 1024 // 1024} MB")
-    return Report.from_json(path.read_bytes(), str(path))
+def _read(path: Path) -> Report | None:
+    """None where there is none. Raises MalformedError."""
+    file = load(path, str(path), MAXIMUM_REPORT)
+    if file.error is not None and file.error != ABSENT:
+        raise MalformedError(file.name, None, file.error)
+    return Report.from_json(file.data, file.name) if file.error is None else None
 
 
 def keep(state: Path, snapshot: bytes, report: bytes, whole: Report | None) -> None:

@@ -61,7 +61,7 @@ class Agent:
         for trouble in kept.unread:
             teller.trouble(trouble)
 
-    def once(self, because: str = "asked once") -> tuple[Report, bool]:
+    def once(self, because: str = "inspected once") -> tuple[Report, bool]:
         """Inspect, tell what changed, write it down. False: something could not be written. Raises IisSpnError."""
         seen = self._server.inspect()
         changes = news(self._whole, self._last, seen.report)

@@ -26,6 +26,7 @@ from agent.sources.shares import Shares
 from agent.sources.snapshots.disk import ABSENT
 
 _ENVIRONMENT = ("SystemDrive", "SystemRoot", "windir")
+_NO_CERTIFICATES = ("certificates", "Windows does not show them; which further names clients may use is not known")
 _NO_IIS = f"{ABSENT}: IIS is not installed here, or this takes administrator rights"
 
 
@@ -95,10 +96,12 @@ def _with_content(windows: Windows, reader: Reader, found: Snapshot) -> Snapshot
     for root in _physical_paths(sites) if sites is not None else ():
         search.below(root)
     bound = windows.certificates() if sites is not None else None
+    lacking = (_NO_CERTIFICATES,) if sites is not None and bound is None else ()
     machine = replace(
         found.machine,
         content_looked=source is not None,
         unread=tuple(search.unread),
+        facts_unread=(*found.machine.facts_unread, *lacking),
         certificate_names=certificates.names_by_site(sites, bound) if sites is not None and bound is not None else None,
     )
     return replace(found, machine=machine, files={**search.files, **found.files})

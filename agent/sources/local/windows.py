@@ -129,9 +129,11 @@ if sys.platform == "win32":
         for name, path in _REGISTRY.items():
             try:
                 with _key(path) as key:
-                    values[name] = winreg.QueryValueEx(key, name)[0]
+                    value = winreg.QueryValueEx(key, name)[0]
             except FileNotFoundError:
                 continue
+            if isinstance(value, list if name == "BackConnectionHostNames" else int):  # no other type is heeded
+                values[name] = value
         return Answer({"registry": values})
 
     def _addresses() -> Answer:
