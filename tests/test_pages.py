@@ -27,10 +27,9 @@ from agent import diff, explain, inspect, plan
 from agent.model import Host, Report, Server
 from agent.names import AccountName, host_name, printable, spn
 from agent.render.page import changes, part, steps, story
-from agent.render.page.elements import WORDS
 from agent.render.page.frame import asset
 from agent.render.page.report import to_html
-from agent.render.wording import pieces
+from agent.render.wording import WORDS, pieces
 from benchmarks.farm import whole
 
 ROOT = Path(__file__).parents[1]
@@ -245,6 +244,7 @@ def test_a_plan_shows_each_step_with_its_way_back_and_what_must_be_asked() -> No
         commands = [line.text for line in card.xpath(".//div[@class='command']/code")]
         assert commands == [*str(step.command).split(" && "), *str(step.rollback).split(" && ")]
         assert ("ASK FIRST" in card.text_content()) is step.confirm
+    assert page.get_element_by_id("afterwards").xpath(".//code")[0].text.startswith("iis-spn probe ")
     (ticket,) = page.xpath("//div[@class='command ticket']/code")
     assert "Please make these changes" in ticket.text_content()
     assert [each["command"] for each in model(pages()["plan"])["steps"]] == [step.command for step in planned.steps]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from agent.model import ClientOutcome, Explanation, Outcome
 from agent.render.findings import write_findings, write_incomplete, write_sentence
@@ -48,22 +48,22 @@ def to_text(
 # -- the first line ------------------------------------------------------------------------------------------------
 
 
-def first_line(explanation: Explanation, words: Mapping[Outcome, str] = WORDS) -> str:
+def first_line(explanation: Explanation) -> str:
     """`http://portal/: BROKEN on 1 of 2 servers (IIS07), OK on 1 of 2 servers (IIS06)`, or that nothing answers."""
     outcomes = explanation.outcomes
     if explanation.answered is False and outcomes and outcomes[0].because:
         return outcomes[0].because[0]
-    parts = [_part(end, outcomes, words) for end in _WORST_FIRST if any(outcome.outcome == end for outcome in outcomes)]
+    parts = [_part(end, outcomes) for end in _WORST_FIRST if any(outcome.outcome == end for outcome in outcomes)]
     return f"{explanation.url}: {', '.join(parts)}"
 
 
-def _part(end: Outcome | None, outcomes: Iterable[ClientOutcome], words: Mapping[Outcome, str]) -> str:
+def _part(end: Outcome | None, outcomes: Iterable[ClientOutcome]) -> str:
     """One outcome with the clients and the servers that it is for, where others get another one."""
     every = [(outcome.client, outcome.server or "") for outcome in outcomes]
     these = [(outcome.client, outcome.server or "") for outcome in outcomes if outcome.outcome == end]
     clients, servers = (list(dict.fromkeys(column)) for column in zip(*these, strict=True))
     all_clients, all_servers = ({*column} for column in zip(*every, strict=True))
-    text = NO_TICKET if end is None else words[end]
+    text = NO_TICKET if end is None else WORDS[end]
     if len(clients) < len(all_clients):
         text += f" for {', '.join(clients)}"
     if len(servers) < len(all_servers):

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from agent.model import Cause, Report
 from agent.render.causes_told import lines, where
 from agent.render.page.elements import E, begun, name, of_class, present, sentences, severity_badge
-from agent.render.page.part import Part
+from agent.render.page.part import MOST_CAUSES, Part
 from agent.render.wording import plural, shortly
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement as Element
 
-_OPEN, _SHOWN = 15, 200
-"""How many causes are seen at once, and how many there are at all."""
+_OPEN = 15
+"""How many causes are seen at once."""
 _PLACES = 500
 
 
@@ -23,15 +23,15 @@ def causes(part: Part) -> Iterator[Element]:
     """One entry for each that is no mere note; what could not be read stands before them."""
     unread = [_unread(cause) for cause in part.report.causes or () if cause.unread]
     if unread:
-        yield E.div(of_class("card", "unread"), E.h3("Not read"), E.ul(*unread[:_SHOWN]))
+        yield E.div(of_class("card", "unread"), E.h3("Not read"), E.ul(*unread[:MOST_CAUSES]))
     told = part.causes
-    entries = [_entry(at, cause) for at, cause in enumerate(told[:_SHOWN], 1)]
+    entries = [_entry(at, cause) for at, cause in enumerate(told[:MOST_CAUSES], 1)]
     first, rest = entries[:_OPEN], entries[_OPEN:]
     if first:
         yield E.ol(of_class("causes"), *first)
     if rest:
         yield E.details(E.summary(f"{plural(len(rest), 'more cause')}"), E.ol(of_class("causes"), *rest))
-    more = max(len(told) - _SHOWN, 0) + max(len(unread) - _SHOWN, 0)
+    more = max(len(told) - MOST_CAUSES, 0) + max(len(unread) - MOST_CAUSES, 0)
     if more:
         yield E.p(f"{more} more causes are in --format json.")
 

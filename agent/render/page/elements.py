@@ -12,8 +12,7 @@ from lxml.html import html_parser
 
 from agent.model import Outcome, Severity
 from agent.names import fold, printable
-from agent.render import wording
-from agent.render.wording import NO_TICKET, pieces
+from agent.render.wording import NO_TICKET, WORDS, pieces
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement as Element
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 Tone = Literal["bad", "mild", "open", "good"]
 """How a thing is coloured; a word beside it says the same."""
 
-WORDS = wording.WORDS
-"""A page has room for the verdict's word."""
 TONES: Mapping[Outcome, Tone] = {
     "kerberos": "good",
     "ntlm-fallback": "mild",

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from agent.model import ClientOutcome, Requirement
 from agent.names import AccountName
 from agent.render.page.drawing import Box, Drawing
-from agent.render.page.elements import WORDS
 from agent.render.page.ties import End, Knot, Tie
-from agent.render.wording import MEANINGS, held_by, listed, plural, shortly
+from agent.render.wording import MEANINGS, WORDS, held_by, listed, plural, shortly
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement as Element

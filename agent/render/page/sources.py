@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from agent.model import AccountUse, Report
 from agent.names import Spn
-from agent.render.page.elements import WORDS, E, long_command, name, of_class
+from agent.render.page.elements import E, long_command, name, of_class
 from agent.render.what_was_read import LOOK_FIRST, clients_told, questions, sources_told
-from agent.render.wording import MEANINGS, plural
+from agent.render.wording import MEANINGS, WORDS, plural
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement as Element

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from agent.model import Goal, Report, Step
 from agent.model.document import json_line
+from agent.render.afterwards import probes
 from agent.render.goals import goal_line, purpose, steps_counted
 from agent.render.page import sources
 from agent.render.page.elements import E, badge, begun, command, name, of_class, present
@@ -65,6 +66,8 @@ def _sections(report: Report) -> Iterator[Section]:
         yield Section("ways", "Other ways", _ways(report))
     if plan.blocked:
         yield Section("blocked", "Not repaired by a step", _blocked(report))
+    if after := probes(report):
+        yield Section("afterwards", "Afterwards", iter([*map(E.p, after[:-1]), command(after[-1])]))
     part = Part(report)
     if any(requirement.matters for requirement in part.requirements):
         yield Section("picture", "The picture today", pictures(part, linked=False))

@@ -10,7 +10,6 @@ from agent.model import ClientOutcome, Explanation
 from agent.render.page import sources
 from agent.render.page.elements import (
     TONES,
-    WORDS,
     WORST_FIRST,
     E,
     begun,
@@ -51,7 +50,7 @@ def _answering(explanation: Explanation) -> Explanation:
 def _top(title: str, explanation: Explanation) -> Iterator[Element]:
     outcome = worst(got.outcome for got in explanation.outcomes if got.outcome is not None)
     tone = "bad" if explanation.answered is False else "open" if outcome is None else TONES[outcome]
-    yield from heading(title, explanation.finished, first_line(explanation, WORDS), tone)
+    yield from heading(title, explanation.finished, first_line(explanation), tone)
     yield from gaps(explanation)
     if explanation.unnamed:
         told = f"Nobody said the name of {first_few(explanation.unnamed)}: give --computer."
