@@ -149,7 +149,7 @@ def _decrypts_as(probe: Probe, predicted: Sequence[Predicted]) -> AccountName | 
 _FIX = (
     "Collect the server again (`iis-spn collect`): its configuration, pools or the directory may have changed since.",
     "Run `klist purge` on the client and probe again: a ticket from before a change lasts for hours.",
-    "Does the name lead to the server that was inspected, and to no other (DNS, load balancer, hosts file)?",
+    "Check that the name leads to the server that was inspected, and to no other (DNS, load balancer, hosts file).",
 )
 
 
