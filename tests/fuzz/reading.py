@@ -226,6 +226,13 @@ def farm(data: bytes) -> None:
         judged(server(), farm=farm_file(path))
 
 
+def config(data: bytes) -> None:
+    """For commands with different options: what one has, another passes over."""
+    with file(data) as path:
+        for command in ("inspect", "collect"):
+            read_line([command, "a", "--config", str(path)])
+
+
 def want(data: bytes) -> None:
     """With a directory that has the accounts, so that there are steps."""
     with file(data) as path, file(ACCOUNTS) as accounts:

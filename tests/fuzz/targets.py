@@ -47,6 +47,10 @@ _WANT = (
     '[[want]]\nhost = "portal.test.com"\nservers = ["IIS01"]\nsite = "Intranet"\naccount = "TEST\\\\svc"\n'
     'short_name = false\n[[want]]\nhost = "a.test.com"\nservers = ["iis01.test.com"]\naccount = "computer"\n'
 )
+_CONFIG = (
+    'ad = ["a.ldif", "b.ldif"]\ndns = "off"\nformat = "json"\nfail-on = ["warning"]\nquiet = false\nparallel = 8\n'
+    'netbios-domain = ["TEST=test.com"]\nclient = ["edge"]\nserver = "IIS*"\ntimeout = 1.5\n'
+)
 _ACCEPT = '[[accept]]\nid = "spn-missing"\nsubject = "HTTP/*.test.com"\nreason = "known"\nuntil = 2027-01-31\n'
 _TEXT = "web01 web[02:04].test.com ; three\n10.0.0.5:5986\n[fe80::1]:5985 # one\nhttps://web05\n"
 _INI = (
@@ -131,6 +135,7 @@ TARGETS: Mapping[str, Target] = {
     "setspn": Target(reading.directory, _texts(_SETSPN)),
     "zone": Target(reading.zone, _sample("zone.txt")),
     "farm": Target(reading.farm, _texts(_FARM), (UsageError,)),
+    "config": Target(reading.config, _texts(_CONFIG), (UsageError,)),
     "want": Target(reading.want, _texts(_WANT), (UsageError,)),
     "accept": Target(reading.accept, _texts(_ACCEPT), (UsageError,)),
     "names": Target(
