@@ -6,10 +6,13 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from test_plan import Bench, bench, does_no_harm, farms, outcomes
 from worlds import ad, computer, server, site, user, world
 
 from agent import exits
@@ -123,6 +126,19 @@ def test_a_name_means_what_it_does_among_all_servers() -> None:
     assert [server.name for server in both.report.servers] == ["IIS01"]
     assert world(nodes[0], ad=files).report.plan.steps
     assert not both.report.plan.steps, "while it stands nobody registers that name"
+
+
+@settings(max_examples=40)
+@given(farms())
+def test_a_part_of_any_farm_says_what_the_whole_says_and_its_plan_harms_no_other(one: Bench) -> None:
+    """The steps for one server are carried out alone, and all servers looked at again."""
+    of_all = outcomes(one.report)
+    for name in (each.name for each in one.report.servers):
+        part = bench(one.snapshots, replace(one.sources, only=Only(servers=(name,))))
+        assert outcomes(part.report).items() <= of_all.items()
+        assert {f.id for f in part.report.findings} <= {f.id for f in one.report.findings} | {"plan-blocked-by-alias"}
+        steps = [step for step in part.report.plan.steps if step.command is not None]
+        does_no_harm(one, one.after(steps))
 
 
 @pytest.mark.parametrize("patterns", [["iis0?"], ["IIS*"], ["*"], SERVERS, ["*.test.com"], ["iis0?.TEST.com"]])
