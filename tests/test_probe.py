@@ -417,6 +417,29 @@ def test_a_wrong_password_is_sent_once_for_all_names(monkeypatch: pytest.MonkeyP
     assert "Canary" not in repr(answers) + repr(vars(asked)["_cache"])
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="SSPI is asked there")
+def test_the_kdc_is_asked_once_for_an_spn_that_it_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor for a domain whose KDC is silent; another domain is asked all the same."""
+    pytest.importorskip("gssapi", reason="python-gssapi is not installed")
+    asked_for: list[str] = []
+
+    class KdcError(Exception):
+        def __init__(self, code: int) -> None:
+            super().__init__("no")
+            self.err_code = code
+
+    def ask(_cache: object, name: Any, _certificate: bytes) -> None:
+        asked_for.append(str(name))
+        raise KdcError(-1765328377 if "silent" not in str(name) else -1765328228)
+
+    monkeypatch.setattr(tickets, "of_password", lambda *_: object())
+    monkeypatch.setattr(tickets, "_by_gssapi", ask)
+    asked = Tickets(WHO)
+    for name in ("a.test.com", "A.test.com", "b.silent.com", "c.silent.com", "b.test.com"):
+        assert isinstance(asked.ticket(spn(f"HTTP/{name}"), b""), NoTicket)
+    assert asked_for == ["HTTP/a.test.com", "HTTP/b.silent.com", "HTTP/b.test.com"]
+
+
 def test_a_password_that_windows_calls_wrong_is_sent_once(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[str] = []
 

@@ -122,7 +122,8 @@ def _predict(analysis: Analysis | None, report: Report | None, urls: Sequence[Ur
         outcomes = {url.text: explain(analysis, url.text).outcomes for url in urls}
         return lambda probe: of_outcomes(outcomes[probe.url], probe.client)
     if report is not None:
-        return lambda probe: of_report(report, probe)
+        said = of_report(report)
+        return lambda probe: said.get(probe.spn, ()) if probe.spn is not None else ()
     return lambda _probe: ()
 
 

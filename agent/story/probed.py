@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agent.evidence.judge import causes
 from agent.evidence.known import Known
 from agent.evidence.probed import Probe
 from agent.model import ClientOutcome, Finding, Outcome, Report, Tool
-from agent.names import AccountName, Likeness
+from agent.names import AccountName, Likeness, Spn
 
 SCHEMA = "iis-spn/probe/1"
 
@@ -69,21 +69,22 @@ def of_outcomes(outcomes: Iterable[ClientOutcome], client: str) -> tuple[Predict
     )
 
 
-def of_report(report: Report, probe: Probe) -> tuple[Predicted, ...]:
-    """What an earlier report says of the SPN that was asked for."""
-    return tuple(
-        Predicted(
+def of_report(report: Report) -> Mapping[Spn, Sequence[Predicted]]:
+    """What an earlier report says of each SPN that clients ask for."""
+    found: dict[Spn, list[Predicted]] = {}
+    for each in report.requirements:
+        place = each.applications[0] if each.applications else None
+        predicted = Predicted(
             outcome=each.outcome,
             decrypts_as=each.account,
             answers=each.answers,
             because=(f"{each.spn} must be on {each.account or 'an account that is not known'}: {each.outcome}.",),
-            server=each.applications[0].server if each.applications else None,
-            site=each.applications[0].site if each.applications else None,
-            path=each.applications[0].path if each.applications else None,
+            server=place.server if place is not None else None,
+            site=place.site if place is not None else None,
+            path=place.path if place is not None else None,
         )
-        for each in report.requirements
-        if each.spn == probe.spn
-    )
+        found.setdefault(each.spn, []).append(predicted)
+    return found
 
 
 def with_causes(probe: Probe, known: Known) -> Probe:
