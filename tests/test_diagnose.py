@@ -507,3 +507,20 @@ def test_wrong_usage(words: Sequence[str], capsys: pytest.CaptureFixture[str], m
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"")))
     assert told(*words) == exits.USAGE
     assert capsys.readouterr().out == ""
+
+
+def test_a_line_to_paste_holds_nothing_that_a_shell_acts_on(diagnosed: Any) -> None:
+    for sign in "&|;<>^%`(":
+        found = diagnosed(event_4("contososvc", f"HTTP/a{sign}calc.test.com")).found
+        lines = [*found["collect"], *(cause["decide"] or "" for cause in found["causes"])]
+        assert [text for text in lines if f"{sign}calc" in text] == []
+
+
+def test_what_of_a_target_was_not_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "EMPTY").mkdir()
+    (tmp_path / "event.txt").write_text(event_4("contososvc"))
+    assert told(str(tmp_path / "event.txt"), str(tmp_path / "EMPTY")) == exits.INCOMPLETE
+    assert "EMPTY: " in capsys.readouterr().out
+    (tmp_path / "damaged.ldif").write_text(DOMAIN + "dn: CN=a\nservicePrincipalName:: ***\n")
+    assert told(str(tmp_path / "event.txt"), "--ad", str(tmp_path / "damaged.ldif")) == exits.INCOMPLETE
+    assert "damaged.ldif:" in capsys.readouterr().out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from agent import __version__, exits
@@ -37,7 +37,8 @@ def run(options: Diagnose) -> int:
     if options.names:
         return _names(options, taken)
     known = _known(options, words.targets, taken)
-    found = diagnose(known, taken.unread, Tool("iis-spn", __version__), lacks_host=taken.lacks_host)
+    unread = (*taken.unread, *(_problems(known, taken.unread) if known.report is None else ()))
+    found = diagnose(known, unread, Tool("iis-spn", __version__), lacks_host=taken.lacks_host)
     output.write(options.output, found)
     if not found.complete:
         return exits.INCOMPLETE
@@ -74,6 +75,16 @@ def _names(options: Diagnose, taken: _Taken) -> int:
     if taken.lacks_host and not any(row.host is not None for row in taken.rows):
         console.note(NO_NAMES)
     return exits.INCOMPLETE if taken.unread else exits.CLEAN
+
+
+def _problems(known: Known, told: Sequence[Unread]) -> Iterator[Unread]:
+    """What of the directory could not be read, where no report says it."""
+    places = {(one.source, one.line) for one in told}
+    for directory in known.directories:
+        for problem in directory.problems:
+            source = problem.file or directory.source
+            if (source, problem.line) not in places:
+                yield Unread(source, problem.line, problem.message)
 
 
 # -- what is known besides -----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from agent.evidence.captured import Captured, Unread
+from agent.evidence.causes import can_stand
 from agent.evidence.complaints import complaints
 from agent.evidence.diagnosis import SCHEMA, Diagnosis, PossibleCause, UsedName, UsedNames
 from agent.evidence.judge import causes
@@ -67,7 +68,7 @@ def _missing(known: Known, found: Sequence[PossibleCause]) -> Iterator[str]:
     open_ = [one for one in found if one.likelihood != "certain"]
     if not open_:
         return
-    names = dict.fromkeys(one.spn for one in open_ if one.spn is not None)
+    names = dict.fromkeys(one.spn for one in open_ if one.spn is not None and can_stand(one.spn))
     if not known.directories:
         for name in names:
             yield f"setspn -F -Q {name}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from agent.evidence.causes import words
+from agent.evidence.causes import can_stand, words
 from agent.evidence.complaints import Complaint, Sort, complaints
 from agent.evidence.diagnosis import Likelihood, PossibleCause
 from agent.evidence.known import Known
@@ -41,7 +41,7 @@ def weighed(one: Suspicion, complaint: Complaint) -> PossibleCause:
     who = complaint.who.text if complaint.who is not None else None
     host = complaint.host or (complaint.spn.host if complaint.spn is not None else None)
     names = {"spn": complaint.spn, "who": who, "holder": one.holder, "host": host}
-    row = words(one.id, **{name: str(value) for name, value in names.items() if value is not None})
+    row = words(one.id, **{name: str(value) for name, value in names.items() if value is not None and can_stand(value)})
     return PossibleCause(
         id=one.id,
         likelihood=likelihood,

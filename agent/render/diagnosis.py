@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from agent.evidence.diagnosis import Diagnosis, PossibleCause, Reason
 from agent.evidence.told import sentence
@@ -36,8 +36,8 @@ def to_text(
         for line in diagnosis.collect:
             page.line(f"  {line}")
     _read(page, diagnosis, is_all=shown == "all")
-    for one in diagnosis.unread:
-        page.prose(f"{place(one.source, one.line)}: {one.why}", 11, first=("  NOT READ", "bold red"))
+    for sentence_ in not_read(diagnosis):
+        page.prose(sentence_, 11, first=("  NOT READ", "bold red"))
     page.blank()
     page.prose(verdict(diagnosis), look="bold")
     return page.text(color)
@@ -47,6 +47,8 @@ def verdict(diagnosis: Diagnosis) -> str:
     """`CERTAIN: spn-misplaced, HTTP/contoso.test.com`, and how much was read."""
     pieces = plural(len(diagnosis.evidence), "piece")
     unread = f" INCOMPLETE: {plural(len(diagnosis.unread), 'place')} could not be read." if diagnosis.unread else ""
+    if diagnosis.report is not None and not diagnosis.report.complete:
+        unread += " INCOMPLETE: a server or the directory was not read whole."
     if not diagnosis.evidence:
         return f"NO EVIDENCE: nothing that was given holds any that is known here.{unread}"
     if not diagnosis.causes:
@@ -56,6 +58,18 @@ def verdict(diagnosis: Diagnosis) -> str:
     others = len(diagnosis.causes) - 1
     more = f", and {plural(others, 'other cause')}" if others else ""
     return f"{first.likelihood.upper()}: {first.id}{about}{more} ({pieces} of evidence).{unread}"
+
+
+def not_read(diagnosis: Diagnosis) -> Iterator[str]:
+    """What of evidence, servers and directory could not be read, each with its place."""
+    for one in diagnosis.unread:
+        yield f"{place(one.source, one.line)}: {one.why}"
+    for server in diagnosis.report.servers if diagnosis.report is not None else ():
+        if server.status != "ok":
+            yield from (f"{place(each.file or server.source, each.line)}: {each.message}" for each in server.problems)
+    for finding in diagnosis.report.findings if diagnosis.report is not None else ():
+        if finding.id == "directory-incomplete":
+            yield finding.message
 
 
 def place(source: str | None, line: int | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from agent.evidence.diagnosis import Diagnosis, PossibleCause
 from agent.evidence.told import sentence
-from agent.render.diagnosis import place, verdict
+from agent.render.diagnosis import not_read, place, verdict
 from agent.render.markdown import words as escaped
 
 
@@ -32,8 +32,8 @@ def _lines(diagnosis: Diagnosis) -> Iterator[str]:
         yield from ("", "## What was read", "", "| kind | where | what |", "|---|---|---|")
     for one in diagnosis.evidence:
         yield f"| {one.kind} | {escaped(place(one.source, one.line))} | {escaped(sentence(one))} |"
-    for unread in diagnosis.unread:
-        yield from ("", f"Not read: {escaped(place(unread.source, unread.line))}: {escaped(unread.why)}")
+    for told in not_read(diagnosis):
+        yield from ("", f"Not read: {escaped(told)}")
 
 
 def _cause(cause: PossibleCause) -> Iterator[str]:
