@@ -66,7 +66,7 @@ def windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Windows:
     found = Windows(tmp_path / "server", VARIABLES)
     put(found.root / HOST, CONFIG)
     (found.root / "c/inetpub/wwwroot").mkdir(parents=True)
-    monkeypatch.setattr(server, "this_windows", lambda: found)
+    monkeypatch.setattr(server, "this_windows", lambda *_otherwise: found)
     return found
 
 
@@ -158,7 +158,7 @@ def test_a_folder_that_many_agents_fill_is_inspected_as_one(state: Path, tmp_pat
 def test_without_windows_it_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if sys.platform != "win32":
         assert main(["agent", "--once", "--state", str(tmp_path)]) == exits.USAGE
-        assert "this is not Windows" in capsys.readouterr().err
+        assert "agent looks after the server it runs on, and this is not Windows" in capsys.readouterr().err
         assert names(tmp_path) == []
 
 
@@ -170,6 +170,7 @@ def test_without_windows_it_is_wrong_usage(tmp_path: Path, capsys: pytest.Captur
         (["--interval", "0h"], "is no time"),
         (["--interval", "1h", "--once"], "not allowed with argument"),
         (["--once", "--prometheus", "nowhere/x.prom"], "there is no such folder"),
+        (["--once", "--computer", "iis01.test.com"], "this server says its own name"),
         (["--once", "--accept", "nowhere.toml"], "nowhere.toml"),
         (["--once", "--ad", "nowhere.ldif"], "nowhere.ldif"),
     ],
@@ -214,6 +215,20 @@ def test_a_damaged_state_is_told_and_replaced(state: Path, damage: str, capsys: 
     assert "nothing to compare it with yet" in line
     once(state)
     assert "0 changes" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("windows")
+@pytest.mark.parametrize("stdout", [None, "closed"])
+def test_nobody_need_look_on(state: Path, monkeypatch: pytest.MonkeyPatch, stdout: str | None) -> None:
+    """A scheduled task may have no stdout, and a reader may go away."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", closefd=False) as broken:
+        monkeypatch.setattr("sys.stdout", None if stdout is None else broken)
+        assert once(state) == exits.CLEAN
+    os.close(writer)
+    assert "nothing to compare it with yet. OK" in (state / LOG).read_text("utf-8")
+    assert (state / "last.report.json").exists()
 
 
 @pytest.mark.usefixtures("windows")

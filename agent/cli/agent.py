@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from agent import exits
 from agent.change.lock import alone
 from agent.cli import console, output
-from agent.cli.looking import live_logon, sources_of
+from agent.cli.looking import demand_unnamed, live_logon, sources_of
 from agent.cli.options import Agent as Options
 from agent.cli.options import Looking
 from agent.errors import OutputError, UsageError
@@ -33,13 +33,15 @@ if TYPE_CHECKING:
     from agent.sources.local.windows import Windows
 
 LOCK, LOG = "agent.lock", "agent.log"
+_NO_WINDOWS = "agent looks after the server it runs on, and this is not Windows: inspect takes files and snapshots"
 WriteEvent = Callable[[Sequence["Change"], str], None]
 
 
 def run(options: Options) -> int:
+    demand_unnamed(options.looking)
     if options.prometheus is not None:
         output.demand_file(options.prometheus)
-    windows, write_event = server.this_windows(), _event_log() if options.event_log else None
+    windows, write_event = server.this_windows(_NO_WINDOWS), _event_log() if options.event_log else None
     state, shares = _state_folder(options.state), Shares()
     with alone(state / LOCK, "nothing was inspected"), _teller(state, write_event) as teller:
         drop = Drop(options.drop, shares) if options.drop is not None else None
@@ -72,11 +74,17 @@ class ThisServer:
 
 @contextlib.contextmanager
 def _teller(state: Path, write_event: WriteEvent | None) -> Iterator[Teller]:
-    teller = Teller(Log(state / LOG), lambda line: console.show([f"{line}\n"]), write_event)
+    teller = Teller(Log(state / LOG), _show, write_event)
     try:
         yield teller
     finally:
         teller.close()
+
+
+def _show(line: str) -> None:
+    """Somebody may look on. A scheduled task may have no stdout at all, and who reads it may go away."""
+    with contextlib.suppress(OSError, OutputError):
+        console.show([f"{line}\n"])
 
 
 def _state_folder(given: Path | None) -> Path:

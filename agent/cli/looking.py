@@ -56,6 +56,7 @@ def judged(
     if not targets:
         if expected != ANY:
             raise UsageError("--inventory and --stale-after are about snapshots: name them, or their folder")
+        demand_unnamed(looking)
         from agent.sources.local.server import read_this_server
 
         return analyse([read_or_lost("this server", read_this_server)], sources)
@@ -124,6 +125,12 @@ def _due(inventory: Sequence[str]) -> Sequence[Due]:
         console.note(note)
     named = zip(whole.endpoints, whole.places, strict=True)
     return [Due(endpoint.name, place) for endpoint, place in named]
+
+
+def demand_unnamed(looking: Looking) -> None:
+    """This server says itself what it is called. Raises UsageError where somebody else does."""
+    if looking.computer:
+        raise UsageError("--computer names the server of a file that does not say it; this server says its own name")
 
 
 def sources_of(looking: Looking, logon: LiveLogon, said: Sequence[Said] = ()) -> Sources:

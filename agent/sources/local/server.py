@@ -30,13 +30,16 @@ _NO_CERTIFICATES = ("certificates", "Windows does not show them; which further n
 _NO_IIS = f"{ABSENT}: IIS is not installed here, or this takes administrator rights"
 
 
-def this_windows() -> Windows:
-    """The server this program runs on. Raises UsageError where it is no Windows."""
+NO_TARGET = "no TARGET given and this is not Windows: name an applicationHost.config or a snapshot folder"
+
+
+def this_windows(otherwise: str = NO_TARGET) -> Windows:
+    """The server this program runs on. Raises UsageError, which says `otherwise`, where it is no Windows."""
     if sys.platform == "win32":
         from agent.sources.local.windows import ThisWindows
 
         return ThisWindows()
-    raise UsageError("no TARGET given and this is not Windows: name an applicationHost.config or a snapshot folder")
+    raise UsageError(otherwise)
 
 
 def read_this_server(windows: Windows | None = None, shares: Shares | None = None) -> Snapshot:
