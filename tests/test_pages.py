@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import html
 from test_findings import PAIRS
-from test_render import application, finding, report, requirement
+from test_render import COMPUTER, application, finding, report, requirement
 from work import calls
 
 from agent import diff, explain, inspect, plan
@@ -270,6 +270,37 @@ def test_a_difference_shows_each_change() -> None:
 def test_two_runs_without_a_change_say_so() -> None:
     same = parsed("".join(changes.to_html(diff(FOLDERS[0], FOLDERS[0], **LOOKED))))
     assert same.xpath("//p[@class='verdict good']/text()") == ["Nothing changed."]
+
+
+def test_a_tile_is_green_only_where_all_was_read_and_all_names_are_known() -> None:
+    """Two servers whose one SPN works: one was read in part, on the other a name is not known."""
+    works = [requirement(f"HTTP/{name}.test.com", account=COMPUTER, outcome="kerberos") for name in "ab"]
+    sites = [application("A", server="A"), application("B", server="B", names_known=False)]
+    needed = [replace(one, applications=(site.reference,)) for one, site in zip(works, sites, strict=True)]
+    servers = (Server(name="A", dns_name=None, source="A", status="partial"), replace(report().servers[0], name="B"))
+    page = parsed("".join(to_html(report(servers=servers, applications=(*sites,), requirements=(*needed,)))))
+    tiles = {
+        tile.get("data-server"): (tile.get("class"), tile.text_content().strip())
+        for tile in page.xpath("//li[@data-server]")
+    }
+    assert tiles == {"A": ("tile open", "AOK 1, PARTIAL"), "B": ("tile open", "BUNSURE 1")}
+
+
+def test_boxes_of_one_layer_do_not_overlap() -> None:
+    """Five accounts hold one SPN."""
+    holders = tuple(AccountName("TEST", f"svc{number}") for number in range(5))
+    page = parsed(
+        "".join(to_html(report(requirements=(requirement("HTTP/sales.test.com", "Sales", holders=holders),))))
+    )
+    for picture in page.xpath("//svg[contains(@class, 'knot')]"):
+        boxes = [
+            tuple(float(rect.get(side)) for side in ("x", "y", "width", "height")) for rect in picture.xpath("g/rect")
+        ]
+        assert len(boxes) == 9
+        for at, (left, top, width, height) in enumerate(boxes):
+            assert width > 100
+            for x, y, _, _ in boxes[at + 1 :]:
+                assert not (left <= x < left + width and top <= y < top + height)
 
 
 def test_the_address_of_a_finding_stays_the_same_whatever_else_is_found() -> None:

@@ -27,14 +27,16 @@ _LINE, _PADDING = 17, 9
 _LETTER = 7.3
 """Width of a letter, in the same units: names are set in type of one width."""
 
-_MARKS: dict[Outcome, str] = {
+_CROSS = "M-4 -4 L4 4 M-4 4 L4 -4"
+_QUESTION = "M-3 -2 C-3 -6 3 -6 3 -2 C3 0.5 0 0 0 2.5 M0 5 V5.6"
+_MARKS: Mapping[Outcome, str] = {
     "kerberos": "M-4.5 0.5 L-1.2 4 L5 -4",
     "ntlm-fallback": "M-5 0 H5",
-    "modified": "M-4 -4 L4 4 M-4 4 L4 -4",
-    "duplicate": "M-4 -4 L4 4 M-4 4 L4 -4",
-    "impossible": "M-4 -4 L4 4 M-4 4 L4 -4",
-    "uncertain": "M-3 -2 C-3 -6 3 -6 3 -2 C3 0.5 0 0 0 2.5 M0 5 V5.6",
-    "unchecked": "M-3 -2 C-3 -6 3 -6 3 -2 C3 0.5 0 0 0 2.5 M0 5 V5.6",
+    "modified": _CROSS,
+    "duplicate": _CROSS,
+    "impossible": _CROSS,
+    "uncertain": _QUESTION,
+    "unchecked": _QUESTION,
 }
 """What stands on a line with an outcome: a tick, a bar, a cross, a question mark."""
 
@@ -104,14 +106,18 @@ class Drawing:
         return _HEAD + max(heights) + 4
 
     def _in_rows(self) -> float:
+        """At most two boxes beside each other."""
         top = 0.0
         marked = {start.layer for (start, _), outcome in self._lines.items() if outcome is not None}
         for at, boxes in enumerate(self._layers()):
             top += _HEAD - 8
-            width = (_NARROW - _BESIDE * (len(boxes) - 1)) / max(len(boxes), 1)
-            for beside, box in enumerate(boxes):
-                box.left, box.top, box.width = beside * (width + _BESIDE), top, width
-            top += max((box.height for box in boxes), default=0) + (_MARKED if at in marked else _UNMARKED) - _HEAD
+            width = _NARROW if len(boxes) < 2 else (_NARROW - _BESIDE) / 2
+            for first in range(0, len(boxes), 2):
+                row = boxes[first : first + 2]
+                for beside, box in enumerate(row):
+                    box.left, box.top, box.width = beside * (width + _BESIDE), top, width
+                top += max(box.height for box in row) + _BESIDE
+            top += (_MARKED if at in marked else _UNMARKED) - _HEAD - _BESIDE
         return top - _UNMARKED + _HEAD + 4
 
     # -- as SVG ----------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def _tile(part: Part, server: Server) -> Element:
     tone, word = _worst(server, part.outcomes[server.name])
     about = {"data-server": server.name, "class": f"tile {tone}"}
     inner = [E.b(server.name), E.span(word)]
-    if server in part.servers:
+    if part.is_shown(server):
         return E.li(E.a({"href": f"#{server_anchor(server.name)}"}, *inner), about)
     return E.li(*inner, about)
 
@@ -61,7 +61,9 @@ def _worst(server: Server, counts: Counter[Outcome]) -> tuple[Tone, str]:
     if outcome is None:
         return "open", "no SPN" if server.status == "ok" else "PARTIAL"
     told = f"{WORDS[outcome]} {counts[outcome]}"
-    return TONES[outcome], told if server.status == "ok" else f"{told}, PARTIAL"
+    if server.status == "ok":
+        return TONES[outcome], told
+    return "open" if outcome == "kerberos" else TONES[outcome], f"{told}, PARTIAL"
 
 
 def _map(part: Part) -> _Map:

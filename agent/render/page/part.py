@@ -15,8 +15,8 @@ from agent.render.page.elements import WORST_FIRST, anchor, slug
 from agent.render.wording import Overview
 
 MOST = 20_000
-"""Applications, SPNs and findings of all servers that are shown in full: more than that a browser does not open in a
-second (benchmarks/README.md)."""
+"""Applications, SPNs and findings of all servers that are shown in full: with more a browser takes several seconds
+(benchmarks/README.md)."""
 
 
 MOST_CAUSES = 200
@@ -51,7 +51,7 @@ class Part:
     def __init__(self, report: Report) -> None:
         self.report = report
         self.outcomes = _outcomes(report)
-        names = self._fitting()
+        self._names = names = self._fitting()
         self.left_out = tuple(server for server in report.servers if server.name not in names)
         shown = narrowed(report, names) if self.left_out else report
         self.overview = Overview(shown)
@@ -74,6 +74,10 @@ class Part:
                 break
             names.add(server.name)
         return frozenset(names)
+
+    def is_shown(self, server: Server) -> bool:
+        """Whether it stands on the page in full."""
+        return server.name in self._names
 
     def number(self, one: Requirement | Finding) -> str:
         """Where it stands in its list of the model."""
@@ -115,11 +119,14 @@ def servers_of(requirement: Requirement) -> Iterable[str]:
 
 
 def _outcomes(report: Report) -> dict[str, Counter[Outcome]]:
-    """How often each outcome is found on each server, by SPNs that matter."""
+    """How often each outcome is found on each server, by SPNs that matter; names that nobody said are uncertain."""
     found = {server.name: Counter[Outcome]() for server in report.servers}
     for requirement in report.requirements:
         for server in servers_of(requirement) if requirement.matters else ():
             found.setdefault(server, Counter())[requirement.outcome] += 1
+    for application in report.applications:
+        if application.is_unnamed:
+            found.setdefault(application.server, Counter())["uncertain"] += 1
     return found
 
 

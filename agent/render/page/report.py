@@ -50,5 +50,6 @@ def _sections(part: Part) -> Iterator[Section]:
         yield Section("findings", "Findings", findings(part))
     if report.accounts:
         yield Section("accounts", "Accounts", sources.accounts(report))
-    yield Section("read", "What was read", sources.read(report))
+    if report.summary is not None:
+        yield Section("read", "What was read", sources.read(report))
     yield Section("words", "What the words mean", sources.words(report))

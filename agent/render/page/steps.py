@@ -71,7 +71,8 @@ def _sections(report: Report) -> Iterator[Section]:
     part = Part(report)
     if any(requirement.matters for requirement in part.requirements):
         yield Section("picture", "The picture today", pictures(part, linked=False))
-    yield Section("read", "What was read", sources.read(report))
+    if report.summary is not None:
+        yield Section("read", "What was read", sources.read(report))
     yield Section("words", "What the words mean", sources.words(report))
 
 

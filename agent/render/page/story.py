@@ -67,7 +67,8 @@ def _sections(part: Part) -> Iterator[Section]:
         yield Section("findings", "What to do", findings(part))
     if part.servers:
         yield Section("servers", "What answers", servers(part, is_open=False))
-    yield Section("read", "What was read", sources.read(explanation))
+    if explanation.summary is not None:
+        yield Section("read", "What was read", sources.read(explanation))
     yield Section("words", "What the words mean", sources.words(explanation))
 
 
