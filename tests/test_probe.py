@@ -387,6 +387,25 @@ def test_nothing_listens() -> None:
         Connection(read_url(f"http://a.test.com:{port}/"), ["127.0.0.1"], ssl.create_default_context())
 
 
+def test_addresses_that_swallow_connections_take_no_longer_than_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of all of them together: none is left for the last ones."""
+    waited: list[float] = []
+    clock = [0.0]
+
+    def swallowed(_address: object, timeout: float) -> None:
+        waited.append(timeout)
+        clock[0] += timeout
+        raise TimeoutError
+
+    monkeypatch.setattr(exchange.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(exchange.socket, "create_connection", swallowed)
+    addresses = [f"127.0.0.{number}" for number in range(1, 20)]
+    with pytest.raises(UnansweredError, match="firewall"):
+        Connection(read_url("http://a.test.com/"), addresses, ssl.create_default_context())
+    assert sum(waited) <= exchange.SECONDS
+    assert len(waited) <= exchange.MOST_ADDRESSES
+
+
 def test_tls_where_there_is_none() -> None:
     with answering(saying("HTTP/1.1 400 no\r\n\r\n")) as (port, _), pytest.raises(UnansweredError, match="TLS"):
         Connection(read_url(f"https://a.test.com:{port}/"), ["127.0.0.1"], ssl.create_default_context())

@@ -41,7 +41,7 @@ class Connection:
         """Connect to the first of the addresses that takes it. Raises UnansweredError."""
         self._url = url
         self._ends = time.monotonic() + SECONDS
-        self._socket = _connected(addresses, url.port)
+        self._socket = _connected(addresses, url.port, self._left)
         self.certificate = b""
         if url.scheme == "https":
             self._secure(tls)
@@ -161,11 +161,11 @@ def addresses_of(url: Url) -> Sequence[str]:
     return [str(target[0]) for *_, target in found]
 
 
-def _connected(addresses: Sequence[str], port: int) -> socket.socket:
+def _connected(addresses: Sequence[str], port: int, left: Callable[[], float]) -> socket.socket:
     failure: OSError = OSError("there is no address")
     for address in list(dict.fromkeys(addresses))[:MOST_ADDRESSES]:
         try:
-            return socket.create_connection((address, port), timeout=_CONNECT_SECONDS)
+            return socket.create_connection((address, port), timeout=min(_CONNECT_SECONDS, left()))
         except OSError as error:
             failure = error
     raise UnansweredError(_connect_words(failure, port)) from None
