@@ -279,6 +279,15 @@ def test_another_server_with_the_name_holds_it_back(tmp_path: Path) -> None:
     assert "on IIS02" in goal.because[0]
 
 
+def test_a_server_that_a_load_balancer_may_lead_to_holds_it_back(tmp_path: Path) -> None:
+    """Today DNS leads past IIS03; to an address of nobody inspected, any server with the name may answer."""
+    report = HELD_BACK["behind-the-balancer-too"].written(tmp_path / "given").inspected()
+    (goal,) = report.plan.wanted
+    assert (goal.reached, report.plan.steps) == (False, ())
+    assert "on IIS03" in goal.because[0]
+    assert "or want it there too" in goal.because[0]
+
+
 def test_from_one_server_to_another_the_record_moves_before_the_spn(tmp_path: Path) -> None:
     given_ = CHANGES["other-server"].written(tmp_path / "given")
     before = given_.inspected()

@@ -136,5 +136,11 @@ HELD_BACK = {
         ad(node("IIS01", "HTTP/portal.test.com"), node("IIS02"), gmsa(read_by=[1101])),
         want("portal.test.com", "IIS01", account=r"TEST\gmsaWeb$"),
     ),
+    "behind-the-balancer-too": Change(
+        [server(PORTAL, name=name, pools=BUILT_IN) for name in ("IIS01", "IIS02", "IIS03")],
+        ad(node("IIS01", "HTTP/portal.test.com"), node("IIS02"), node("IIS03"), gmsa(read_by=[1101, 1102])),
+        want("portal.test.com", "IIS01", "IIS02", account=r"TEST\gmsaWeb$"),
+        f"{ADDRESSES}; iis03 A 10.0.5.4; portal A 10.0.5.2",
+    ),
 }
 """What would break somebody."""

@@ -15,6 +15,11 @@ from agent.model import ApplicationRef, Step
 from agent.names import Address, HostName, printable
 from agent.spn.nameservice import Resolution
 
+BALANCED = Address("192.0.2.1")
+"""Stands for the address of a load balancer, which nobody reads (RFC 5737): it is none of an inspected server's, and
+any server with the name may stand behind it.
+"""
+
 
 def records(overlay: Overlay, aim: Aim, *, is_new: bool) -> Iterator[Move]:
     """The record, or the load balancer, that leads the name to all these servers and to no others."""
@@ -39,9 +44,17 @@ def records(overlay: Overlay, aim: Aim, *, is_new: bool) -> Iterator[Move]:
         return  # where the servers are is not known
     elif len(views) == 1 and not led & mine and led <= views[0].names.inspected.addresses:
         yield _moved_record(overlay, aim, found)
-    elif len(views) > 1 and (is_new or led <= views[0].names.inspected.addresses):
-        reached = all(led & {*view.names.mine} for view in views)
-        yield from () if reached else (_balanced(aim, f"today it leads to {', '.join(sorted(led))}"),)
+    elif len(views) > 1:
+        yield from _several(overlay, aim, led, is_new=is_new)
+
+
+def _several(overlay: Overlay, aim: Aim, led: set[Address], *, is_new: bool) -> Iterator[Move]:
+    """All of them, by a record each, or by an address of nobody inspected: a load balancer that is there already."""
+    views = [overlay.case.by_label[label] for label, _ in aim.sites]
+    stays = not is_new and not led <= views[0].names.inspected.addresses
+    if not stays and not all(led & {*view.names.mine} for view in views):
+        overlay.record(aim.want.host, BALANCED)
+        yield _balanced(aim, f"today it leads to {', '.join(sorted(led))}")
 
 
 def unseen_balancer(case: Case, aim: Aim, others: Collection[Move]) -> list[Move]:
@@ -68,6 +81,7 @@ def _without_alias(overlay: Overlay, aim: Aim, found: Resolution) -> Iterator[Mo
     """Clients ask for the name that an alias leads to: a computer's own, which is on that computer's account."""
     case, host = overlay.case, aim.want.host
     if len(aim.sites) > 1:
+        overlay.record(host, BALANCED)
         yield _balanced(aim, f"today it is an alias of {found.canonical}")
     elif aim.identity is not None:
         addresses = case.by_label[aim.sites[0][0]].names.mine
@@ -83,6 +97,8 @@ def _without_alias(overlay: Overlay, aim: Aim, found: Resolution) -> Iterator[Mo
 def _new_record(overlay: Overlay, aim: Aim) -> Move:
     address, node = _address(overlay, aim), _node(overlay, aim.want.host)
     if address is None or node is None:
+        if len(aim.sites) > 1:
+            overlay.record(aim.want.host, BALANCED)
         return _balanced(aim, "it has no record")
     overlay.record(aim.want.host, address)
     kind = "AAAA" if ":" in address else "A"
