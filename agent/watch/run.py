@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from agent.errors import IisSpnError, fault_of_ours
+from agent.errors import IisSpnError, UsageError, fault_of_ours
 from agent.iis.snapshot import Snapshot
 from agent.model import Report
 from agent.render.prometheus import to_prometheus
@@ -73,7 +73,9 @@ class Agent:
         return seen.report, all(results)
 
     def run(self, interval: float, clock: Callable[[], float]) -> None:
-        """Do what is due, until waiting is interrupted. Raises IisSpnError where the first inspection does."""
+        """Do what is due, until waiting is interrupted. Raises UsageError where the first inspection does: nobody has
+        to wait an hour to learn of a wrong option.
+        """
         standing = Standing()
         while True:
             now = clock()
@@ -104,7 +106,7 @@ class Agent:
         try:
             self.once(because)
         except IisSpnError as error:
-            if standing.inspected is None:
+            if standing.inspected is None and isinstance(error, UsageError):
                 raise
             self._teller.trouble(f"not inspected: {error}")
         except Exception as error:  # noqa: BLE001  # the next hour is another try
