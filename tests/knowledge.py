@@ -191,7 +191,7 @@ def _netbios_name(full: Run) -> Iterator[Run]:
 
 def _without_labels(directory: Directory) -> Directory:
     def guessed(name: AccountName) -> AccountName:
-        return replace(name, domain=guessed_label(name.dns))
+        return AccountName(guessed_label(name.dns), name.name, name.dns)
 
     return replace(
         directory,
@@ -258,7 +258,7 @@ def _relabelled(directory: Directory) -> Directory:
         directory,
         domains=tuple(replace(one, netbios=LABEL) if one.netbios == "TEST" else one for one in directory.domains),
         accounts=tuple(
-            replace(one, name=replace(one.name, domain=LABEL)) if one.name.domain == "TEST" else one
+            replace(one, name=AccountName(LABEL, one.name.name, one.name.dns)) if one.name.domain == "TEST" else one
             for one in directory.accounts
         ),
     )
