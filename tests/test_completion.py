@@ -21,6 +21,7 @@ from waiting import PATIENCE
 
 from agent import exits
 from agent.cli.arguments import SHELLS
+from agent.cli.completion import SCRIPTS
 from agent.cli.program import main
 from agent.cli.shells import powershell
 from agent.cli.vocabulary import Command, Option, vocabulary
@@ -140,16 +141,18 @@ def test_every_word_is_in_the_script(name: str, scripts: dict[str, Path]) -> Non
 
 @pytest.mark.parametrize("name", SHELLS)
 def test_nothing_in_a_help_text_is_carried_out(name: str) -> None:
-    from importlib import import_module
-
     option = Option(("--x",), 'it\'s `id` $(id) "$x" ’; id', None, ())
     hostile = Command("it's", "", (option,), (("a'b", "c'd"),))
-    text = import_module(f"agent.cli.shells.{name}").script([hostile])
+    text = SCRIPTS[name]([hostile])
     if name == "powershell":
         assert not faults(text)
     else:
         done = subprocess.run([name, "-n"], input=text.encode(), capture_output=True, check=False)
         assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_there_is_a_script_for_every_shell() -> None:
+    assert tuple(SCRIPTS) == SHELLS
 
 
 def test_an_unknown_shell(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from agent import exits
 from agent.cli import console
 from agent.cli.options import Completion
+from agent.cli.shells import bash, powershell, zsh
 from agent.cli.vocabulary import vocabulary
 from agent.render import pages
 
+SCRIPTS = {"powershell": powershell.script, "bash": bash.script, "zsh": zsh.script}
+
 
 def run(options: Completion) -> int:
-    written: str = import_module(f"agent.cli.shells.{options.shell}").script(vocabulary(pages.known()))
-    console.show([written])
+    console.show([SCRIPTS[options.shell](vocabulary(pages.known()))])
     return exits.CLEAN
