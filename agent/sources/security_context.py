@@ -64,7 +64,7 @@ def channel_bindings(certificate: bytes | None) -> GssChannelBindings | None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # on certificates that only just pass; ssl has judged this one
             algorithm = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
-    except (ValueError, exceptions.UnsupportedAlgorithm):
+    except (ValueError, exceptions.UnsupportedAlgorithm, x509.InvalidVersion):
         return None
     if algorithm is None:
         return None
