@@ -45,7 +45,7 @@ def to_bloodhound(report: Report) -> Iterator[str]:
 
 
 def _told(properties: Mapping[str, _Value]) -> dict[str, _Value]:
-    """What is known: a property has no null, and a list none of its own."""
+    """What is known: OpenGraph takes no null, and an empty list says nothing."""
     return {name: value for name, value in properties.items() if value is not None and value != []}
 
 
