@@ -240,6 +240,16 @@ def test_a_folder_or_a_pipe_in_the_place_of_the_state_is_told(state: Path, capsy
     assert "cannot write to" in told
 
 
+@pytest.mark.usefixtures("windows")
+def test_a_state_that_is_too_large_is_not_read(
+    state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(files, "MAXIMUM_REPORT", 1024 * 1024)
+    put(state / "last.report.json", " " * (1024 * 1024 + 1))
+    assert once(state) == exits.CLEAN
+    assert "nothing is compared with it: larger than 1 MB" in capsys.readouterr().out
+
+
 def test_where_the_state_is_kept() -> None:
     assert state_folder("win32", {"ProgramData": "P"}) == Path("P/iis-spn")
     assert state_folder("linux", {"XDG_STATE_HOME": "/s"}) == Path("/s/iis-spn")
