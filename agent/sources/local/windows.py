@@ -106,7 +106,7 @@ if sys.platform == "win32":
         answer = ctypes.POINTER(_DomainInfo)()
         status = ctypes.windll.netapi32.DsRoleGetPrimaryDomainInformation(None, 1, ctypes.byref(answer))
         if status != 0:
-            raise OSError(status, f"Windows does not say which domain it is in (error {status})")
+            raise OSError(0, f"Windows does not say which domain it is in (error {status})", None, status)
         try:
             info = answer.contents
             return info.role, info.flat, info.dns
