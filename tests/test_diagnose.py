@@ -24,6 +24,7 @@ from agent.model.schema import report_schema
 from agent.names import spn
 from tests import made_tokens as made
 from tests.test_render import faults
+from tests.work import calls
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "sample_configs"
@@ -524,3 +525,17 @@ def test_what_of_a_target_was_not_read_is_told(tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "damaged.ldif").write_text(DOMAIN + "dn: CN=a\nservicePrincipalName:: ***\n")
     assert told(str(tmp_path / "event.txt"), "--ad", str(tmp_path / "damaged.ldif")) == exits.INCOMPLETE
     assert "damaged.ldif:" in capsys.readouterr().out
+
+
+def test_what_many_captures_cost_grows_with_their_number(tmp_path: Path) -> None:
+    """Every one with an SPN and an account of its own; and a screen stays a screen."""
+
+    def spent(number: int) -> int:
+        path = tmp_path / f"{number}.txt"
+        path.write_text("".join(event_4(f"a{at}", f"HTTP/h{at}.test.com") for at in range(number)))
+        return calls(lambda: main(["diagnose", str(path), "--output", str(tmp_path / "out.txt")]))
+
+    spent(10)
+    few, many = spent(100), spent(200)
+    assert many < 2.2 * few
+    assert len((tmp_path / "out.txt").read_text().splitlines()) < 80

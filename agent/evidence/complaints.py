@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Literal
 
 from agent.evidence.captured import Captured
@@ -76,15 +78,14 @@ class Complaint:
 
 def complaints(known: Known) -> list[Complaint]:
     """What the evidence complains of, each once; one without an SPN joins the one with it."""
-    found: dict[object, Complaint] = {}
+    found: dict[object, list[Complaint]] = {}
     for one in known.evidence:
         complaint = _complaint(one)
         if complaint is not None:
             complaint = _with_spn(complaint, known)
             key = (complaint.sort, complaint.spn, complaint.who.name if complaint.who else None)
-            earlier = found.get(key)
-            found[key] = complaint if earlier is None else _joined(earlier, complaint)
-    return list(_without_doubles(list(found.values())))
+            found.setdefault(key, []).append(complaint)
+    return list(_without_doubles([_joined(same) for same in found.values()]))
 
 
 def _complaint(one: Captured) -> Complaint | None:
@@ -162,19 +163,15 @@ def _sent_before(complaint: Complaint, known: Known) -> Spn | None:
     if complaint.who is None:
         return None
     last = complaint.said[-1]
-    sent = [one for one in known.evidence if one.kind == "ap-req" and one.source == last.source and one.facts.spn]
-    before = [one for one in sent if one.line <= last.line]
-    return spn(before[-1].facts.spn or "") if before else None
+    sent = known.sent.get(last.source, [])
+    at = bisect_right(sent, last.line, key=lambda one: one.line)
+    return spn(sent[at - 1].facts.spn or "") if at else None
 
 
 def _of_the_only_ticket(complaint: Complaint, known: Known) -> Spn | None:
     if complaint.who is None:
         return None
-    asked = {
-        spn(one.facts.spn) for one in known.evidence if one.kind in {"ap-req", "event-4", "klist"} and one.facts.spn
-    }
-    web = [name for name in asked if name.service == "http"]
-    return web[0] if len(web) == 1 else None
+    return next(iter(known.web_tickets)) if len(known.web_tickets) == 1 else None
 
 
 def _of_the_url(complaint: Complaint, _known: Known) -> Spn | None:
@@ -195,39 +192,35 @@ def _of_the_configuration(complaint: Complaint, known: Known) -> Spn | None:
 # -- together ------------------------------------------------------------------------------------------------------
 
 
-def _joined(one: Complaint, other: Complaint) -> Complaint:
-    """Two of the same fault; what was said of the realm counts."""
-    who = one.who if one.who is None or one.who.realm or other.who is None else other.who
+def _joined(same: Sequence[Complaint]) -> Complaint:
+    """Several of the same fault; what was said of the realm counts."""
+    named = [one.who for one in same if one.who is not None]
     return replace(
-        one,
-        who=who,
-        host=one.host or other.host,
-        is_inferred=one.is_inferred and other.is_inferred,
-        said=(*one.said, *other.said),
+        same[0],
+        who=next((who for who in named if who.realm), named[0] if named else None),
+        host=next((one.host for one in same if one.host is not None), None),
+        is_inferred=all(one.is_inferred for one in same),
+        said=tuple(chain.from_iterable(one.said for one in same)),
     )
 
 
 def _without_doubles(found: Sequence[Complaint]) -> Iterator[Complaint]:
     """One that names no SPN, or nobody who tried, joins the only other of its sort that does."""
-    whole = [one for one in found if one.spn is not None and (one.who is not None or one.sort != "undecryptable")]
-    joined: dict[int, Complaint] = dict(enumerate(whole))
-    for one in found:
-        if one in whole:
-            continue
-        fits = [number for number, other in joined.items() if _fits(one, other)]
+    joined = [one for one in found if _is_whole(one)]
+    for one in (each for each in found if not _is_whole(each)):
+        fits = [at for at, other in enumerate(joined) if _fits(one, other)]
         if len(fits) == 1:
-            joined[fits[0]] = _joined(joined[fits[0]], one)
+            joined[fits[0]] = _joined((joined[fits[0]], one))
         else:
             yield one
-    yield from joined.values()
+    yield from joined
+
+
+def _is_whole(one: Complaint) -> bool:
+    return one.spn is not None and (one.who is not None or one.sort != "undecryptable")
 
 
 def _fits(part: Complaint, whole: Complaint) -> bool:
     same_name = part.spn is None or part.spn == whole.spn
     same_account = part.who is None or (whole.who is not None and fold(part.who.name) == fold(whole.who.name))
     return part.sort == whole.sort and same_name and same_account
-
-
-def all_said(found: Iterable[Complaint]) -> list[Captured]:
-    """The evidence of several complaints."""
-    return [said for one in found for said in one.said]

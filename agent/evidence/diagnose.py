@@ -38,15 +38,23 @@ NO_NAMES = (
 """What IIS logs unless it is told otherwise, and the name that the client sent."""
 
 
+MOST_WARNINGS, MOST_NAMES = 20, 4
+"""Places with secrets that are named one by one, and SPNs with lines that ask about them."""
+
+
 def _secrets(evidence: Iterable[Captured]) -> Iterator[str]:
-    for one in evidence:
-        if one.secret and one.kind == "ap-req":
+    secret = [one for one in evidence if one.secret]
+    for one in secret[:MOST_WARNINGS]:
+        if one.kind == "ap-req":
             yield (
                 f"{one.source}:{one.line} holds a ticket: whoever reads it can use it for minutes, as the user. Delete "
                 "it there."
             )
-        elif one.secret:
+        else:
             yield f"{one.source}:{one.line} holds an answer of NTLM, from which the password can be guessed: delete it."
+    if len(secret) > MOST_WARNINGS:
+        files = ", ".join(dict.fromkeys(one.source for one in secret))
+        yield f"{len(secret) - MOST_WARNINGS} more places hold tickets or answers of NTLM: delete {files}."
 
 
 def _contradictions(known: Known) -> Iterator[str]:
@@ -68,7 +76,8 @@ def _missing(known: Known, found: Sequence[PossibleCause]) -> Iterator[str]:
     open_ = [one for one in found if one.likelihood != "certain"]
     if not open_:
         return
-    names = dict.fromkeys(one.spn for one in open_ if one.spn is not None and can_stand(one.spn))
+    found_names = dict.fromkeys(one.spn for one in open_ if one.spn is not None and can_stand(one.spn))
+    names = list(found_names)[:MOST_NAMES]
     if not known.directories:
         for name in names:
             yield f"setspn -F -Q {name}"

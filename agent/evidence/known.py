@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import NamedTuple, TypeVar
 
 from agent.evidence.captured import Captured
 from agent.evidence.diagnosis import Reason
@@ -14,6 +15,9 @@ from agent.model import Application, Finding, Report, Requirement
 from agent.names import HostName, Spn, fold, host_name, netbios_name, spn
 from agent.spn.directory import Account, Directory
 from agent.spn.nameservice import NameService
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Answer(NamedTuple):
@@ -32,6 +36,19 @@ class Known:
     directories: Sequence[Directory] = ()
     service: NameService | None = None
     report: Report | None = None
+
+    @cached_property
+    def sent(self) -> Mapping[str, list[Captured]]:
+        """The tickets in requests, by source, in the order of their lines."""
+        sent = [one for one in self.evidence if one.kind == "ap-req" and one.facts.spn]
+        return _grouped((one.source, one) for one in sorted(sent, key=lambda each: each.line))
+
+    @cached_property
+    def web_tickets(self) -> frozenset[Spn]:
+        """The web services for which a ticket was seen."""
+        kinds = {"ap-req", "event-4", "klist"}
+        asked = {spn(one.facts.spn) for one in self.evidence if one.kind in kinds and one.facts.spn}
+        return frozenset(name for name in asked if name.service == "http")
 
     def answer(self, name: Spn) -> Answer | None:
         """Whom a KDC picks; None where nobody looked, or what was looked at proves no absence."""
@@ -70,35 +87,65 @@ class Known:
         """The accounts of this name that were read."""
         return [one for directory in self.directories for one in directory.named(who.name)]
 
+    @cached_property
+    def issued(self) -> list[Captured]:
+        """The events 4769 of tickets for services, which name whose key encrypted."""
+        return [one for one in self.evidence if _is_issued(one)]
+
+    @cached_property
+    def with_key_version(self) -> Mapping[Spn, list[Captured]]:
+        """The tickets that say the version of their key."""
+        told = [one for one in self.evidence if one.facts.kvno is not None and one.facts.spn]
+        return _grouped((spn(one.facts.spn or ""), one) for one in told)
+
+    @cached_property
+    def _unfound(self) -> Mapping[Spn, list[Captured]]:
+        asked = [one for one in self.evidence if one.kind == "setspn" and one.facts.count == 0]
+        return _grouped((spn(one.facts.spn or ""), one) for one in asked)
+
     def not_found(self, name: Spn | None) -> Reason | None:
         """That somebody asked for an SPN and saw no account, which proves nothing of the rest of the forest."""
-        asked = [one for one in self.evidence if one.kind == "setspn" and one.facts.count == 0]
-        return next((reason(one) for one in asked if one.facts.spn and spn(one.facts.spn) == name), None)
+        asked = self._unfound.get(name, []) if name is not None else []
+        return reason(asked[0]) if asked else None
+
+    @cached_property
+    def _addressed(self) -> frozenset[HostName]:
+        seen = [one.facts for one in self.evidence if one.kind == "dns" and one.facts.addresses]
+        return frozenset(host_name((each.host_names or ("",))[0]) for each in seen if each.alias_of is None)
 
     def is_no_alias(self, host: HostName) -> bool:
         """Whether somebody asked for a name, and it has an address of its own."""
-        seen = [one.facts for one in self.evidence if one.kind == "dns" and one.facts.addresses]
-        if any(facts.alias_of is None and host_name((facts.host_names or ("",))[0]) == host for facts in seen):
-            return True
         found = self.service.resolve(host) if self.service is not None else None
-        return found is not None and not found.is_alias and bool(found.addresses)
+        return host in self._addressed or (found is not None and not found.is_alias and bool(found.addresses))
 
-    def aliases_of(self, host: HostName) -> Iterator[tuple[HostName, Reason]]:
+    def aliases_of(self, host: HostName) -> list[tuple[HostName, Reason]]:
         """The names that are known to be aliases of this one, and who says so."""
-        for one in self.evidence:
-            if one.facts.alias_of and host_name(one.facts.alias_of) == host:
-                yield host_name((one.facts.host_names or ("",))[0]), reason(one)
+        return self._aliases.get(host, [])
+
+    @cached_property
+    def _aliases(self) -> Mapping[HostName, list[tuple[HostName, Reason]]]:
+        told = [
+            (host_name(one.facts.alias_of), (host_name((one.facts.host_names or ("",))[0]), reason(one)))
+            for one in self.evidence
+            if one.facts.alias_of
+        ]
         for name, found in self.service.answers.items() if self.service is not None else ():
-            if found.is_alias and found.canonical == host:
-                yield (
-                    name,
-                    Reason(
-                        self.service.source if self.service else None,
-                        None,
-                        f"DNS: {name} is an alias of {host}",
-                        "client",
-                    ),
-                )
+            if found.is_alias and self.service is not None:
+                text = f"DNS: {name} is an alias of {found.canonical}"
+                told.append((found.canonical, (name, Reason(self.service.source, None, text, "client"))))
+        return _grouped(told)
+
+
+def _grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    found: dict[K, list[V]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found
+
+
+def _is_issued(one: Captured) -> bool:
+    account = one.facts.account
+    return one.kind == "event-4769" and not one.facts.status and account is not None and fold(account) != "krbtgt"
 
 
 def _answer(directory: Directory, name: Spn) -> Answer | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from agent.evidence.captured import Captured
 from agent.evidence.complaints import Complaint
 from agent.evidence.diagnosis import Likelihood, Reason
 from agent.evidence.known import Answer, Known, configured_reason, holder_reason
@@ -14,6 +13,9 @@ from agent.evidence.tried import Tried
 from agent.model import Requirement
 from agent.names import fold, http_spn, netbios_name
 from agent.spn.directory import Account
+
+MOST_ISSUED = 20
+"""Events 4769 that may belong to one failure; more are a log of everybody's tickets."""
 
 
 def undecryptable(complaint: Complaint, known: Known) -> Iterator[Suspicion]:
@@ -67,14 +69,13 @@ def _right_account(
 
 def _key_versions(complaint: Complaint, holder: Account, known: Known) -> Iterator[Reason]:
     """What the key version of the ticket says beside that of the account; the upper half is an RODC's number."""
-    for one in known.evidence:
-        if one.facts.kvno is None or one.facts.spn is None or holder.key_version is None:
-            continue
-        if fold(one.facts.spn) == (complaint.spn.key if complaint.spn is not None else None):
-            version = one.facts.kvno & 0xFFFF
-            present = f"the present one of {holder.name} is {holder.key_version}"
-            whose = "the server has an older key" if version == holder.key_version else "the ticket is for another key"
-            yield Reason(one.source, one.line, f"the ticket has key version {version}, {present}: {whose}", "client")
+    if holder.key_version is None or complaint.spn is None:
+        return
+    for one in known.with_key_version.get(complaint.spn, []):
+        version = (one.facts.kvno or 0) & 0xFFFF
+        present = f"the present one of {holder.name} is {holder.key_version}"
+        whose = "the server has an older key" if version == holder.key_version else "the ticket is for another key"
+        yield Reason(one.source, one.line, f"the ticket has key version {version}, {present}: {whose}", "client")
 
 
 def _on_another(complaint: Complaint, who: Tried, answer: Answer, known: Known) -> Iterator[Suspicion]:
@@ -159,24 +160,19 @@ def _unexpected(
 
 def _by_the_issued_key(complaint: Complaint, known: Known) -> Iterator[Suspicion]:
     """Nobody looked who holds it; event 4769 may say whose key encrypted."""
-    issued = [one for one in known.evidence if _is_issued(one)]
-    accounts = {fold(one.facts.account or "") for one in issued}
-    if complaint.who is None or len(accounts) != 1:
+    issued, who = known.issued, complaint.who
+    accounts = {fold(one.facts.account or "") for one in issued[:MOST_ISSUED]}
+    if who is None or len(accounts) != 1 or len(issued) > MOST_ISSUED:
         yield from _blind(complaint, known)
         return
     (account,) = accounts
-    told = tuple(reason(one) for one in issued)
-    if account != complaint.who.name:
+    told = tuple(map(reason, issued))
+    if account != who.name:
         yield Suspicion(id="spn-misplaced", likelihood="certain", more=told, holder=issued[0].facts.account)
         return
-    id_ = "computer-password" if complaint.who.is_computer else "stale-password"
+    id_ = "computer-password" if who.is_computer else "stale-password"
     yield Suspicion(id=id_, likelihood="likely", more=told, holder=issued[0].facts.account)
     yield Suspicion(id="same-name-two-domains", likelihood="possible", more=told)
-
-
-def _is_issued(one: Captured) -> bool:
-    account = one.facts.account
-    return one.kind == "event-4769" and not one.facts.status and account is not None and fold(account) != "krbtgt"
 
 
 def _blind(complaint: Complaint, known: Known) -> Iterator[Suspicion]:

@@ -12,8 +12,8 @@ from agent.render.screen import NOTHING_FOLLOWS, Following, Shown
 from agent.render.wording import plural
 
 _LOOKS = {"certain": "bold red", "likely": "red", "possible": "yellow"}
-MOST_EVIDENCE, MOST_REASONS = 12, 6
-"""Pieces of evidence that stand on the first screen, and of those that speak for one cause."""
+MOST_CAUSES, MOST_EVIDENCE, MOST_REASONS = 6, 12, 6
+"""Causes and pieces of evidence that stand on the first screen, and pieces that speak for one cause."""
 
 
 def to_text(
@@ -28,8 +28,11 @@ def to_text(
         page.blank()
         page.prose(sentence_, 2, look="yellow")
     told: set[Reason] = set()
-    for number, cause in enumerate(diagnosis.causes, 1):
+    shown_causes = diagnosis.causes if shown == "all" else diagnosis.causes[:MOST_CAUSES]
+    for number, cause in enumerate(shown_causes, 1):
         _cause(page, number, cause, told, is_all=shown == "all")
+    if len(shown_causes) < len(diagnosis.causes):
+        page.line(f"... {plural(len(diagnosis.causes) - len(shown_causes), 'more cause')}: --all")
     if diagnosis.collect:
         page.blank()
         page.line("To be sure, give as well what this prints:")
