@@ -15,6 +15,7 @@ import pytest
 
 from agent.evidence import tokens
 from agent.iis import authentication, parse
+from agent.render.page import part, pictures
 from agent.sources import endpoint as endpoints
 from agent.sources.ad import ldif, ldif_blocks
 from agent.sources.endpoint import Endpoint
@@ -69,6 +70,9 @@ def test_each_row_names_a_test() -> None:
         ("addresses of a web server", [exchange.MOST_ADDRESSES]),
         ("redirects, on the same host", [looking.MOST_REDIRECTS]),
         ("characters of a token", [tokens.LONGEST]),
+        ("applications, SPNs and findings", [part.MOST]),
+        ("causes, pictures", [part.MOST_CAUSES, pictures.MOST_PICTURES]),
+        ("changes on the page", [part.MOST]),
     ],
 )
 def test_its_figures_are_the_programs(what: str, figures: list[int]) -> None:

@@ -26,7 +26,7 @@ from work import calls
 from agent import diff, explain, inspect, plan
 from agent.model import Host, Report, Server
 from agent.names import AccountName, host_name, printable, spn
-from agent.render.page import changes, part, steps, story
+from agent.render.page import changes, part, pictures, steps, story
 from agent.render.page.frame import asset
 from agent.render.page.report import to_html
 from agent.render.wording import WORDS, pieces
@@ -354,6 +354,18 @@ def test_of_a_report_that_is_too_large_the_worst_servers_are_shown(monkeypatch: 
 def test_twice_the_servers_cost_twice_the_work() -> None:
     small, large = (whole(servers, 10).report for servers in (6, 12))
     assert calls(lambda: list(to_html(large))) < 2.2 * calls(lambda: list(to_html(small)))
+
+
+def test_causes_and_pictures_beyond_the_bound_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part, "MOST_CAUSES", 2)
+    monkeypatch.setattr(pictures, "MOST_PICTURES", 4)
+    text = "".join(to_html(sample()))
+    page = parsed(text)
+    told = [one for one in sample().causes or () if one.severity != "info"]
+    assert len(page.xpath("//li[@data-k]")) == 2
+    assert f"{len(told) - 2} more causes" in page.get_element_by_id("causes").text_content()
+    assert "3 more stand in the tables" in page.get_element_by_id("picture").text_content()
+    assert {unquote(link[1:]) for link in page.xpath("//@href")} <= set(page.xpath("//@id"))
 
 
 def test_of_a_difference_that_is_too_large_the_mildest_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

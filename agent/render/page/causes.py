@@ -24,14 +24,13 @@ def causes(part: Part) -> Iterator[Element]:
     unread = [_unread(cause) for cause in part.report.causes or () if cause.unread]
     if unread:
         yield E.div(of_class("card", "unread"), E.h3("Not read"), E.ul(*unread[:MOST_CAUSES]))
-    told = part.causes
-    entries = [_entry(at, cause) for at, cause in enumerate(told[:MOST_CAUSES], 1)]
+    entries = [_entry(at, cause) for at, cause in enumerate(part.causes, 1)]
     first, rest = entries[:_OPEN], entries[_OPEN:]
     if first:
         yield E.ol(of_class("causes"), *first)
     if rest:
         yield E.details(E.summary(f"{plural(len(rest), 'more cause')}"), E.ol(of_class("causes"), *rest))
-    more = max(len(told) - MOST_CAUSES, 0) + max(len(unread) - MOST_CAUSES, 0)
+    more = part.more_causes + max(len(unread) - MOST_CAUSES, 0)
     if more:
         yield E.p(f"{more} more causes are in --format json.")
 

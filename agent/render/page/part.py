@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from agent.model import Cause, Finding, Outcome, Report, Requirement, Server, Severity
+from agent.model import Finding, Outcome, Report, Requirement, Server, Severity
 from agent.model.document import json_line
 from agent.names import Spn
 from agent.render.fingerprints import fingerprints
@@ -17,8 +17,6 @@ from agent.render.wording import Overview
 MOST = 20_000
 """Applications, SPNs and findings of all servers that are shown in full: with more a browser takes several seconds
 (benchmarks/README.md)."""
-
-
 MOST_CAUSES = 200
 
 Some = TypeVar("Some", bound=Report)
@@ -46,11 +44,16 @@ class _Model:
 
 
 class Part:
-    """A report as one page shows it: which servers in full, and at which number of the model each thing stands."""
+    """A report as one page shows it: which servers in full, and at which number of the model each thing stands.
+
+    `causes` are those that are told: no mere notes, and not what could not be read; `more_causes` says how many more.
+    """
 
     def __init__(self, report: Report) -> None:
         self.report = report
         self.outcomes = _outcomes(report)
+        told = [one for one in report.causes or () if not one.unread and one.severity != "info"]
+        self.causes, self.more_causes = told[:MOST_CAUSES], max(len(told) - MOST_CAUSES, 0)
         self._names = names = self._fitting()
         self.left_out = tuple(server for server in report.servers if server.name not in names)
         shown = narrowed(report, names) if self.left_out else report
@@ -58,9 +61,9 @@ class Part:
         self.servers, self.requirements, self.findings = shown.servers, shown.requirements, shown.findings
         self._numbers = {id(one): at for at, one in enumerate(shown.requirements)}
         self._numbers |= {id(one): at for at, one in enumerate(shown.findings)}
-        told = zip(report.findings, fingerprints(report), strict=True)
+        pairs = zip(report.findings, fingerprints(report), strict=True)
         self._anchors = {
-            id(found): f"{slug(found.id)}-{told[:10]}" for found, told in told if id(found) in self._numbers
+            id(found): f"{slug(found.id)}-{made[:10]}" for found, made in pairs if id(found) in self._numbers
         }
 
     def _fitting(self) -> frozenset[str]:
@@ -89,15 +92,8 @@ class Part:
 
     def model(self) -> Iterator[str]:
         """What the script works with, as JSON in pieces."""
-        causes = tuple(
-            _Cause(one.finding, one.severity, one.text, one.spns, one.servers) for one in self.causes[:MOST_CAUSES]
-        )
+        causes = tuple(_Cause(one.finding, one.severity, one.text, one.spns, one.servers) for one in self.causes)
         yield from json_line(_Model(self.servers, self.requirements, self.findings, causes), schema=self.report.schema)
-
-    @property
-    def causes(self) -> list[Cause]:
-        """Those that are told, in their order: no mere notes, and not what could not be read."""
-        return [one for one in self.report.causes or () if not one.unread and one.severity != "info"]
 
     @property
     def worst_first(self) -> Iterable[Server]:

@@ -17,7 +17,7 @@ from agent.render.wording import MEANINGS, plural, shortly
 if TYPE_CHECKING:
     from lxml.html import HtmlElement as Element
 
-_OPEN, _MOST = 3, 30
+_OPEN, MOST_PICTURES = 3, 30
 """How many pictures of one kind of cause are seen at once, and how many there are at all."""
 _SERVERS = 3
 
@@ -62,7 +62,7 @@ class _Gallery:
         shown = 0 if outcome == "kerberos" else _OPEN
         yield from map(self._figure, same[:shown])
         if len(same) > shown:
-            rest = same[shown:_MOST]
+            rest = same[shown:MOST_PICTURES]
             more = len(same) - len(rest) - shown
             where = "stand in the tables of their servers" if self.linked else "are on the page of `inspect`"
             left = [E.p(f"{more} more {where}.")] if more else []
