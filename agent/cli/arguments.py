@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
 
 from agent.cli import options
-from agent.cli.config import KEYS, VARIABLE
-from agent.cli.examples import EXAMPLES, told
 from agent.cli.groups import (
     add_asking,
     add_expected,
@@ -28,7 +24,8 @@ from agent.cli.groups import (
     output_of,
     printing_of,
 )
-from agent.cli.values import Once, count, duration, one_of
+from agent.cli.parsing import DEBUG, Parser, add_general
+from agent.cli.values import count, duration, one_of
 from agent.errors import UsageError
 
 SHELLS = ("powershell", "bash", "zsh")
@@ -39,41 +36,8 @@ HOUR = 3600.0
 """Seconds between two inspections of `agent`, unless it is told."""
 
 
-def commands_of(program: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    """The commands of the program by name, in the order of its help."""
-    (commands,) = (each for each in program._actions if isinstance(each, argparse._SubParsersAction))
-    return commands.choices
-
-
-def options_of(command: argparse.ArgumentParser) -> list[str]:
-    """What the options of a command may be called, by long names and short ones."""
-    return [name for action in command._actions for name in action.option_strings]
-
-
-class _Parser(argparse.ArgumentParser):
-    def __init__(self, **more: object) -> None:
-        # --confirm is an option of its own, and no option may come to mean another when one more is added
-        super().__init__(allow_abbrev=False, formatter_class=_Help, **more)  # type: ignore[arg-type]
-        self.register("action", None, Once)
-
-    def error(self, message: str) -> NoReturn:
-        """argparse's complaint, so that the exit code is 64 and not its own 2; where to read more stands below it."""
-        examples = EXAMPLES.get(self.prog.rpartition(" ")[2], ()) if message.startswith("the following") else ()
-        more = [*(example.line for example in examples[:1]), f"{self.prog} --help"]
-        raise UsageError("\n         ".join([message, *more]))
-
-
-class _Help(argparse.RawDescriptionHelpFormatter):
-    """Examples stand as they are typed; all else is filled up to the width."""
-
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        if text.startswith("example"):
-            return super()._fill_text(text, width, indent)
-        return argparse.HelpFormatter._fill_text(self, text, width, indent)
-
-
 def parser() -> argparse.ArgumentParser:
-    program = _Parser(
+    program = Parser(
         prog="iis-spn",
         usage="iis-spn [-h] [--version] [--debug] COMMAND ...",
         description="Which SPN does each IIS site need, on which account must it live, is that so, and what to change?",
@@ -81,11 +45,11 @@ def parser() -> argparse.ArgumentParser:
         "130 stopped by a second Ctrl-C. Examples: iis-spn COMMAND --help.",
     )
     program.add_argument("--version", action="store_true", help="print the version and what is installed, and exit")
-    program.add_argument("--debug", action="store_true", help=_DEBUG)
+    program.add_argument("--debug", action="store_true", help=DEBUG)
     program.set_defaults(make=None)
     # argparse leaves the column of names as wide as the longest one it lists beside the commands
     commands = program.add_subparsers(
-        title="commands", metavar="COMMAND [...]", parser_class=_Parser, dest="command", prog="iis-spn"
+        title="commands", metavar="COMMAND [...]", parser_class=Parser, dest="command", prog="iis-spn"
     )
     _inspect_parser(commands)
     _sweep_parser(commands)
@@ -99,22 +63,14 @@ def parser() -> argparse.ArgumentParser:
     _completion_parser(commands)
     _rules_parser(commands)
     for name, command in commands.choices.items():
-        command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=_DEBUG)
-        if not _KEYS.isdisjoint(options_of(command)):
-            command.add_argument("--config", metavar="FILE", help=_CONFIG)
-        command.epilog = told(EXAMPLES[name])
+        add_general(command, name)
     return program
-
-
-_KEYS = {f"--{key}" for key in KEYS}
-_CONFIG = f"options from a TOML file, whose keys are their names; {VARIABLE} may name one, too"
-_DEBUG = "show where faults of this program were raised, to report them"
 
 
 _Commands = argparse._SubParsersAction  # argparse names its own return type so
 
 
-def _inspect_parser(commands: _Commands[_Parser]) -> None:
+def _inspect_parser(commands: _Commands[Parser]) -> None:
     command = commands.add_parser(
         "inspect",
         help="which SPN each site needs, on which account, and is it so",
@@ -142,7 +98,7 @@ def _expected(given: argparse.Namespace) -> options.Expected:
     return options.Expected(inventory=tuple(given.inventory), stale_after=given.stale_after)
 
 
-def _sweep_parser(commands: _Commands[_Parser]) -> None:
+def _sweep_parser(commands: _Commands[Parser]) -> None:
     command = commands.add_parser(
         "sweep",
         help="the same for many servers, collected over WinRM",
@@ -158,7 +114,7 @@ def _sweep(given: argparse.Namespace) -> options.Sweep:
     return options.Sweep(asking=asking_of(given), looking=looking_of(given), output=output_of(given, "sweep"))
 
 
-def _collect_parser(commands: _Commands[_Parser]) -> None:
+def _collect_parser(commands: _Commands[Parser]) -> None:
     command = commands.add_parser(
         "collect",
         help="only collect: a snapshot per server, to inspect elsewhere",
@@ -198,7 +154,7 @@ def _collect(given: argparse.Namespace) -> options.Collect | options.Script:
     )
 
 
-def _explain_parser(commands: _Commands[_Parser]) -> None:
+def _explain_parser(commands: _Commands[Parser]) -> None:
     command = commands.add_parser(
         "explain",
         help="for one URL: who asks for what, who decrypts, what happens",
@@ -221,7 +177,7 @@ def _explain(given: argparse.Namespace) -> options.Explain:
     )
 
 
-def _probe_parser(commands: _Commands[_Parser]) -> None:
+def _probe_parser(commands: _Commands[Parser]) -> None:
     command = commands.add_parser(
         "probe",
         help="one real request with a real ticket: was it as predicted?",
@@ -262,7 +218,7 @@ def _probe(given: argparse.Namespace) -> options.Probe:
     )
 
 
-def _diagnose_parser(commands: _Commands[_Parser]) -> None:
+def _diagnose_parser(commands: _Commands[Parser]) -> None:
     command = commands.add_parser(
         "diagnose",
         help="captured evidence -> the cause",
@@ -295,7 +251,7 @@ def _diagnose(given: argparse.Namespace) -> options.Diagnose:
     )
 
 
-def _plan_parser(commands: _Commands[_Parser]) -> None:
+def _plan_parser(commands: _Commands[Parser]) -> None:
     command = commands.add_parser(
         "plan",
         help="the repair: ordered, reversible; never run unless --apply",
@@ -349,7 +305,7 @@ def _plan(given: argparse.Namespace) -> options.Plan:
     )
 
 
-def _diff_parser(commands: _Commands[_Parser]) -> None:
+def _diff_parser(commands: _Commands[Parser]) -> None:
     command = commands.add_parser(
         "diff",
         help="what changed between two reports or folders",
@@ -377,7 +333,7 @@ def _diff(given: argparse.Namespace) -> options.Diff:
     )
 
 
-def _agent_parser(commands: _Commands[_Parser]) -> None:
+def _agent_parser(commands: _Commands[Parser]) -> None:
     command = commands.add_parser(
         "agent",
         help="this server, again and again: what changed",
@@ -412,7 +368,7 @@ def _agent(given: argparse.Namespace) -> options.Agent:
     )
 
 
-def _completion_parser(commands: _Commands[_Parser]) -> None:
+def _completion_parser(commands: _Commands[Parser]) -> None:
     command = commands.add_parser(
         "completion",
         help="a script that completes words in your shell",
@@ -426,7 +382,7 @@ def _completion(given: argparse.Namespace) -> options.Completion:
     return options.Completion(shell=given.shell)
 
 
-def _rules_parser(commands: _Commands[_Parser]) -> None:
+def _rules_parser(commands: _Commands[Parser]) -> None:
     command = commands.add_parser(
         "rules",
         help="the rule base and the findings, as a table or one page",

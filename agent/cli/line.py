@@ -11,6 +11,7 @@ from typing import NamedTuple, NoReturn
 
 from agent.cli import arguments, options
 from agent.cli.config import VARIABLE, File, defaults, read_config
+from agent.cli.parsing import commands_of, options_of
 from agent.cli.values import one_of, typed_once
 from agent.errors import UsageError
 from agent.names import printable, without_user
@@ -30,7 +31,7 @@ def read(words: Sequence[str] | None) -> Line:
     """What was asked for. Raises UsageError."""
     words = _with_help(sys.argv[1:] if words is None else words)
     program = arguments.parser()
-    known = arguments.commands_of(program)
+    known = commands_of(program)
     words = _with_command(words, known)
     typed = given = _given(program, words)
     file = _config_file(typed)
@@ -55,7 +56,7 @@ def _made(given: argparse.Namespace, file: Path | None) -> options.Options | Non
 def _given(program: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
     given, left = program.parse_known_args(words, argparse.Namespace(words=tuple(words)))
     if left:
-        known = arguments.commands_of(program)
+        known = commands_of(program)
         _refuse(left[0], known.get(given.command, program), known)
     return given
 
@@ -104,7 +105,7 @@ def _refuse(word: str, command: argparse.ArgumentParser, known: Mapping[str, arg
     if not word.startswith("-"):
         command.error(f"{printable(word)} is one word too many")
     option = word.partition("=")[0]
-    others = [name for name, other in known.items() if option in arguments.options_of(other)]
+    others = [name for name, other in known.items() if option in options_of(other)]
     asked = f": {', '.join(others)} ha{'ve' if len(others) > 1 else 's'} it" if others else ""
-    asked = asked or did_you_mean(option, arguments.options_of(command))
+    asked = asked or did_you_mean(option, options_of(command))
     command.error(f"{command.prog.rpartition(' ')[2]} has no option {printable(option)}{asked}")

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from agent import __version__
-from agent.cli.arguments import commands_of, parser
+from agent.cli.arguments import parser
 from agent.cli.config import VARIABLE
 from agent.cli.examples import EXAMPLES
+from agent.cli.parsing import commands_of
 
 
 class _Option(NamedTuple):

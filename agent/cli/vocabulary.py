@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from agent.cli.arguments import commands_of, parser
+from agent.cli.arguments import parser
+from agent.cli.parsing import commands_of
 
 FILES = frozenset({"FILE", "DIR", "SOURCE", "TARGET", "OLD", "NEW"})
 """What takes one of these takes a file or a folder."""
