@@ -112,7 +112,7 @@ function Get-Installation($Place, $Manifest) {
     if (-not $chosen) { $chosen = Select-Python @(Get-RegisteredPython) $offer.minors }
     Assert-Python $chosen $offer.minors
     $run = Get-Run $Place $Manifest
-    $steps = @(Select-Step $Manifest @(Get-WantedStep $Place $offer.version $run))
+    $steps = @(Select-Step $Place $Manifest @(Get-WantedStep $Place $offer.version $run))
     Assert-Unchanged $Place $Manifest $offer.version
     @{ version = $offer.version; run = $run; steps = $steps; source = @{ python = $chosen; wheelHouse = $folder } }
 }
@@ -174,8 +174,7 @@ function Test-Product($Place, $Manifest) {
 function Uninstall-Product($Place, $Manifest) {
     if ($Manifest.steps.Count) { return Remove-Plan $Place $Manifest $Manifest.steps }
     Write-Line 'Nothing is installed.'
-    $isEmpty = (Test-Path -LiteralPath $Place.program) -and -not (Get-ChildItem -LiteralPath $Place.program -Force)
-    if (-not $isEmpty) { return $exit.Done }
+    if (-not (Test-Bare $Place)) { return $exit.Done }
     Remove-Plan $Place $Manifest @{ kind = 'folder'; path = $Place.program; state = 'done' }
 }
 

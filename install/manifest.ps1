@@ -86,15 +86,15 @@ function Read-Manifest($Place) {
 
 function Save-Manifest($Place, $Manifest) {
     if (-not (Test-Path -LiteralPath $Place.program)) { return }
-    if (-not $Manifest.steps.Count) { return Remove-Manifest $Place }
+    if (-not $Manifest.steps.Count) { return Remove-Text $Place.manifest }
     $text = @{ schema = $schema; steps = @($Manifest.steps) } | ConvertTo-Json -Depth 5
     Write-Text $Place.manifest $text
 }
 
-function Remove-Manifest($Place) {
-    foreach ($file in $Place.manifest, "$($Place.manifest).new") {
-        if (Test-Path -LiteralPath $file) { Remove-Item -LiteralPath $file -Force }
-    }
+# Whether the folder of the program was made and nothing more: a manifest that was never whole is nothing.
+function Test-Bare($Place) {
+    $there = Get-ChildItem -LiteralPath $Place.program -Force -ErrorAction SilentlyContinue
+    (Test-Path -LiteralPath $Place.program) -and -not ($there | Where-Object { $_.Name -ne 'manifest.json.new' })
 }
 
 function Set-Step($Place, $Manifest, $Step) {

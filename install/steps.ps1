@@ -13,11 +13,11 @@ function Add-Step($Place, $Step, $Source) {
 
 # Takes back what a step did, and answers what it keeps as it is not ours any more. What is not there is taken back.
 function Remove-Step($Place, $Step) {
-    if (-not (Test-Present $Step)) { return }
+    if ($Step.kind -ne 'file' -and -not (Test-Present $Step)) { return }
     switch ($Step.kind) {
         'folder' { Remove-Folder $Place $Step.path }
         'tree' { Remove-Tree $Step }
-        'file' { Remove-OurFile $Step.path { (Read-Text $Step.path) -ceq $Step.text } }
+        'file' { Remove-OurText $Step }
         'source' { Remove-EventSource $Step.name }
         'grant' { Remove-ReadEntry $Step.path $Step.sid }
         'task' { Unregister-AgentTask $Step.name }
@@ -48,6 +48,11 @@ function Compare-Step($Place, $Step) {
             }
         }
         'file' { if ((Read-Text $Step.path) -cne $Step.text) { "changed: $($Step.path)" } }
+        'folder' {
+            foreach ($sid in Select-Writer @(Get-AccessEntry $Step.path)) {
+                if ($Step.sddl -and -not $Step.sddl.Contains($sid)) { "changed: $($Step.path) can be changed by $sid" }
+            }
+        }
         'task' {
             $runs = Get-TaskPython $Place $Step
             if ((Get-AgentTask).runs -ne $runs) { "changed: the task $($Step.name) does not run $runs" }
@@ -63,34 +68,40 @@ function Add-Folder($Step) {
 }
 
 function Remove-Folder($Place, [string] $Path) {
-    if ($Path -eq $Place.program) { Remove-Manifest $Place }
+    if ($Path -eq $Place.program) { Remove-Text $Place.manifest }
     $left = @(Get-RelativeFile $Path)
     if ($left.Count -eq 0) { return Remove-HollowFolder $Path }
     $left | ForEach-Object { "kept: $(Join-Path $Path $_)" }
 }
 
-function Remove-OurFile([string] $Path, [scriptblock] $IsOurs) {
+function Remove-OurText($Step) {
+    $isThere = Test-Path -LiteralPath $Step.path
+    if ($isThere -and (Read-Text $Step.path) -cne $Step.text) { return "kept: $($Step.path) (changed)" }
+    Remove-Text $Step.path
+}
+
+function Remove-OurFile([string] $Path, [string] $Sum) {
     if (-not (Test-Path -LiteralPath $Path)) { return }
-    if (-not (& $IsOurs)) { return "kept: $Path (changed)" }
+    if ((Get-Sum $Path) -cne $Sum) { return "kept: $Path (changed)" }
     Remove-Item -LiteralPath $Path -Force
 }
 
 # A virtual environment without sums was never finished: all of it is ours. Of another one, what is as it was.
 function Remove-Tree($Step) {
     $file = "$($Step.path).sha256"
-    if (-not (Test-Path -LiteralPath $file)) { return Remove-Item -LiteralPath $Step.path -Recurse -Force }
-    $sums = ConvertFrom-Sum (Read-Text $file)
-    foreach ($name in $sums.Keys) {
-        $path = Join-Path $Step.path $name
-        Remove-OurFile $path { (Get-Sum $path) -ceq $sums[$name] }
+    if (-not (Test-Path -LiteralPath $file)) {
+        Remove-Item -LiteralPath $Step.path -Recurse -Force
+        return Remove-Text $file
     }
+    $sums = ConvertFrom-Sum (Read-Text $file)
+    foreach ($name in $sums.Keys) { Remove-OurFile (Join-Path $Step.path $name) $sums[$name] }
     if (Test-Path -LiteralPath $Step.path) {
         foreach ($name in Get-RelativeFile $Step.path) {
             if (-not $sums.ContainsKey($name)) { "kept: $(Join-Path $Step.path $name) (not ours)" }
         }
         Remove-HollowFolder $Step.path
     }
-    Remove-Item -LiteralPath $file -Force
+    Remove-Text $file
 }
 
 # The folders in which nothing is left, this one too.

@@ -55,3 +55,10 @@ function Write-Text([string] $Path, [string] $Text) {
     if (Test-Path -LiteralPath $Path) { [IO.File]::Replace("$Path.new", $Path, [NullString]::Value) }
     else { [IO.File]::Move("$Path.new", $Path) }
 }
+
+# A text that Write-Text wrote, and what a cut in the midst of that left.
+function Remove-Text([string] $Path) {
+    foreach ($file in $Path, "$Path.new") {
+        if (Test-Path -LiteralPath $file) { Remove-Item -LiteralPath $file -Force }
+    }
+}

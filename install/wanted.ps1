@@ -66,11 +66,10 @@ function Get-Run($Place, $Manifest) {
 }
 
 # What is there already, and not by this script: an event source and the right to read are left alone, else it stops.
-function Select-Step($Manifest, [object[]] $Step) {
+function Select-Step($Place, $Manifest, [object[]] $Step) {
     foreach ($one in $Step) {
         if ((Find-Step $Manifest $one) -or -not (Test-Present $one)) { $one; continue }
-        $isEmpty = $one.kind -eq 'folder' -and -not (Get-ChildItem -LiteralPath $one.path -Force)
-        if ($isEmpty -and $one.path -eq (Get-Place).program) { $one; continue }
+        if ($one['path'] -eq $Place.program -and (Test-Bare $Place)) { $one; continue }
         if ($one.kind -notin 'source', 'grant') { throw "there is, and not by this script: $(Get-Key $one)" }
     }
 }

@@ -96,9 +96,10 @@ function Add-File([string] $Path, [string] $Text) {
     [IO.File]::WriteAllText($Path, $Text)
 }
 
-# Real, and counted: a cut may come before a text is written; after it is before the next edge.
+# Real, and counted: a cut comes in the midst of a text, of which a half stands beside it.
 $writeText = ${function:Write-Text}
 function Write-Text([string] $Path, [string] $Text) {
+    [IO.File]::WriteAllText("$Path.new", $Text.Substring(0, [int]($Text.Length / 2)))
     Watch-Edge 'Write-Text'
     & $writeText $Path $Text
 }

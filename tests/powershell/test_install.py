@@ -303,6 +303,15 @@ def test_what_is_no_longer_there_is_put_back(computer: Computer) -> None:
     assert again.tasks == first.tasks
 
 
+def test_rights_that_somebody_gave_are_found(computer: Computer) -> None:
+    (first,) = computer.run(computer.install(**FULL))
+    writers = {str(computer.program): "S-1-5-11", str(computer.data): GMSA_SID}
+    there = computer.windows(tasks=first.tasks, sources={"iis-spn": True}, writers=writers)
+    there["readers"] = {str(computer.root / "Windows/System32/inetsrv/config"): [GMSA_SID]}
+    (verified,) = computer.run({"windows": there, **VERIFY})
+    assert verified.said == [f"changed: {computer.program} can be changed by S-1-5-11"]
+
+
 def test_a_verified_computer_on_which_nothing_is_installed_says_so(computer: Computer) -> None:
     (nothing,) = computer.run(VERIFY)
     assert (nothing.code, nothing.said) == (1, ["nothing is installed"])
