@@ -38,7 +38,7 @@ NO_NAMES = (
 """What IIS logs unless it is told otherwise, and the name that the client sent."""
 
 
-MOST_WARNINGS, MOST_NAMES = 20, 4
+MOST_WARNINGS, MOST_NAMES = 20, 2
 """Places with secrets that are named one by one, and SPNs with lines that ask about them."""
 
 

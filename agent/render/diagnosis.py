@@ -12,7 +12,7 @@ from agent.render.screen import NOTHING_FOLLOWS, Following, Shown
 from agent.render.wording import plural
 
 _LOOKS = {"certain": "bold red", "likely": "red", "possible": "yellow"}
-MOST_CAUSES, MOST_EVIDENCE, MOST_REASONS = 6, 12, 6
+MOST_CAUSES, MOST_EVIDENCE, MOST_REASONS = 5, 8, 6
 """Causes and pieces of evidence that stand on the first screen, and pieces that speak for one cause."""
 
 
