@@ -56,10 +56,12 @@ class Terminal:
     def __init__(self, shell: Sequence[str], folder: Path) -> None:
         import pty
 
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.chdir(folder)
-            os.execvpe(shell[0], shell, {"PATH": os.environ["PATH"], "TERM": "dumb", "PS1": "> ", "HOME": str(folder)})
+        self.fd, end = pty.openpty()
+        environment = {"PATH": os.environ["PATH"], "TERM": "dumb", "PS1": "> ", "HOME": str(folder)}
+        self.process = subprocess.Popen(
+            shell, stdin=end, stdout=end, stderr=end, cwd=folder, env=environment, start_new_session=True
+        )
+        os.close(end)
 
     def typed(self, keys: str, until: str) -> str:
         """What comes after the keys, up to a pattern."""
@@ -72,7 +74,8 @@ class Terminal:
 
     def close(self) -> None:
         os.close(self.fd)
-        os.waitpid(self.pid, 0)
+        self.process.kill()
+        self.process.wait()
 
 
 @contextlib.contextmanager
