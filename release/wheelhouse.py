@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import uv
@@ -49,7 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{folder} is there and is no wheelhouse")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as made:
-        make(Path(made), given.extras.split(",") if given.extras else [], given.python or PYTHONS)
+        try:
+            make(Path(made), given.extras.split(",") if given.extras else [], given.python or PYTHONS)
+        except subprocess.CalledProcessError as error:
+            print(f"stopped, and {folder} is as it was: {shlex.join(map(str, error.cmd))}", file=sys.stderr)
+            return 1
         if folder.exists():
             shutil.rmtree(folder)
         shutil.copytree(made, folder)
@@ -114,10 +120,12 @@ def _download(wheels: Path, python: str, pins: str) -> None:
 
 
 def _time_of_commit() -> datetime:
-    command = ["git", "log", "-1", "--format=%cI"]
-    return datetime.fromisoformat(
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
-    )
+    """The time of the commit, or what SOURCE_DATE_EPOCH says (reproducible-builds.org), where this is no clone."""
+    said = os.environ.get("SOURCE_DATE_EPOCH")
+    if said is None:
+        command = ["git", "log", "-1", "--format=%ct"]
+        said = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return datetime.fromtimestamp(int(said), UTC)
 
 
 def _pip(*arguments: str) -> None:

@@ -112,3 +112,14 @@ def test_a_folder_that_is_something_else_is_left_alone(tmp_path: Path, capsys: p
         wheelhouse.main([str(tmp_path)])
     assert "is no wheelhouse" in capsys.readouterr().err
     assert (tmp_path / "mine.txt").exists()
+
+
+def test_what_cannot_be_made_leaves_the_folder_as_it_was(
+    made: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, beside = digests(made), set(made.parent.iterdir())
+    monkeypatch.setattr(wheelhouse, "ROOT", made)  # which is no project: pip refuses it
+    assert wheelhouse.main([str(made)]) == 1
+    assert "stopped, and" in capsys.readouterr().err
+    assert digests(made) == before
+    assert set(made.parent.iterdir()) == beside
