@@ -16,10 +16,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from agent.names import FROM_TEXT
+from agent.names import FROM_TEXT, printable
 
-_ESCAPED = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
-"""What JSON lets through but a terminal or a UTF-8 stream should not get raw; it can stand within strings only."""
+_BEYOND_ASCII = re.compile("[^\\x00-\\x7e]+")
+"""Where what a terminal should not get raw can stand; JSON lets it through, and it stands within strings only."""
 
 _INDENT = "  "
 _ON_ONE_LINE = ""
@@ -56,7 +56,13 @@ def line_of(value: object) -> str:
 def _escaped(text: str) -> str:
     if text.isascii() and "\x7f" not in text:
         return text
-    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _BEYOND_ASCII.sub(_told, text)
+
+
+def _told(found: re.Match[str]) -> str:
+    """Whatever `printable` does not show, in JSON's own way."""
+    text = found[0]
+    return text if text.isprintable() else "".join(c if printable(c) == c else json.dumps(c)[1:-1] for c in text)
 
 
 # -- pieces --------------------------------------------------------------------------------------------------------
