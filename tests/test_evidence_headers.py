@@ -70,6 +70,7 @@ def test_a_token_that_was_broken_into_lines(width: int) -> None:
         "Using Negotiate authentication\nNegotiate authenticationProtocol\n",
         "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\nCookie: YIGeBgYrBgEFBQKggZMwgZCg\n",
         "Negotiate ok12\n",
+        "Kerberos occasionally fails, NTLM biographically\n",
     ],
 )
 def test_what_is_no_token(text: str) -> None:

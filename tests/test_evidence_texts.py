@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from agent.evidence.captured import Captured
@@ -351,7 +353,7 @@ def test_a_damaged_event_costs_no_other() -> None:
 
 
 def test_an_event_that_does_not_end_in_time_is_told() -> None:
-    found = read(f"<Event>{'x' * (1 << 20)}</Event>\n{XML_4}\n")
+    found = read(f"<Event><A>{'x' * (1 << 20)}</A></Event>\n{XML_4}\n")
     assert ([one.line for one in found.evidence], [one.line for one in found.unread]) == ([2], [1])
 
 
@@ -573,3 +575,12 @@ def test_what_wireshark_decoded() -> None:
     one = the(text)
     assert (one.kind, one.secret) == ("ap-req", True)
     assert one.facts.known == {"spn": CONTOSO, "realm": "TEST.COM", "etype": 18, "kvno": 3}
+
+
+@pytest.mark.parametrize("page", ["findings.md", "rules.md", "diagnose.md", "decisions/0013-evidence.md"])
+def test_words_about_evidence_are_none(page: str) -> None:
+    """Our own pages speak of all of it, and hold none."""
+    text = (Path(__file__).parents[1] / "docs" / page).read_text(encoding="utf-8")
+    found = read(text)
+    assert [one for one in found.evidence if one.kind == "event-4"] == []
+    assert found.unread == ()

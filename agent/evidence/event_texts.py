@@ -107,9 +107,13 @@ _ENGLISH = re.compile(
     r"KRB_AP_ERR_MODIFIED\s+error\s+from\s+the\s+server(?:\s+(?P<server>\S[^\n]{0,255}?)(?:\.(?=\s)|\.?\Z|\n))?"
     r"(?:\s*The\s+target\s+name\s+used\s+was\s+(?P<spn>\S{1,300}?)(?:\.(?=\s)|\.?\Z|\s))?"
 )
+_SERVER_WORDS = (
+    *(r"(?<!the )\bserver(?:s|n|ns)?\b", r"\bserveur\b", r"\bservidor\b", r"\bserwera\b", r"\bkiszolg\w+"),
+    *(r"\bsunucu\w*", r"\bpalvelimelta", "\u0441\u0435\u0440\u0432\u0435\u0440\u0430", "\u670d\u52a1\u5668"),
+    *("\u4f3a\u670d\u5668", "\u30b5\u30fc\u30d0\u30fc", "\uc11c\ubc84"),
+)
 _SERVER_WORD = re.compile(
-    r"(?:\bserver(?:s|n|ns)?\b|\bserveur\b|\bservidor\b|\bserwera\b|сервера|服务器|伺服器|サーバー|서버|\bkiszolg\w+|\bsunucu\w*|\bpalvelimelta)"
-    rf"\s*[\"'\u00ab\u201e\u201c\u300c]?\s*(?P<server>[A-Za-z0-9_$][^{_STOP}]{{0,255}})",
+    rf"(?:{'|'.join(_SERVER_WORDS)})\s*[\"'\u00ab\u201e\u201c\u300c]?\s*(?P<server>[A-Za-z0-9_$][^{_STOP}]{{0,255}})",
     re.IGNORECASE,
 )
 _STRONG = re.compile(rf"[\"\u00ab\u201e\u201c\u300c]\s*(?P<server>[^{_STOP}]{{1,255}})|(?P<computer>[\w.-]{{1,64}}\$)")
@@ -127,14 +131,19 @@ def _event_4(text: str, _head: str) -> Facts | None:
     return _localized_4(text, facts)
 
 
+SIGN, NEAR = "KRB_AP_ERR_MODIFIED", 60
+"""So many characters before or after the code stands the server, in every language; words about the code have more."""
+
+
 def _localized_4(text: str, facts: Facts) -> Facts | None:
     """The server follows the word for it, or stands in quotation marks, or ends in $; the target is the next SPN."""
-    sentences = text[:600]
-    found = _SERVER_WORD.search(sentences) or _STRONG.search(sentences)
+    at = text.find(SIGN)
+    near = text[max(0, at - NEAR) : at + len(SIGN) + NEAR]
+    found = _SERVER_WORD.search(near) or _STRONG.search(near)
     if found is None:
         return None
     server = bare(found["server"] or found[found.lastindex or 0])
-    spn = any_spn(text[found.end() :])
+    spn = any_spn(text[at + len(SIGN) : at + len(SIGN) + 400])
     return replace(facts, server=server, spn=spn) if spn is not None else None
 
 

@@ -22,19 +22,21 @@ LONGEST_EVENT = 1 << 20
 
 _BEGIN = re.compile(r"<(?:\w+:)?Event[\s>]")
 _END = re.compile(r"</(?:\w+:)?Event\s*>")
+_NESTED = re.compile(r"<(?:\w+:)?Event(?:\s[^>]{0,500})?>\s*<")
+"""An event, and not the word in a sentence."""
 _DTD = re.compile(r"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 
 
 def event_xml(page: Page) -> Read:
     """The events of a text that concern Kerberos; what of it cannot be read is told."""
-    dtd = _DTD.search(page.text)
+    dtd = _DTD.search(page.text) if _BEGIN.search(page.text) is not None else None
     if dtd is not None:
         yield page.unread(dtd.start(), "it has a DTD, which no tool of Windows writes: nothing of its XML is read")
         return
     for begin, end in spans(page.text):
-        if end is None:
+        if end is None and _NESTED.match(page.text, begin) is not None:
             yield page.unread(begin, "the event that begins here does not end")
-        else:
+        elif end is not None:
             yield from _read(page, begin, page.text[begin:end])
 
 

@@ -12,8 +12,10 @@ from dataclasses import replace
 from agent.evidence.page import Page, Read
 from agent.evidence.tokens import LONGEST, read_token
 
-_BEGIN = r"(?:o[Q-Za-f]|Y[A-P]|TlRM|b[g-v]|f[g-v])"
-"""Base64 of the first byte of a NegTokenResp (a1), a GSS token (60), NTLMSSP, a bare AP-REQ (6e) or KRB-ERROR (7e)."""
+_BEGIN = r"(?=[A-Za-z0-9+/]{1,11}[A-Z0-9+/])(?:o[Q-Za-f]|Y[A-P]|TlRM|b[g-v]|f[g-v])"
+"""Base64 of the first byte of a NegTokenResp (a1), a GSS token (60), NTLMSSP, a bare AP-REQ (6e) or KRB-ERROR (7e); a
+word of small letters ("Kerberos occasionally") is none.
+"""
 
 _BASE64 = r"[A-Za-z0-9+/]"
 _MORE = (

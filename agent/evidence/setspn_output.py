@@ -114,7 +114,9 @@ def _is_ours(block: Sequence[_Line]) -> bool:
     """Whether a line of it is one that nothing else prints, or all of them may stand in setspn's output."""
     forms = {form[0] if form else None for _, line in block if not line[0].isspace() for form in [_form(line)]}
     has_names = any(line[0].isspace() and _DN.fullmatch(line.strip()) for _, line in block if len(line) <= LONGEST_LINE)
-    return bool(forms & {"holder", "listed", "root"}) or ("shared" in forms and has_names) or forms == {"sentence"}
+    if forms & {"holder", "listed"} or ("shared" in forms and has_names):
+        return True
+    return (forms == {"sentence"} or "root" in forms) and not isinstance(_items(block), Remark)
 
 
 def _cut_off(text: str) -> tuple[str, Remark | None]:
