@@ -330,13 +330,13 @@ class AccountName:
     only where `likeness` says OTHER.
     """
 
-    __slots__ = ("_key", "dns", "domain", "name")
+    __slots__ = ("dns", "domain", "key", "name")
 
     def __init__(self, domain: str | Guess, name: str, dns: str = "") -> None:
         self.domain: Final = domain
         self.name: Final = name
         self.dns: Final = dns
-        self._key: Final = fold(name)
+        self.key: Final = fold(name)
 
     def __repr__(self) -> str:
         return f"AccountName({self.domain!r}, {self.name!r}, {self.dns!r})"
@@ -345,14 +345,14 @@ class AccountName:
         return isinstance(other, AccountName) and self.likeness(other) is Likeness.SAME
 
     def __hash__(self) -> int:
-        return hash(self._key)
+        return hash(self.key)
 
     def __str__(self) -> str:
         return f"{self.domain}\\{self.name}"
 
     def likeness(self, other: AccountName) -> Likeness:
         """Whether the two are one account. Accounts of different names never are, whatever their domains."""
-        return self.domain_likeness(other) if self._key == other._key else Likeness.OTHER
+        return self.domain_likeness(other) if self.key == other.key else Likeness.OTHER
 
     def domain_likeness(self, other: AccountName) -> Likeness:
         """Whether the two stand in one domain: by its DNS name, else by NetBIOS names that were both read."""

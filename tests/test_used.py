@@ -14,6 +14,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 ALLOWED = {
     "agent.sources.security_context.NtlmPassword.supported_protocols": "spnego asks it",
+    "agent.sources.web.exchange._Bounded.makefile": "http.client asks it",
     "agent.model.Report.to_json": "for programs that import the package",
 }
 """What the package itself does not call, and the reason: people's own programs do, or another package."""

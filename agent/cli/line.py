@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from agent.cli import arguments, options
+from agent.cli.anatomy import arguments_of, commands_of
 from agent.cli.config import VARIABLE, File, defaults, read_config
-from agent.cli.parsing import commands_of, options_of
+from agent.cli.parsing import options_of
 from agent.cli.values import one_of, typed_once
 from agent.errors import UsageError
 from agent.names import printable, without_user
@@ -69,9 +70,11 @@ def _config_file(given: argparse.Namespace) -> Path | None:
 
 def _set_defaults(command: argparse.ArgumentParser, file: File, given: argparse.Namespace) -> None:
     """argparse adds to a list that is a default, and puts what is typed in the place of another one."""
-    values = vars(given)
+    values = given.__dict__
     typed = {dest: value for dest, value in values.items() if value != command.get_default(dest)}
-    command.set_defaults(**defaults(file, command._actions, typed | {dest: values[dest] for dest in typed_once(given)}))
+    command.set_defaults(
+        **defaults(file, arguments_of(command), typed | {dest: values[dest] for dest in typed_once(given)})
+    )
 
 
 def _with_help(words: Sequence[str]) -> Sequence[str]:

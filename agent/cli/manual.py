@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from agent import __version__
+from agent.cli.anatomy import commands_of, groups_of, places_of
 from agent.cli.arguments import parser
 from agent.cli.config import VARIABLE
 from agent.cli.examples import EXAMPLES
-from agent.cli.parsing import commands_of
 
 
 class _Option(NamedTuple):
@@ -55,7 +55,7 @@ def _entry(head: str, text: str) -> Iterator[str]:
 
 def _commands(program: argparse.ArgumentParser) -> Iterator[str]:
     for name, command in commands_of(program).items():
-        places = [action for action in command._actions if not action.option_strings]
+        places = places_of(command)
         shown = map(_placed, places)
         yield from _entry(" ".join([f"\\fB{_plain(name)}\\fR", *shown]), command.description or "")
         for place in places:
@@ -93,10 +93,10 @@ def _named(option: _Option) -> str:
 
 
 def _options_of(command: argparse.ArgumentParser) -> Iterator[_Option]:
-    for group in command._action_groups:
-        for action in group._group_actions:
+    for heading, actions in groups_of(command):
+        for action in actions:
             if action.option_strings and action.help != argparse.SUPPRESS:
-                title = "general" if group.title == "options" else (group.title or "")
+                title = "general" if heading == "options" else heading
                 takes = "" if action.nargs == 0 else _called(action)
                 yield _Option(title, tuple(action.option_strings), takes, action.help or "")
 

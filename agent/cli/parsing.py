@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from typing import NoReturn
 
+from agent.cli.anatomy import ExamplesAsTyped, arguments_of
 from agent.cli.config import KEYS, VARIABLE
 from agent.cli.examples import EXAMPLES, told
 from agent.cli.values import Once
@@ -15,7 +15,7 @@ from agent.errors import UsageError
 class Parser(argparse.ArgumentParser):
     def __init__(self, **more: object) -> None:
         # --confirm is an option of its own, and no option may come to mean another when one more is added
-        super().__init__(allow_abbrev=False, formatter_class=_Help, **more)  # type: ignore[arg-type]
+        super().__init__(allow_abbrev=False, formatter_class=ExamplesAsTyped, **more)  # type: ignore[arg-type]
         self.register("action", None, Once)
 
     def error(self, message: str) -> NoReturn:
@@ -25,24 +25,9 @@ class Parser(argparse.ArgumentParser):
         raise UsageError("\n         ".join([message, *more]))
 
 
-class _Help(argparse.RawDescriptionHelpFormatter):
-    """Examples stand as they are typed; all else is filled up to the width."""
-
-    def _fill_text(self, text: str, width: int, indent: str) -> str:
-        if text.startswith("example"):
-            return super()._fill_text(text, width, indent)
-        return argparse.HelpFormatter._fill_text(self, text, width, indent)
-
-
-def commands_of(program: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
-    """The commands of the program by name, in the order of its help."""
-    (commands,) = (each for each in program._actions if isinstance(each, argparse._SubParsersAction))
-    return commands.choices
-
-
 def options_of(command: argparse.ArgumentParser) -> list[str]:
     """What the options of a command may be called, by long names and short ones."""
-    return [name for action in command._actions for name in action.option_strings]
+    return [name for action in arguments_of(command) for name in action.option_strings]
 
 
 # -- what every command has ----------------------------------------------------------------------------------------

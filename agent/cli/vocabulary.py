@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from agent.cli.anatomy import arguments_of, commands_of, helps_of, places_of
 from agent.cli.arguments import parser
-from agent.cli.parsing import commands_of
 
 FILES = frozenset({"FILE", "DIR", "SOURCE", "TARGET", "OLD", "NEW"})
 """What takes one of these takes a file or a folder."""
@@ -39,24 +39,18 @@ def vocabulary(ids: Sequence[str]) -> tuple[Command, ...]:
     """The program, then its commands; `ids` are what has a page of `rules`."""
     program = parser()
     known = commands_of(program)
-    helps = _helps(program)
+    helps = helps_of(program)
     first = Command("", "", tuple(_options(program)), tuple((name, helps[name]) for name in known))
     return (first, *(_command(name, helps[name], each, {"ID": ids}) for name, each in known.items()))
 
 
 def _command(name: str, told: str, command: argparse.ArgumentParser, known: Mapping[str, Sequence[str]]) -> Command:
-    places = [action for action in command._actions if not action.option_strings]
-    words = [str(word) for place in places for word in place.choices or known.get(str(place.metavar), ())]
+    words = [str(word) for place in places_of(command) for word in place.choices or known.get(str(place.metavar), ())]
     return Command(name, told, tuple(_options(command)), tuple((word, "") for word in words))
 
 
-def _helps(program: argparse.ArgumentParser) -> Mapping[str, str]:
-    (commands,) = (each for each in program._actions if isinstance(each, argparse._SubParsersAction))
-    return {each.dest: each.help or "" for each in commands._choices_actions}
-
-
 def _options(command: argparse.ArgumentParser) -> Iterator[Option]:
-    for action in command._actions:
+    for action in arguments_of(command):
         if action.option_strings and action.help != argparse.SUPPRESS:
             takes = None if action.nargs == 0 else str(action.metavar or action.dest.upper())
             words = tuple(map(str, action.choices or ()))
