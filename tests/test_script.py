@@ -86,6 +86,8 @@ SET_BACK = SET.replace(":true", ":false")
 AWAY, AWAY_BACK = r"setspn -U -D HTTP/x.test.com TEST\old", r"setspn -F -U -S HTTP/x.test.com TEST\old"
 HERE, HERE_BACK = r"setspn -F -U -S HTTP/x.test.com TEST\svc", r"setspn -U -D HTTP/x.test.com TEST\svc"
 BY_HAND = "Give Site on IIS01 a host header of its own."
+PROBE = "iis-spn probe http://x.test.com/"
+"""The check after what changed an SPN."""
 
 
 def every_kind() -> Report:
@@ -142,6 +144,10 @@ def test_the_plan_as_text() -> None:
         "\n"
         "Not repaired by a step\n"
         "  - spn-conflict: a: no\n"
+        "\n"
+        "Afterwards\n"
+        "  See what is used then, as any user of the domain on a client (needs iis-spn[ldap] there).\n"
+        f"    {PROBE}\n"
         "\n"
         "Nothing was changed. As scripts: --format cmd, powershell, ldif; to hand over: ticket.\n"
     )
@@ -774,7 +780,7 @@ def test_evidence_is_told_once_for_each_cause(samples: Report) -> None:
 
 def test_a_ticket_refers_to_nothing_that_its_reader_does_not_have(samples: Report) -> None:
     text = flowing(to_ticket(samples))
-    for word in ("--format", "iis-spn plan", "the report", "finding names", "probe"):
+    for word in ("iis-spn plan", "the report", "finding names"):
         assert word not in text
     dates = {read.date for read in samples.summary.read if read.date is not None} if samples.summary else set()
     assert dates
@@ -830,7 +836,7 @@ def test_the_plan_as_markdown() -> None:
     text = steps_markdown.to_markdown(every_kind())
     parts = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
     commands = [re.findall(r"^ *- `(.*)`$", part, re.MULTILINE) for part in parts]
-    assert commands == [[*DNS, *DNS_BACK], [SET, SET_BACK], [AWAY, AWAY_BACK], [HERE, HERE_BACK], []]
+    assert commands == [[*DNS, *DNS_BACK], [SET, SET_BACK], [AWAY, AWAY_BACK], [HERE, HERE_BACK], [], [PROBE]]
     assert "- **Ask the owner first.**" in parts[2]
     assert f"- {BY_HAND}" in parts[4]
     assert all(f"Way back, only if step {number} was done:" in part for number, part in enumerate(parts[:4], start=1))
