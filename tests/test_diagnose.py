@@ -358,6 +358,12 @@ def test_a_bare_header_finds_its_spn_in_the_configuration(diagnosed: Any) -> Non
     assert (ran.first, ran.found["causes"][0]["spn"]) == (("spn-misplaced", "certain"), "HTTP/crm.test.com")
 
 
+def test_a_bare_header_where_every_spn_is_right_is_of_an_old_key(diagnosed: Any) -> None:
+    ran = diagnosed(krb_error(41, "iis01$"), str(SAMPLES / "IIS01"), *DIRECTORY)
+    assert ran.ids[:2] == [("computer-password", "likely"), ("spn-misplaced", "possible")]
+    assert "klist" in diagnosed(krb_error(41)).found["causes"][0]["decide"]
+
+
 def test_who_tried_is_held_beside_who_should(diagnosed: Any) -> None:
     ran = diagnosed(event_4("othersvc"), str(SAMPLES / "IIS02"), *DIRECTORY)
     assert any("othersvc tried" in sentence for sentence in ran.found["warnings"])

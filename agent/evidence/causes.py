@@ -17,6 +17,7 @@ class Row(NamedTuple):
     fix: tuple[str, ...]
 
 
+_WHICH = "klist on the client right after it fails: for which HTTP/ name is the ticket? Who holds that (setspn -F -Q)?"
 _WHO_HOLDS = "setspn -F -Q {spn}: who holds it? (and HOST/ for the same name, if nobody does)"
 _MOVE = (
     "Move {spn} to the account that decrypts, or let IIS decrypt with the account that holds it; iis-spn plan says "
@@ -161,5 +162,7 @@ def can_stand(name: object) -> bool:
 def words(id_: str, **names: str) -> Row:
     """The row with its names; one that nobody knows is told as such."""
     row = CAUSES[id_]
+    if "spn" not in names and "{spn}" in row.decide:
+        row = row._replace(decide=_WHICH)
     known = {"spn": "the SPN", "who": "the account that decrypts", "holder": "its holder", "host": "the name"} | names
     return Row(row.decide.format(**known), tuple(sentence.format(**known) for sentence in row.fix))

@@ -21,7 +21,9 @@ MOST_ISSUED = 20
 def undecryptable(complaint: Complaint, known: Known) -> Iterator[Suspicion]:
     """By whom a KDC picks, as far as that is known; else by whose key it used, else by what is usual."""
     answer = known.answer(complaint.spn) if complaint.spn is not None else None
-    if answer is None or complaint.spn is None:
+    if complaint.spn is None and complaint.who is not None and (its := _all_well(complaint.who, known)):
+        yield from _old_key_of_all(complaint.who, its, known)
+    elif answer is None or complaint.spn is None:
         yield from _by_the_issued_key(complaint, known)
     elif not answer.accounts:
         yield from _held_by_nobody(complaint, answer)
@@ -31,6 +33,22 @@ def undecryptable(complaint: Complaint, known: Known) -> Iterator[Suspicion]:
         yield Suspicion(id="spn-misplaced", likelihood="likely", more=(holder_reason(answer, complaint.spn),))
     else:
         yield from _by_the_holder(complaint, complaint.who, answer, known)
+
+
+def _all_well(who: Tried, known: Known) -> list[Requirement]:
+    """What an account decrypts for, where every SPN of it leads to it; nothing where one does not, or is not known."""
+    its = [one for one in known.decrypted_by(who) if one.matters]
+    return its if all(one.outcome == "kerberos" for one in its) else []
+
+
+def _old_key_of_all(who: Tried, its: Sequence[Requirement], known: Known) -> Iterator[Suspicion]:
+    """No SPN is known, and every one that the configuration shows is right: the key is old, or it was another name."""
+    name = its[0].spn
+    configured = configured_reason(known.applications(its[0]), name)
+    more = (configured,) if configured is not None else ()
+    yield Suspicion(id="computer-password" if who.is_computer else "stale-password", likelihood="likely", more=more)
+    yield Suspicion(id="spn-misplaced", likelihood="possible", against=more)
+    yield Suspicion(id="wrong-server", likelihood="possible")
 
 
 def _held_by_nobody(complaint: Complaint, answer: Answer) -> Iterator[Suspicion]:
