@@ -47,9 +47,10 @@ def _more(number: int) -> Iterator[Element]:
 
 def _tile(part: Part, server: Server) -> Element:
     tone, word = _worst(server, part.outcomes[server.name])
-    about = {"data-server": server.name, "class": f"tile {tone}"}
+    is_link = part.is_shown(server)
+    about = {"data-server": server.name, "class": f"tile {tone}{'' if is_link else ' plain'}"}
     inner = [E.b(server.name), E.span(word)]
-    if part.is_shown(server):
+    if is_link:
         return E.li(E.a({"href": f"#{server_anchor(server.name)}"}, *inner), about)
     return E.li(*inner, about)
 

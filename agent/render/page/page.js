@@ -149,10 +149,10 @@
     const bare = !wanted.outcome && !wanted.severity && !wanted.account;
     const isShown = (name) => (!wanted.server || name === wanted.server) &&
       (names.has(name) || (bare && wanted.words.every((word) => name.toLowerCase().includes(word))));
-    for (const each of [...index.servers, ...all(".tile:has(a)")]) hide(each, wanted.any && !isShown(each.dataset.server));
+    for (const each of [...index.servers, ...all(".tile:not(.plain)")]) hide(each, wanted.any && !isShown(each.dataset.server));
     // Of a server that is not shown in full only the name is known here.
     const isNamed = (name) => wanted.server ? name === wanted.server : wanted.words.every((word) => name.toLowerCase().includes(word));
-    for (const tile of all(".tile:not(:has(a))")) hide(tile, wanted.any && !isNamed(tile.dataset.server));
+    for (const tile of all(".tile.plain")) hide(tile, wanted.any && !isNamed(tile.dataset.server));
     const seen = index.servers.filter((server) => !server.hidden);
     if (wanted.any && seen.length <= 20) for (const server of seen) server.open = true;
     return seen.length;
