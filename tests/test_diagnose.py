@@ -275,9 +275,9 @@ def test_what_is_no_fault(text: str, diagnosed: Any) -> None:
     assert ran.found["evidence"] != []
 
 
-def test_nothing_known_in_it_is_no_fault_either(diagnosed: Any) -> None:
+def test_where_nothing_was_seen_nothing_is_fine(diagnosed: Any) -> None:
     ran = diagnosed("just words\n")
-    assert (ran.code, ran.found["evidence"], ran.ids) == (exits.CLEAN, [], [])
+    assert (ran.code, ran.found["evidence"], ran.ids) == (exits.INCOMPLETE, [], [])
 
 
 # -- with a configuration ------------------------------------------------------------------------------------------

@@ -40,7 +40,8 @@ def run(options: Diagnose) -> int:
     unread = (*taken.unread, *(_problems(known, taken.unread) if known.report is None else ()))
     found = diagnose(known, unread, Tool("iis-spn", __version__), lacks_host=taken.lacks_host)
     output.write(options.output, found)
-    if not found.complete:
+    is_blind = bool(words.evidence) and not found.evidence  # nothing was seen, so nothing is fine
+    if is_blind or not found.complete:
         return exits.INCOMPLETE
     return exits.FINDINGS if found.causes else exits.CLEAN
 
