@@ -15,6 +15,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from parts import PERMITTED
 
+os.environ.pop("COLUMNS", None)  # pytest-xdist tells its processes how wide the terminal is
+
 settings.register_profile(
     "ci", derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow], database=None
 )

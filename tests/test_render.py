@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import unicodedata
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -251,12 +252,14 @@ def as_told(value: object) -> object:
     return [as_told(item) for item in value] if isinstance(value, tuple) else value
 
 
-RAW = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff]")
+HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+"""Unicode's categories of what shows nothing by itself, or what nobody has defined."""
 
 
 def written_by_json(value: object) -> str:
     text = json.dumps(as_told(value), indent=2, ensure_ascii=False)
-    return RAW.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
+    is_raw = {character: character != "\n" and unicodedata.category(character) in HIDDEN for character in set(text)}
+    return "".join(json.dumps(character)[1:-1] if is_raw[character] else character for character in text) + "\n"
 
 
 @pytest.mark.parametrize("value", [report(), explanation(), report(applications=(), findings=(), requirements=())])
