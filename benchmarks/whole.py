@@ -20,7 +20,13 @@ from benchmarks.parse import sites
 
 PARSE = "import sys; from lxml import etree; etree.parse(sys.argv[1])"
 READER = "import sys, dns.zone; dns.zone.from_file(sys.argv[1], origin='test.com.', check_origin=False)"
-OURS = "import sys, pathlib; from agent.sources.dns.zone import read_zones; read_zones([pathlib.Path(sys.argv[1])])"
+OURS = """\
+import sys, pathlib
+from agent.inspection.stages import patient_collector
+from agent.sources.dns.zone import read_zones
+with patient_collector():
+    read_zones([pathlib.Path(sys.argv[1])])
+"""
 
 
 class Cost(NamedTuple):
