@@ -11,6 +11,7 @@ from rich.text import Text
 
 from agent.model import Application, Cause, Finding, Report, Requirement, Severity
 from agent.names import AccountName, printable
+from agent.render.afterwards import probes
 from agent.render.causes_told import effect, first_way, lines, where
 from agent.render.findings import write_sentence
 from agent.render.layout import SEVERITY_LOOKS, Page, with_commas
@@ -249,6 +250,10 @@ def _tail(page: Page, report: Report, following: Following) -> Page:
         else:
             tail.prose(f"To hand over ({steps}):")
             tail.line("  ", (following.plan, "bold cyan"))
+        *words, check = probes(report) or ("",)
+        if check:
+            tail.prose(" ".join(words))
+            tail.line("  ", (check, "bold cyan"))
     tail.prose("Server by server: --all. A finding: `iis-spn rules ID`.", look="dim")
     tail.line((last_line(report), look(report)))
     return tail
