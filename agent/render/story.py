@@ -10,12 +10,7 @@ from agent.render.first_screen import write_questions
 from agent.render.layout import LOOKS, Page, with_commas
 from agent.render.screen import NOTHING_FOLLOWS, Following, Shown
 from agent.render.verdict import if_told, not_looked_at
-from agent.render.wording import MEANINGS, NO_TICKET, WORDS, by_severity, first_few, listed, plural
-
-_WORST_FIRST: tuple[Outcome | None, ...] = (
-    *("modified", "duplicate", "impossible", "ntlm-fallback", "uncertain", "unchecked", "kerberos"),
-    None,
-)
+from agent.render.wording import MEANINGS, NO_TICKET, WORDS, by_severity, first_few, listed, plural, rank
 
 
 def to_text(
@@ -34,7 +29,7 @@ def to_text(
     write_questions(page, explanation, following)
     said = frozenset(sentence for finding in explanation.findings for sentence in finding.fix)
     several = len({outcome.server for outcome in explanation.outcomes}) > 1
-    for clients, outcome in sorted(distinct(explanation.outcomes), key=lambda each: _rank(each[1])):
+    for clients, outcome in sorted(distinct(explanation.outcomes), key=lambda each: rank(each[1].outcome)):
         where = f", on {outcome.server}" if several and outcome.server is not None else ""
         _told(page, f"{', '.join(clients)}{where}", outcome, said)
     findings = by_severity(explanation.findings)
@@ -53,7 +48,8 @@ def first_line(explanation: Explanation) -> str:
     outcomes = explanation.outcomes
     if explanation.answered is False and outcomes and outcomes[0].because:
         return outcomes[0].because[0]
-    parts = [_part(end, outcomes) for end in _WORST_FIRST if any(outcome.outcome == end for outcome in outcomes)]
+    ends = sorted({outcome.outcome for outcome in outcomes}, key=rank)
+    parts = [_part(end, outcomes) for end in ends]
     return f"{explanation.url}: {', '.join(parts)}"
 
 
@@ -87,10 +83,6 @@ def distinct(outcomes: Iterable[ClientOutcome]) -> Iterator[tuple[list[str], Cli
 def of_any(step: str, client: str) -> str:
     """A step that names its client, said of any."""
     return f"The client {step.removeprefix(f'{client} ')}" if step.startswith(f"{client} ") else step
-
-
-def _rank(outcome: ClientOutcome) -> int:
-    return _WORST_FIRST.index(outcome.outcome)
 
 
 def _told(page: Page, clients: str, outcome: ClientOutcome, said: frozenset[str]) -> None:

@@ -313,3 +313,13 @@ def pieces(sentence: str) -> Sequence[Piece]:
         position = match.end()
     found.append(Piece(printable(sentence[position:].strip()), False))
     return [piece for piece in found if piece.text]
+
+
+WORST_FIRST: tuple[Outcome, ...] = (
+    *("modified", "duplicate", "impossible", "ntlm-fallback", "uncertain", "unchecked", "kerberos"),
+)
+
+
+def rank(outcome: Outcome | None) -> int:
+    """For sorting: the worst first, and last where no ticket is asked for."""
+    return len(WORST_FIRST) if outcome is None else WORST_FIRST.index(outcome)

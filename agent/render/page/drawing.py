@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from agent.model import Outcome
 from agent.names import printable
-from agent.render.page.elements import TONES, WORST_FIRST, E, of_class
-from agent.render.wording import WORDS
+from agent.render.page.elements import TONES, E, of_class
+from agent.render.wording import WORDS, WORST_FIRST
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement as Element

@@ -12,7 +12,7 @@ from lxml.html import html_parser
 
 from agent.model import Outcome, Severity
 from agent.names import fold, printable
-from agent.render.wording import NO_TICKET, WORDS, pieces
+from agent.render.wording import NO_TICKET, WORDS, WORST_FIRST, pieces
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement as Element
@@ -31,9 +31,6 @@ TONES: Mapping[Outcome, Tone] = {
 }
 SEVERITY_TONES: Mapping[Severity, Tone] = {"error": "bad", "warning": "mild", "info": "open"}
 SEVERITY_WORDS: Mapping[Severity, str] = {"error": "error", "warning": "warning", "info": "note"}
-WORST_FIRST: tuple[Outcome, ...] = (
-    *("modified", "duplicate", "impossible", "ntlm-fallback", "uncertain", "unchecked", "kerberos"),
-)
 
 
 def _add_text(element: Element, text: str) -> None:

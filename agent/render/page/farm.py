@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from agent.model import Outcome, Server
-from agent.render.page.elements import TONES, WORST_FIRST, E, Tone, name, of_class, outcome_badge, worst
+from agent.render.page.elements import TONES, E, Tone, name, of_class, outcome_badge, worst
 from agent.render.page.part import Part, server_anchor, servers_of
-from agent.render.wording import WORDS, plural
+from agent.render.wording import WORDS, WORST_FIRST, plural
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement as Element

@@ -11,8 +11,8 @@ from agent.model import Finding, Outcome, Report, Requirement, Server, Severity
 from agent.model.document import json_line
 from agent.names import Spn
 from agent.render.fingerprints import fingerprints
-from agent.render.page.elements import WORST_FIRST, anchor, slug
-from agent.render.wording import Overview
+from agent.render.page.elements import anchor, slug
+from agent.render.wording import WORST_FIRST, Overview
 
 MOST = 20_000
 """Applications, SPNs and findings of all servers that are shown in full: with more a browser takes several seconds

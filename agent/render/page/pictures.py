@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from agent.model import Outcome
 from agent.render.page.causes import cause_anchor
 from agent.render.page.drawing import legend
-from agent.render.page.elements import WORST_FIRST, E, name, of_class, outcome_badge
+from agent.render.page.elements import E, name, of_class, outcome_badge
 from agent.render.page.part import Part, server_anchor
 from agent.render.page.picture import drawn
 from agent.render.page.ties import Knot, knots
-from agent.render.wording import MEANINGS, plural, shortly
+from agent.render.wording import MEANINGS, WORST_FIRST, plural, shortly
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement as Element

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from agent.model import Application, Problem, Requirement, Server
 from agent.render.groups import Group, asked_and_silent, groups, settings
-from agent.render.page.elements import TONES, WORST_FIRST, E, badge, name, of_class, outcome_badge
+from agent.render.page.elements import TONES, E, badge, name, of_class, outcome_badge
 from agent.render.page.findings import link
 from agent.render.page.part import Part, server_anchor
 from agent.render.verdict import if_told
 from agent.render.wording import (
     NOT_WHOLE,
     WORDS,
+    WORST_FIRST,
     Overview,
     at_line,
     first_few,

@@ -10,7 +10,6 @@ from agent.model import ClientOutcome, Explanation
 from agent.render.page import sources
 from agent.render.page.elements import (
     TONES,
-    WORST_FIRST,
     E,
     begun,
     of_class,
@@ -27,7 +26,7 @@ from agent.render.page.servers import servers
 from agent.render.page.top import end, gaps, heading, looked
 from agent.render.story import distinct, first_line, of_any
 from agent.render.verdict import if_told
-from agent.render.wording import MEANINGS, first_few
+from agent.render.wording import MEANINGS, first_few, rank
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement as Element
@@ -75,12 +74,8 @@ def _sections(part: Part) -> Iterator[Section]:
 def _clients(explanation: Explanation) -> Iterator[Element]:
     said = frozenset(sentence for finding in explanation.findings for sentence in finding.fix)
     several = len({got.server for got in explanation.outcomes}) > 1
-    for clients, got in sorted(distinct(explanation.outcomes), key=lambda each: _rank(each[1])):
+    for clients, got in sorted(distinct(explanation.outcomes), key=lambda each: rank(each[1].outcome)):
         yield _told(explanation.url, clients, got, said, f" on {got.server}" if several and got.server else "")
-
-
-def _rank(got: ClientOutcome) -> int:
-    return len(WORST_FIRST) if got.outcome is None else WORST_FIRST.index(got.outcome)
 
 
 def _told(url: str, clients: list[str], got: ClientOutcome, said: frozenset[str], where: str) -> Element:

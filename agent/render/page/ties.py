@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from agent.model import Application, ApplicationRef, Outcome, Report, Requirement
 from agent.names import AccountName, Spn
-from agent.render.page.elements import WORST_FIRST
+from agent.render.wording import WORST_FIRST
 
 
 class Tie(NamedTuple):

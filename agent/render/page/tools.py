@@ -6,9 +6,9 @@ from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING
 
 from agent.model import SEVERITIES, Severity
-from agent.render.page.elements import SEVERITY_WORDS, WORST_FIRST, E, of_class, present
+from agent.render.page.elements import SEVERITY_WORDS, E, of_class, present
 from agent.render.page.part import Part
-from agent.render.wording import WORDS
+from agent.render.wording import WORDS, WORST_FIRST
 
 if TYPE_CHECKING:
     from lxml.html import HtmlElement as Element
