@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from test_setspn_text import LISTED, QUERIED, SHARED
 
 from agent.evidence.captured import Captured
 from agent.evidence.page import Page
@@ -419,26 +420,6 @@ def test_klist_get_without_a_ticket() -> None:
 
 
 # -- setspn (7.2) --------------------------------------------------------------------------------------------------
-
-LISTED = """Registered ServicePrincipalNames for CN=MYHOST,CN=Computers,DC=CONTOSO,DC=com:
-        HOST/myhost.contoso.com
-        HOST/MYHOST
-"""
-QUERIED = """Checking domain DC=active,DC=htb
-CN=DC,OU=Domain Controllers,DC=active,DC=htb
-        ldap/DC.active.htb/ForestDnsZones.active.htb
-        HOST/DC
-
-Existing SPN found!
-"""
-SHARED = """Checking forest DC=corp,DC=firma,DC=com
-Processing entry 1
-MSSQLSvc/sqlserver.corp.firma.com is registered on these accounts:
-    CN=sqlservice_old,OU=Service Accounts,DC=corp,DC=firma,DC=com
-    CN=sqlservice_new,OU=Service Accounts,DC=corp,DC=firma,DC=com
-
-found 1 group of duplicate SPNs.
-"""
 
 
 @pytest.mark.parametrize("around", ["", f"{OF_2008}\n\nC:\\>setspn\n", "Hello,\n\nthis is what it says:\n\n"])
