@@ -148,6 +148,19 @@ def host_name(text: str) -> HostName:
     return HostName(name, name if key == name else key, is_address=address is not None)
 
 
+def host_key(text: str) -> str:
+    """The key of `host_name(text)`: a zone has many names, and most of them nobody asks for."""
+    if text[-1:].isalpha() and text.isascii() and ":" not in text and not text[0].isspace():
+        return fold(text)  # no address, and nothing to strip
+    return host_name(text).key
+
+
+def keys_above(key: str) -> Iterator[str]:
+    """The names that a name is below, nearest first, as compared."""
+    while key := key.partition(".")[2]:
+        yield key
+
+
 def _a_label(name: str) -> str:
     import idna
 

@@ -1,6 +1,6 @@
 """Whole commands as processes, from the shell to the last byte: CPU seconds and peak memory beside a named baseline.
 
-python -m benchmarks.whole [--sites 8000] [--records 200000] [--rounds 5]
+python -m benchmarks.whole [--sites 8000] [--records 200000] [--rounds 5] [--only zone]
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import NamedTuple
 from benchmarks.measure import ROUNDS, table
 from benchmarks.parse import sites
 
+TABLES = ("sites", "sample", "zone")
 PARSE = "import sys; from lxml import etree; etree.parse(sys.argv[1])"
 READER = "import sys, dns.zone; dns.zone.from_file(sys.argv[1], origin='test.com.', check_origin=False)"
 OURS = """\
@@ -63,24 +64,36 @@ def zone(records: int) -> str:
     return "\n".join([*lines, ""])
 
 
+def subjects(folder: Path, count: argparse.Namespace) -> Iterator[Mapping[str, Sequence[str]]]:
+    """The subjects of each table, its baseline first; what a table reads is written when it comes to it."""
+    config, names = folder / "applicationHost.config", folder / "zone.txt"
+    if "sites" in count.only:
+        config.write_text(sites(range(count.sites)), encoding="utf-8")
+        inspect = ["-m", "agent", "inspect", str(config), "--computer", "iis01.test.com", "--format"]
+        yield {"lxml.etree.parse": ["-c", PARSE, str(config)], **{f: [*inspect, f] for f in ("json", "table")}}
+    if "sample" in count.only:
+        yield {"python -c pass": ["-c", "pass"], "inspect a sample": ["-m", "agent", "inspect", "sample_configs/IIS01"]}
+    if "zone" in count.only:
+        names.write_text(zone(count.records), encoding="utf-8")
+        one = ["-m", "agent", "inspect", "sample_configs/IIS01", "--dns", str(names)]
+        yield {
+            "dns.zone.from_file": ["-c", READER, str(names)],
+            "read_zones": ["-c", OURS, str(names)],
+            "inspect a sample with it": one,
+        }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sites", type=int, default=8_000)
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--only", choices=TABLES, nargs="+", default=TABLES)
     options = parser.parse_args()
     head = ("CPU", "seconds", "x first row", "memory x first row")
     with tempfile.TemporaryDirectory() as folder:
-        config, names = Path(folder, "applicationHost.config"), Path(folder, "zone.txt")
-        config.write_text(sites(range(options.sites)), encoding="utf-8")
-        names.write_text(zone(options.records), encoding="utf-8")
-        inspect = ["-m", "agent", "inspect", str(config), "--computer", "iis01.test.com", "--format"]
-        whole = {"lxml.etree.parse": ["-c", PARSE, str(config)], **{f: [*inspect, f] for f in ("json", "table")}}
-        table(head, list(compared(whole, options.rounds)))
-        one = {"python -c pass": ["-c", "pass"], "inspect a sample": ["-m", "agent", "inspect", "sample_configs/IIS01"]}
-        table(head, list(compared(one, options.rounds)))
-        zones = {"dns.zone.from_file": ["-c", READER, str(names)], "read_zones": ["-c", OURS, str(names)]}
-        table(head, list(compared(zones, options.rounds)))
+        for each in subjects(Path(folder), options):
+            table(head, list(compared(each, options.rounds)))
 
 
 if __name__ == "__main__":

@@ -12,19 +12,21 @@ from tempfile import TemporaryDirectory
 
 import inputs
 import pytest
+import worlds
 from console import Refused, holders, typed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inputs import Inputs
 from test_cure import ACCOUNTS, BROKEN, CUSTOM, OWN_NAMES, ZONES, directories, ranks, servers
 from wants import CHANGES, HELD_BACK, KINDS, VIP, want
-from worlds import user
+from worlds import site, user, world
 
+from agent.change.overlay import Overlay
 from agent.checks.commands import APPCMD, is_pasteable
 from agent.errors import UsageError
 from agent.iis.snapshot import Snapshot
 from agent.model import ApplicationRef, Report, Step
-from agent.names import Spn, spn
+from agent.names import Address, Spn, host_name, spn
 
 NEEDS = ("explicit", "covered", "port-variant", "optional")
 
@@ -421,3 +423,21 @@ def test_random_farms(servers: list[Snapshot], ad: list[str], dns: str | None, t
             assert (after.plan.wanted[0].reached, after.plan.steps) == (True, ()), after.plan.wanted[0]
         else:
             assert before.plan.steps == ()
+
+
+def test_records_lie_above_what_dns_says() -> None:
+    built = world(worlds.server(site("*:80:a.test.com")), dns="a A 10.0.5.2;b A 10.0.5.2;c CNAME b")
+    case = built.analysis.cases[0]
+    overlay = Overlay(case)
+    for name, address in (("a", "10.9.0.1"), ("b", "10.9.0.1"), ("a", "10.9.0.2")):
+        overlay.record(host_name(f"{name}.test.com"), Address(address))
+    service = overlay.service
+    assert service is not None
+    assert case.service is not None
+    assert service.answers[host_name("a.test.com")].addresses == ("10.9.0.2",)
+    assert {at: [str(name) for name in led] for at, led in service.names_by_address.items()} == {
+        "10.0.5.2": ["c.test.com"],
+        "10.9.0.1": ["b.test.com"],
+        "10.9.0.2": ["a.test.com"],
+    }
+    assert [str(host) for host in service.answers] == [str(host) for host in case.service.answers]

@@ -293,6 +293,12 @@ def test_a_circle_is_one_problem_and_no_name(tmp_path: Path) -> None:
     assert service.resolve(host_name("ok")).exists
 
 
+def test_an_alias_of_a_name_that_a_wildcard_has_without_an_address_is_no_circle(tmp_path: Path) -> None:
+    service = read(tmp_path, "a CNAME b\n* TXT x\n")
+    assert service.problems == ()
+    assert service.resolve(host_name("a")).addresses == ()
+
+
 def test_a_chain_of_sixteen_aliases_is_followed_and_a_longer_one_is_told(tmp_path: Path) -> None:
     text = "".join(f"a{i} CNAME a{i + 1}\n" for i in range(16)) + "a16 A 10.0.0.1\n"
     assert read(tmp_path, text).resolve(host_name("a0")).addresses == ("10.0.0.1",)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from agent.checks.case import Case, Judged
 from agent.iis.authentication import Auth
@@ -15,6 +17,9 @@ from agent.spn.identity import PoolIdentity, Surroundings, decide, pool_identity
 from agent.spn.nameservice import NameService, Resolution
 from agent.spn.require import ServerView, require, server_view
 from agent.spn.verdict import judge
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Overlay:
@@ -59,12 +64,13 @@ class Overlay:
         """Let a name lead to one address."""
         if self.service is None:
             return
-        found = Resolution(chain=(host,), addresses=(address,))
-        led = {at: tuple(n for n in names if n != host) for at, names in self.service.names_by_address.items()}
-        if led:
-            led[address] = (*led.get(address, ()), host)
-        answers = {**self.service.answers, host: found}
-        self.service = replace(self.service, answers=answers, names_by_address=led)
+        names, before = self.service.names_by_address, self.service.answers.get(host)
+        if names:
+            led = {at: names.get(at, ()) for at in (*((before and before.addresses) or ()), address)}
+            others = {at: tuple([name for name in there if name != host]) for at, there in led.items()}
+            names = _above(names, {**others, address: (*others[address], host)})
+        answers = _above(self.service.answers, {host: Resolution(chain=(host,), addresses=(address,))})
+        self.service = replace(self.service, answers=answers, names_by_address=names)
 
     # -- looking -----------------------------------------------------------------------------------------------
 
@@ -120,6 +126,13 @@ class Overlay:
             return view
         names = replace(view.names, service=self.service)
         return server_view(view.label, view.machine, configuration, names, self.case.domains)
+
+
+def _above(known: Mapping[K, V], more: Mapping[K, V]) -> Mapping[K, V]:
+    """What is known, and what is known otherwise: a zone has more names than it would be good to copy."""
+    if isinstance(known, ChainMap):
+        return ChainMap({**known.maps[0], **more}, *known.maps[1:])
+    return ChainMap(dict(more), known)  # type: ignore[arg-type]  # nobody writes into it
 
 
 def _with_pool(site: Site, pool: Pool) -> Site:

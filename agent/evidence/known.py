@@ -129,8 +129,8 @@ class Known:
             for one in self.evidence
             if one.facts.alias_of
         ]
-        for name, found in self.service.answers.items() if self.service is not None else ():
-            if found.is_alias and self.service is not None:
+        if self.service is not None:
+            for name, found in self.service.aliases():
                 text = f"DNS: {name} is an alias of {found.canonical}"
                 told.append((found.canonical, (name, Reason(self.service.source, None, text, "client"))))
         return _grouped(told)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -37,6 +38,14 @@ class Resolution:
     @property
     def is_alias(self) -> bool:
         return len(self.chain) > 1
+
+
+class Listed(Mapping[HostName, Resolution]):
+    """Answers that are made when they are asked for, by somebody who finds the aliases among them without the rest."""
+
+    @abstractmethod
+    def aliases(self) -> Iterator[tuple[HostName, Resolution]]:
+        """The names that are aliases, and what they lead to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +85,17 @@ class NameService:
     @cached_property
     def aliases_by_end(self) -> Mapping[HostName, tuple[HostName, ...]]:
         """The names whose aliases lead to a name that nobody looked up, by that name."""
-        names: dict[HostName, tuple[HostName, ...]] = {}
-        for host, found in self.answers.items():
+        names: dict[HostName, list[HostName]] = {}
+        for host, found in self.aliases():
             if found.addresses is None and not host.is_wildcard:
-                names[found.canonical] = (*names.get(found.canonical, ()), host)
-        return names
+                names.setdefault(found.canonical, []).append(host)
+        return {end: tuple(hosts) for end, hosts in names.items()}
+
+    def aliases(self) -> Iterator[tuple[HostName, Resolution]]:
+        """The names that are aliases, and what they lead to."""
+        if isinstance(self.answers, Listed):
+            return self.answers.aliases()
+        return ((host, found) for host, found in self.answers.items() if found.is_alias)
 
 
 AskNames = Callable[[Sequence[HostName], Sequence[str]], NameService | None]

@@ -1,8 +1,8 @@
 """Reading zone files (RFC 1035 section 5): what their records say, and what is wrong with them.
 
-dnspython takes a record apart into its words and expands `$GENERATE`; the reading around it is our own, because a
-fault must cost one record instead of the file, and because Windows writes what other readers refuse: `[AGE:n]`
-before the time to live, WINS records, an origin that stands in a comment only.
+The reading is our own, because a fault must cost one record instead of the file, and because Windows writes what other
+readers refuse: `[AGE:n]` before the time to live, WINS records, an origin that stands in a comment only. Names stay
+texts, and are compared by their keys: nobody asks for most of them.
 """
 
 from __future__ import annotations
@@ -10,23 +10,17 @@ from __future__ import annotations
 import codecs
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
-
-import dns.exception
-import dns.name
-import dns.rdatatype
-import dns.reversename
-import dns.tokenizer
-import dns.zone
 
 from agent.errors import MalformedError
 from agent.iis.snapshot import unopened
 from agent.model import Problem
-from agent.names import Address, HostName, host_name, ip_address, printable
+from agent.names import Address, HostName, host_key, host_name, printable
 from agent.sources.dns.zone_entries import LONGEST_RECORD, Entries
 from agent.sources.dns.zone_origin import ORIGIN, first_origin, name_fault, title_of
 from agent.sources.text_file import read_at_most
@@ -38,37 +32,58 @@ _NARROWEST_CONSOLE = 40
 _MOST_GENERATED = 65536
 
 
-@dataclass(slots=True)
 class Owner:
-    """What the records of one name say, and where the first of them stands."""
+    """What the records of one name say: the name as written first, where that stands, and what it leads to.
 
-    file: str
-    line: int
-    alias: HostName | None = None
-    addresses: dict[Address, None] = field(default_factory=dict)
+    `alias` is the target of its CNAME record as written, `target` its key.
+    """
+
+    __slots__ = ("addresses", "alias", "file", "line", "target", "text")
+
+    def __init__(self, text: str, file: str, line: int) -> None:
+        self.text = text
+        self.file = file
+        self.line = line
+        self.alias: str | None = None
+        self.target = ""
+        self.addresses: Collection[Address] = ()
+
+    @property
+    def leads(self) -> bool:
+        """Whether it has addresses or is an alias: a name that a client may type."""
+        return bool(self.addresses) or self.alias is not None
+
+    def lead(self, address: Address) -> None:
+        """One more address; most names have one, and a tuple takes a quarter of the memory."""
+        if not self.addresses:
+            self.addresses = (address,)
+        elif isinstance(self.addresses, dict):
+            self.addresses[address] = None
+        else:
+            self.addresses = dict.fromkeys((*self.addresses, address))
 
 
 @dataclass(slots=True)
 class Book:
-    """What has been read so far, of all files."""
+    """What has been read so far, of all files; names are their keys."""
 
-    owners: dict[HostName, Owner] = field(default_factory=dict)
+    owners: dict[str, Owner] = field(default_factory=dict)
     zones: dict[HostName, None] = field(default_factory=dict)
     complete: dict[HostName, None] = field(default_factory=dict)
-    cuts: set[HostName] = field(default_factory=set)
-    redirected: set[HostName] = field(default_factory=set)
-    pointers: dict[Address, HostName] = field(default_factory=dict)
+    cuts: set[str] = field(default_factory=set)
+    redirected: set[str] = field(default_factory=set)
+    pointers: dict[str, str] = field(default_factory=dict)
+    """What the first PTR record of a name says, as written."""
     problems: list[Problem] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """One resource record: owner, type, and the words of its data that matter here (a name or an address)."""
+class _Record(NamedTuple):
+    """One resource record: owner and type, and the name or the address where that matters here, else ""."""
 
     line: int
-    owner: HostName
+    owner: str
     kind: str
-    value: HostName | str | None
+    value: str
 
 
 def problem(file: str, line: int | None, reason: str) -> Problem:
@@ -112,8 +127,8 @@ def _enter_all(reader: _Reader, book: Book) -> dict[HostName, None]:
     empty = True
     for record in reader.records():
         empty = False
-        if record.kind == "SOA" and record.owner.key:
-            origins[record.owner] = None
+        if record.kind == "SOA" and record.owner:
+            origins[host_name(record.owner)] = None
         try:
             _enter(record, reader.file, book)
         except ValueError as error:
@@ -141,36 +156,40 @@ def _text(path: Path) -> str:
     return text.replace("\r\n", "\n")
 
 
-def _demand_one_kind(owner: Owner, record: _Record) -> None:
-    """A name is an alias or has addresses: a server that has both of a name loads neither (RFC 1034 section 3.6.2)."""
-    if (owner.alias is not None and record.kind in {"A", "AAAA"}) or (owner.addresses and record.kind == "CNAME"):
-        there = "a CNAME" if owner.alias is not None else "an address"
-        raise ValueError(f"{printable(record.owner.text)} has {there} already: a name is an alias or has addresses")
-
-
 def _enter(record: _Record, file: str, book: Book) -> None:
     """Add one record to the book."""
-    if not record.owner.key:
-        if record.kind in {"A", "AAAA", "CNAME"}:
+    line, text, kind, value = record
+    if not text:
+        if kind in {"A", "AAAA", "CNAME"}:
             raise ValueError(_NO_ORIGIN)
         return
-    owner = book.owners.setdefault(record.owner, Owner(file, record.line))
-    _demand_one_kind(owner, record)
-    match record.kind, record.value:
-        case (("A" | "AAAA"), str(address)):
-            owner.addresses[Address(address)] = None
-        case "CNAME", HostName() as target:
-            if owner.alias not in (None, target):
-                raise ValueError(f"a second CNAME for {printable(record.owner.text)} (RFC 2181 section 10.1)")
-            owner.alias = target
-        case "PTR", HostName() as target:
-            if pointed := _reversed(record.owner):
-                book.pointers.setdefault(pointed, target)
-        case "NS", _:
-            book.cuts.add(record.owner)
-        case "DNAME", _:
-            book.cuts.add(record.owner)
-            book.redirected.add(record.owner)
+    key = host_key(text)
+    owner = book.owners.get(key)
+    if owner is None:
+        owner = book.owners[key] = Owner(text, file, line)
+    match kind:
+        case "A" | "AAAA":
+            _demand_one_kind(owner.alias is None, text, "a CNAME")
+            owner.lead(Address(value))
+        case "CNAME":
+            _demand_one_kind(not owner.addresses, text, "an address")
+            target = host_key(value)
+            if owner.alias is not None and owner.target != target:
+                raise ValueError(f"a second CNAME for {printable(text)} (RFC 2181 section 10.1)")
+            owner.alias, owner.target = value, target
+        case "PTR":
+            book.pointers.setdefault(key, value)
+        case "NS":
+            book.cuts.add(key)
+        case "DNAME":
+            book.cuts.add(key)
+            book.redirected.add(key)
+
+
+def _demand_one_kind(is_one: bool, name: str, there: str) -> None:
+    """A name is an alias or has addresses: a server that has both of a name loads neither (RFC 1034 section 3.6.2)."""
+    if not is_one:
+        raise ValueError(f"{printable(name)} has {there} already: a name is an alias or has addresses")
 
 
 def is_reverse(origin: HostName) -> bool:
@@ -178,48 +197,44 @@ def is_reverse(origin: HostName) -> bool:
     return origin.key.endswith(("in-addr.arpa", "ip6.arpa"))
 
 
-def _reversed(owner: HostName) -> Address | None:
-    """The address whose PTR record this name holds (RFC 1035 section 3.5, RFC 3596 section 2.5), or None."""
-    try:
-        return ip_address(dns.reversename.to_address(dns.name.from_text(owner.key)))
-    except (dns.exception.DNSException, ValueError):
-        return None
-
-
 _LEADING = re.compile(r"\[AGE:\d+\]|(?:\d+[wdhms])*\d*|IN", re.IGNORECASE)
 _OTHER_CLASSES = frozenset({"CH", "HS", "CS", "ANY", "NONE"})
-_WINDOWS_TYPES = frozenset({"WINS", "WINSR", "WINS-R", "ATMA"})
+_USUAL_TYPES = frozenset({"A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT"})
 _RANGE = re.compile(r"(\d{1,10})-(\d{1,10})(?:/(\d{1,10}))?\Z")
 _WIDE = re.compile(r"\{[^}]*\d{4}")
 
 
 _PLAIN = re.compile(r"[\t !#-'*-:<-\[\]-~]*\Z")
-"""A line without what has a meaning of its own in a zone file: quotes, parentheses, a comment, a backslash."""
+"""What has no meaning of its own in a zone file: no quotes, parentheses, comments, backslashes."""
+_COMMENT = re.compile(r";.*")
+_FOLDED = re.compile(r"[^()\n]*\([^()]*\)[^()\n]*\Z")
+_UNFOLD = str.maketrans("()\n", "   ")
 
 
 def _words(entry: str) -> list[str]:
-    """The words of one record as dnspython tells them; the first is empty where the owner is left out."""
+    """The words of one record; the first is empty where the owner is left out, a quoted one keeps its quotes."""
     if len(entry) > LONGEST_RECORD:
         raise ValueError("longer than any record can be")
-    if _PLAIN.match(entry):  # nearly all are, and a tokenizer looks at each character by itself
-        return ["", *entry.split()] if entry[:1].isspace() else entry.split()
-    tokenizer = dns.tokenizer.Tokenizer(entry)
-    token = tokenizer.get(want_leading=True)
-    words = []
-    while not token.is_eol_or_eof():
-        words.append("" if token.is_whitespace() else f'"{token.value}"' if token.is_quoted_string() else token.value)
-        token = tokenizer.get()
-    return words
+    said = _COMMENT.sub("", entry) if ";" in entry else entry  # with a quoted one its quotation mark stays
+    if "(" in said and _FOLDED.match(said):
+        said = said.translate(_UNFOLD)
+    if _PLAIN.match(said):  # nearly all are, and a tokenizer looks at each character by itself
+        return ["", *said.split()] if entry[:1].isspace() else said.split()
+    from agent.sources.dns.zone_spelling import words_of
+
+    return words_of(entry)
 
 
-def _absolute(word: str, origin: str) -> HostName:
+def _absolute(word: str, origin: str) -> str:
     """The full name that a word of the file means (RFC 1035 section 5.1); ValueError for what is no name."""
     if word.startswith('"'):
         raise ValueError("a quoted string stands where a name belongs")
     relative = not word.endswith(".")
     if "\\" in word:
-        name = dns.name.from_text(word, None)
-        word, relative = name.to_text(), not name.is_absolute()
+        from agent.sources.dns.zone_spelling import unescaped
+
+        word, is_full = unescaped(word)
+        relative = not is_full
     if word == "@":
         text = origin
     elif relative:
@@ -228,16 +243,22 @@ def _absolute(word: str, origin: str) -> HostName:
         text = word[:-1]
     if fault := name_fault(text):
         raise ValueError(f"'{printable(text[:80])}' is no name: {fault}")
-    return host_name(text)
+    return text
+
+
+@lru_cache(maxsize=512)
+def _type(word: str) -> str:
+    """The type of record that a word says; "" for a time to live, an age, or the class before it."""
+    return "" if _LEADING.fullmatch(word) else word.upper()
 
 
 @lru_cache(maxsize=512)
 def _is_type(word: str) -> bool:
-    try:
-        dns.rdatatype.from_text(word)
-    except (dns.exception.DNSException, ValueError):
-        return word in _WINDOWS_TYPES
-    return True
+    if word in _USUAL_TYPES:
+        return True
+    from agent.sources.dns.zone_spelling import is_type
+
+    return is_type(word)
 
 
 _NO_ORIGIN = "what this name belongs to is not said: no $ORIGIN, no absolute SOA record, no telling file name"
@@ -266,7 +287,7 @@ class _Reader:
         if not self.first_origin and (line := _relative(self.entries)) is not None:
             raise MalformedError(file, line, _NO_ORIGIN)
         self.origin = self.first_origin
-        self.owner: HostName | None = None
+        self.owner: str | None = None
         self.generated = 0
         self.faults = 0
         self._told: list[Problem] = []
@@ -287,34 +308,33 @@ class _Reader:
 
         The last line of a file has an end; without it a name or an address may be half of one.
         """
-        held: list[_Record] = []
+        held: Sequence[_Record] = ()
         is_broken = False
         for line, entry in self.entries:
             was_broken, is_broken, is_rest = is_broken, False, False
             try:
                 found = self._whole(line, entry)
-            except (dns.exception.DNSException, ValueError) as error:
+            except ValueError as error:
                 self.fault(line, printable(str(error)[:300]) or "cannot be understood")
-                found, is_rest = [], len(entry.split()) == 1 and not entry.startswith("$")
+                found, is_rest = (), len(entry.split()) == 1 and not entry.startswith("$")
                 is_broken = is_rest or (isinstance(error, _TypeError) and len(entry) >= _NARROWEST_CONSOLE)
             yield from held if not is_rest else ()
-            held = found if not was_broken else []
+            held = found if not was_broken else ()
         yield from held
 
-    def _whole(self, line: int, entry: str) -> list[_Record]:
+    def _whole(self, line: int, entry: str) -> Sequence[_Record]:
         bare = entry.strip()
         if line == self._cut and bare:
             raise ValueError("the file ends in the middle of this line: it was cut")
         if not bare or bare.startswith(";"):
-            return []
-        return list(self._entry(line, _words(entry)))
+            return ()
+        return self._entry(line, _words(entry))
 
-    def _entry(self, line: int, words: list[str]) -> Iterator[_Record]:
+    def _entry(self, line: int, words: Sequence[str]) -> Sequence[_Record]:
         if len(words) < 2 and not "".join(words):
-            return
+            return ()
         if words[0].startswith("$"):
-            yield from self._directive(line, words[0].upper(), words[1:])
-            return
+            return self._directive(line, words[0].upper(), words[1:])
         if words[0].startswith((">", "`", "|")):
             raise ValueError("what stands before the name is none of a zone file: the text was quoted")
         if words[0]:
@@ -322,21 +342,20 @@ class _Reader:
             self.owner = _absolute(words[0], self.origin)
         if self.owner is None:
             raise ValueError("no name stands here, and none before it")
-        record = _record(line, self.owner, words[1:], self.origin)
-        if record:
-            yield record
+        return _record(line, self.owner, words[1:], self.origin)
 
-    def _directive(self, line: int, directive: str, words: list[str]) -> Iterator[_Record]:
+    def _directive(self, line: int, directive: str, words: Sequence[str]) -> Sequence[_Record]:
+        if directive == "$GENERATE":
+            return self._generate(line, words)
         if directive == "$ORIGIN" and words:
-            self.origin = "" if words[0] == "." else _absolute(words[0], "" if self.owner is None else self.origin).text
-        elif directive == "$GENERATE":
-            yield from self._generate(line, words)
+            self.origin = "" if words[0] == "." else _absolute(words[0], "" if self.owner is None else self.origin)
         elif directive == "$INCLUDE":
             raise ValueError("$INCLUDE is not followed: give that file too")
         elif directive != "$TTL":
             raise ValueError(f"{printable(directive[:80])} is not understood here")
+        return ()
 
-    def _generate(self, line: int, words: list[str]) -> Iterator[_Record]:
+    def _generate(self, line: int, words: Sequence[str]) -> Sequence[_Record]:
         """Expand BIND's `$GENERATE`, within bounds."""
         found = _RANGE.match(words[0]) if words else None
         if found is None or int(found[3] or 1) < 1:
@@ -344,38 +363,42 @@ class _Reader:
         self.generated += max(0, int(found[2]) - int(found[1])) // int(found[3] or 1) + 1
         if self.generated > _MOST_GENERATED or any(map(_WIDE.search, words)):
             raise ValueError(f"$GENERATE makes more than {_MOST_GENERATED} records, or too long ones")
-        text = f"$ORIGIN {self.origin}.\n$TTL 0\n$GENERATE {' '.join(words)}\n"
-        zone = dns.zone.from_text(text, origin=".", relativize=False, check_origin=False)
-        for name, _, data in zone.iterate_rdatas():
-            owner = _absolute(name.to_text(), "")
-            kind = dns.rdatatype.to_text(data.rdtype)
-            record = _record(line, owner, [kind, *_words(data.to_text())], self.origin)
-            if record:
-                yield record
+        from agent.sources.dns.zone_spelling import generated
+
+        every = generated(self.origin, words)
+        read = (_record(line, _absolute(owner, ""), [kind, *_words(data)], self.origin) for owner, kind, data in every)
+        return list(chain.from_iterable(read))
 
 
-def _record(line: int, owner: HostName, words: list[str], origin: str) -> _Record | None:
-    """The record of these words; None for one of another class than IN."""
+def _record(line: int, owner: str, words: Sequence[str], origin: str) -> Sequence[_Record]:
+    """The record of these words; none where it is of another class than IN."""
     rest = iter(words)
-    kind = next((word.upper() for word in rest if not _LEADING.fullmatch(word)), "")
+    kind = next(filter(None, map(_type, rest)), "")
     if kind in _OTHER_CLASSES:
-        return None
+        return ()
     if not kind or not _is_type(kind):
         raise _TypeError(f"'{printable(kind[:80])}' is no record type" if kind else "a record without a type")
-    return _Record(line, owner, kind, _value(kind, next(rest, ""), origin))
+    return (_Record(line, owner, kind, _value(kind, next(rest, ""), origin)),)
 
 
-def _value(kind: str, word: str, origin: str) -> HostName | str | None:
+def _value(kind: str, word: str, origin: str) -> str:
     if kind in {"A", "AAAA"}:
         return _address(kind, word)
     if kind in {"CNAME", "PTR"}:
         if not word:
             raise ValueError(f"a {kind} record without a target")
         return _absolute(word, origin)
-    return None
+    return ""
+
+
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}\Z")
+"""An address in the one spelling that Python has for it: it needs not be made of the text, and written again."""
 
 
 def _address(kind: str, word: str) -> str:
+    if kind == "A" and _IPV4.match(word):
+        return word
     try:
         return str(ipaddress.IPv4Address(word) if kind == "A" else ipaddress.IPv6Address(word.replace("%", " ")))
     except ValueError:
