@@ -156,8 +156,8 @@ class Session:
         if tempting and self.shim.trouble and self.shim.trouble(self, request):
             return
         found = [(dn, self._shown(request, values)) for dn, values in self._matching(request)]
-        paged = next((c for c in request.controls if isinstance(c, sansldap.PagedResultControl)), None)
-        size = min(self.shim.page_limit, paged.size if paged else self.shim.page_limit)
+        paged = paged_control(request)
+        size = min(self.shim.page_limit, (paged.size if paged else request.size_limit) or self.shim.page_limit)
         start = int(paged.cookie or b"0") if paged else 0
         for dn, values in found[start : start + size]:
             self.entry(request, dn, values)
@@ -203,6 +203,11 @@ class Session:
                 last = "*" if first + limit >= len(found) else str(first + len(part) - 1)
                 shown[f"{name};range={first}-{last}"] = part
         return shown
+
+
+def paged_control(request: sansldap.SearchRequest) -> sansldap.PagedResultControl | None:
+    """With which it asks for one page."""
+    return next((c for c in request.controls if isinstance(c, sansldap.PagedResultControl)), None)
 
 
 def _asked(attribute: str) -> tuple[str, int]:

@@ -32,7 +32,7 @@ PIECES = [
     Piece("sansldap", "sansldap._messages:PROTOCOL_PACKER", "`plan --apply` cannot read the answer to a change"),
     Piece("sansldap", "sansldap._messages:_unpack_ldap_result", "`plan --apply` cannot read the answer to a change"),
     Piece("sansldap", "sansldap._messages:PackingOptions", "a change is not written"),
-    Piece("sansldap", "sansldap:LDAPClient._send", "`plan --apply` cannot send a change"),
+    Piece("sansldap", "sansldap:LDAPClient._send", "no directory is searched, and no change is sent"),
     Piece("sansldap", "sansldap:LDAPMessage._pack_inner", "a change is not written"),
     Piece("Python", "argparse:_SubParsersAction", "completion and man page know no command"),
     Piece("Python", "argparse:HelpFormatter._fill_text", "the examples of a help run together"),
@@ -104,6 +104,19 @@ def test_sansldap_learns_an_answer() -> None:
     (message,) = client.receive(answer)
     assert isinstance(message, modify.ModifyResponse)
     assert message.result.result_code.value == 0
+
+
+def test_sansldap_numbers_what_others_wrote() -> None:
+    """It knows the number afterwards: the last message of a search ends it, and another one is refused."""
+    sansldap = pytest.importorskip("sansldap")
+    client = sansldap.LDAPClient()
+    assert [borrowed.send_ldap_bytes(client, b"%d;".__mod__) for _ in range(2)] == [1, 2]
+    assert client.data_to_send() == b"1;2;"
+    done = bytes.fromhex("300c 0201 02 65 07 0a01 04 0400 0400".replace(" ", ""))
+    (message,) = client.receive(done)
+    assert (message.message_id, message.result.result_code.value) == (2, 4)
+    with pytest.raises(sansldap.ProtocolError, match="unexpected message id"):
+        client.receive(done)
 
 
 # -- and nothing else is borrowed ----------------------------------------------------------------------------------

@@ -24,12 +24,18 @@ from sansldap import LDAPResultCode as Code
 from agent.errors import UsageError
 from agent.names import spn
 from agent.sources import extras
-from agent.sources.ad import filters, wire
+from agent.sources.ad import connection as connection_module
+from agent.sources.ad import filters, search_messages, wire
+from agent.sources.ad.answers import Answers
+from agent.sources.ad.connection import BYTES_UNDER_WAY, SUBTREE, UNDER_WAY, LdapConnection
+from agent.sources.ad.filters import equal
 from agent.sources.ad.ldap import LdapSource
 from agent.sources.ad.locate import Located
 from agent.sources.ad.logon import Logon, kerberos_principal
 from agent.sources.ad.results import LdapError
+from agent.sources.ad.search_messages import Search
 from agent.spn.directory import Directory, Question
+from tests.fuzz.ldap_answers import entry_message
 
 BASE = "DC=test,DC=com"
 CONFIG = f"CN=Configuration,{BASE}"
@@ -142,6 +148,27 @@ def test_pages_are_followed() -> None:
     directory = asked(Shim(one_domain(*many), ROOT, page_limit=5))
     assert len(directory.seen(spn("HTTP/www.test.com"))) == 23
     assert directory.problems == ()
+
+
+def test_nobody_asks_for_pages_that_are_not_needed(small: Shim) -> None:
+    source(small).ask(QUESTION)
+    assert not any(shim_module.paged_control(request) for request in small.searches)
+
+
+@pytest.mark.parametrize("code", [3, 4, 11, 51])
+def test_what_a_limit_cut_off_is_asked_for_again_in_pages(code: int) -> None:
+    """The entries that came before it are no answer yet, and none of them is kept twice."""
+
+    def limited(session: shim_module.Session, request: sansldap.SearchRequest) -> bool:
+        if shim_module.paged_control(request):
+            return False
+        return shim_module.refusing(Code(code))(session, request)
+
+    many = [user(f"svc{n}", "HTTP/www.test.com") for n in range(7)]
+    directory = asked(Shim(one_domain(*many), ROOT, page_limit=3, trouble=limited))
+    assert directory.problems == ()
+    assert len(directory.seen(spn("HTTP/www.test.com"))) == 7
+    assert [d.covered for d in directory.domains] == [True]
 
 
 @pytest.mark.parametrize("count", [1500, 1501, 4000])
@@ -276,6 +303,150 @@ def test_a_deleted_holder_holds_nothing(small: Shim) -> None:
     assert [a.name.name for a in directory.seen(spn("HTTP/www.test.com"))] == ["svc"]
 
 
+# -- several searches at once --------------------------------------------------------------------------------------
+
+
+def searches(count: int, length: int = 0) -> Iterator[Search]:
+    for number in range(count):
+        yield Search(BASE, SUBTREE, [equal("sAMAccountName", f"svc{number}".ljust(length, "x"))], ["cn"])
+
+
+def numbered_users(count: int) -> dict[str, Attributes]:
+    return one_domain(*(user(f"svc{number}", cn=[b"%d" % number]) for number in range(count)))
+
+
+@pytest.fixture
+def under_way(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The sizes of the searches that are under way, after each that was sent."""
+    seen: list[list[int]] = []
+    ask = LdapConnection._ask
+
+    def noted(connection: LdapConnection, search: Search, cookie: bytes = b"") -> Answers:
+        answers = ask(connection, search, cookie)
+        seen.append([one.asked for one in connection._unanswered.values()])
+        return answers
+
+    monkeypatch.setattr(LdapConnection, "_ask", noted)
+    return seen
+
+
+def answering_in_turns(shim: Shim, turn: int) -> None:
+    """The server waits for so many searches, and answers the last one first."""
+    held: list[sansldap.SearchRequest] = []
+
+    def hold(session: shim_module.Session, request: sansldap.SearchRequest) -> bool:
+        held.append(request)
+        if len(held) == turn:
+            shim.trouble = None
+            for one in reversed(held):
+                session._search(one)
+            held.clear()
+            shim.trouble = hold
+        return True
+
+    shim.trouble = hold
+
+
+def test_answers_come_to_the_search_they_belong_to(under_way: list[list[int]]) -> None:
+    """A server may answer in any order (RFC 4511 3.1); it gets as many at a time as it waits for, and no more."""
+    shim = Shim(numbered_users(16), ROOT)
+    with shim.serving(), source(shim).session() as (connection, _):
+        answering_in_turns(shim, UNDER_WAY)
+        found = [[values["cn"] for _, values in entries] for _, entries in connection.searches(searches(16))]
+        assert connection.round_trips == 2 + 1 + 16  # the logon, rootDSE, the searches
+    assert found == [[[b"%d" % number]] for number in range(16)]
+    assert max(map(len, under_way)) == UNDER_WAY == 8
+
+
+@pytest.mark.parametrize("length", [10, 20_000, 70_000])
+def test_what_is_under_way_has_room_between_two_machines(length: int, under_way: list[list[int]]) -> None:
+    """Else a server that waits until its answer is read, and a client that waits until it may send, wait for ever."""
+    shim = Shim(numbered_users(1), ROOT)
+    with shim.serving(), source(shim).session() as (connection, _):
+        assert [list(entries) for _, entries in connection.searches(searches(12, length))] == [[]] * 12
+    assert max(sum(sizes[:-1]) for sizes in under_way) < BYTES_UNDER_WAY
+
+
+def test_who_does_not_want_the_rest_hangs_up() -> None:
+    """What is still to come would be taken for the answer to the next question."""
+    shim = Shim(numbered_users(20), ROOT)
+    with shim.serving(), source(shim).session() as (connection, _):
+        rest = connection.searches(searches(20))
+        _, entries = next(rest)
+        assert len(list(entries)) == 1
+        rest.close()
+        with pytest.raises(LdapError):
+            list(connection.search(BASE, SUBTREE, None, ["cn"]))
+
+
+@pytest.mark.parametrize("refused", range(4))
+def test_one_refusal_of_several_makes_the_answer_incomplete_and_ends_nothing(
+    refused: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not reached is unknown, whichever part it was; what the others found is known."""
+    monkeypatch.setattr(filters, "BATCH", 10)
+    names = frozenset(spn(f"HTTP/w{number:02}.test.com") for number in range(40))
+    count = iter(range(1000))
+
+    def refuse(session: shim_module.Session, request: sansldap.SearchRequest) -> bool:
+        if "HTTP/w" not in str(request.filter) or next(count) != refused:
+            return False
+        session.done(request, Code.UNWILLING_TO_PERFORM)
+        return True
+
+    holders = [user(f"svc{number}", f"HTTP/w{number:02}.test.com") for number in range(0, 40, 2)]
+    directory = asked(Shim(one_domain(*holders), ROOT, trouble=refuse), Question(spns=names))
+    _assert_incomplete(directory, "unwilling")
+    seen = {name for name in names if directory.seen(name)}
+    assert len(seen) == 15
+    assert all(directory.holders(name, None) is None for name in names - seen)
+
+
+@pytest.mark.parametrize("searched", range(1, 9))
+def test_a_line_that_breaks_between_answers_proves_nothing(searched: int) -> None:
+    def vanish(session: shim_module.Session, request: sansldap.SearchRequest) -> bool:
+        if "HTTP/w" in str(request.filter) and next(count) == searched:
+            session.socket.shutdown(socket.SHUT_RDWR)
+            raise OSError("gone")
+        return False
+
+    count = iter(range(1000))
+    names = frozenset(spn(f"HTTP/w{number:03}.test.com") for number in range(200))
+    directory = asked(Shim(one_domain(user("svc", "HTTP/w000.test.com")), ROOT, trouble=vanish), Question(spns=names))
+    assert {p.id for p in directory.problems} == {"directory-incomplete"}  # a request may be on its way by then, or not
+    assert not any(d.covered for d in directory.domains)
+    assert all(directory.holders(name, None) is None for name in names if not directory.seen(name))
+
+
+def asked_by_name(shim: Shim) -> set[bytes]:
+    """The values of sAMAccountName that it was asked for."""
+    parts = [part for search in shim.searches for part in getattr(search.filter, "filters", [search.filter])]
+    return {part.value for part in parts if getattr(part, "attribute", "") == "sAMAccountName"}
+
+
+def test_an_account_that_came_by_its_spn_is_not_asked_for_by_name(small: Shim) -> None:
+    directory = source(small).ask(QUESTION)
+    assert [a.name.name for a in directory.accounts] == ["svc"]
+    assert asked_by_name(small) == {b"iis01$"}
+
+
+@pytest.mark.parametrize(
+    "held",
+    [
+        user("svc", "HTTP/www.test.com", base=CHILD),
+        user("svc", "HTTP/www.test.com", isDeleted=[b"TRUE"]),
+        user("SVC2", "HTTP/www.test.com", cn=[b"svc"]),
+    ],
+    ids=["of another domain", "deleted", "of another sAMAccountName"],
+)
+def test_another_one_of_that_name_is_not_the_account(held: dict[str, Attributes]) -> None:
+    wanted = {f"CN=real,OU=Services,{BASE}": {"objectClass": [b"user"], "sAMAccountName": [b"svc"]}}
+    shim = Shim(one_domain(held, wanted), ROOT)
+    directory = asked(shim)
+    assert asked_by_name(shim) == {b"svc", b"iis01$"}
+    assert f"CN=real,OU=Services,{BASE}" in {account.dn for account in directory.accounts}
+
+
 # -- forests -------------------------------------------------------------------------------------------------------
 
 
@@ -340,17 +511,49 @@ def test_forest_with_dead_child_controller_still_knows_the_holder() -> None:
 
 # -- trouble -------------------------------------------------------------------------------------------------------
 
+
+def entry_of_another(session: shim_module.Session, request: sansldap.SearchRequest) -> bool:
+    """An entry of the search before, which has its last message."""
+    session.send(entry_message(request.message_id - 1, f"CN=x,{BASE}", {"objectClass": [b"user"]}))
+    return True
+
+
+def twice_done(session: shim_module.Session, request: sansldap.SearchRequest) -> bool:
+    for _ in range(2):
+        session.send(bytes.fromhex("300c0201") + bytes([request.message_id]) + bytes.fromhex("65070a010004000400"))
+    return True
+
+
+def many_values(session: shim_module.Session, request: sansldap.SearchRequest) -> bool:
+    """The shortest values there are: each takes two bytes on the way."""
+    session.entry(request, f"CN=x,{BASE}", {"objectClass": [b"user"], "memberOf": [b""] * 5000})
+    session.done(request)
+    return True
+
+
+def much(session: shim_module.Session, request: sansldap.SearchRequest) -> bool:
+    """Entries that each are within all bounds."""
+    for number in range(50):
+        session.entry(request, f"CN={number},{BASE}", {"objectClass": [b"user"], "memberOf": [b"x" * 2000] * 10})
+    session.done(request)
+    return True
+
+
 TROUBLES = {
     "garbage": "not LDAP",
     "broken_inside": "broken message",
     "huge": "announces a message",
     "cut": "closed the connection",
-    "endless_referrals": "more than the 500 results",
+    "endless_referrals": "results that were asked for",
     "referral_only": "refers to other servers",
     "endless_pages": "goes on after",
     "endless_range": "does not come to an end",
     "slow_range": "does not come to an end",
-    "endless_entries": "more than the 500 results",
+    "endless_entries": "results that were asked for",
+    "entry_of_another": "no answer to the question",
+    "twice_done": "no answer to the question",
+    "many_values": "broken message",
+    "much": "more than 500000 bytes",
     "wrong_id": "no answer to the question",
     "empty_number": "no answer to the question",
     "nested": "no answer to the question",
@@ -358,8 +561,12 @@ TROUBLES = {
 
 
 @pytest.mark.parametrize(("name", "words"), TROUBLES.items())
-def test_trouble_is_told_and_ends(name: str, words: str) -> None:
-    shim = Shim(one_domain(user("svc", "HTTP/www.test.com")), ROOT, trouble=getattr(shim_module, name))
+def test_trouble_is_told_and_ends(name: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for bound, value in (("MOST_UNPAGED", 500), ("MAX_WAITING", 500_000)):
+        monkeypatch.setattr(connection_module, bound, value)
+    monkeypatch.setattr(search_messages, "MOST_ELEMENTS", 4000)
+    trouble = globals().get(name) or getattr(shim_module, name)
+    shim = Shim(one_domain(user("svc", "HTTP/www.test.com")), ROOT, trouble=trouble)
     _assert_incomplete(asked(shim), words)
     assert shim.connections == 1  # nobody went where the server pointed
 

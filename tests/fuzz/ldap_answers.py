@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import contextlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from unittest.mock import patch
 
 import sansldap
+from sansldap.asn1 import ASN1Reader
 
 from agent.sources.ad import computers as ad_computers
-from agent.sources.ad import connection, controllers
+from agent.sources.ad import connection, controllers, filters, search_messages
 from agent.sources.ad import logon as ldap_logon
 from agent.sources.ad.exports import read_exports
 from agent.sources.ad.ldap import LdapSource
@@ -117,6 +118,34 @@ def source(logon: ldap_logon.Logon | None) -> LdapSource:
     return LdapSource(target="ldap://dc1.test.com", logon=logon, locate=lambda *_: ())
 
 
+def entry(data: bytes) -> None:
+    """One entry, in a message; whatever is read of it is what sansldap reads."""
+    as_sansldap_reads_it(data)
+
+
+def as_sansldap_reads_it(message: bytes) -> tuple[int, tuple[str, dict[str, list[bytes]]]] | None:
+    """Number and entry where we read one. Fails where sansldap reads another, or none.
+
+    Behind the operation stand controls, which we do not read and sansldap does: it is shown the message without them.
+    """
+    try:
+        answer = search_messages.answer_in(message)
+        ours = search_messages.entry_in(message, answer)
+    except ValueError:
+        return None
+    if answer.tag != search_messages.ENTRY:
+        return None
+    number = answer.number.to_bytes(4, "big", signed=True)
+    plain = _element(0x30, _element(2, number) + _element(answer.tag, message[answer.start : answer.end]))
+    theirs = sansldap._messages.unpack_ldap_message(ASN1Reader(plain), sansldap._messages.PackingOptions())
+    assert isinstance(theirs, sansldap.SearchResultEntry)
+    attributes: dict[str, list[bytes]] = {}
+    for attribute in theirs.attributes:
+        attributes.setdefault(attribute.name, attribute.values)
+    assert ours == (theirs.object_name, attributes)
+    return theirs.message_id, (theirs.object_name, attributes)
+
+
 @contextlib.contextmanager
 def answered(socket: Socket) -> Iterator[None]:
     """Whatever is connected to answers by this; no KDC is asked."""
@@ -126,6 +155,7 @@ def answered(socket: Socket) -> Iterator[None]:
 
     with (
         patch.object(connection, "connect", connected),
+        patch.object(filters, "BATCH", 20),
         patch.object(ldap_logon, "kerberos_principal", lambda *_: None),
     ):
         yield
@@ -157,6 +187,38 @@ class _Entries:
         controls = [sansldap.PagedResultControl(False, 0, cookie)]
         end = sansldap.SearchResultDone(message_id=1, controls=controls, result=result)
         self.done.append(b"".join(_operation(message) for message in (*found, end)))
+
+
+def entry_message(number: int, dn: str, attributes: Mapping[str, Sequence[bytes]]) -> bytes:
+    """As sansldap writes it."""
+    found = [sansldap.PartialAttribute(name, list(values)) for name, values in attributes.items()]
+    made = sansldap.SearchResultEntry(message_id=number, controls=[], object_name=dn, attributes=found)
+    return made.pack(sansldap._messages.PackingOptions())
+
+
+def long_form(message: bytes) -> bytes:
+    """The same with each length in five bytes, as AD writes it."""
+    written, at = [], 0
+    while at < len(message):
+        end = _end(message, at)
+        assert end is not None
+        size = 2 + (message[at + 1] & 0x7F if message[at + 1] > 0x7F else 0)
+        content = message[at + size : end]
+        written.append(_element(message[at], long_form(content) if message[at] & 0x20 else content))
+        at = end
+    return b"".join(written)
+
+
+def entries() -> list[bytes]:
+    """An account, and an entry without anything, as both kinds of servers write them."""
+    values: dict[str, Sequence[bytes]] = {
+        "objectClass": [b"top", b"user"],
+        "objectSid": [bytes.fromhex("0105000000000005150000000100000002000000")],
+        "servicePrincipalName;range=0-1": [b"HTTP/a.test.com", b"HTTP/a"],
+        "memberOf": [],
+    }
+    made = [entry_message(7, "CN=svc,DC=test,DC=com", values), entry_message(1, "", {})]
+    return [*made, *map(long_form, made)]
 
 
 def _operation(message: sansldap.LDAPMessage) -> bytes:
@@ -197,9 +259,12 @@ def search() -> bytes:
         "msDS-SupportedEncryptionTypes": ["24"],
         "memberOf": ["CN=G,DC=test,DC=com"],
     }
+    made.part((f"CN=svc,{base}", {}), code=4)  # three are under way; the first is asked for again in pages
+    made.part((f"CN=IIS01,{base}", {"sAMAccountName": ["IIS01$"], "objectClass": ["computer"]}))
+    made.part()
     made.part((f"CN=svc,{base}", account), cookie=b"more")
     made.part((f"CN=svc,{base}", {"servicePrincipalName;range=1-*": ["HTTP/intranet"]}))
-    made.part((f"CN=IIS01,{base}", {"sAMAccountName": ["IIS01$"], "objectClass": ["computer"]}))
+    made.part()
     made.part()
     return PART.join(made.done)
 

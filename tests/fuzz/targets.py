@@ -164,6 +164,7 @@ TARGETS: Mapping[str, Target] = {
     "JEA": Target(
         remoting.jea_answers, lambda: [remoting.printed(), remoting.failed(), remoting.broken()], (MalformedError,)
     ),
+    "LDAP entry": Target(ldap_answers.entry, ldap_answers.entries),
     "LDAP": Target(ldap_answers.ldap, lambda: [ldap_answers.search()]),
     "LDAP, sealed": Target(sealing.ldap_sealed, lambda: [sealing.sealed_search()]),
     "LDAP logon": Target(ldap_answers.ldap_logon_and_more, lambda: [ldap_answers.bound()]),

@@ -14,12 +14,12 @@ from waiting import PATIENCE
 pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
 
-from sansldap import FilterEquality
-
 from agent.names import spn
+from agent.sources.ad import connection as connection_module
 from agent.sources.ad import wire as wire_module
 from agent.sources.ad.attributes import sid_text
 from agent.sources.ad.connection import SUBTREE, LdapConnection
+from agent.sources.ad.filters import equal
 from agent.sources.ad.ldap import LdapSource
 from agent.sources.ad.logon import Logon, bind
 from agent.sources.ad.wire import Deadline, Server
@@ -227,18 +227,31 @@ def test_250_names_in_batches(dc: DomainController, capsys: pytest.CaptureFixtur
     with LdapConnection(_server(dc), Deadline(PATIENCE)) as connection:
         bind(connection, None)
         for name in names:
-            assert list(connection.search(dc.base_dn, SUBTREE, _spn_filter(name), ["servicePrincipalName"]))
+            wanted = [equal("servicePrincipalName", name)]
+            assert list(connection.search(dc.base_dn, SUBTREE, wanted, ["servicePrincipalName"]))
     assert connection.round_trips >= 250
     with capsys.disabled():
         print(f"\n250 SPNs: {asker.round_trips} round trips; one by one: {connection.round_trips}")
 
 
+@pytest.mark.usefixtures("ticket")
+@pytest.mark.parametrize("in_pages", [False, True])
+def test_many_entries_with_pages_and_without(
+    dc: DomainController, in_pages: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Samba gives them all at once, whatever limit it is told, and pages to whoever asks for them."""
+    monkeypatch.setattr(connection_module, "PAGE_SIZE", 2)
+    wanted = [equal("sAMAccountName", name) for name in ("ldap-web", "ldap-user", "ldap-many", "LDAPSRV$", "ldapGmsa$")]
+    with LdapConnection(_server(dc), Deadline(PATIENCE)) as connection:
+        bind(connection, None)
+        before = connection.round_trips
+        found = list(connection.search(dc.base_dn, SUBTREE, wanted, ["cn"], in_pages))
+        assert len({dn for dn, _ in found}) == len(found) == len(wanted)
+        assert connection.round_trips - before == (3 if in_pages else 1)
+
+
 def _server(dc: DomainController) -> Server:
     return Server(host=dc.host, port=389, protection="seal", address=dc.address)
-
-
-def _spn_filter(name: str) -> FilterEquality:
-    return FilterEquality("servicePrincipalName", name.encode())
 
 
 # -- groups and delegation -----------------------------------------------------------------------------------------
@@ -290,7 +303,7 @@ def test_groups_of_a_computer(grouped: DomainController, reader: str, stands_in:
 def _sid_of(dc: DomainController, name: str) -> str:
     with LdapConnection(_server(dc), Deadline(30)) as connection:
         bind(connection, None)
-        wanted = FilterEquality("sAMAccountName", name.encode())
+        wanted = [equal("sAMAccountName", name)]
         ((_, values),) = connection.search(dc.base_dn, SUBTREE, wanted, ["objectSid"])
     return sid_text(values["objectSid"][0])
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 
 from agent.model import Problem, SourceRead
 from agent.names import AccountName, Spn, fold, printable, spn
@@ -30,6 +31,12 @@ _APPLICATION_PARTITIONS = frozenset({"domaindnszones", "forestdnszones"})
 _TRUE = b"TRUE"
 _CUT_RANGE = re.compile(r";range=\d+-\d+\Z", re.IGNORECASE)
 _NO_DOMAINS = frozenset({"builtin", "nt authority"})
+
+
+@lru_cache(maxsize=1024)
+def _attribute(name: str) -> tuple[str, bool]:
+    """The folded name without options, and whether more of its values were cut off."""
+    return fold(name.partition(";")[0]), _CUT_RANGE.search(name) is not None
 
 
 @dataclass(slots=True)
@@ -139,10 +146,10 @@ class Collector:
         """
         values: dict[str, Sequence[bytes]] = {}
         for name, found in attributes.items():
-            if _CUT_RANGE.search(name):
+            key, is_cut = _attribute(name)
+            if is_cut:
                 self.incomplete(f"{printable(dn)} has more values than {printable(name)}: the rest was not exported")
-            key = fold(name.partition(";")[0])
-            values[key] = [*values.get(key, ()), *found]
+            values[key] = [*values[key], *found] if key in values else found
         if is_deleted(dn) or _TRUE in map(bytes.upper, values.get("isdeleted", ())):
             return
         self.saw(values)

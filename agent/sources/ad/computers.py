@@ -16,6 +16,7 @@ from agent.sources.ad.distinguished_names import dns_name_of, domain_dn_of
 from agent.sources.ad.filters import batches, equal
 from agent.sources.ad.ldap import LdapSource
 from agent.sources.ad.results import LdapError
+from agent.sources.ad.search_messages import Search
 
 _MACHINE_ACCOUNT = (
     "805306369"  # sAMAccountType SAM_MACHINE_ACCOUNT (MS-ADTS 2.2.8); every controller has an index of it
@@ -102,7 +103,8 @@ def _look_up(connection: LdapConnection, base: str) -> None:
 
 
 def _machines(connection: LdapConnection, base: str, notes: list[str]) -> Iterator[_Computer]:
-    for dn, attributes in connection.search(base, SUBTREE, equal("sAMAccountType", _MACHINE_ACCOUNT), _ATTRIBUTES):
+    wanted = [equal("sAMAccountType", _MACHINE_ACCOUNT)]
+    for dn, attributes in connection.search(base, SUBTREE, wanted, _ATTRIBUTES, in_pages=True):
         values = {fold(name): [value.decode("utf-8", "replace") for value in all_] for name, all_ in attributes.items()}
         if not _is_machine(values):
             continue
@@ -154,10 +156,11 @@ def _with_traces(
 
 def _held(connection: LdapConnection, domain: str, found: Iterable[_Computer]) -> set[str]:
     """Which of the computers' HTTP/ names some account of the domain holds, folded."""
-    asked = [equal("servicePrincipalName", name) for one in found for name in sorted(_http_spns(one))]
+    asked = (equal("servicePrincipalName", name) for one in found for name in sorted(_http_spns(one)))
     held: set[str] = set()
-    for filter_ in batches(asked):
-        for _, attributes in connection.search(domain, SUBTREE, filter_, ["servicePrincipalName"]):
+    searches = (Search(domain, SUBTREE, wanted, ["servicePrincipalName"]) for wanted in batches(asked))
+    for _, entries in connection.searches(searches):
+        for _, attributes in entries:
             held |= {fold(value.decode("utf-8", "replace")) for values in attributes.values() for value in values}
     return held
 

@@ -1,4 +1,5 @@
-"""One LDAP connection: requests and their answers, paged search (RFC 2696) and range retrieval (MS-ADTS 3.1.1.3.1.3.3).
+"""One LDAP connection: requests and their answers, several searches under way at once (RFC 4511 3.1), results in pages
+where the server wants them (RFC 2696), and range retrieval (MS-ADTS 3.1.1.3.1.3.3).
 
 No host that a server names is ever contacted. Only reading is here; `exchange` sends any request whose answer is a
 single message.
@@ -7,28 +8,53 @@ single message.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from agent.names import fold, printable
-from agent.sources.ad.results import REFERRAL, SUCCESS, LdapError, code_of, result_of, result_words
+from agent.sources.ad.answers import Answers
+from agent.sources.ad.results import SUCCESS, LdapError, code_of, result_of, result_words
+from agent.sources.ad.search_messages import (
+    ENTRY,
+    REFERENCE,
+    Control,
+    Equal,
+    RawEntry,
+    Search,
+    answer_in,
+    entry_in,
+    paged,
+    search_request,
+)
 from agent.sources.ad.wire import Deadline, Seal, Server, connect
+from agent.sources.borrowed import send_ldap_bytes
 
 if TYPE_CHECKING:
     import sansldap
 
-MAX_PAGE = 256 * 1024 * 1024
-"""Bytes of one page of results; more is not kept in memory at once."""
+MAX_WAITING = 256 * 1024 * 1024
+"""Bytes that answers take which have come and which nobody has looked at yet."""
+MOST_UNPAGED = 20_000
+"""Entries of an answer without pages: 20 times what AD gives if nobody changed it (MaxPageSize, KB315071)."""
 PAGE_SIZE = 500
 MAX_PAGES = 2000
 MAX_RANGES = 1000
+UNDER_WAY = 8
+"""Searches that are sent before the first of them is answered."""
+BYTES_UNDER_WAY = 64 * 1024
+"""A search waits while those before it take more: what was sent has room between two machines while neither reads."""
 
 BASE, ONE_LEVEL, SUBTREE = 0, 1, 2
 START_TLS = "1.3.6.1.4.1.1466.20037"
 DOMAIN_SCOPE = "1.2.840.113556.1.4.1339"
 """LDAP_SERVER_DOMAIN_SCOPE: the server is asked not to refer us to other partitions (MS-ADTS 3.1.1.3.4.1.4)."""
+PAGED_RESULTS = "1.2.840.113556.1.4.319"
 
-RawEntry = tuple[str, Mapping[str, Sequence[bytes]]]
+_TIME_LIMIT, _SIZE_LIMIT, _ADMIN_LIMIT, _BUSY = 3, 4, 11, 51
+_AGAIN = frozenset({_TIME_LIMIT, _SIZE_LIMIT, _ADMIN_LIMIT, _BUSY})
+"""What AD says to a search of more than 1,000 entries or two minutes that wants no pages, and to one too many at the
+same time (KB315071): it is asked again, in pages."""
 
 
 class LdapConnection:
@@ -43,6 +69,8 @@ class LdapConnection:
         self.round_trips = 0
         self.certificate: bytes | None = None
         self._client = sansldap.LDAPClient()
+        self._unanswered: dict[int, Answers] = {}
+        self._waiting = 0
         self._wire = connect(server, deadline)
         try:
             self._protect()
@@ -80,56 +108,107 @@ class LdapConnection:
 
     def exchange(self, request: Callable[[sansldap.LDAPClient], int]) -> sansldap.LDAPMessage:
         """Send what `request` puts together and give the one message that answers it."""
-        self._send(request)
-        answer = self._next()
+        request(self._client)
+        self._wire.send(self._client.data_to_send())
+        answer = self._decoded(self._wire.message())
         self.round_trips += 1
         return answer
 
     def search(
-        self, base: str, scope: int, filter_: sansldap.LDAPFilter | None, attributes: Sequence[str]
+        self,
+        base: str,
+        scope: int,
+        wanted: Sequence[Equal] | None,
+        attributes: Sequence[str],
+        in_pages: bool = False,
     ) -> Iterator[RawEntry]:
-        """All entries, page by page, each attribute with all its values; LdapError after the last one that came."""
-        cookie = b""
+        """All entries, each attribute with all its values; LdapError after the last one that came."""
+        for _, entries in self.searches([Search(base, scope, wanted, attributes, in_pages)]):
+            yield from entries
+
+    def searches(self, wanted: Iterable[Search]) -> Iterator[tuple[Search, Iterator[RawEntry]]]:
+        """For each in turn what `search` gives, while those behind it are under way; who leaves early hangs up."""
+        sent: deque[tuple[Search, Answers]] = deque()
+        try:
+            for search in wanted:
+                while not _has_room(sent):
+                    first, answers = sent.popleft()
+                    yield first, self._entries(first, answers)
+                sent.append((search, self._ask(search)))
+            for first, answers in sent:
+                yield first, self._entries(first, answers)
+        except GeneratorExit:
+            if self._unanswered:
+                self.close()
+            raise
+
+    def _entries(self, search: Search, answers: Answers) -> Iterator[RawEntry]:
+        """What has come and is to come; in pages all over again where it was cut off, since entries have no order."""
+        self._await(answers)
+        if answers.failure and answers.failure.code in _AGAIN and search.scope != BASE and not search.in_pages:
+            answers = self._ask(search._replace(in_pages=True))
+            self._await(answers)
         for _ in range(MAX_PAGES):
-            page = self._page(base, scope, filter_, attributes, cookie)
-            for dn, values in page.entries:
-                yield dn, self._with_whole_ranges(dn, values)
-            if page.failure:
-                raise page.failure
-            cookie = page.cookie
-            if not cookie:
+            for dn, attributes in answers.entries:
+                yield dn, self._with_whole_ranges(dn, attributes)
+            if answers.failure:
+                raise answers.failure
+            if not answers.cookie:
                 return
+            answers = self._ask(search, answers.cookie)
+            self._await(answers)
         raise LdapError(f"{self.server} goes on after {MAX_PAGES} pages of results")
 
-    def _page(
-        self, base: str, scope: int, filter_: sansldap.LDAPFilter | None, attributes: Sequence[str], cookie: bytes
-    ) -> _Page:
+    def _ask(self, search: Search, cookie: bytes = b"") -> Answers:
+        """Send a search, or with a cookie the question for the next page of its answer."""
+        is_paged, seconds = search.in_pages or bool(cookie), int(self.deadline.left()) + 1
+        most = PAGE_SIZE if is_paged else MOST_UNPAGED
+        controls = [Control(DOMAIN_SCOPE)] if search.scope != BASE else []
+        controls += [Control(PAGED_RESULTS, critical=True, value=paged(PAGE_SIZE, cookie))] if is_paged else []
+        number = send_ldap_bytes(
+            self._client,
+            lambda number: search_request(
+                number, search, most=0 if is_paged else most, seconds=seconds, controls=controls
+            ),
+        )
+        data = self._client.data_to_send()
+        self._unanswered[number] = answers = Answers(self.server, asked=len(data), most=most)
+        self._wire.send(data)
+        return answers
+
+    def _await(self, answers: Answers) -> None:
+        """Take what comes, to whichever search, until this one has all."""
+        while not answers.is_whole:
+            self.deadline.left()
+            self._take(self._wire.message())
+        self._waiting -= answers.bytes
+
+    def _take(self, message: bytes) -> None:
+        """Give a message to the search that it answers."""
+        try:
+            answer = answer_in(message)
+            answers = self._unanswered.get(answer.number)
+            if answers is None or answer.tag not in (ENTRY, REFERENCE):
+                self._finish(answers, self._decoded(message))
+            elif answer.tag == ENTRY:
+                self._waiting += answers.add(entry_in(message, answer), len(message))
+            else:
+                answers.refer()
+        except ValueError:
+            raise LdapError(f"{self.server} sent a broken message") from None
+        if self._waiting > MAX_WAITING:
+            raise LdapError(f"{self.server} sends answers of more than {MAX_WAITING} bytes at once")
+
+    def _finish(self, answers: Answers | None, message: sansldap.LDAPMessage) -> None:
         import sansldap
 
-        paged = sansldap.PagedResultControl(critical=True, size=PAGE_SIZE, cookie=cookie)
-        controls = [paged, sansldap.LDAPControl(DOMAIN_SCOPE, False, None)] if scope != BASE else []
-        self._send(
-            lambda client: client.search_request(
-                base,
-                scope,
-                time_limit=int(self.deadline.left()) + 1,
-                filter=filter_,
-                attributes=list(attributes),
-                controls=controls,
-            )
-        )
-        page = _Page(self.server)
-        while not page.add(self._next()):
-            self.deadline.left()
+        if answers is None or not isinstance(message, sansldap.SearchResultDone):
+            raise LdapError(f"{self.server} answered a search with something else")
+        answers.finish(message)
+        del self._unanswered[message.message_id]
         self.round_trips += 1
-        return page
 
-    def _send(self, request: Callable[[sansldap.LDAPClient], int]) -> None:
-        request(self._client)
-        self._wire.send(self._client.data_to_send())
-
-    def _next(self) -> sansldap.LDAPMessage:
-        data = self._wire.message()
+    def _decoded(self, data: bytes) -> sansldap.LDAPMessage:
         try:
             messages = self._client.receive(data)
         except Exception as error:  # noqa: BLE001 - sansldap lets IndexError, RecursionError and others through
@@ -167,13 +246,16 @@ class LdapConnection:
             if int(match["first"]) != first or (last != "*" and int(last) < first):
                 break
             collected += values
+            if sum(map(len, collected)) > MAX_WAITING:
+                break
         raise LdapError(f"{self.server} does not come to an end with {name} of {printable(dn)}")
 
     def _range_from(self, dn: str, name: str, first: int) -> tuple[re.Match[str], Sequence[bytes]]:
-        page = self._page(dn, BASE, None, [f"{name};range={first}-*"], b"")
-        if page.failure:
-            raise page.failure
-        for _, attributes in page.entries:
+        answers = self._ask(Search(dn, BASE, None, [f"{name};range={first}-*"]))
+        self._await(answers)
+        if answers.failure:
+            raise answers.failure
+        for _, attributes in answers.entries:
             for option, values in attributes.items():
                 match = _RANGE.match(option)
                 if match and match["name"].lower() == name.lower():
@@ -181,59 +263,12 @@ class LdapConnection:
         raise LdapError(f"{self.server} does not give the rest of {name} of {printable(dn)}")
 
 
+def _has_room(sent: Collection[tuple[Search, Answers]]) -> bool:
+    under_way = [answers.asked for _, answers in sent if not answers.is_whole]
+    return len(sent) < UNDER_WAY and sum(under_way) < BYTES_UNDER_WAY
+
+
 _RANGE = re.compile(r"(?P<name>[^;]+);range=(?P<first>\d{1,9})-(?P<last>\d{1,9}|\*)\Z", re.IGNORECASE)
-
-
-class _Page:
-    """What one search request brought, until its SearchResultDone."""
-
-    def __init__(self, server: Server) -> None:
-        self.entries: list[tuple[str, dict[str, Sequence[bytes]]]] = []
-        self.cookie = b""
-        self.failure: LdapError | None = None
-        self._server = server
-        self._referrals = 0
-        self._bytes = 0
-
-    def add(self, message: sansldap.LDAPMessage) -> bool:
-        """Take one message; True when it was the last one."""
-        import sansldap
-
-        if isinstance(message, sansldap.SearchResultEntry):
-            self._add_entry(message)
-        elif isinstance(message, sansldap.SearchResultReference):
-            self._referrals += 1
-        elif isinstance(message, sansldap.SearchResultDone):
-            self._finish(message)
-            return True
-        else:
-            raise LdapError(f"{self._server} answered a search with something else")
-        if len(self.entries) > PAGE_SIZE or self._referrals > PAGE_SIZE:
-            raise LdapError(f"{self._server} sends more than the {PAGE_SIZE} results per page that were asked for")
-        return False
-
-    def _add_entry(self, message: sansldap.SearchResultEntry) -> None:
-        attributes: dict[str, Sequence[bytes]] = {}
-        for attribute in message.attributes:
-            attributes.setdefault(attribute.name, attribute.values)
-            self._bytes += len(attribute.name) + sum(map(len, attribute.values))
-        if self._bytes > MAX_PAGE:
-            raise LdapError(f"{self._server} sends more than {MAX_PAGE} bytes in one page")
-        self.entries.append((message.object_name, attributes))
-
-    def _finish(self, message: sansldap.SearchResultDone) -> None:
-        import sansldap
-
-        for control in message.controls:
-            if isinstance(control, sansldap.PagedResultControl):
-                self.cookie = control.cookie
-        code = code_of(message.result)
-        if code != SUCCESS:
-            words = result_words(message.result)
-            self.failure = LdapError(f"{self._server} did not answer a search: {words}", code)
-        elif self._referrals:
-            words = "refers to other servers for a part of the answer; name a domain controller of that domain"
-            self.failure = LdapError(f"{self._server} {words}", REFERRAL)
 
 
 def first_texts(attributes: Mapping[str, Sequence[bytes]]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from agent.names import fold, printable
 from agent.sources.ad.attributes import ATTRIBUTES
@@ -13,13 +13,11 @@ from agent.sources.ad.collector import Collector
 from agent.sources.ad.connection import BASE, ONE_LEVEL, SUBTREE, LdapConnection, first_texts
 from agent.sources.ad.controllers import Controllers, Root, read_root
 from agent.sources.ad.distinguished_names import dns_name_of, domain_dn_of
-from agent.sources.ad.filters import batches, equal, filters_for
+from agent.sources.ad.filters import accounts_of, batches, equal, names_of
 from agent.sources.ad.follow_ups import FollowUps
 from agent.sources.ad.results import LdapError
+from agent.sources.ad.search_messages import Equal, RawEntry, Search
 from agent.spn.directory import Question
-
-if TYPE_CHECKING:
-    import sansldap
 
 MAX_DOMAINS = 200
 WANTED = sorted(ATTRIBUTES)
@@ -28,6 +26,13 @@ _DOMAIN_NC = 0x2  # systemFlags of a crossRef: FLAG_CR_NTDS_DOMAIN (MS-ADTS 2.2.
 _RODC_GROUP_RID = 521
 _NUMBER = re.compile(r"-?[0-9]{1,10}\Z")
 _PARTITIONS = ("nCName", "nETBIOSName", "dnsRoot", "systemFlags", "objectClass")
+
+
+class _Seen(NamedTuple):
+    """An entry that answered a search: its DN, and its folded sAMAccountName where it has one."""
+
+    dn: str
+    name: str
 
 
 class Conversation:
@@ -39,7 +44,7 @@ class Conversation:
         self._collector = collector
         self._follow_ups = FollowUps(question)
         self._domains: dict[str, str] = {}
-        self._seen: dict[str, str] = {}
+        self._seen: dict[str, _Seen] = {}
         self._domain_sids: dict[str, bytes] = {}
 
     def hold(self, *, of_forest: bool) -> None:
@@ -67,40 +72,40 @@ class Conversation:
             hint = "name a reachable global catalog with gc://HOST"
             self._collector.incomplete(f"the global catalog did not tell about the domains {names}: {error}; {hint}")
 
-    def _read(
-        self, connection: LdapConnection, base: str, scope: int, filter_: sansldap.LDAPFilter | None = None
-    ) -> int:
+    def _read(self, connection: LdapConnection, search: Search) -> int:
         """Hand all entries to the collector; how many there were. Raises LdapError."""
+        return self._hand_over(search, connection.search(*search))
+
+    def _hand_over(self, search: Search, entries: Iterable[RawEntry]) -> int:
         count = 0
-        for dn, attributes in connection.search(base, scope, filter_, WANTED):
+        for dn, attributes in entries:
             self._collector.add(dn, attributes)
             values = {fold(name): found for name, found in attributes.items() if found}
             if self._follow_ups.remember(values):
                 self._collector.saw({"memberof"})  # asked for: one in no group but its primary one has no value
             if fold(dn) in self._domains:
                 self._domain_sids[fold(dn)] = values.get("objectsid", [b""])[0]
-            elif scope == SUBTREE:
-                self._seen[fold(dn)] = dn
+            elif search.scope == SUBTREE:
+                (name,) = values.get("samaccountname", [b""])[:1]
+                self._seen[fold(dn)] = _Seen(dn, fold(name.decode("utf-8", "replace")))
             count += 1
         return count
 
-    def _read_or_note(
-        self, connection: LdapConnection, what: str, base: str, scope: int, filter_: sansldap.LDAPFilter | None = None
-    ) -> None:
+    def _read_or_note(self, connection: LdapConnection, what: str, search: Search) -> None:
         """As `_read`; without an answer no account is missing, but the report knows less."""
         try:
-            if not self._read(connection, base, scope, filter_):
+            if not self._read(connection, search):
                 self._collector.note(f"{connection.server} does not show {what}")
         except LdapError as error:
             if error.code is None:
                 raise
             self._collector.note(f"{what} could not be read: {error}")
 
-    def _read_batches(self, connection: LdapConnection, base: str, filters: Iterable[sansldap.LDAPFilter]) -> None:
-        """Each filter; an error of the server's own makes the source incomplete, a broken connection ends it."""
-        for filter_ in filters:
+    def _read_batches(self, connection: LdapConnection, base: str, alternatives: Iterable[Sequence[Equal]]) -> None:
+        """Each batch; an error of the server's own makes the source incomplete, a broken connection ends it."""
+        for search, entries in connection.searches(Search(base, SUBTREE, wanted, WANTED) for wanted in alternatives):
             try:
-                self._read(connection, base, SUBTREE, filter_)
+                self._hand_over(search, entries)
             except LdapError as error:
                 if error.code is None:
                     raise
@@ -122,11 +127,18 @@ class Conversation:
 
     def _ask_domain(self, connection: LdapConnection, root: Root) -> None:
         """All that one domain knows, from one of its controllers."""
-        if not self._read(connection, root.default, BASE):
+        if not self._read(connection, _entry(root.default)):
             raise LdapError(f"{connection.server} does not show the domain {printable(root.default)}")
         self._read_settings(connection, root)
-        self._read_batches(connection, root.default, filters_for(self._question, self._domain_names()))
+        self._read_batches(connection, root.default, names_of(self._question, self._domain_names()))
+        self._read_batches(connection, root.default, accounts_of(self._question, self._known_in(root.default)))
         self._second_round(connection, root.default)
+
+    def _known_in(self, domain: str) -> set[str]:
+        """The folded sAMAccountNames of the accounts of one domain that answered already."""
+        kept = self._collector.kept
+        here = (seen for seen in self._seen.values() if fold(domain_dn_of(seen.dn)) == fold(domain))
+        return {seen.name for seen in here if seen.dn in kept}
 
     def _domain_names(self) -> list[str]:
         return [dns_name_of(dn) for dn in self._domains.values()]
@@ -134,20 +146,21 @@ class Conversation:
     def _read_settings(self, connection: LdapConnection, root: Root) -> None:
         """The forest's sPNMappings and dSHeuristics, and since when the domain has AES keys."""
         service = f"CN=Directory Service,CN=Windows NT,CN=Services,{root.configuration}"
-        self._read_or_note(connection, "the setting sPNMappings", service, BASE)
+        self._read_or_note(connection, "the setting sPNMappings", _entry(service))
         sid = self._domain_sids.get(fold(root.default))
         if sid and len(sid) >= 8:
-            group = equal("objectSid", _with_rid(sid, _RODC_GROUP_RID))
-            self._read_or_note(connection, "the group of RID 521", root.default, SUBTREE, group)
+            group = [equal("objectSid", _with_rid(sid, _RODC_GROUP_RID))]
+            self._read_or_note(connection, "the group of RID 521", Search(root.default, SUBTREE, group, WANTED))
 
     def _ask_forest(self, catalog: LdapConnection, root: Root, incomplete: set[str]) -> None:
         """Who holds what in the whole forest, from a catalog; what it lacks of some domains, from theirs."""
         if not read_root(catalog).is_catalog:
             raise LdapError(f"{catalog.server} is no global catalog, or not ready as one")
-        for dn in self._domains.values():
-            if not self._read(catalog, dn, BASE):
-                self._collector.note(f"{catalog.server} does not show the domain {printable(dn)}")
-        self._read_batches(catalog, "", filters_for(self._question, self._domain_names()))
+        for search, entries in catalog.searches(map(_entry, self._domains.values())):
+            if not self._hand_over(search, entries):
+                self._collector.note(f"{catalog.server} does not show the domain {printable(search.base)}")
+        self._read_batches(catalog, "", names_of(self._question, self._domain_names()))
+        self._read_batches(catalog, "", accounts_of(self._question))
         self._second_round(catalog, "")
         for key in sorted(incomplete):
             self._complete(key, root)
@@ -156,7 +169,7 @@ class Conversation:
 
     def _complete(self, key: str, root: Root) -> None:
         """The attributes that no catalog holds, of the accounts found in one domain, from its own controller."""
-        found = [equal("distinguishedName", dn) for dn in self._seen.values() if fold(domain_dn_of(dn)) == key]
+        found = [equal("distinguishedName", dn) for dn, _ in self._seen.values() if fold(domain_dn_of(dn)) == key]
         is_home = key == fold(root.default)
         if not found and not is_home:
             return
@@ -187,6 +200,10 @@ class Conversation:
         for attribute, values in wanted.items():
             self._read_batches(connection, base, batches([equal(attribute, value) for value in values]))
         return bool(wanted)
+
+
+def _entry(dn: str) -> Search:
+    return Search(dn, BASE, None, WANTED)
 
 
 def _with_rid(domain_sid: bytes, rid: int) -> bytes:

@@ -1,57 +1,69 @@
-"""What a directory is asked, as LDAP filters (RFC 4511 4.5.1): whole values, many in one query.
+"""What a directory is asked: whole values, many in one search.
 
-Values go into a filter as bytes of a BER structure: nothing in them can end a value or begin another filter, which is
-what the escapes of RFC 4515 are for in the text form.
+Values go out as bytes of a BER structure: nothing in them can end a value or begin another filter, which is what the
+escapes of RFC 4515 are for in the text form.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence, Set
+from itertools import chain, islice, starmap
 
 from agent.names import fold
+from agent.sources.ad.search_messages import Equal
 from agent.spn.directory import Question
 
-if TYPE_CHECKING:
-    import sansldap
-
 BATCH = 100
-"""Values of one OR filter."""
+"""Values of one search."""
 
 
-def equal(attribute: str, value: str | bytes) -> sansldap.LDAPFilter:
-    """The filter for one whole value."""
-    from sansldap import FilterEquality
-
-    return FilterEquality(attribute, value if isinstance(value, bytes) else value.encode("utf-8", "replace"))
+def equal(attribute: str, value: str | bytes) -> Equal:
+    """One whole value."""
+    return Equal(attribute, value if isinstance(value, bytes) else value.encode("utf-8", "replace"))
 
 
-def batches(parts: Sequence[sansldap.LDAPFilter]) -> Iterator[sansldap.LDAPFilter]:
-    """OR filters of at most BATCH parts."""
-    from sansldap import FilterOr
-
-    for start in range(0, len(parts), BATCH):
-        yield FilterOr(list(parts[start : start + BATCH]))
-
-
-def _hosts(question: Question) -> list[str]:
-    return sorted({name.host.spn_text for name in question.spns} - {""}, key=fold)
+def batches(wanted: Iterable[Equal]) -> Iterator[Sequence[Equal]]:
+    """Alternatives for one search each, at most BATCH."""
+    rest = iter(wanted)
+    while batch := list(islice(rest, BATCH)):
+        yield batch
 
 
-def filters_for(question: Question, domains: Sequence[str]) -> Iterator[sansldap.LDAPFilter]:
-    """OR filters for all that a question asks. Only whole values are asked for: every server has an index of those."""
-    hosts = _hosts(question)
-    names = [equal("servicePrincipalName", name.text) for name in sorted(question.spns, key=lambda n: n.key)]
-    names += [equal("servicePrincipalName", text) for host in hosts for text in _misspelt(host)]
-    names += [equal("servicePrincipalName", text) for text in _wildcards(hosts)]
-    names += [equal("userPrincipalName", f"HTTP/{host}") for host in hosts]
+def names_of(question: Question, domains: Sequence[str]) -> Iterator[Sequence[Equal]]:
+    """All the names of a question, in their wrong forms too. Only whole values: every server has an index of those."""
+    return batches(starmap(equal, _names(question, domains)))
+
+
+def _names(question: Question, domains: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Those of one host stand together: one account often holds them all, and so it is sent once."""
+    by_host = sorted((host.key, name.key, name.text, host.spn_text) for name in question.spns for host in (name.host,))
+    hosts = sorted({host for *_, host in by_host} - {""}, key=fold)
+    for _, _, text, _ in by_host:
+        yield "servicePrincipalName", text
+    for host in hosts:
+        for text in _misspelt(host):
+            yield "servicePrincipalName", text
+    for text in _wildcards(hosts):
+        yield "servicePrincipalName", text
+    for host in hosts:
+        yield "userPrincipalName", f"HTTP/{host}"
     for domain in domains:
-        names += [equal("servicePrincipalName", f"HTTP/{host}{mark}{domain}") for host in hosts for mark in "@/"]
-        names += [equal("userPrincipalName", f"HTTP/{host}@{domain}") for host in hosts]
-    yield from batches(names)
+        for host in hosts:
+            yield "servicePrincipalName", f"HTTP/{host}@{domain}"
+            yield "servicePrincipalName", f"HTTP/{host}/{domain}"
+        for host in hosts:
+            yield "userPrincipalName", f"HTTP/{host}@{domain}"
+
+
+def accounts_of(question: Question, known: Set[str] = frozenset()) -> Iterator[Sequence[Equal]]:
+    """The accounts of a question, but for the `known` sAMAccountNames: within a domain there is one of each.
+
+    Of a userPrincipalName there may be two (KB5008382 lets an administrator turn the check off).
+    """
     accounts = sorted(question.account_names)
-    yield from batches([equal("sAMAccountName", name) for name in accounts])
-    yield from batches([equal("userPrincipalName", name) for name in accounts if "@" in name])
+    names = (equal("sAMAccountName", name) for name in accounts if name not in known)
+    others = (equal("userPrincipalName", name) for name in accounts if "@" in name)
+    return chain(batches(names), batches(others))
 
 
 def _misspelt(host: str) -> tuple[str, ...]:

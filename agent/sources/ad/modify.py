@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from sansldap import FilterEquality, LDAPMessage, LDAPResult, PartialAttribute, SearchResultDone
+from sansldap import LDAPMessage, LDAPResult, PartialAttribute, SearchResultDone
 from sansldap.asn1 import ASN1Writer
 
 from agent.change.writer import RefusedError
 from agent.errors import UsageError
 from agent.names import printable
 from agent.sources.ad.connection import BASE, SUBTREE, LdapConnection
+from agent.sources.ad.filters import equal
 from agent.sources.ad.ldap import LdapSource
 from agent.sources.ad.results import SUCCESS, LdapError, code_of, result_of, result_words
 from agent.sources.ad.wire import Deadline
@@ -151,9 +152,9 @@ class LdapWriter:
     def holders(self, text: str) -> tuple[str, ...]:
         """The DNs of this controller's domain whose servicePrincipalName holds a value, without case."""
         self._deadline.renew()
-        filter_ = FilterEquality(ATTRIBUTE, _data(text))
+        wanted = [equal(ATTRIBUTE, _data(text))]
         with _refusals():
-            return tuple(dn for dn, _ in self._connection.search(self._base, SUBTREE, filter_, ["1.1"]))
+            return tuple(dn for dn, _ in self._connection.search(self._base, SUBTREE, wanted, ["1.1"]))
 
     def may_write(self, dn: str) -> bool:
         """Whether the controller shows that the logon may write servicePrincipalName of an account.
