@@ -9,10 +9,11 @@ import ipaddress
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from typing import Final, Literal, NewType
+
+from msgspec import Struct
 
 NETBIOS_LENGTH = 15
 """Longest computer name, in characters (KB909264): a sAMAccountName is cut there and ends in `$`."""
@@ -317,8 +318,7 @@ def _instance_fault(rest: str) -> str | None:
 # -- accounts ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Guess:
+class Guess(Struct, frozen=True, eq=False):
     """A name that nobody said: it may be shown, and is marked, but says nothing when it is compared."""
 
     text: str
@@ -406,8 +406,7 @@ UserForm = Literal["domain", "upn", "local", "bare", "well-known"]
 _WELL_KNOWN_DOMAINS = frozenset({"nt authority", "nt service", "iis apppool", "builtin", "window manager"})
 
 
-@dataclass(frozen=True, slots=True)
-class UserName:
+class UserName(Struct, frozen=True):
     """A processModel `userName` taken apart (rule R1.8).
 
     `form` says how `domain` is to be read: a NetBIOS or DNS domain name ("domain"), a UPN suffix ("upn"), a

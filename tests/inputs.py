@@ -7,9 +7,10 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec.structs import asdict
 from worlds import NOW
 
 from agent import plan
@@ -111,7 +112,7 @@ def _write_server(folder: Path, server: Snapshot) -> None:
 
 def _facts(machine: Machine) -> dict[str, object]:
     """The machine as machine.json says it."""
-    said = {each.name: getattr(machine, each.name) for each in fields(machine)}
+    said = asdict(machine)
     unread = [{"path": path, "why": why} for path, why in said.pop("unread")]
     said["content"] = {"looked": said.pop("content_looked"), "unread": unread}
     if said["worker_processes"] is not None:

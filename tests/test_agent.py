@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from dying import die_at, refused_at
+from msgspec.structs import asdict
 from test_local import SYSTEM, VARIABLES, FakeWindows, put
 
 from agent import exits
@@ -282,7 +283,7 @@ class Played:
     pauses: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        looking = command.Looking(**{**vars(NOWHERE), "ad": (DIRECTORY,), "dns": (ZONE,)})
+        looking = command.Looking(**{**asdict(NOWHERE), "ad": (DIRECTORY,), "dns": (ZONE,)})
         self._real = ThisServer(self.windows, self.shares, looking, LiveLogon(None, str))
         self.stamps = self._real.stamps
 

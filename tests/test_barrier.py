@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from inputs import written
+from msgspec.structs import replace
 from worlds import ad, computer, server, site, user, world
 
 from agent import exits

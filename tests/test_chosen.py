@@ -6,12 +6,12 @@ import json
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
+from msgspec.structs import replace
 from test_plan import Bench, bench, does_no_harm, farms, outcomes
 from worlds import ad, computer, server, site, user, world
 

@@ -1,7 +1,6 @@
 """Which web.config files take part, and what becomes of those that cannot be read."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from configurations import (
     web_config,
     windows,
 )
+from msgspec.structs import replace
 from worlds import ad, computer, server, user, world
 from worlds import site as worlds_site
 

@@ -6,7 +6,7 @@ import itertools
 import re
 import shutil
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +17,7 @@ from console import Refused, holders, typed
 from hypothesis import given
 from hypothesis import strategies as st
 from inputs import Inputs
+from msgspec.structs import replace
 from worlds import Site, World, ad, app, computer, cross_reference, entry, farm_name, server, site, user, whole, windows
 
 from agent.change.plan import awaiting, held_back

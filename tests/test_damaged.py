@@ -11,13 +11,13 @@ import gzip
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from damage import HARMFUL, HARMLESS, begun_late, cut
 from inputs import Inputs, written
+from msgspec.structs import replace
 from worlds import NOW, app, computer, config, cross_reference, server, site, user, whole
 
 from agent import inspect

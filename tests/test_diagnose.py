@@ -447,7 +447,7 @@ def test_the_committed_schema_is_the_derived_one(diagnosed: Any) -> None:
     committed = ROOT / "docs" / "diagnosis.schema.json"
     assert committed.read_text(encoding="utf-8") == to_text()
     schema = json.loads(to_text())
-    assert set(schema["required"]) == set(Diagnosis.__dataclass_fields__)
+    assert set(schema["required"]) == set(Diagnosis.__struct_fields__)
     assert schema["properties"]["report"]["anyOf"][0]["$ref"] == "report.schema.json"
     del schema["properties"]["report"]
     schema["required"].remove("report")

@@ -1,11 +1,11 @@
 """Pools, sites and applications with all their defaults; who a pool runs as; shared configuration."""
 
-from dataclasses import replace
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pytest
 from configurations import SITE, application, configuration, element, evaluate, site, windows
+from msgspec.structs import replace
 
 from agent import inspect
 from agent.errors import MalformedError

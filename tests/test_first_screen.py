@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import cmd_reader
@@ -13,6 +12,7 @@ import inputs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from worlds import World, ad, app, computer, server, site, user, world
 
 from agent import exits, inspect

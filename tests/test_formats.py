@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import replace
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft4Validator
 from lxml import etree
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 from test_docs import Still, sections
 from test_render import CONFIG, ORIGINS, SALES, application, as_told, explanation, finding, report, requirement

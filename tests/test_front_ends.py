@@ -6,10 +6,10 @@ msDS-AllowedToActOnBehalfOfOtherIdentity of the back end).
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from worlds import World, ad, computer, farm_name, server, site, user, whole, world
 
 from agent.errors import UsageError

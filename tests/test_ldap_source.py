@@ -7,11 +7,11 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("spnego", reason="the extra `ldap` is not installed")

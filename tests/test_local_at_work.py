@@ -331,7 +331,7 @@ def test_a_snapshot_keeps_every_fact(tmp_path: Path) -> None:
     }
     built = server(facts=facts)
     again = stored(tmp_path, built)
-    for name in Machine.__dataclass_fields__:
+    for name in Machine.__struct_fields__:
         assert getattr(again.machine, name) == getattr(built.machine, name), name
 
 

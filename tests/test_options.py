@@ -3,7 +3,6 @@
 import json
 import re
 import tempfile
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from textwrap import dedent
@@ -11,6 +10,7 @@ from textwrap import dedent
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from work import calls
 
 from agent import exits

@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 import zipfile
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import html
+from msgspec.structs import replace
 from test_findings import PAIRS
 from test_render import COMPUTER, application, finding, report, requirement
 from work import calls

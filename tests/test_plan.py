@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -12,6 +12,7 @@ import worlds
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from lxml import etree
+from msgspec.structs import replace
 from replay import applied
 from work import calls
 from worlds import World, ad, app, computer, entry, farm_name, providers, server, site, user, world

@@ -8,12 +8,12 @@ import socket
 import ssl
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from msgspec.structs import replace
 
 pytest.importorskip("spnego", reason="the extra `dev` is not installed")
 

@@ -57,7 +57,7 @@ def test_any_report(data: st.DataObject, kind: type[Report]) -> None:
 
 
 def of_today(report: Report) -> Report:
-    fields = {name: getattr(report, name) for name in type(report).__dataclass_fields__}
+    fields = {name: getattr(report, name) for name in type(report).__struct_fields__}
     return type(report)(**{**fields, "schema": SCHEMA})
 
 
@@ -67,7 +67,7 @@ def test_samples(name: str) -> None:
     report = inspect([SAMPLES / name], ad=[SAMPLES / "directory.ldif"], dns=zone, farm=farm)
     assert report.requirements
     comes_back(report)
-    fields = {name: getattr(report, name) for name in Report.__dataclass_fields__}
+    fields = {name: getattr(report, name) for name in Report.__struct_fields__}
     comes_back(Survey(**fields, sweep=Asked(asked=3, answered=1, failed=2)))
 
 

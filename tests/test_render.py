@@ -7,13 +7,14 @@ import io
 import json
 import re
 import unicodedata
-from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import Struct
+from msgspec.structs import fields, replace
 
 from agent import inspect
 from agent.model import (
@@ -189,7 +190,7 @@ def explanation() -> Explanation:
         outcome, client="chrome", because=(outcome.because[0], outcome.because[1].replace("edge", "chrome"), "Broken.")
     )
     mit = replace(outcome, client="curl-mit", spn=None, holders=None, answers=None, outcome="ntlm-fallback", because=())
-    fields = {name: getattr(base, name) for name in Report.__dataclass_fields__}
+    fields = {name: getattr(base, name) for name in Report.__struct_fields__}
     return Explanation(**fields, url="https://sales/", outcomes=(outcome, chrome, mit))
 
 
@@ -245,7 +246,7 @@ def as_told(value: object) -> object:
     """The report as dicts and lists, read from the classes again, for the library's own writer."""
     if isinstance(value, Spn | HostName | AccountName):
         return str(value)
-    if is_dataclass(value):
+    if isinstance(value, Struct):
         return {field.name: as_told(getattr(value, field.name)) for field in fields(value)}
     if hasattr(value, "_asdict"):
         return {name: as_told(held) for name, held in value._asdict().items()}

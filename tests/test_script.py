@@ -6,7 +6,6 @@ import io
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import cmd_reader
@@ -15,6 +14,7 @@ import tree_sitter
 import tree_sitter_powershell
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from worlds import ad, app, computer, entry, server, site, user, world
 
 from agent.change.plan import held_back, pairwise

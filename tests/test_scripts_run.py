@@ -10,7 +10,6 @@ import json
 import re
 import subprocess
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ import pytest
 from cmd_runner import Ended, Forest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from test_script import BY_HAND, NASTY, WORDS, every_kind, ldif_back, ldif_changes, report, step
 
 from agent.checks.commands import appcmd

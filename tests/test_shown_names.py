@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 
 import pytest
 import worlds
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from test_knowledge import _runs
 from test_plan import Bench, farms
 from worlds import ad, computer, farm_name, server, site, user

@@ -31,7 +31,7 @@ def pooled(*bindings: str, held: Sequence[str] = (CONTOSO,), dns: str | None = N
 
 def counts(found: World) -> dict[str, int]:
     spns = found.report.spns
-    return {name: getattr(spns, name) for name in type(spns).__dataclass_fields__ if getattr(spns, name)}
+    return {name: getattr(spns, name) for name in type(spns).__struct_fields__ if getattr(spns, name)}
 
 
 # -- what an outcome takes for granted -----------------------------------------------------------------------------

@@ -5,13 +5,13 @@ Each cell of that matrix must end, be called by its name, leave no remote shell 
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from msgspec.structs import replace
 from waiting import comes
 
 pytest.importorskip("psrpcore", reason="the extra `dev` is not installed")
@@ -357,7 +357,7 @@ def test_the_matrix_is_whole(swept: Swept) -> None:
 
 NTLM, NTLM_TLS, CREDSSP, CREDSSP_TLS, BASIC, CERTIFICATE = WAYS
 MANY = 8
-BRISK = dataclasses.replace(LIMITS, logon=3.0)
+BRISK = replace(LIMITS, logon=3.0)
 
 
 @pytest.fixture(scope="module")

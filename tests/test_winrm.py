@@ -13,12 +13,12 @@ import traceback
 import uuid
 import xml.etree.ElementTree as ElementTree
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import xmltodict
+from msgspec.structs import replace
 from waiting import Clock, overtaken
 
 from agent.errors import UsageError

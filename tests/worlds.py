@@ -15,11 +15,14 @@ from __future__ import annotations
 import base64
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.checks.accept import Acceptance
 from agent.iis.snapshot import Machine, Snapshot, SourceFile, file_key
@@ -333,8 +336,7 @@ def farm_name(host: str, *servers: str, site: str | None = None, proxy: Proxy | 
 # -- the world -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class World:
+class World(Struct, frozen=True, dict=True):
     """What the program makes of it all; `typed` judges it again with a name that somebody asks about."""
 
     analysis: Analysis

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
+
+from msgspec import Struct
 
 from agent.checks.case import Case
 from agent.errors import UsageError
@@ -19,8 +20,7 @@ from agent.spn.verdict import is_absent
 COMPUTER = "computer"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Want:
+class Want(Struct, frozen=True, kw_only=True):
     """One `[[want]]`; `file` and `place` are where it stands. `account` None: whoever decrypts today."""
 
     host: HostName

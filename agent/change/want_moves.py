@@ -6,7 +6,8 @@ Each is done to the overlay too, so that what follows from it is judged and not 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from agent.change.overlay import Overlay
 from agent.change.want import Aim, ObstacleError, pool_as

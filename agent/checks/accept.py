@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import date
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.model import Accepted, Evidence, Finding
 from agent.names import fold, printable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Acceptance:
+class Acceptance(Struct, frozen=True, kw_only=True):
     """One `[[accept]]`: which finding, about what, why it may stay, and the last day that holds (None: for good).
 
     `subject` is a server, a site, `server/site`, `server/site/path`, an SPN or an account; case does not count, `*`

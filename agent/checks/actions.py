@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from agent.checks.case import Case
 from agent.checks.commands import appcmd, appcmd_clear, dnscmd, setspn

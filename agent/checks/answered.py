@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
+
+from msgspec import Struct
 
 from agent.names import Address, HostName, fold
 from agent.spn.computer_names import FarmName, Names
@@ -13,8 +14,7 @@ from agent.spn.nameservice import NameService, Resolution
 from agent.spn.require import ServerView
 
 
-@dataclass(frozen=True, kw_only=True)
-class Answered:
+class Answered(Struct, frozen=True, kw_only=True, dict=True):
     """The names of one run, and the inspected servers behind them, by label."""
 
     servers: Mapping[str, ServerView]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from agent.checks.answered import Answered
 from agent.checks.demand import Demand, Serving
@@ -54,8 +55,7 @@ def _files(server: ServerView, site: str, application: EffectiveApplication) -> 
     return _Files(host, (folder,) if folder.startswith("files/unc/") else (server.label, folder))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True, dict=True):
     """One run's facts. `now` is an input: nothing in the core reads a clock."""
 
     servers: Sequence[ServerView]

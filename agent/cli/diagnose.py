@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent import __version__, exits
 from agent.cli import console, output
@@ -46,8 +48,7 @@ def run(options: Diagnose) -> int:
     return exits.FINDINGS if found.causes else exits.CLEAN
 
 
-@dataclass(frozen=True, slots=True)
-class _Taken:
+class _Taken(Struct, frozen=True):
     """What all files hold together."""
 
     evidence: tuple[Captured, ...]

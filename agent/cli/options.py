@@ -1,11 +1,12 @@
-"""What was asked for: one frozen dataclass for each command, made by `agent.cli.arguments`."""
+"""What was asked for: one frozen struct for each command, made by `agent.cli.arguments`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from agent.cli.formats import Format
 from agent.sweep.options import Asking, Logon
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from agent.render.screen import Following, Shown
 
 
-@dataclass(frozen=True, kw_only=True)
-class Looking:
+class Looking(Struct, frozen=True, kw_only=True):
     """Where to look besides the servers' files: directory, name service, what people know, which clients matter; and
     which `servers` and `sites`, of all that is judged, stand in the report.
 
@@ -34,16 +34,14 @@ class Looking:
     sites: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class FailOn:
+class FailOn(Struct, frozen=True, kw_only=True):
     """What the exit code tells of: findings of these severities; `unchecked`: SPNs that were not checked."""
 
     severities: frozenset[str]
     unchecked: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Output:
+class Output(Struct, frozen=True, kw_only=True):
     """How a report is written, where (None: stdout), how much of it a table shows and which command lines it names
     for what comes next, what of it the exit code tells, and where its findings are written as accepted ones.
     """
@@ -52,20 +50,18 @@ class Output:
     file: Path | None
     fail_on: FailOn
     shown: Shown
-    following: Following = field(compare=False)
+    following: Following
     write_accept: Path | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Expected:
+class Expected(Struct, frozen=True, kw_only=True):
     """What a folder of snapshots should hold: the servers of `inventory`, none older than `stale_after` hours."""
 
     inventory: tuple[str, ...] = ()
     stale_after: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Inspect:
+class Inspect(Struct, frozen=True, kw_only=True):
     """`iis-spn inspect`"""
 
     targets: tuple[str, ...]
@@ -75,8 +71,7 @@ class Inspect:
     output: Output
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sweep:
+class Sweep(Struct, frozen=True, kw_only=True):
     """`iis-spn sweep`"""
 
     asking: Asking
@@ -84,8 +79,7 @@ class Sweep:
     output: Output
 
 
-@dataclass(frozen=True, kw_only=True)
-class Collect:
+class Collect(Struct, frozen=True, kw_only=True):
     """`iis-spn collect`; the directory is asked for `--from-ad` only. With `forget` nobody is asked."""
 
     asking: Asking
@@ -94,13 +88,11 @@ class Collect:
     forget: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Script:
+class Script(Struct, frozen=True, kw_only=True):
     """`iis-spn collect --print-script`"""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Explain:
+class Explain(Struct, frozen=True, kw_only=True):
     """`iis-spn explain`"""
 
     url: str
@@ -110,8 +102,7 @@ class Explain:
     output: Output
 
 
-@dataclass(frozen=True, kw_only=True)
-class Probe:
+class Probe(Struct, frozen=True, kw_only=True):
     """`iis-spn probe`; `user` asks the KDC, None: the present logon. `report` is one whose names are probed too."""
 
     urls: tuple[str, ...]
@@ -124,8 +115,7 @@ class Probe:
     output: Output
 
 
-@dataclass(frozen=True, kw_only=True)
-class Diagnose:
+class Diagnose(Struct, frozen=True, kw_only=True):
     """`iis-spn diagnose`; `words` are evidence and TARGETs, told apart by what stands in them. `names`: only those."""
 
     words: tuple[str, ...]
@@ -135,8 +125,7 @@ class Diagnose:
     output: Output
 
 
-@dataclass(frozen=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """What `plan` does to the directory: nothing, its steps, or the way back that a rollback file holds."""
 
     apply: bool
@@ -145,8 +134,7 @@ class Change:
     rollback: Path | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """`iis-spn plan`"""
 
     targets: tuple[str, ...]
@@ -157,8 +145,7 @@ class Plan:
     want: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Diff:
+class Diff(Struct, frozen=True, kw_only=True):
     """`iis-spn diff`; what is no report is inspected as `looking` says, of which `typed` is what no file said."""
 
     old: str
@@ -169,22 +156,19 @@ class Diff:
     output: Output
 
 
-@dataclass(frozen=True, kw_only=True)
-class Completion:
+class Completion(Struct, frozen=True, kw_only=True):
     """`iis-spn completion`"""
 
     shell: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rules:
+class Rules(Struct, frozen=True, kw_only=True):
     """`iis-spn rules`; `id` None: all of them."""
 
     id: str | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Agent:
+class Agent(Struct, frozen=True, kw_only=True):
     """`iis-spn agent`; `interval` in seconds, None: once. `state` None: where such things are kept."""
 
     interval: float | None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import ClassVar, Literal
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 Kind = Literal[
     "krb-error",
@@ -26,8 +28,7 @@ Kind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one piece of evidence says, as it is written there; None, and left out of JSON, where it says nothing.
 
     `server` is who tried to decrypt, `spn` what was asked for, `account` whose key encrypted (the service name of event
@@ -36,8 +37,6 @@ class Facts:
     hold `spn`; an empty tuple: nobody does. `state` is the answer of SPNEGO ("reject"), `message` which of NTLM's three
     it is ("negotiate", "challenge", "authenticate").
     """
-
-    JSON_LEAVES_OUT_NONE: ClassVar[bool] = True
 
     error_code: int | None = None
     error_name: str | None = None
@@ -72,12 +71,10 @@ class Facts:
     @property
     def known(self) -> dict[str, object]:
         """The facts that it says, by name."""
-        told = ((each.name, getattr(self, each.name)) for each in fields(self))
-        return {name: value for name, value in told if value is not None}
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Captured:
+class Captured(Struct, frozen=True, kw_only=True):
     """One piece of evidence. `line` is where it begins, 1-based; 1 for a file without lines.
 
     `readable` False: it is damaged, and `facts` are those that survived. `secret`: it holds a ticket or a hash that can
@@ -92,8 +89,7 @@ class Captured:
     facts: Facts = Facts()
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(Struct, frozen=True):
     """What could not be read, in whole or in part, and why; `line` None where no line can be named."""
 
     source: str

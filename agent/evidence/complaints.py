@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.evidence.captured import Captured
 from agent.evidence.known import Known
@@ -60,8 +62,7 @@ every exchange of NTLM; which one goes with MODIFIED is not documented.
 ERROR_DS_SPN_VALUE_NOT_UNIQUE_IN_FOREST = 8647
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Complaint:
+class Complaint(Struct, frozen=True, kw_only=True):
     """One fault. `who` tried to decrypt; `host` is the name in the URL, `spn` what was asked for, where that is known.
 
     `is_inferred`: it is taken from the name in the URL, which may be an alias, or is the only one of which a ticket was

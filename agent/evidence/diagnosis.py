@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, get_args
+
+from msgspec import Struct
 
 from agent.evidence.captured import Captured, Unread
 from agent.model import Report, Tool
@@ -18,8 +19,7 @@ Side = Literal["directory", "server", "client", "configuration"]
 """Who says something: the directory or a KDC, who tried to decrypt, who asked for the ticket, the configuration."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(Struct, frozen=True):
     """Something that speaks for or against a cause, where it stands, and who says it."""
 
     source: str | None
@@ -28,12 +28,11 @@ class Reason:
     side: Side
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PossibleCause:
+class PossibleCause(Struct, frozen=True, kw_only=True, rename={"for_": "for"}):
     """Why users are not let in, or get NTLM. `id` is a finding's, or one of `agent.evidence.causes`.
 
     `account` is who tried to decrypt, or who should hold the SPN, as far as known. `decide` is the one look that would
-    settle it; None where it is certain.
+    settle it; None where it is certain. `for_` is `for` in JSON, a word of Python.
     """
 
     id: str
@@ -51,8 +50,7 @@ class PossibleCause:
         return LIKELIHOODS.index(self.likelihood)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True, kw_only=True):
     """All of it. `collect` names what was not given and would say more; `report` is what the servers need, or None."""
 
     schema: str
@@ -70,8 +68,7 @@ class Diagnosis:
         return not self.unread and (self.report is None or self.report.complete)
 
 
-@dataclass(frozen=True, slots=True)
-class UsedName:
+class UsedName(Struct, frozen=True):
     """A host name that clients sent, how often, from when until when (ISO 8601 in UTC)."""
 
     host: str
@@ -80,8 +77,7 @@ class UsedName:
     last: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class UsedNames:
+class UsedNames(Struct, frozen=True):
     """The names that clients were seen to use."""
 
     names: tuple[UsedName, ...]

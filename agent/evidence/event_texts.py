@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from agent.evidence.captured import Facts, Kind
 from agent.evidence.kerberos_errors import MODIFIED, krb_error, name_of

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from xml.parsers import expat
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from agent.evidence.captured import Captured, Facts, Kind, Unread
 from agent.evidence.event_texts import any_spn, code_in, event_texts, number, service_ticket, split_realm, zulu
@@ -78,8 +80,7 @@ def _told(page: Page, start: int, row: Row, event: Event) -> Captured | Unread:
 # -- one event -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Event:
+class Event(Struct):
     """`named` has the data by folded name, `values` all in their order, `message` is the text for people."""
 
     id: int | None = None

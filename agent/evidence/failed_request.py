@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
 from urllib.parse import urlsplit
 from xml.parsers import expat
+
+from msgspec.structs import replace
 
 from agent.evidence.captured import Facts
 from agent.evidence.event_texts import number

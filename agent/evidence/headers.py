@@ -7,7 +7,8 @@ one too. What it says `agent.evidence.tokens` reads; nothing of its text is kept
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from agent.evidence.page import Page, Read
 from agent.evidence.tokens import LONGEST, read_token

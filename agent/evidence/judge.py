@@ -7,7 +7,8 @@ not left to care: `weighed` lowers what has only one of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from agent.evidence.causes import can_stand, words
 from agent.evidence.complaints import Complaint, Sort, complaints

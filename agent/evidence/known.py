@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, TypeVar
+
+from msgspec import Struct
 
 from agent.evidence.captured import Captured
 from agent.evidence.diagnosis import Reason
@@ -28,8 +29,7 @@ class Answer(NamedTuple):
     directory: Directory
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(Struct, frozen=True, dict=True):
     """All that a cause is judged by. `directories`: one for each forest; `report` None: no configuration was given."""
 
     evidence: Sequence[Captured]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from agent.evidence.tokens import Challenge, Token
 from agent.names import Spn
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(Struct, frozen=True, kw_only=True):
     """An answer of a web server: its HTTP status, what `WWW-Authenticate` offers, and where it redirects to ("")."""
 
     status: int
@@ -22,8 +21,7 @@ class Reply:
         return frozenset(offer.scheme for offer in self.offers)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoTicket:
+class NoTicket(Struct, frozen=True, kw_only=True):
     """Why the KDC gave no ticket: its error number (RFC 4120 7.5.9) where it answered one, and words.
 
     `is_said_of_spn`: it is an answer about the SPN. Else nobody could look: no logon, no KDC.
@@ -34,16 +32,14 @@ class NoTicket:
     is_said_of_spn: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class Sent(Struct, frozen=True, kw_only=True):
     """The ticket that was sent, as it stands in clear in its AP-REQ; `ends` is ISO 8601 in UTC, None: not known."""
 
     token: Token
     ends: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(Struct, frozen=True, kw_only=True):
     """All that a probe of one URL saw, as a client of one kind.
 
     `steps` tell how it got to the server; `failure` why it did not get on, empty where it did. `first` is the answer to

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from agent.evidence.captured import Captured
 from agent.evidence.diagnosis import PossibleCause
@@ -18,8 +19,7 @@ from agent.names import AccountName, Guess, Spn, computer_account, fold
 Used = Literal["kerberos", "ntlm", "none"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket:
+class Ticket(Struct, frozen=True, kw_only=True):
     """The ticket that was sent: the realm that issued it, the principal it is for, and by which key; a number each."""
 
     realm: str | None
@@ -29,8 +29,7 @@ class Ticket:
     endtime: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KerberosError:
+class KerberosError(Struct, frozen=True, kw_only=True):
     """An error of the KDC, or of the server, which then names the account that tried to decrypt."""
 
     error_code: int
@@ -39,8 +38,7 @@ class KerberosError:
     server: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
+class Probe(Struct, frozen=True, kw_only=True):
     """One URL as a client of one kind. `observed` is None where no ticket was asked for, "unchecked" where nobody could
     look; `predicted` None where nothing was to compare with.
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Literal, NamedTuple
+
+from msgspec import Struct, field
 
 from agent.errors import MalformedError
 from agent.names import printable
@@ -227,8 +228,7 @@ def _begins_a_list(line: str) -> bool:
     return form is not None and form[0] == "listed" and not line.startswith(form[1])
 
 
-@dataclass(frozen=True, slots=True)
-class _Item:
+class _Item(Struct, frozen=True):
     """A line at the margin with what is indented below it."""
 
     line: int
@@ -283,8 +283,7 @@ def _shown(line: str) -> str:
 # -- one text ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Reading:
+class _Reading(Struct):
     """Where the reading stands: `begun` is a search (-Q, -X) whose last sentence has not been read."""
 
     answers: list[Answer] = field(default_factory=list)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agent.evidence.complaints import Complaint
 from agent.evidence.diagnosis import Likelihood, Reason
 from agent.evidence.known import Known
 
 
-@dataclass(frozen=True, kw_only=True)
-class Suspicion:
+class Suspicion(Struct, frozen=True, kw_only=True):
     """What a fault may come from; `more` speaks for it besides the evidence, `fix` mends it better than the table's."""
 
     id: str

@@ -7,7 +7,8 @@ say no zone, so none is taken.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from agent.evidence.captured import Facts
 from agent.evidence.encryption_types import etype_of

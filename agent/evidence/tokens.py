@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
 
 from agent.der import first
 from agent.evidence.captured import Facts
@@ -26,8 +27,7 @@ LONGEST = 128 * 1024
 """Characters of a token that are looked at: http.sys takes headers up to 65,534 bytes (MaxFieldLength)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """One token. `facts` stand in it in clear; `unread` says in words what is damaged.
 
     An AP-REP (the server has proved who it is) is of kind "spnego" with the `message` "ap-rep".

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from agent.names import AccountName, fold, netbios_name
 from agent.spn.directory import Account
@@ -12,8 +13,7 @@ Match = Literal["same", "namesake", "other", "unknown"]
 """`namesake`: an account of the same name in another domain. `unknown`: the same name, the domain is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
+class Tried(Struct, frozen=True):
     """`name` is the folded sAMAccountName, `realm` the folded DNS name of its domain; empty where nobody said it."""
 
     text: str

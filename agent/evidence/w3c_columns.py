@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
+
+from msgspec import Struct
 
 HOST, STATUS, SUBSTATUS, WIN32 = b"cs-host", b"sc-status", b"sc-substatus", b"sc-win32-status"
 REASON = b"s-reason"
@@ -34,8 +35,7 @@ class Values(NamedTuple):
     win32: bytes
 
 
-@dataclass(frozen=True)
-class Columns:
+class Columns(Struct, frozen=True, dict=True):
     """The names of the columns; none before the first `#Fields:` line."""
 
     names: Sequence[bytes] = ()

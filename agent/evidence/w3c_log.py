@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from agent.evidence.captured import Captured, Facts, Unread
 from agent.evidence.w3c_columns import Columns, Values
@@ -39,8 +40,7 @@ class Row(NamedTuple):
     last: str | None
 
 
-@dataclass(slots=True)
-class Log:
+class Log(Struct):
     """One log, fed with its lines as they stand in the file. `lacks_host`: a stretch of it has no `cs-host`."""
 
     source: str

@@ -1,4 +1,4 @@
-"""What changed between two reports. Its words, as frozen dataclasses; `compare` finds the changes. Pure.
+"""What changed between two reports. Its words, as frozen structs; `compare` finds the changes. Pure.
 
 Order, line numbers and times are never a change. What one side did not see is none either: where a server was not read
 whole, or a source was not asked, what is missing there is not known to be gone, and `gaps` says so.
@@ -7,9 +7,10 @@ whole, or a source was not asked, what is missing there is not known to be gone,
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import Literal
+
+from msgspec import Struct
 
 from agent import __version__
 from agent.history import configured, demanded, told
@@ -23,8 +24,7 @@ SCHEMA: Literal["iis-spn/diff/1"] = "iis-spn/diff/1"
 __all__ = ["SCHEMA", "Change", "Difference", "Kind", "Ran", "What", "compare"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
+class Ran(Struct, frozen=True, kw_only=True):
     """One of the two runs: where its report comes from, when it was, whether it saw all."""
 
     source: str
@@ -34,8 +34,7 @@ class Ran:
     servers: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class Difference(Struct, frozen=True, kw_only=True):
     """Two runs side by side. `complete`: both saw all; `gaps` says what could not be compared."""
 
     schema: Literal["iis-spn/diff/1"] = SCHEMA

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from agent.model import Accepted, ApplicationRef, Severity
 from agent.names import Spn
@@ -14,8 +15,7 @@ What = Literal["server", "application", "setting", "requirement", "finding", "ho
 Value = str | bool | tuple[str, ...] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """Something that is otherwise than it was. `before` is None for what appeared, `after` for what vanished.
 
     `name` says which setting or finding it is. `accepted` is what the new report says of an accepted finding: such a

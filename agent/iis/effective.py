@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from agent.iis.authentication import Auth, AuthenticationPaths
 from agent.iis.bindings import Binding, binding
@@ -81,8 +82,7 @@ class Site(NamedTuple):
     starts: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class Configuration:
+class Configuration(Struct, frozen=True, kw_only=True, dict=True):
     """One server's configuration as IIS would use it. `module_installed`: None where the file lists no modules.
 
     `shared` is the folder of a shared configuration, folded; servers with the same one are a farm. `web_farms` are the

@@ -5,8 +5,9 @@ While a redirection is enabled IIS does not read the local file; what still stan
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from agent.errors import MalformedError
 from agent.iis.parse import Node, parse

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, NamedTuple
+
+from msgspec import Struct, field
 
 from agent.errors import MalformedError, UsageError, fault_of_ours
 from agent.model import Problem
@@ -58,8 +59,7 @@ class CertificateNames(NamedTuple):
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class Machine(Struct, frozen=True, kw_only=True):
     """The facts of `machine.json`. None: not said there; a Guess is what the others suggest.
 
     `name` is the short computer name, a Guess where only the folder is called so; `dns_name` its dNSHostName, a Guess
@@ -126,8 +126,7 @@ class Machine:
         return tuple(key for key, value in named.items() if isinstance(value, Guess))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True, kw_only=True):
     """One server. `files` has folded relative paths with forward slashes: `files/c/inetpub/wwwroot/web.config`.
 
     `written` is when its configuration was kept as a file (ISO 8601, UTC), None where it comes from the server itself.

@@ -7,8 +7,9 @@ each time, so that what they say of one server cannot cost another.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import ParamSpec, TypeVar
+
+from msgspec.structs import replace
 
 from agent.errors import IisSpnError
 from agent.iis.snapshot import Machine

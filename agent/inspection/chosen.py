@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import chain
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.errors import UsageError
 from agent.inspection.servers import Read
@@ -61,8 +63,7 @@ def _demand(option: str, patterns: Iterable[str], names: Sequence[str], shown: S
             raise UsageError(f"{option} {printable(pattern)} matches none{there} {listed}{more}")
 
 
-@dataclass(frozen=True)
-class Chosen:
+class Chosen(Struct, frozen=True, dict=True):
     """What of a run was asked for. `servers` are labels, the others are empty where all was."""
 
     only: Only

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain, filterfalse
 from typing import NamedTuple, TypeVar
+
+from msgspec.structs import replace
 
 from agent import __version__
 from agent.change.plan import REQUIREMENT_FINDINGS, Planned, joined, plan

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from agent.change.want import Want
 from agent.checks.accept import Acceptance
@@ -40,8 +41,7 @@ class Only(NamedTuple):
 EVERYTHING = Only()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sources:
+class Sources(Struct, frozen=True, kw_only=True):
     """Where the analysis may look besides the servers' files; every default means "nobody looked".
 
     `directory` is asked with everything the run needs to know, and again where it has names of a server that nothing

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from agent.change.want import demand_agreement, demand_had
 from agent.checks.case import Case, Judged

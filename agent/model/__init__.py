@@ -1,4 +1,4 @@
-"""What does a report say? Its words, as frozen dataclasses; every rendering derives from them. May import: names.
+"""What does a report say? Its words, as frozen structs; every rendering derives from them. May import: names.
 
 Field names are the contract's keys. `None` means "not known", an empty tuple "known to be none". Beside the words
 stands what follows from them: how their JSON document is written and read, and its schema.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Literal, Self, cast, get_args
+
+from msgspec import Struct
 
 from agent.model import document, reader
 from agent.names import AccountName, HostName, Spn
@@ -31,8 +32,7 @@ StepKind = Literal["spn-delete", "spn-add", "iis-setting", "dns", "manual"]
 PrincipalKind = Literal["user", "computer", "managed"]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True, gc=False):
     """Where an effective value comes from; `file` is None for IIS's own schema default.
 
     `line` is the 1-based first line of the start tag, `location` the path of the `<location>` it stands in
@@ -45,8 +45,7 @@ class Origin:
     why: Why
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WindowsAuth:
+class WindowsAuth(Struct, frozen=True, kw_only=True, gc=False):
     """Effective windowsAuthentication at one path. `service_names` is the spn list of its extended protection."""
 
     enabled: bool
@@ -58,8 +57,7 @@ class WindowsAuth:
     service_names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origins:
+class Origins(Struct, frozen=True, kw_only=True, gc=False):
     """Where each deciding value comes from; None where IIS would refuse the configuration."""
 
     enabled: Origin | None
@@ -69,16 +67,14 @@ class Origins:
     identity_type: Origin | None
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(Struct, frozen=True, gc=False):
     """A name by which clients reach an application, and who says so."""
 
     host: HostName
     source: HostSource
 
 
-@dataclass(frozen=True, slots=True)
-class Url:
+class Url(Struct, frozen=True, gc=False):
     """What people type to reach an application."""
 
     scheme: Scheme
@@ -87,8 +83,7 @@ class Url:
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(Struct, frozen=True, kw_only=True, gc=False):
     """A directory or file below an application whose windowsAuthentication differs from the application's own.
 
     `why_not` and `rule` as for the application.
@@ -109,8 +104,7 @@ class Place:
         return not self.negotiates and self.decryption == "uncertain"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Application:
+class Application(Struct, frozen=True, kw_only=True, gc=False):
     """One application of one site: does it negotiate, and which account decrypts the tickets sent to it?
 
     `why_not` says why clients are never asked for a ticket, None where it negotiates. `rule` is the row of the table
@@ -163,18 +157,26 @@ class Application:
         return self.names_known is False and (self.negotiates or any(place.negotiates for place in self.places))
 
 
-@dataclass(frozen=True, slots=True)
-class ApplicationRef:
+class ApplicationRef(Struct, frozen=True, gc=False):
     """Which application, said shortly; where it needs an SPN, by which row of the table (which is not compared)."""
 
     server: str
     site: str
     path: str
-    rule: str | None = field(default=None, compare=False)
+    rule: str | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ApplicationRef) and (self.server, self.site, self.path) == (
+            other.server,
+            other.site,
+            other.path,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.server, self.site, self.path))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requirement:
+class Requirement(Struct, frozen=True, kw_only=True, gc=False):
     """One SPN that must lead to one account, and what happens with it today.
 
     `account` is None where no account can serve. `holders` and `answers` are None when nobody looked.
@@ -201,8 +203,7 @@ class Requirement:
         return self.need != "optional"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountUse:
+class AccountUse(Struct, frozen=True, kw_only=True, gc=False):
     """One account over the whole farm: what it serves, and which HTTP/ SPNs it needs, holds, lacks and also holds.
 
     `needs` are the SPNs that must be registered on it, `covered` those its HOST/ SPNs serve. `holds`, `lacks` and
@@ -220,8 +221,7 @@ class AccountUse:
     elsewhere: tuple[Spn, ...] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Principal:
+class Principal(Struct, frozen=True, kw_only=True, gc=False):
     """What the directory says of an account that the report names.
 
     `kind` as in `accounts`, `sid` its objectSid, `domain` the DNS name of its domain, `dns_name` the dNSHostName of a
@@ -235,8 +235,7 @@ class Principal:
     dns_name: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True, gc=False):
     """A line a person can look at to see the reason."""
 
     file: str | None
@@ -244,8 +243,7 @@ class Evidence:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class Accepted(Struct, frozen=True, kw_only=True, gc=False):
     """Why a finding may stay, the last day of that (ISO 8601, None: for good), and where it is said."""
 
     reason: str
@@ -254,8 +252,7 @@ class Accepted:
     line: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(Struct, frozen=True, kw_only=True, gc=False):
     """What to do about something: one row of the table in `agent.checks.findings`, found in one place."""
 
     id: str
@@ -284,8 +281,7 @@ class Finding:
         return tuple(dict.fromkeys((*first, *self.servers)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(Struct, frozen=True, kw_only=True, gc=False):
     """Why something of a server could not be read, or was read with a reservation; `id` is a finding's."""
 
     id: str
@@ -295,8 +291,7 @@ class Problem:
     fix: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
+class Server(Struct, frozen=True, kw_only=True, gc=False):
     """One server that was looked at. "partial" and "failed" make the report incomplete.
 
     `guessed` names what nobody said: "name" (the folder or file is called so), "dns_name" (name plus domain),
@@ -311,8 +306,7 @@ class Server:
     guessed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True, gc=False):
     """One step of a repair, with the step that takes it back and the finding it serves.
 
     `order` and `finding` are given by the plan. `command` and `rollback` are whole lines to paste; without one, `note`
@@ -360,8 +354,7 @@ class Step:
         return f"{verb} {self.spn} {where} {self.account}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alternative:
+class Alternative(Struct, frozen=True, kw_only=True, gc=False):
     """Another way to repair the same finding."""
 
     finding: str
@@ -369,16 +362,14 @@ class Alternative:
     steps: tuple[Step, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blocked:
+class Blocked(Struct, frozen=True, kw_only=True, gc=False):
     """A finding that no printed step can repair, and the reason."""
 
     finding: str
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Goal:
+class Goal(Struct, frozen=True, kw_only=True, gc=False):
     """One name as somebody wants it (`--want`): on which servers, and with whose key.
 
     `account` is None where nobody can say which is meant. `reached`: whether it is so already, None where nobody
@@ -395,8 +386,7 @@ class Goal:
     because: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True, gc=False):
     """The recommended way in order, other ways, and what stays open; what is wanted, where somebody said it."""
 
     steps: tuple[Step, ...] = ()
@@ -410,16 +400,14 @@ class Plan:
         return bool(self.wanted) and all(goal.reached for goal in self.wanted)
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(Struct, frozen=True, gc=False):
     """Which program wrote the report."""
 
     name: str
     version: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerCounts:
+class ServerCounts(Struct, frozen=True, kw_only=True, gc=False):
     """How many servers were asked; asked = answered + failed, `partial` are among those that answered.
 
     `healthy` were read whole, all that matters there is known, and no error or warning names them.
@@ -444,8 +432,7 @@ class ServerCounts:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpnCounts:
+class SpnCounts(Struct, frozen=True, kw_only=True, gc=False):
     """What people have, by SPNs that matter. `broken`: modified, duplicate or impossible.
 
     An application that negotiates and whose names are not all known counts one in `uncertain`.
@@ -485,8 +472,7 @@ class SpnCounts:
         return self.total > 0 and self.unknown == self.total
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceRead:
+class SourceRead(Struct, frozen=True, kw_only=True, gc=False):
     """One file that was read, or one server that was asked.
 
     `asked` False: nobody was, and `note` says what that leaves open. `date` is when it was asked or the file written
@@ -501,8 +487,7 @@ class SourceRead:
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Summary:
+class Summary(Struct, frozen=True, kw_only=True, gc=False):
     """The report in numbers, and what it rests on.
 
     `clients` are the kinds that were asked about. `questions` are lines for cmd.exe, whole: they ask the forest who
@@ -519,8 +504,7 @@ class Summary:
     exports: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cause:
+class Cause(Struct, frozen=True, kw_only=True, gc=False):
     """Findings that say the same of several places. `finding` is their id, `fix` what all of them say is to be done.
 
     `evidence` shows where those without an SPN are. `unread`: it tells of what could not be read.
@@ -536,8 +520,7 @@ class Cause:
     unread: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Struct, frozen=True, kw_only=True, gc=False):
     """Everything one run saw and judged. `started` and `finished` are UTC, ISO 8601.
 
     `summary`, `causes` and `principals` are None where the report is of a release that did not write them.
@@ -591,16 +574,14 @@ class Report:
         return cast("Self", reader.report(text, kinds, SCHEMA, source))
 
 
-@dataclass(frozen=True, slots=True)
-class Alias:
+class Alias(Struct, frozen=True, gc=False):
     """A name that leads to a machine which another name of the sweep already led to."""
 
     asked: str
     server: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True, gc=False):
     """How many servers a sweep asked, and what became of it: asked = answered + failed.
 
     `not_asked` are among the failed: the sweep ended before their turn. `kept` were not asked either, their snapshots
@@ -615,15 +596,13 @@ class Asked:
     aliases: tuple[Alias, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Survey(Report):
+class Survey(Report, frozen=True, kw_only=True, gc=False):
     """The report of `sweep`: what was asked for it."""
 
     sweep: Asked
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientOutcome:
+class ClientOutcome(Struct, frozen=True, kw_only=True, gc=False):
     """What one kind of client gets for the URL asked about, and the story of why, step by step.
 
     `outcome` is None where no ticket is asked for. `server`, `site` and `path` say what answers, None where nothing
@@ -651,8 +630,7 @@ class ClientOutcome:
         return "warning" if self.outcome == "ntlm-fallback" else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation(Report):
+class Explanation(Report, frozen=True, kw_only=True, gc=False):
     """The report of `explain`: one URL, and an outcome per client kind (and server, where several answer it).
 
     `answered`: whether something inspected answers the URL, None where the report is of a release that did not write

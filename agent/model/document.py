@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields, is_dataclass
 from functools import cache
 from json.encoder import encode_basestring
 from operator import attrgetter
@@ -79,7 +78,6 @@ def _opened(value: object, margin: str) -> Iterator[str]:
 
 
 def _pieces(value: object, margin: str) -> Iterator[str]:
-    kind: Any = type(value)
     if isinstance(value, tuple) and value:
         lead, inner, between = "[", *_within(margin)
         for item in value:
@@ -87,7 +85,7 @@ def _pieces(value: object, margin: str) -> Iterator[str]:
             yield from _pieces(item, inner)
             lead = between
         yield f"{margin}]"
-    elif is_dataclass(value) and (_is_sparse(kind) or _is_big(value)):
+    elif isinstance(value, msgspec.Struct) and _is_big(value):
         yield from _opened(value, margin)
     else:
         yield _text(value, margin)
@@ -128,36 +126,29 @@ _ENCODER = msgspec.json.Encoder(enc_hook=_named)
 
 
 def _members(value: object) -> Iterable[tuple[str, object]]:
-    """The fields of an object of the model and what they hold; a class may leave out those that hold None."""
-    kind: Any = type(value)
-    held = zip(_keys(kind), _values(kind)(value), strict=True)
-    return [item for item in held if item[1] is not None] if hasattr(kind, SPARSE) else held
+    """The fields of an object of the model and what they hold; a class may leave out those that say nothing."""
+    kind = _kind(type(value))
+    held = zip(kind.__struct_encode_fields__, _values(kind)(value), strict=True)
+    return [item for item in held if item[1] is not None] if kind.__struct_config__.omit_defaults else held
 
 
-@cache
-def _names(kind: type) -> tuple[str, ...]:
-    """The keys of an object of this class. Raises TypeError for what is no class of the model."""
-    if not is_dataclass(kind):
+def _kind(kind: type) -> type[msgspec.Struct]:
+    """A class of the model. Raises TypeError for another one."""
+    if not issubclass(kind, msgspec.Struct):
         raise TypeError(f"{kind.__name__} is no object of the report")
-    return tuple(field.name for field in fields(kind))
+    return kind
 
 
 @cache
-def _keys(kind: type) -> tuple[str, ...]:
-    """What the fields are called in the document: `for` is a word of Python, so the field is `for_`."""
-    return tuple(name.removesuffix("_") for name in _names(kind))
-
-
-@cache
-def _values(kind: type) -> Callable[[object], tuple[object, ...]]:
-    return _getter(_names(kind))
+def _values(kind: type[msgspec.Struct]) -> Callable[[object], tuple[object, ...]]:
+    return _getter(kind.__struct_fields__)
 
 
 @cache
 def _lists(kind: type) -> Callable[[object], tuple[object, ...]]:
     """What the fields hold that may be lists."""
-    hints = get_type_hints(kind)
-    return _getter([name for name in _names(kind) if any(get_origin(one) is tuple for one in _either(hints[name]))])
+    hints, names = get_type_hints(kind), _kind(kind).__struct_fields__
+    return _getter([name for name in names if any(get_origin(one) is tuple for one in _either(hints[name]))])
 
 
 def _either(hint: Any) -> tuple[Any, ...]:
@@ -167,20 +158,3 @@ def _either(hint: Any) -> tuple[Any, ...]:
 
 def _getter(names: Sequence[str]) -> Callable[[object], tuple[object, ...]]:
     return attrgetter(*names) if len(names) > 1 else lambda value: tuple([getattr(value, name) for name in names])
-
-
-SPARSE = "JSON_LEAVES_OUT_NONE"
-
-
-@cache
-def _is_sparse(hint: Any) -> bool:
-    """Whether an object of this class, or one that it holds, leaves out what it does not know.
-
-    Raises TypeError for a NamedTuple, which would be written as a list.
-    """
-    if hasattr(hint, "_fields"):
-        raise TypeError(f"{hint.__name__} is no object of the report")
-    if not is_dataclass(hint):
-        return any(map(_is_sparse, get_args(hint)))
-    kind: Any = hint
-    return hasattr(kind, SPARSE) or _keys(kind) != _names(kind) or any(map(_is_sparse, get_type_hints(kind).values()))

@@ -203,7 +203,7 @@ class _Field(NamedTuple):
 
 @cache
 def _fields(kind: type) -> Mapping[str, _Field]:
-    """The fields of a dataclass: it is made by a call that names them."""
+    """The fields of a struct: it is made by a call that names them."""
     hints = get_type_hints(kind)
     fields = {}
     for name, parameter in signature(kind).parameters.items():

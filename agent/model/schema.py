@@ -5,14 +5,14 @@ Written anew with: python -m agent.model.schema > docs/report.schema.json
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 import types
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from msgspec import Struct
+
 from agent.model import SCHEMA, Explanation, Report, Survey
-from agent.model.document import SPARSE
 from agent.names import FROM_TEXT
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -27,13 +27,13 @@ def report_schema() -> _Schema:
     schema = _object(Explanation, definitions)
     schema["properties"] |= _object(Survey, definitions)["properties"]
     schema["properties"]["schema"] = {"const": SCHEMA}
-    schema["required"] = [f.name for f in dataclasses.fields(Report)]
+    schema["required"] = list(Report.__struct_fields__)
     about = f"{_first_line(Report)} `url` and `outcomes` are there for `explain` only, `sweep` for `sweep`."
     schema = {**schema, "title": SCHEMA, "description": about}
     return {"$schema": DIALECT, **schema, "$defs": dict(sorted(definitions.items()))}
 
 
-def document_schema(kind: type, name: str) -> _Schema:
+def document_schema(kind: type[Struct], name: str) -> _Schema:
     """That of another document, whose key `schema` says `name`."""
     definitions: dict[str, _Schema] = {}
     schema = _object(kind, definitions)
@@ -46,19 +46,15 @@ def to_text() -> str:
     return json.dumps(report_schema(), indent=2) + "\n"
 
 
-def _object(kind: type, definitions: dict[str, _Schema]) -> _Schema:
-    hints = {name.removesuffix("_"): hint for name, hint in get_type_hints(kind).items() if name in _written(kind)}
+def _object(kind: type[Struct], definitions: dict[str, _Schema]) -> _Schema:
+    hints, keys = get_type_hints(kind), list(kind.__struct_encode_fields__)
+    held = zip(keys, kind.__struct_fields__, strict=True)
     return {
         "description": _first_line(kind),
         "type": "object",
-        "properties": {name: _schema(hint, definitions) for name, hint in hints.items()},
-        "required": [] if hasattr(kind, SPARSE) else list(hints),
+        "properties": {key: _schema(hints[name], definitions) for key, name in held},
+        "required": [] if kind.__struct_config__.omit_defaults else keys,
     }
-
-
-def _written(kind: type) -> set[str]:
-    """The names that stand in a document: those of fields, and of what is no class variable."""
-    return {each.name for each in dataclasses.fields(kind) if not each.name.startswith("_")}
 
 
 def _schema(hint: Any, definitions: dict[str, _Schema]) -> _Schema:
@@ -77,7 +73,7 @@ def _schema(hint: Any, definitions: dict[str, _Schema]) -> _Schema:
 def _reference(kind: type, definitions: dict[str, _Schema]) -> _Schema:
     if kind in FROM_TEXT:
         definitions[kind.__name__] = {"description": _first_line(kind), "type": "string"}
-    elif not dataclasses.is_dataclass(kind):
+    elif not issubclass(kind, Struct):
         raise TypeError(f"{kind!r} has no schema")
     elif kind.__name__ not in definitions:
         definitions[kind.__name__] = {}  # taken, should a class refer to itself

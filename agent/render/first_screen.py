@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 from rich.cells import cell_len
-from rich.text import Text
 
 from agent.model import Application, Cause, Finding, Report, Requirement, Severity
 from agent.names import AccountName, printable
 from agent.render.afterwards import probes
 from agent.render.causes_told import effect, first_way, lines, where
 from agent.render.findings import write_sentence
-from agent.render.layout import SEVERITY_LOOKS, Page, with_commas
+from agent.render.layout import SEVERITY_LOOKS, Line, Page, with_commas
 from agent.render.screen import Following
 from agent.render.verdict import first_line, last_line, look, not_looked_at
 from agent.render.what_was_read import EXPORT_ALL, exports, looked_at, questions
@@ -29,7 +28,7 @@ _UNREAD_SHOWN = 6
 _QUESTIONS_SHOWN = 1
 """More lines of 8,000 characters nobody pastes."""
 
-_Entry = Sequence[list[Text]]
+_Entry = Sequence[list[Line]]
 """Something told in full, then with less and less."""
 
 
@@ -42,7 +41,7 @@ def write_first_screen(page: Page, report: Report, following: Following) -> None
     causes = report.causes or ()
     unread = _cut([_unread(page, cause) for cause in causes if cause.unread], min(room, _UNREAD_LINES))
     if unread:
-        unread.insert(0, Text("NOT READ", "bold red"))
+        unread.insert(0, Line((("NOT READ", "bold red"),)))
     told = [cause for cause in causes if not cause.unread and cause.severity != "info"]
     entries = [*(_cause(page, number, cause) for number, cause in enumerate(told, 1)), *_accepted(page, report)]
     room -= len(unread) + (1 if unread else 0) + (1 if entries else 0)
@@ -54,15 +53,15 @@ def write_first_screen(page: Page, report: Report, following: Following) -> None
             page.lines += part
 
 
-def _cut(entries: Sequence[_Entry], room: int) -> list[Text]:
+def _cut(entries: Sequence[_Entry], room: int) -> list[Line]:
     """As much of each as leaves room for all others in short, or half of it; then how many there are more."""
     after = list(accumulate((len(entry[-1]) for entry in reversed(entries)), initial=0))[::-1]
-    found: list[Text] = []
+    found: list[Line] = []
     for at, entry in enumerate(entries):
         left = room - len(found) - min(after[at + 1], room // 2)
         fitting = next((lines for lines in entry if len(lines) <= left), None)
         if fitting is None:
-            return [*found, Text(f"   ... {len(entries) - at} more: --all")]
+            return [*found, Line(((f"   ... {len(entries) - at} more: --all", ""),))]
         found += fitting
     return found
 
@@ -172,7 +171,7 @@ _HEAD = ("SITE", "SPN", "MUST BE ON", "BECAUSE")
 _NARROWEST = 8
 
 
-def _unknown(page: Page, report: Report, room: int) -> list[Text]:
+def _unknown(page: Page, report: Report, room: int) -> list[Line]:
     """Where each SPN must be of which nobody knows where it is; what becomes of people where it is elsewhere.
 
     As many rows as the verdict counts, those of names that nobody said among them.

@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from rich.cells import cell_len
-from rich.console import Console
-from rich.text import Text
 
 from agent.model import Outcome, Severity
 from agent.names import printable
@@ -31,27 +30,38 @@ Part = str | tuple[str, str]
 """A text, or a text with its look."""
 
 
+class Line(NamedTuple):
+    """A line of a page: texts with their looks, nothing but spaces missing at its end."""
+
+    spans: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def plain(self) -> str:
+        return "".join([text for text, _ in self.spans])
+
+
 class Page:
     """Lines in the making. Every text passes `printable` here, so nothing can drive the terminal."""
 
     def __init__(self, width: int) -> None:
         self.width = max(width, 20)
-        self.lines: list[Text] = []
+        self.lines: list[Line] = []
         self._has_begun = False
 
     def line(self, *parts: Part) -> None:
         """One line, however long it gets."""
-        found = Text()
-        for part in parts:
-            text, look = (part, "") if isinstance(part, str) else part
-            found.append(printable(text), look)
-        found.rstrip()
-        self.lines.append(found)
+        spans = [(printable(part), "") if isinstance(part, str) else (printable(part[0]), part[1]) for part in parts]
+        while spans:
+            text, look = spans.pop()
+            if kept := text.rstrip():
+                spans.append((kept, look))
+                break
+        self.lines.append(Line(tuple(spans)))
 
     def blank(self) -> None:
         """An empty line, never two."""
         if self.lines[-1].plain if self.lines else self._has_begun:
-            self.lines.append(Text())
+            self.lines.append(Line())
 
     def prose(self, text: str | Sequence[str], indent: int = 0, *, first: Part = "", look: str = "") -> None:
         """Words filled up to the width; `first` stands in the indent of the first line. No word is ever broken.
@@ -99,7 +109,10 @@ class Page:
         return _colored(done, self.width) if color else "".join(f"{line.plain}\n" for line in done)
 
 
-def _colored(lines: Sequence[Text], width: int) -> str:
+def _colored(lines: Sequence[Line], width: int) -> str:
+    from rich.console import Console
+    from rich.text import Text
+
     out = io.StringIO()
     console = Console(
         file=out,
@@ -111,7 +124,7 @@ def _colored(lines: Sequence[Text], width: int) -> str:
         no_color=False,
     )
     for line in lines:
-        console.print(line, soft_wrap=True)
+        console.print(Text.assemble(*line.spans), soft_wrap=True)
     return out.getvalue()
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
 from urllib.parse import quote
+
+from msgspec.structs import asdict
 
 from agent.checks.findings import FINDINGS
 from agent.model import Accepted, Application, ApplicationRef, Finding, Report, Severity

@@ -6,8 +6,9 @@ import itertools
 import re
 import string
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
 
 from agent.errors import UsageError
 from agent.names import address_of, fold, host_fault, host_name, printable, without_user
@@ -22,8 +23,7 @@ MOST_NAMES = 100_000
 """Servers that one inventory, or one word with ranges, may name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class Endpoint(Struct, frozen=True, kw_only=True):
     """One WinRM service. `name` is what people call the server, `host` what is connected to.
 
     `kerberos_host` is the name asked of the KDC where that is not `host`; `user` None means the user of the run.
@@ -40,8 +40,7 @@ class Endpoint:
     fault: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Defaults:
+class Defaults(Struct, frozen=True, kw_only=True):
     """What the command line says of the servers; `port` None: the protocol's own.
 
     A user and a transport (other than `auto`) count more than an inventory's, a port is for those that say none.

@@ -9,10 +9,11 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TypeVar, cast, get_args
+
+from msgspec.structs import replace
 
 from agent.change.want import COMPUTER, Want
 from agent.checks.accept import Acceptance, accept, subject_of

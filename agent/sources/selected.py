@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Struct
 
 from agent.errors import UsageError
 from agent.names import HostName, fold, printable
@@ -31,8 +32,7 @@ class LiveLogon(NamedTuple):
 NAME_SERVER_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class DirectorySource:
+class DirectorySource(Struct, frozen=True):
     """Who is asked about SPNs, None for nobody; `is_live` where a domain controller is."""
 
     ask: AskDirectory | None

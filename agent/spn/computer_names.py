@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Literal, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.iis.snapshot import Machine
 from agent.model import HostSource
@@ -25,8 +27,7 @@ class Delegate(NamedTuple):
     spn: Spn
 
 
-@dataclass(frozen=True, kw_only=True)
-class FarmName:
+class FarmName(Struct, frozen=True, kw_only=True, dict=True):
     """One `[[name]]` of the farm file: what clients type, what answers, and what stands between.
 
     `source`: who says so. `short`: people type its first label too.
@@ -67,8 +68,7 @@ class Inspected(NamedTuple):
 NOBODY = Inspected()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Names:
+class Names(Struct, frozen=True, kw_only=True, dict=True):
     """Everything about names that does not depend on one site.
 
     `additional`: names besides its own dNSHostName that the directory has for the computer. `computers`:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Literal, NamedTuple
+
+from msgspec import Struct, field
 
 from agent.model import PrincipalKind, Problem, SourceRead
 from agent.names import AccountName, Likeness, Spn, fold
@@ -54,8 +55,7 @@ DEFAULT_MAPPED_TO_HOST = frozenset(
 """Service classes that the default sPNMappings leads to `HOST/` (rule R4.2)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class Account(Struct, frozen=True, kw_only=True):
     """One account object. A field is None when the source does not carry the attribute behind it.
 
     `identity` is what two sources agree on: the SID, else the distinguished name, folded.
@@ -124,8 +124,7 @@ class Account:
         return None if self.user_account_control is None else bool(self.user_account_control & bit)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Domain:
+class Domain(Struct, frozen=True, kw_only=True):
     """A domain as the source names it; `covered`: the source held all of it, so that absence proves something.
 
     `netbios` is None where the source does not say it: what the DNS name suggests is a guess.
@@ -157,8 +156,7 @@ class Scope(NamedTuple):
         return domain == self.root or (self.is_forest and domain.endswith(f".{self.root}"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memberships:
+class Memberships(Struct, frozen=True, kw_only=True):
     """The groups of an account, those within groups and the primary one too, as far as the source tells.
 
     `open` are groups that the source does not describe, by DN, the primary one by its SID: whose members they are
@@ -169,8 +167,7 @@ class Memberships:
     open: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(Struct, frozen=True, kw_only=True):
     """What the analysis needs to know: a source keeps what answers it and lets the rest pass by.
 
     `spns` hold both `HTTP/` and `HOST/` forms; `accounts` are the texts by which pools and computers name theirs.
@@ -191,8 +188,7 @@ class Question:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Directory:
+class Directory(Struct, frozen=True, kw_only=True, dict=True):
     """The directory as one or several sources show it.
 
     `exported` holds the folded names of the attributes that occurred in any entry: what never occurs was not

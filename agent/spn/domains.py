@@ -7,8 +7,9 @@ and marked. Accounts are compared by DNS domain and sAMAccountName.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from agent.iis.snapshot import Machine
 from agent.names import Guess, fold
@@ -22,8 +23,7 @@ class Placed(NamedTuple):
     provided: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Domains:
+class Domains(Struct, frozen=True, kw_only=True):
     """The domains of one run. `read` has NetBIOS names by folded DNS name; `known` all DNS names that occur, folded."""
 
     read: Mapping[str, str] = field(default_factory=dict)

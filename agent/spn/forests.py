@@ -7,8 +7,9 @@ only if their names share a suffix.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from agent.names import fold
 from agent.spn.directory import Directory, ForestSettings

@@ -7,9 +7,10 @@ it. That the nodes fail by their own names is then normal (R6.4, R6.8).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from agent.model import Application, ApplicationRef, Place
 from agent.names import AccountName, Address, HostName, Likeness, Spn, host_name, ip_address, spn_fault

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from agent.names import Address, HostName
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from agent.model import Problem, SourceRead
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resolution:
+class Resolution(Struct, frozen=True, kw_only=True):
     """What a client learns when it resolves a name.
 
     `chain` starts with the full name asked for and ends with the owner of the address records: more than one entry
@@ -48,8 +48,7 @@ class Listed(Mapping[HostName, Resolution]):
         """The names that are aliases, and what they lead to."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class NameService:
+class NameService(Struct, frozen=True, kw_only=True, dict=True):
     """Answers by folded full name, names by address, PTR names by address; a missing key was not or could not be asked.
 
     `suffixes` are tried in order for short names. Only zone files can say which names lead to an address that nobody

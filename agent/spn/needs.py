@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from agent.names import HostName
 from agent.spn.clients import Canonicalisation, Client, asked_hosts, asked_port
@@ -43,8 +44,7 @@ def spn_needs(reached: Reach, names: Names, clients: Sequence[Client]) -> tuple[
     return tuple(collected.needs())
 
 
-@dataclass(slots=True)
-class _Asked:
+class _Asked(Struct):
     """One host and port, and who asks for it; `doubt` where nobody is known to."""
 
     optional: bool

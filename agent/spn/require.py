@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple, get_args
+
+from msgspec import Struct, field
 
 from agent.iis.authentication import Auth
 from agent.iis.effective import Configuration, EffectiveApplication, Pool, Site
@@ -67,8 +68,7 @@ def server_view(
     )
 
 
-@dataclass(slots=True)
-class Wanted:
+class Wanted(Struct):
     """A requirement in the making: one (SPN, account)."""
 
     spn: Spn

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from agent.checks.accounts import OF_THE_ACCOUNT
 from agent.checks.causes import causes
@@ -46,7 +47,7 @@ def explain(analysis: Analysis, text: str) -> Explanation:
     report = analysis.report
     concern = _Concern(report, url, found, outcomes)
     findings = tuple(each for each in report.findings if concern.by(each))
-    fields = {**{name: getattr(report, name) for name in type(report).__dataclass_fields__}, "findings": findings}
+    fields = {**{name: getattr(report, name) for name in report.__struct_fields__}, "findings": findings}
     return Explanation(
         **{**fields, "causes": causes(findings), "summary": _summary(report.summary, outcomes)},
         url=url.text,

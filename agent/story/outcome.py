@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.checks.case import Case, Judged
 from agent.checks.remedies import advice, remedy
@@ -59,8 +61,7 @@ class Told(NamedTuple):
     wanted: Wanted | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asking:
+class Asking(Struct, frozen=True, kw_only=True):
     """One client kind, one URL, and what answers it."""
 
     case: Case

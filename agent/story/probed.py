@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.evidence.judge import causes
 from agent.evidence.known import Known
@@ -14,8 +16,7 @@ from agent.names import AccountName, Likeness, Spn
 SCHEMA = "iis-spn/probe/1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probing:
+class Probing(Struct, frozen=True, kw_only=True):
     """What one real request to each URL has shown, and where that contradicts what was predicted.
 
     `gaps` say what could not be read of what was given to predict from.
@@ -30,8 +31,7 @@ class Probing:
     gaps: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Predicted:
+class Predicted(Struct, frozen=True, kw_only=True):
     """What was said of one URL, client kind and server; `outcome` None: that no ticket is asked for."""
 
     outcome: Outcome | None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agent.model import Report
 from agent.names import HostName, Spn, http_spn
@@ -12,8 +13,7 @@ from agent.spn.nameservice import NameService, Resolution
 from agent.story.url import Url, read_url
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Look(Struct, frozen=True, kw_only=True):
     """A URL as a client of one kind, the SPN that it asks for (None: no ticket), and the addresses of its host.
 
     `addresses` None: nobody said them, so this system's resolver is asked. `steps` tell how both were found.

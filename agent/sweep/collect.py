@@ -9,11 +9,13 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.errors import MalformedError, UsageError
 from agent.iis.snapshot import Snapshot, read_or_lost
@@ -43,8 +45,7 @@ OTHER_FILES = 200
 """Files open besides connections: modules, threads' pipes, snapshots."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collected:
+class Collected(Struct, frozen=True, kw_only=True):
     """One server's answer: its snapshot as a file holds it, in memory or at `path`, and how complete it is.
 
     `alias_of` names the server that answered before from the same machine; nothing else is kept then. `left_behind`

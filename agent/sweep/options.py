@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from agent.sources.endpoint import Defaults, Transport
 
 
-@dataclass(frozen=True, kw_only=True)
-class Logon:
+class Logon(Struct, frozen=True, kw_only=True):
     """Who asks a directory, and what is trusted over TLS; `ad_user` None: the present ticket or Windows logon.
 
     `password_stdin`: passwords are lines of stdin, WinRM's first.
@@ -20,8 +20,7 @@ class Logon:
     ca: tuple[Path, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Whom:
+class Whom(Struct, frozen=True, kw_only=True):
     """The servers: words, inventories, and the computers below an OU (with `only_iis` those that show it)."""
 
     hosts: tuple[str, ...]
@@ -30,8 +29,7 @@ class Whom:
     only_iis: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class Winrm:
+class Winrm(Struct, frozen=True, kw_only=True):
     """How they are asked; `timeout` in seconds for one server, `parallel` of them at once."""
 
     user: str | None
@@ -52,8 +50,7 @@ class Winrm:
         return Defaults(port=self.port, transport=self.transport, user=self.user)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Keeping:
+class Keeping(Struct, frozen=True, kw_only=True):
     """Where snapshots are kept, None: in memory; `resume` asks nobody whose snapshot is younger than `stale_after`
     hours.
     """
@@ -63,8 +60,7 @@ class Keeping:
     stale_after: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asking:
+class Asking(Struct, frozen=True, kw_only=True):
     """All of it: what `sweep` and `collect` have in common."""
 
     whom: Whom

@@ -185,7 +185,7 @@ def _record(
 
 def survey(report: Report, finished: Run) -> Survey:
     """The report of the run, with the count of what was asked."""
-    return Survey(**{name: getattr(report, name) for name in Report.__dataclass_fields__}, sweep=finished.asked)
+    return Survey(**{name: getattr(report, name) for name in Report.__struct_fields__}, sweep=finished.asked)
 
 
 def _in_short(outcome: Result) -> str:

@@ -9,8 +9,9 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
+
+from msgspec import Struct
 
 from agent.errors import fault_of_ours
 from agent.iis.snapshot import REPORT
@@ -48,8 +49,7 @@ class Failure(NamedTuple):
     advice: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result(Generic[T]):
+class Result(Struct, Generic[T], frozen=True, kw_only=True):
     """What became of one server: an answer or a failure, never both. `seconds` is how long it took."""
 
     endpoint: Endpoint

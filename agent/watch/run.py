@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
+
+from msgspec import Struct
 
 from agent.errors import IisSpnError, UsageError, fault_of_ours
 from agent.iis.snapshot import Snapshot
@@ -40,8 +41,7 @@ class Server(Protocol):
         """Come back after so many seconds, or before, when something changes. May raise KeyboardInterrupt: the end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class Places(Struct, frozen=True, kw_only=True):
     """Where the agent writes: `drop` and `textfile` are None where nobody wants them."""
 
     state: Path

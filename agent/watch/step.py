@@ -7,8 +7,10 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field, replace
 from typing import NamedTuple
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 LOOK = 2.0
 """Seconds from one look at the configuration's files to the next, where the system does not tell that they change."""
@@ -41,8 +43,7 @@ Stamps = Mapping[str, Hashable]
 """What each of the configuration's files looks like; one that is watched only from now on did not change."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Standing(Struct, frozen=True, kw_only=True):
     """What the agent knows. `inspected`: when it last began to, None: never. `stamps`: what the files looked like when
     they were last looked at. `first`, `last`: the changes since then. `failures`: deliveries that failed in a row, the
     last at `tried`.

@@ -12,12 +12,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("spnego", reason="the extra `ldap` is not installed")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from waiting import PATIENCE
 
 pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")

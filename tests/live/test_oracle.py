@@ -7,7 +7,6 @@ ticket is asked for each SPN that it says a client asks for, and decrypted with 
 from __future__ import annotations
 
 import base64
-import dataclasses
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from msgspec.structs import replace
 
 pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("spnego", reason="the extra `ldap` is not installed")
@@ -280,7 +280,7 @@ def test_no_secret_in_an_exception(domain_controller: DomainController, ticket: 
 
     live = LdapSource(target=f"ldap://{domain_controller.host}", address=domain_controller.address)
     for logon in (Logon(READER, fail), Logon(f"{READER}@TEST.COM", lambda: "\0" + PASSWORD_MARK)):
-        asker = dataclasses.replace(live, logon=logon)
+        asker = replace(live, logon=logon)
         try:
             text = analysis(rows()[:1], asker.ask, tmp_path, datetime.now(UTC)).report.to_json()
         except RuntimeError as error:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import pytest
+from msgspec.structs import asdict
 from waiting import PATIENCE
 
 pytest.importorskip("gssapi", reason="the extra `live` is not installed")
@@ -765,6 +766,6 @@ def test_no_secret_is_shown(lab: Lab) -> None:
     orders = collect.Orders(logon_of=lambda _: logon, tls=client.tls_context(()))
     finished = collect.collect([endpoint], orders, told=lambda _: None)
     assert finished.is_complete
-    shown = repr((endpoint, logon, orders, finished.outcomes[0].endpoint, logon.tickets, vars(logon)))
+    shown = repr((endpoint, logon, orders, finished.outcomes[0].endpoint, logon.tickets, asdict(logon)))
     assert lab.account(OPERATOR) in shown.replace("\\\\", "\\")
     assert [form for form in forms(password_of(OPERATOR).encode()) if form.decode() in shown] == []

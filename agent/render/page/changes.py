@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from agent.history import Change, Difference
 from agent.model import Severity
@@ -28,8 +29,7 @@ _TITLES: Mapping[Severity, str] = {"error": "Errors", "warning": "Warnings", "in
 _COLUMNS = ("Where", "What", "Why")
 
 
-@dataclass(frozen=True, slots=True)
-class _Model:
+class _Model(Struct, frozen=True):
     changes: tuple[Change, ...]
 
 

@@ -6,8 +6,9 @@ It knows nothing of what stands in the boxes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from agent.model import Outcome
 from agent.names import printable
@@ -41,8 +42,7 @@ _MARKS: Mapping[Outcome, str] = {
 """What stands on a line with an outcome: a tick, a bar, a cross, a question mark."""
 
 
-@dataclass(eq=False)
-class Box:
+class Box(Struct, eq=False):
     """Some lines of text in a layer, and where they are drawn."""
 
     layer: int

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.model import Finding, Outcome, Report, Requirement, Server, Severity
 from agent.model.document import json_line
@@ -22,8 +24,7 @@ MOST_CAUSES = 200
 Some = TypeVar("Some", bound=Report)
 
 
-@dataclass(frozen=True, slots=True)
-class _Cause:
+class _Cause(Struct, frozen=True):
     """A cause without what is to be done, which may be thousands of sentences."""
 
     finding: str
@@ -33,8 +34,7 @@ class _Cause:
     servers: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Model:
+class _Model(Struct, frozen=True):
     """The part of the report that the script works with, by the report's own keys."""
 
     servers: tuple[Server, ...]

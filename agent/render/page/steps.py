@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from agent.model import Goal, Report, Step
 from agent.model.document import json_line
@@ -30,8 +31,7 @@ _LONGEST_TICKET = 1_000
 """Steps of which nobody pastes the ticket by hand any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Model:
+class _Model(Struct, frozen=True):
     steps: tuple[Step, ...]
 
 

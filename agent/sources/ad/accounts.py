@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import fields, replace
 
 from agent.names import AccountName, fold, printable, spn
 from agent.sources.ad.attributes import allowed_sids, file_time, generalized_time, sid_text
@@ -35,8 +37,7 @@ def kind_of(classes: Iterable[str]) -> AccountKind | None:
     return next((kind for name, kind in _KINDS if name in present), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One raw entry: values by folded attribute name without options. A value that cannot be read is told and None."""
 
     dn: str

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from agent.model import Problem, SourceRead
 from agent.names import AccountName, Spn, fold, printable, spn
@@ -39,8 +41,7 @@ def _attribute(name: str) -> tuple[str, bool]:
     return fold(name.partition(";")[0]), _CUT_RANGE.search(name) is not None
 
 
-@dataclass(slots=True)
-class _Forest:
+class _Forest(Struct):
     """What entries other than accounts say."""
 
     whole: dict[str, str] = field(default_factory=dict)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from agent.names import fold, host_fault, host_name, printable
 from agent.sources.ad.connection import BASE, LdapConnection, first_texts
@@ -51,8 +52,7 @@ def read_root(connection: LdapConnection, expected: str | None = None) -> Root:
     raise LdapError(f"{connection.server} is no controller of the domain asked about")
 
 
-@dataclass(kw_only=True)
-class Controllers:
+class Controllers(Struct, kw_only=True):
     """The domain controllers and global catalogs of a forest.
 
     `target` None: those of the current domain. `address` is connected to in place of the target's host name.

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.model import SourceRead
 from agent.sources.ad.collector import Collector
@@ -23,8 +25,7 @@ from agent.sources.extras import demand
 from agent.spn.directory import Directory, Question
 
 
-@dataclass(kw_only=True)
-class LdapSource:
+class LdapSource(Struct, kw_only=True):
     """A directory to ask live.
 
     `target` is `auto`, `ldap://HOST[:PORT]`, `ldaps://HOST[:PORT]` or `gc://HOST[:PORT]`; `logon` None means the

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
+
+from msgspec import Struct
 
 from agent.sources.ad.collector import Collector
 
@@ -36,8 +37,7 @@ class LogicalLine(NamedTuple):
     is_folded: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """Whole entries, folded as in the file; `line` is the number of the first line."""
 
     line: int

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from msgspec import Struct
 
 from agent.sources.ad.connection import LdapConnection
 from agent.sources.ad.results import SASL_IN_PROGRESS, SUCCESS, LdapError, code_of, result_of, result_words
@@ -38,12 +39,14 @@ _LAYER_NONE, _LAYER_SEAL = 1, 4  # RFC 4752 3.1
 _OWN_LIMIT = 0xFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Logon:
+class Logon(Struct, frozen=True):
     """A user, as `user@realm`, `DOMAIN\\user` or `user`; the password is asked for once per bind and never kept."""
 
     user: str
-    password: Callable[[], str] = field(repr=False)
+    password: Callable[[], str]
+
+    def __repr__(self) -> str:
+        return f"Logon({self.user!r})"
 
 
 def bind(connection: LdapConnection, logon: Logon | None) -> None:

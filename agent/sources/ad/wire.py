@@ -6,9 +6,10 @@ import socket
 import ssl
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
+
+from msgspec import Struct
 
 from agent.names import printable
 from agent.sources.ad.results import LdapError
@@ -21,8 +22,7 @@ SILENCE_SECONDS = 30.0
 Protection = Literal["seal", "tls", "starttls"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
+class Server(Struct, frozen=True, kw_only=True):
     """Where to connect and how to be safe there.
 
     `host` is what the certificate and the Kerberos name must say; `address`, where given, is what is connected to.

@@ -12,7 +12,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -27,6 +26,7 @@ import dns.rdatatype
 import dns.resolver
 import dns.reversename
 import dns.rrset
+from msgspec import Struct
 
 from agent.errors import SourceError, UsageError
 from agent.model import Problem, SourceRead
@@ -279,8 +279,7 @@ def _server(where: tuple[str, int], ends: float) -> _Server:
     return _Server(found.addresses[0], port)
 
 
-@dataclass(frozen=True, slots=True)
-class _Server:
+class _Server(Struct, frozen=True):
     """Asks one name server, by UDP and, where the answer does not fit, TCP (RFC 7766)."""
 
     address: str

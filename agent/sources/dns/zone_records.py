@@ -11,11 +11,12 @@ import codecs
 import ipaddress
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from agent.errors import MalformedError
 from agent.iis.snapshot import unopened
@@ -63,8 +64,7 @@ class Owner:
             self.addresses = dict.fromkeys((*self.addresses, address))
 
 
-@dataclass(slots=True)
-class Book:
+class Book(Struct):
     """What has been read so far, of all files; names are their keys."""
 
     owners: dict[str, Owner] = field(default_factory=dict)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
+
+from msgspec import Struct, field
 
 from agent.errors import UsageError
 from agent.names import address_of, printable
@@ -19,8 +20,7 @@ from agent.sources.inventory.ansible_variables import GROUP_PRIORITY, Value, Var
 ALL, UNGROUPED = "all", "ungrouped"
 
 
-@dataclass(slots=True)
-class Group:
+class Group(Struct):
     """`variables` are those of the inventory itself, `from_files` those of group_vars."""
 
     variables: Variables = field(default_factory=dict)
@@ -28,8 +28,7 @@ class Group:
     parents: set[str] = field(default_factory=set)
 
 
-@dataclass(slots=True)
-class Host:
+class Host(Struct):
     """`place` names the line where it stood first; variables as for a group."""
 
     place: str

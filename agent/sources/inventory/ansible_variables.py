@@ -6,8 +6,9 @@ Passwords are never read, vaults never opened, templates never filled in.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from agent.errors import UsageError
 
@@ -73,8 +74,7 @@ class VariableError(UsageError):
     """A value that counts cannot be used; the message begins with its file and line."""
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """One value of a variable. `parts` is empty for null; `fault` says why it cannot be used, should it count."""
 
     name: str

@@ -6,8 +6,9 @@ A text is read event by event: libyaml's own composer recurses in C, and deep ne
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct, field
 
 from agent.errors import UsageError
 from agent.names import printable
@@ -23,8 +24,7 @@ _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _MERGE = "<<"
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """A value; `tag` as written (`!vault`), `text` that of a text, `inside` a list's nodes or a mapping's in turn."""
 
     line: int

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
+
+from msgspec.structs import replace
 
 from agent.errors import UsageError
 from agent.names import address_of, fold, printable

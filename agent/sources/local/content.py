@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from agent.errors import MalformedError
 from agent.iis.parse import parse
@@ -38,8 +39,7 @@ class _Place(NamedTuple):
         return self.is_root and not self.physical.startswith("\\\\")
 
 
-@dataclass
-class Search:
+class Search(Struct):
     """Looks for web.config files until a number of directories or a moment (of `time.monotonic`) is reached."""
 
     reader: Reader

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC
+
+from msgspec.structs import replace
 
 from agent.iis.snapshot import Machine, Snapshot, SourceFile
 from agent.names import Guess, fold

@@ -6,8 +6,9 @@ It may come from anywhere, so sizes are looked at before reading, and links that
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from agent.iis.snapshot import Machine, SourceFile, unopened
 from agent.model import Problem

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TypeVar, cast, get_args
+
+from msgspec.structs import replace
 
 from agent.errors import MalformedError
 from agent.iis.snapshot import CertificateNames, Machine, Membership, SourceFile, WorkerProcess, unopened

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.errors import MalformedError, UsageError
 from agent.iis.snapshot import Machine, Snapshot
@@ -40,8 +42,7 @@ class Failed(NamedTuple):
     fix: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sweep:
+class Sweep(Struct, frozen=True, kw_only=True):
     """What became of each server that was asked, over all runs into one folder.
 
     `started` and `finished` (ISO 8601) are the last run's; `finished` None: it is under way, or was broken off.

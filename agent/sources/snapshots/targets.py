@@ -10,11 +10,12 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from agent.errors import MalformedError, UsageError
 from agent.iis.redirection import APPLICATION_HOST

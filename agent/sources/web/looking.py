@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import base64
 import ssl
-from dataclasses import replace
 from urllib.parse import urljoin
+
+from msgspec.structs import replace
 
 from agent.errors import UsageError
 from agent.evidence.observed import NoTicket, Reply, Seen, Sent

@@ -11,10 +11,11 @@ import re
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from datetime import UTC, datetime
 from threading import Lock
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from agent.evidence.negotiation import carried, offering_kerberos
 from agent.evidence.observed import NoTicket

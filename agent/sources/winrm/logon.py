@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Struct, field
 
 from agent.names import address_of
 from agent.sources.borrowed import nt_hash
@@ -33,8 +34,7 @@ LOOK_THERE = "the security event log there (4625) says why"
 CHECK_BOTH = f"check user and password; a local account is written COMPUTER\\user; {LOOK_THERE}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Logon:
+class Logon(Struct, frozen=True, kw_only=True, eq=False):
     """Who asks: a user with a password, or (None) the holder of the current ticket or Windows logon.
 
     One Logon serves a whole sweep: tickets and the password's hash are made once and kept with it, in memory only.
@@ -42,8 +42,11 @@ class Logon:
     """
 
     user: str | None = None
-    password: Callable[[], str] | None = field(default=None, repr=False, compare=False)
-    _kept: _Kept = field(default_factory=lambda: _Kept(), init=False, repr=False, compare=False)
+    password: Callable[[], str] | None = None
+    _kept: _Kept = field(default_factory=lambda: _Kept())
+
+    def __repr__(self) -> str:
+        return f"Logon({self.user!r})"
 
     @property
     def tickets(self) -> Tickets:

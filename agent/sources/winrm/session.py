@@ -11,7 +11,8 @@ import math
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from agent.sources.endpoint import Endpoint
 from agent.sources.winrm.connection import Connection, Reply, addresses_of
@@ -27,8 +28,7 @@ other UnreachableError when nobody knows, as after a page of some other service.
 Not entered where no password is judged: for a client certificate, and for tickets once a KDC has given the first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """Seconds for each stage of asking one server. `whole` bounds them all together, without the wait at the gate.
 
     `connect` bounds the name service and the connection each; `shell` each of the requests that open the shell, start

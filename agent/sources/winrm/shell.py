@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable
-from dataclasses import replace
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from agent.sources.endpoint import Endpoint
 from agent.sources.winrm.errors import InterruptedAskError, UnreachableError

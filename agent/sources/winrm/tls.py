@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from agent.sources.endpoint import Endpoint
 from agent.sources.tls import readable, trusting
 from agent.sources.winrm.errors import UnreachableError, short
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
+class Tls(Struct, frozen=True):
     """What a whole sweep trusts. `certificate` shows the client's certificate as well: it names a person, and is for no
     server that is asked in another way.
     """
