@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from agent.names import fold
 
@@ -13,6 +12,8 @@ _LONGEST = 64
 
 def meant(word: str, known: Iterable[str]) -> str | None:
     """The known word that one may be a slip of, letters' case aside; None where none is near."""
+    from difflib import get_close_matches
+
     by_folded = {fold(each): each for each in known}
     near = get_close_matches(fold(word)[:_LONGEST], by_folded, n=1)
     return by_folded[near[0]] if near else None

@@ -9,8 +9,9 @@ import json
 import types
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from inspect import Parameter, signature
-from typing import Any, Literal, NamedTuple, Self, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, Self, TypeVar, Union, cast, get_args, get_origin
+
+from msgspec import NODEFAULT, structs
 
 from agent.errors import MalformedError
 from agent.names import FROM_TEXT, printable
@@ -190,27 +191,26 @@ def _object(kind: type, value: object) -> object:
 
 
 class _Field(NamedTuple):
-    """A field of a class of the model; `default` is `Parameter.empty` where a document must have it."""
+    """A field of a class of the model; `default` is `NODEFAULT` where a document must have it."""
 
     read: _Reader
     default: object
 
     def missing(self) -> object:
-        if self.default is Parameter.empty:
+        if self.default is NODEFAULT:
             raise _WrongError("is missing")
         return self.default
 
 
 @cache
 def _fields(kind: type) -> Mapping[str, _Field]:
-    """The fields of a struct: it is made by a call that names them."""
-    hints = get_type_hints(kind)
+    """What reads each field of a struct."""
     fields = {}
-    for name, parameter in signature(kind).parameters.items():
-        is_unknown = parameter.default is Parameter.empty and type(None) in get_args(hints[name])
-        fields[name] = _Field(_reader(hints[name]), None if is_unknown else parameter.default)
+    for each in structs.fields(kind):
+        is_unknown = each.default is NODEFAULT and type(None) in get_args(each.type)
+        fields[each.name] = _Field(_reader(each.type), None if is_unknown else each.default)
     return fields
 
 
 def _needed(kind: type) -> set[str]:
-    return {name for name, field in _fields(kind).items() if field.default is Parameter.empty}
+    return {name for name, field in _fields(kind).items() if field.default is NODEFAULT}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -78,6 +77,8 @@ def with_accepted(path: Path, findings: Iterable[Finding], today: date) -> tuple
 
     What stands in the file stays as it is. Raises UsageError where that is no accept file.
     """
+    import tomllib
+
     is_new = not text_file.is_there(path)
     present = _HEAD if is_new else text_file.read_text(path)
     known = () if is_new else accept_file(path)

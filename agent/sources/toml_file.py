@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from agent.names import printable
 
 def parsed(path: Path, text: str) -> Mapping[str, object]:
     """What the text of a file says. Raises UsageError with file, line where known, and what is wrong."""
+    import tomllib
+
     try:
         return tomllib.loads(text)
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
