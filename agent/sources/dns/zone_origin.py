@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,13 +64,17 @@ def first_origin(entries: Iterable[tuple[int, str]], title: Title, path: Path) -
 def _of_title(said: str, path: Path, entries: Iterable[tuple[int, str]]) -> str:
     """The origin by a comment, which the file's name and the full names in the records must not contradict."""
     named = _origin_of_file(path)
-    full = {name.lower() for _, entry in entries for name in _FULL_NAME.findall(NOISE.sub(_unquoted, entry))}
-    is_used = any(name == said.lower() or name.endswith(f".{said.lower()}") for name in full)
-    if is_used or said.lower() == _zone_in(path.name).lower() or (named is None and "." in said):
+    is_named = said.lower() == _zone_in(path.name).lower() or (named is None and "." in said)
+    if is_named or any(f".{name.lower()}".endswith(f".{said.lower()}") for name in _full_names(entries)):
         return said
     other = f"the file's name says {named}" if named else "no name in the file is of it"
     reason = f"a comment says that it is of the zone {printable(said)}, {printable(other)}: write $ORIGIN above"
     raise MalformedError(str(path), 1, reason)
+
+
+def _full_names(entries: Iterable[tuple[int, str]]) -> Iterator[str]:
+    for _, entry in entries:
+        yield from _FULL_NAME.findall(NOISE.sub(_unquoted, entry))
 
 
 def _leading_origin(entries: Iterable[tuple[int, str]]) -> str | None:
