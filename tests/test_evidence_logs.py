@@ -6,10 +6,14 @@ import gzip
 import io
 import json
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent import exits
 from agent.cli.program import main
@@ -177,6 +181,42 @@ def test_a_line_without_an_end_is_no_log(tmp_path: Path, monkeypatch: pytest.Mon
     path.write_bytes(WITH_HOST.encode() + b"x" * (1 << 20))
     found = read_evidence(path).found
     assert "longer than" in found.unread[-1].why
+
+
+class Pieces(io.RawIOBase):
+    """Gives its bytes in pieces, and then an end or an error."""
+
+    def __init__(self, pieces: Sequence[bytes], error: Exception | None = None) -> None:
+        self.pieces, self.error = list(pieces), error
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self.pieces and self.error is not None:
+            raise self.error
+        piece = self.pieces.pop(0) if self.pieces else b""
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+@given(st.lists(st.text("ab \r\n", min_size=1).map(str.encode)))
+def test_lines_are_those_of_the_file_however_it_comes(pieces: list[bytes]) -> None:
+    lines = chain.from_iterable(evidence_files._blocks(io.BufferedReader(Pieces(pieces)), "f"))
+    assert list(lines) == list(io.BytesIO(b"".join(pieces)))
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=20))
+def test_every_line_before_the_damage_counts(sizes: list[int]) -> None:
+    data, pieces = b"".join(many(60)), []
+    for size in sizes:
+        pieces.append(data[:size])
+        data = data[size:]
+    found = Log("f")
+    with pytest.raises(EOFError):
+        found.take(chain.from_iterable(evidence_files._blocks(io.BufferedReader(Pieces(pieces, EOFError())), "f")))
+    whole = [line for line in b"".join(pieces).splitlines(keepends=True) if line.endswith(b"\n") and line[:1] != b"#"]
+    assert sum(row.requests for row in found.rows) == len(whole)
 
 
 def test_another_file_of_any_size_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
