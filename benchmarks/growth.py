@@ -9,37 +9,20 @@ writing; the best of the rounds, sizes interleaved.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from agent.checks.accept import Acceptance
-from agent.cli.formats import known_by
+from agent.cli.formats import Command, Format, known_by
 from agent.history import compare
-from agent.iis.snapshot import Snapshot, SourceFile
 from agent.model import Report
 from agent.render.screen import Screen, Shown
-from agent.sources.snapshots.blanking import blanked
+from benchmarks import axes
+from benchmarks.documents import DOCUMENTS, document
+from benchmarks.files import FILES
 from benchmarks.measure import interleaved, table
-from tests.worlds import (
-    App,
-    Site,
-    World,
-    ad,
-    app,
-    computer,
-    days_ago,
-    farm_name,
-    providers,
-    server,
-    site,
-    user,
-    windows,
-    world,
-)
+from tests.worlds import server
 
 WANTED = 2.2
-SERVICE = r"TEST\contososvc"
-ZONE = "iis01 A 10.0.5.2"
 
 
 class Axis(NamedTuple):
@@ -51,321 +34,93 @@ class Axis(NamedTuple):
     make: Callable[[int], Callable[[], object]]
 
 
-def judged(*servers: Snapshot, **sources: object) -> Callable[[], World]:
-    return lambda: world(*servers, **sources)  # type: ignore[arg-type]
+# -- writing -------------------------------------------------------------------------------------------------------
 
 
-def named(count: int, binding: str = "*:80:s{}.test.com", **more: object) -> list[Site]:
-    return [site(binding.format(n), name=f"Site{n}", **more) for n in range(count)]  # type: ignore[arg-type]
+def writing(
+    form: Format, command: Command, what: str, shown: Shown = "causes"
+) -> Callable[[int], Callable[[], object]]:
+    def make(n: int) -> Callable[[], object]:
+        made = document(command, what, n)
+        return lambda: sum(map(len, form.pieces(made, Screen(100, False, shown))))
 
-
-def zone(count: int, record: str = "s{} A 10.0.5.2") -> str:
-    return ";".join([ZONE, *(record.format(n) for n in range(count))])
-
-
-def spns(count: int) -> list[str]:
-    return [f"HTTP/s{n}.test.com" for n in range(count)]
-
-
-# -- IIS -----------------------------------------------------------------------------------------------------------
-
-
-def sites(n: int) -> Callable[[], World]:
-    return judged(server(*named(n)))
-
-
-def bindings(n: int) -> Callable[[], World]:
-    return judged(server(site(*(f"*:80:s{i}.test.com" for i in range(n)))))
-
-
-def pools(n: int) -> Callable[[], World]:
-    names = {f"Pool{i}": rf"TEST\svc{i}" for i in range(n)}
-    return judged(
-        server(
-            *(site(f"*:80:s{i}.test.com", name=f"S{i}", apps=[app(pool=f"Pool{i}")]) for i in range(n)),
-            pools=names,
-            creds=True,
-        )
-    )
-
-
-def applications(n: int) -> Callable[[], World]:
-    return judged(server(site(apps=[App(), *(app(f"/a{i}") for i in range(n))])))
-
-
-def locations(n: int) -> Callable[[], World]:
-    every = "".join(f'<location path="Site/d{i}">{windows(enabled="true")}</location>\n' for i in range(n))
-    return judged(server(site(), body=every))
-
-
-def tags(n: int) -> Callable[[], object]:
-    """What is emptied before it is stored."""
-    inner = "<a b='c'>d</a>" * n
-    text = f"<configuration><x>{inner}</x></configuration>".encode()
-    return lambda: blanked(text)
-
-
-def depth(n: int) -> Callable[[], World]:
-    path = "/".join(["Site", *("d" for _ in range(n))])
-    return judged(server(site(), body=f'<location path="{path}">{windows(enabled="true")}</location>'))
-
-
-def offered(n: int) -> Callable[[], World]:
-    return judged(server(site(), offered=["Negotiate", *(f"P{i}" for i in range(n))]))
-
-
-def unread_sections(n: int) -> Callable[[], World]:
-    rules = "".join(f'<rule name="r{i}"><match url="x{i}" /></rule>' for i in range(n))
-    return judged(
-        server(site(), body=f"<system.webServer><rewrite><rules>{rules}</rules></rewrite></system.webServer>")
-    )
-
-
-def web_configs(n: int) -> Callable[[], World]:
-    """Files below one application."""
-    text = f"<configuration>{windows(providers(['Negotiate']))}</configuration>"
-    return judged(server(site(), mode="Allow", web={rf"\d{i}": text for i in range(n)}))
-
-
-def virtual_directories(n: int) -> Callable[[], World]:
-    """Each leads to the one folder that holds as many web.config files."""
-    text = f"<configuration>{windows(enabled='true')}</configuration>"
-    plain = server(site(), mode="Allow", web={rf"\d{i}": text for i in range(n)})
-    data = plain.files["applicationhost.config"].data.decode()
-    more = "".join(f'<virtualDirectory path="/v{i}" physicalPath="C:\\web" />' for i in range(n))
-    changed = data.replace("</application>", more + "</application>", 1).encode()
-    files = {**plain.files, "applicationhost.config": SourceFile("applicationHost.config", changed)}
-    return judged(Snapshot(source=plain.source, machine=plain.machine, files=files))
-
-
-# -- directory -----------------------------------------------------------------------------------------------------
-
-
-def entries(n: int) -> Callable[[], World]:
-    everyone = [user(f"u{i}", f"MSSQLSvc/db{i}.test.com:1433") for i in range(n)]
-    return judged(server(site("*:80:contoso.test.com")), ad=ad(computer(), *everyone))
-
-
-def values(n: int) -> Callable[[], World]:
-    """One account with many SPNs that nobody asks for."""
-    return judged(server(site("*:80:contoso.test.com")), ad=ad(computer(), user("big", *spns(n))))
-
-
-def held(n: int) -> Callable[[], World]:
-    """One account that holds all that its sites need."""
-    return judged(
-        server(*named(n), pool=SERVICE, creds=True), ad=ad(computer(), user("contososvc", *spns(n))), dns=zone(n)
-    )
-
-
-def misplaced(n: int) -> Callable[[], World]:
-    """As many findings as sites, and as many steps."""
-    return judged(
-        server(*named(n), pool=SERVICE, creds=True), ad=ad(computer(), user(), user("other", *spns(n))), dns=zone(n)
-    )
-
-
-def missing(n: int) -> Callable[[], World]:
-    return judged(server(*named(n), pool=SERVICE, creds=True), ad=ad(computer(), user()), dns=zone(n))
-
-
-def duplicates(n: int) -> Callable[[], World]:
-    """Each SPN on the right account and on one of its own."""
-    others = [user(f"other{i}", f"HTTP/s{i}.test.com") for i in range(n)]
-    return judged(
-        server(*named(n), pool=SERVICE, creds=True),
-        ad=ad(computer(), user("contososvc", *spns(n)), *others),
-        dns=zone(n),
-    )
-
-
-def holders(n: int) -> Callable[[], World]:
-    """One SPN on many accounts."""
-    others = [user(f"other{i}", "HTTP/s0.test.com") for i in range(n)]
-    return judged(server(*named(1), pool=SERVICE, creds=True), ad=ad(computer(), user(), *others), dns=zone(1))
-
-
-def accounts(n: int) -> Callable[[], World]:
-    """As many pools as accounts, each with a weak key and an old password."""
-    names = {f"P{i}": rf"TEST\svc{i}" for i in range(n)}
-    many = [site(f"*:80:s{i}.test.com", name=f"S{i}", apps=[app(pool=f"P{i}")]) for i in range(n)]
-    known = [
-        user(f"svc{i}", f"HTTP/s{i}.test.com", pwdLastSet=days_ago(400), msDS_SupportedEncryptionTypes=4)
-        for i in range(n)
-    ]
-    return judged(server(*many, pools=names, creds=True), ad=ad(computer(), *known), dns=zone(n))
-
-
-def misspelt(n: int) -> Callable[[], World]:
-    """SPNs of characters that no name has, which anybody may write on an account of theirs."""
-    odd = [f"HTTP/s{i}\u200b.test.com" for i in range(n)]
-    return judged(server(site("*:80:s0.test.com")), ad=ad(computer(), user("odd", *odd)))
-
-
-def misspelling(n: int) -> Callable[[], World]:
-    """One of as many such characters."""
-    host = "a" * n
-    return judged(server(site(f"*:80:{host}.test.com")), ad=ad(computer(), user("odd", f"HTTP/{'a*' * n}.test.com")))
-
-
-def accepted(n: int) -> Callable[[], World]:
-    """As many findings as acceptances, of which none is about any."""
-    many = [Acceptance(id="spn-missing", subject=f"HTTP/*{i}.test.org", reason="known") for i in range(n)]
-    return judged(server(*named(n), pool=SERVICE, creds=True), ad=ad(computer(), user()), dns=zone(n), accepted=many)
-
-
-# -- names ---------------------------------------------------------------------------------------------------------
-
-
-def zone_records(n: int) -> Callable[[], World]:
-    return judged(server(site("*:80:contoso.test.com")), dns=zone(n, "h{} A 10.1.1.1"))
-
-
-def aliases(n: int) -> Callable[[], World]:
-    """Names that lead to the server, which no site claims by a host header."""
-    return judged(server(site()), dns=zone(n, "s{} CNAME iis01"))
-
-
-def alias_chain(n: int) -> Callable[[], World]:
-    chain = [f"c{i} CNAME c{i + 1}" for i in range(n)]
-    return judged(server(site("*:80:c0.test.com")), dns=";".join([ZONE, *chain, f"c{n} A 10.0.5.2"]))
-
-
-def wildcard_sites(n: int) -> Callable[[], World]:
-    """Sites with a wildcard of their own, and as many names below each other."""
-    return judged(server(*named(n, "*:80:*.w{}.test.com")), dns=zone(n, "a.w{} A 10.0.5.2"))
-
-
-def one_wildcard(n: int) -> Callable[[], World]:
-    return judged(server(site("*:80:*.test.com")), dns=zone(n))
-
-
-def parentheses(n: int) -> Callable[[], object]:
-    return judged(server(site()), dns=";".join([ZONE, "x A ("] + ["10.0.5.2"] * n))
-
-
-def farm_names(n: int) -> Callable[[], World]:
-    pair = [server(*named(n), name=f"IIS0{i}", pool=SERVICE, creds=True) for i in (1, 2)]
-    return judged(
-        *pair,
-        farm=[farm_name(f"s{i}.test.com", "IIS01", "IIS02") for i in range(n)],
-        ad=ad(computer("IIS01"), computer("IIS02"), user("contososvc", *spns(n))),
-    )
-
-
-def farm_file(n: int) -> Callable[[], World]:
-    """Names of a farm file that lead to one site without a host header."""
-    return judged(server(site()), farm=[farm_name(f"s{i}.test.com", "IIS01") for i in range(n)])
-
-
-# -- many servers --------------------------------------------------------------------------------------------------
-
-
-def servers(n: int) -> Callable[[], World]:
-    return judged(*(server(site(f"*:80:s{i}.test.com"), name=f"WEB{i}") for i in range(n)))
-
-
-def servers_of_one_name(n: int) -> Callable[[], World]:
-    return judged(
-        *(
-            server(
-                site("*:80:portal.test.com"), name=f"WEB{i}", facts={"addresses": (f"10.1.{i // 250}.{i % 250 + 1}",)}
-            )
-            for i in range(n)
-        )
-    )
-
-
-def servers_of_one_farm(n: int) -> Callable[[], World]:
-    every = [server(site("*:80:portal.test.com"), name=f"WEB{i}", pool=SERVICE, creds=True) for i in range(n)]
-    return judged(
-        *every,
-        farm=[farm_name("portal.test.com", *(f"WEB{i}" for i in range(n)))],
-        ad=ad(user("contososvc", "HTTP/portal.test.com")),
-    )
-
-
-def servers_of_one_account(n: int) -> Callable[[], World]:
-    """A name in front shows in the directory only."""
-    every = [server(name=f"WEB{i}", pool=SERVICE, creds=True) for i in range(n)]
-    return judged(*every, ad=ad(*(computer(f"WEB{i}") for i in range(n)), user("contososvc", "HTTP/portal.test.com")))
-
-
-def machines_of_one_name(n: int) -> Callable[[], World]:
-    return judged(*(server(site(), name="WEB", facts={"dns_name": f"web.d{i}.test.com"}) for i in range(n)))
-
-
-# -- formats -------------------------------------------------------------------------------------------------------
-
-
-def written(command: str, form: str, shown: Shown, n: int) -> Callable[[], object]:
-    """A report of sites of which every second one is wrong."""
-    report: Report = misplaced(n)().report
-    kind = known_by(command)[form]  # type: ignore[index]
-    return lambda: sum(map(len, kind.pieces(report, Screen(100, False, shown))))
+    return make
 
 
 def unasked(n: int) -> Callable[[], object]:
     """The first screen of as many sites, of which nobody looked up who holds what."""
-    report: Report = judged(server(*named(n), pool=r"TEST\svc", creds=True))().report
+    report: Report = axes.judged(server(*axes.named(n), pool=r"TEST\svc", creds=True))().report
     return lambda: sum(map(len, known_by("inspect")["table"].pieces(report, Screen(100, False))))
 
 
 def compared(n: int) -> Callable[[], object]:
     """What changed where every SPN was registered."""
-    old, new = missing(n)().report, held(n)().report
+    old, new = axes.missing(n)().report, axes.held(n)().report
     return lambda: compare(old, new)
 
 
-def _format(command: str, form: str, shown: Shown = "causes") -> Callable[[int], Callable[[], object]]:
-    return lambda n: written(command, form, shown, n)
+def made() -> Iterator[tuple[str, Axis]]:
+    """The making of what is written, where that is more than a report."""
+    for command, documents in DOCUMENTS.items():
+        if command not in {"inspect", "plan"}:
+            for what, (size, make) in documents.items():
+                yield f"{command}: {what}", Axis(size, lambda n, make=make: lambda: make(n))
+
+
+def written() -> Iterator[tuple[str, Axis]]:
+    """Each document of each command in each format that the command knows; a table as far as it can be asked for."""
+    for command, documents in DOCUMENTS.items():
+        for what, (size, _) in documents.items():
+            for name, form in known_by(command).items():
+                for shown, option in SHOWN if form.for_screen else SHOWN[:1]:
+                    yield f"{command} {name}{option}: {what}", Axis(size, writing(form, command, what, shown))
+
+
+SHOWN: Sequence[tuple[Shown, str]] = (("causes", ""), ("origins", " --verbose"), ("all", " --all"))
 
 
 AXES: Mapping[str, Axis] = {
-    "sites": Axis(1000, sites),
-    "bindings": Axis(1000, bindings),
-    "pools": Axis(500, pools),
-    "applications": Axis(1000, applications),
-    "locations": Axis(1000, locations),
-    "segments of a location": Axis(60, depth),
-    "providers": Axis(1000, offered),
-    "sections nobody reads": Axis(10000, unread_sections),
-    "tags that are emptied": Axis(5000, tags),
-    "web.config files": Axis(1000, web_configs),
-    "virtual directories, and web.config files below each": Axis(100, virtual_directories),
-    "LDIF entries": Axis(10000, entries),
-    "values of one account": Axis(10000, values),
-    "SPNs that an account holds and needs": Axis(500, held),
-    "findings with steps": Axis(500, misplaced),
-    "findings": Axis(500, missing),
-    "duplicates": Axis(500, duplicates),
-    "holders of one SPN": Axis(1000, holders),
-    "accounts": Axis(500, accounts),
-    "misspelt SPNs": Axis(1000, misspelt),
-    "characters of a misspelt SPN": Axis(60, misspelling),
-    "acceptances, and findings": Axis(250, accepted),
-    "zone records": Axis(10000, zone_records),
-    "aliases": Axis(500, aliases),
-    "an alias chain": Axis(1000, alias_chain),
-    "wildcard sites, and names": Axis(250, wildcard_sites),
-    "names under one wildcard": Axis(500, one_wildcard),
-    "lines in an unclosed ( of a zone": Axis(5000, parentheses),
-    "farm names of two servers": Axis(250, farm_names),
-    "names of a farm file": Axis(500, farm_file),
-    "servers": Axis(250, servers),
-    "servers of one name": Axis(100, servers_of_one_name),
-    "servers of one farm": Axis(100, servers_of_one_farm),
-    "servers of one account": Axis(100, servers_of_one_account),
-    "machines of one name": Axis(250, machines_of_one_name),
-    **{
-        f"{command} {form}": Axis(500, _format(command, form))
-        for command in ("inspect", "plan")
-        for form in known_by(command)
-    },  # type: ignore[arg-type]
-    "inspect table --verbose": Axis(500, _format("inspect", "table", "origins")),
-    "inspect table --all": Axis(500, _format("inspect", "table", "all")),
-    "inspect table, nobody asked": Axis(500, unasked),
+    "sites": Axis(1000, axes.sites),
+    "bindings": Axis(1000, axes.bindings),
+    "pools": Axis(500, axes.pools),
+    "applications": Axis(1000, axes.applications),
+    "locations": Axis(1000, axes.locations),
+    "segments of a location": Axis(60, axes.depth),
+    "providers": Axis(1000, axes.offered),
+    "sections nobody reads": Axis(10000, axes.unread_sections),
+    "tags that are emptied": Axis(5000, axes.tags),
+    "web.config files": Axis(1000, axes.web_configs),
+    "virtual directories, and web.config files below each": Axis(100, axes.virtual_directories),
+    "LDIF entries": Axis(10000, axes.entries),
+    "values of one account": Axis(10000, axes.values),
+    "SPNs that an account holds and needs": Axis(500, axes.held),
+    "findings with steps": Axis(500, axes.misplaced),
+    "findings": Axis(500, axes.missing),
+    "duplicates": Axis(500, axes.duplicates),
+    "holders of one SPN": Axis(1000, axes.holders),
+    "accounts": Axis(500, axes.accounts),
+    "misspelt SPNs": Axis(1000, axes.misspelt),
+    "characters of a misspelt SPN": Axis(60, axes.misspelling),
+    "acceptances, and findings": Axis(250, axes.accepted),
+    "zone records": Axis(10000, axes.zone_records),
+    "aliases": Axis(500, axes.aliases),
+    "an alias chain": Axis(1000, axes.alias_chain),
+    "wildcard sites, and names": Axis(250, axes.wildcard_sites),
+    "names under one wildcard": Axis(500, axes.one_wildcard),
+    "lines in an unclosed ( of a zone": Axis(5000, axes.parentheses),
+    "farm names of two servers": Axis(250, axes.farm_names),
+    "names behind a proxy, and sites that check it": Axis(250, axes.proxied),
+    "names of a farm file": Axis(500, axes.farm_file),
+    "servers": Axis(250, axes.servers),
+    "servers of one name": Axis(100, axes.servers_of_one_name),
+    "servers of one farm": Axis(100, axes.servers_of_one_farm),
+    "servers of one account": Axis(100, axes.servers_of_one_account),
+    "machines of one name": Axis(250, axes.machines_of_one_name),
+    "inspect table: findings that nobody looked up": Axis(500, unasked),
     "changes": Axis(500, compared),
+    **{name: Axis(*given) for name, given in FILES.items()},
+    **dict(made()),
+    **dict(written()),
 }
 
 

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from worlds import World, ad, app, computer, cross_reference, farm_name, server, setspn_l, site, user, world
 
 from agent import exits, inspect
-from agent.checks.causes import causes
+from agent.checks.causes import _with_word, causes
 from agent.cli.program import main
 from agent.model import Accepted, Finding, Report, SpnCounts
 from agent.names import AccountName, spn
@@ -32,6 +34,27 @@ def pooled(*bindings: str, held: Sequence[str] = (CONTOSO,), dns: str | None = N
 def counts(found: World) -> dict[str, int]:
     spns = found.report.spns
     return {name: getattr(spns, name) for name in type(spns).__struct_fields__ if getattr(spns, name)}
+
+
+# -- causes that are one ----------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.text("ab\\", min_size=1, max_size=4), min_size=1, max_size=5), st.text("ab\\ ", max_size=12))
+def test_a_word_stands_for_the_longest_name_at_each_place(names: list[str], text: str) -> None:
+    expected, rest = "", text
+    while rest:
+        longest = max((name for name in names if rest.startswith(name)), key=len, default="")
+        expected += "W" if longest else rest[0]
+        rest = rest[len(longest) or 1 :]
+    assert _with_word(text, set(names), "W") == expected
+
+
+def test_accounts_of_which_one_is_the_beginning_of_another_are_one_cause() -> None:
+    names = [f"HTTP/s{number}.test.com" for number in range(12)]
+    sites = [site(f"*:80:s{number}.test.com", name=f"S{number}") for number in range(12)]
+    held = [user(f"other{number}", name) for number, name in enumerate(names)]
+    found = world(server(*sites, pool=SERVICE, creds=True), ad=ad(computer(), user("svc"), *held))
+    assert [len(cause.spns) for cause in causes(found.report.findings) if cause.finding == "spn-misplaced"] == [12]
 
 
 # -- what an outcome takes for granted -----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from itertools import filterfalse
 from pathlib import Path
 
 from agent.change.applied import Applied, Failure, paragraphs, stopped, told, way_back
@@ -198,7 +199,7 @@ def roll_back(rollback: Path, writer: Writer, confirm: Confirm) -> Applied:
 def _undo(changes: tuple[Change, ...], record: Record, writer: Writer, files: Files, journal: Journal) -> Applied:
     failures, left = _taken_back(changes, writer, journal)
     kept = (*(failure.change for failure in failures), *left)
-    done = tuple(change for change in changes if change not in kept)
+    done = tuple(filterfalse(frozenset(kept).__contains__, changes))
     if failures:
         parts = [told("Taken back:", done) or "Nothing was taken back.", *(f"Not taken back:  {f}" for f in failures)]
         again = f"To go on: remove the cause, then again: {way_back(files, writer)}"

@@ -84,8 +84,10 @@ class Overlay:
 
     def application(self, at: ApplicationRef) -> EffectiveApplication:
         """One application as it is now."""
-        site = next(site for site in self.configurations[at.server].sites if site.name == at.site)
-        return next(each for each in site.applications if each.path == at.path)
+        found = self.configurations[at.server].application(at.site, at.path)
+        if found is None:
+            raise LookupError(at)
+        return found
 
     def identity(self, at: ApplicationRef) -> PoolIdentity:
         """What its pool runs as."""

@@ -41,7 +41,7 @@ def moves(overlay: Overlay, aim: Aim) -> list[Move]:
 
 def _asking(case: Case, label: str, site: str) -> list[Application]:
     """The applications of a site that ask for tickets."""
-    every = [each for each in case.applications if (each.server, each.site) == (label, site)]
+    every = case.of_site(label, site)
     where = f"{printable(site)} on {printable(label)}"
     if any(each.windows_auth is None for each in every):
         raise ObstacleError(f"IIS refuses the configuration of {where}: correct it first.")
@@ -118,7 +118,7 @@ def _identity(overlay: Overlay, aim: Aim, label: str, pool: Pool) -> Move:
     )
     is_sure = aim.want.account is None or not isinstance(aim.account.domain, Guess)
     user = str(aim.account) if is_sure else aim.want.account or ""
-    before = overlay.everyones(labels)
+    before = {ref: overlay.decryptors(ref) for ref in at}
     overlay.pool(labels, pool_as(user, pool.name)._replace(origin=pool.origin, starts=pool.starts))
     switched = _switched(overlay, before)
     is_managed = (

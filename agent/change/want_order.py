@@ -26,11 +26,12 @@ class Ordered(NamedTuple):
 def in_order(now: Now, moves: Iterable[Move]) -> list[Ordered]:
     """Removals, settings, then SPN after SPN; where nobody's decryptor changes a removal stands before its add."""
     every = list(moves)
-    names = list(dict.fromkeys(m.action.step.spn for m in every if m.stage == SPNS))
+    spns = dict.fromkeys(m.action.step.spn for m in every if m.stage == SPNS)
+    places = {name: at for at, name in enumerate(spns)}
 
     def place(move: Move) -> tuple[int, int, bool, bool]:
         step = move.action.step
-        at = names.index(step.spn) if move.stage == SPNS else 0
+        at = places[step.spn] if move.stage == SPNS else 0
         return move.stage, at, step.is_add, step.changes_spn and not step.confirm
 
     ranked = sorted(every, key=place)

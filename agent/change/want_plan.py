@@ -9,7 +9,7 @@ from agent.change.plan import Planned, refused
 from agent.change.want import Aim, ObstacleError, Want, aim_of
 from agent.change.want_move import Move
 from agent.change.want_moves import moves
-from agent.change.want_order import Ordered, in_order
+from agent.change.want_order import in_order
 from agent.change.want_records import unseen_balancer
 from agent.change.want_spns import Now, key, spn_moves, wanted_of
 from agent.change.want_told import told
@@ -90,7 +90,7 @@ class _Draft:
     def goal(self, want: Want) -> Goal:
         """Whether it is so, what leads there, and why."""
         aim, obstacle = self.aims.get(want), self.obstacles.get(want)
-        steps = tuple(one.step.order for one in self.ordered if self._serves(one, want)) if obstacle is None else ()
+        steps = tuple(self._serving(want)) if obstacle is None else ()
         account: AccountName | None = aim.account if aim is not None else None
         if account is None and obstacle is not None:
             account = obstacle.account
@@ -104,11 +104,12 @@ class _Draft:
             because=tuple(self._because(aim, obstacle, steps)),
         )
 
-    def _serves(self, one: Ordered, want: Want) -> bool:
-        if any(key(move.action) == key(one.move.action) for move in self.own.get(want, ())):
-            return True
-        sites = set(self.aims[want].sites)
-        return any((ref.server, ref.site) in sites for ref in one.move.at)
+    def _serving(self, want: Want) -> Iterator[int]:
+        """The steps that are its own, and those of others that touch its sites."""
+        own, sites = {key(move.action) for move in self.own.get(want, ())}, set(self.aims[want].sites)
+        for one in self.ordered:
+            if key(one.move.action) in own or any((ref.server, ref.site) in sites for ref in one.move.at):
+                yield one.step.order
 
     def _reached(self, aim: Aim | None, obstacle: ObstacleError | None, steps: tuple[int, ...]) -> bool | None:
         if obstacle is not None:

@@ -143,4 +143,4 @@ def _node(overlay: Overlay, host: HostName) -> tuple[str, str] | None:
 
 
 def _references(case: Case, label: str, site: str) -> list[ApplicationRef]:
-    return [each.reference for each in case.applications if (each.server, each.site) == (label, site)]
+    return [each.reference for each in case.of_site(label, site)]

@@ -51,13 +51,17 @@ def leftover(
         subjects.setdefault(found.id, set()).update(map(fold, _subjects(found)), {NOWHERE})
     for acceptance in acceptances:
         known = subjects.get(acceptance.id, set())
-        matches = _Acceptances([acceptance]).first(known) is not None
+        matches = _matches(fold(acceptance.subject), known)
         if acceptance.until is not None and acceptance.until < today:
             counts = "what it accepted counts again" if matches else "it matches nothing either"
             yield _left(acceptance, f"is over since {acceptance.until.isoformat()}: {counts}", _OVER)
         elif not matches:
             more = "" if is_whole else ", but not everything was read and checked"
             yield _left(acceptance, f"matches nothing that was found{more}", _UNMATCHED if is_whole else _LOOK_AGAIN)
+
+
+def _matches(subject: str, known: set[str]) -> bool:
+    return any(map(Wildcard(subject).matches, known)) if "*" in subject else subject in known
 
 
 _OVER = "Repair it, give the acceptance a later `until`, or take it out of the file."

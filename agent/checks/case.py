@@ -77,6 +77,30 @@ class Case(Struct, frozen=True, kw_only=True, dict=True):
     def application_at(self) -> dict[ApplicationRef, Application]:
         return {application.reference: application for application in self.applications}
 
+    def servers_of(self, name: FarmName) -> list[ServerView]:
+        """The servers that an entry of the farm file names, in their order."""
+        found = {at for server in name.servers for at in self._called.get(fold(server), ())}
+        return [self.servers[at] for at in sorted(found)]
+
+    @cached_property
+    def _called(self) -> dict[str, list[int]]:
+        index: dict[str, list[int]] = {}
+        for at, server in enumerate(self.servers):
+            for name in server.machine.said_names:
+                index.setdefault(name, []).append(at)
+        return index
+
+    def of_site(self, label: str, site: str) -> Sequence[Application]:
+        """The applications of the sites of this name on a server."""
+        return self._by_site.get((label, site), ())
+
+    @cached_property
+    def _by_site(self) -> dict[tuple[str, str], list[Application]]:
+        index: dict[tuple[str, str], list[Application]] = {}
+        for application in self.applications:
+            index.setdefault((application.server, application.site), []).append(application)
+        return index
+
     @cached_property
     def judged_at(self) -> dict[tuple[Spn, AccountName | None], Judged]:
         return {(judged.requirement.spn, judged.requirement.account): judged for judged in self.judged}

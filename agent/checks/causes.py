@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
+from os.path import commonprefix
 
 from agent.checks.findings import FINDINGS
 from agent.model import Cause, Finding
@@ -64,9 +67,22 @@ def _text(group: list[Finding]) -> str:
 
 
 def _replaced(text: str, names: Iterable[tuple[str, str]]) -> str:
-    for name, word in names:
-        text = text.replace(name, word)
+    for word, alike in groupby(names, itemgetter(1)):
+        text = _with_word(text, {name for name, _ in alike}, word)
     return text
+
+
+def _with_word(text: str, names: Collection[str], word: str) -> str:
+    """The word instead of each of the names, at each place of the longest: one pass, for there may be thousands."""
+    start = commonprefix([*names])  # noqa: RUF071  # of texts, not of paths
+    lengths = sorted({*map(len, names)}, reverse=True)
+    kept, at, found = list[str](), 0, text.find(start)
+    while found >= 0:
+        name = next((part for length in lengths if (part := text[found : found + length]) in names), None)
+        kept += (text[at:found], word) if name is not None else (text[at : found + 1],)
+        at = found + len(name or " ")
+        found = text.find(start, at)
+    return "".join((*kept, text[at:]))
 
 
 def _names(found: Finding) -> Iterator[tuple[str, str]]:

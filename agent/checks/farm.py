@@ -303,7 +303,7 @@ def _account_use(case: Case, name: AccountName, all_judged: list[Judged]) -> Acc
     covered = dict.fromkeys(r.spn for r in requirements if r.need == "covered")
     settled = {requirement.spn for requirement in requirements if requirement.outcome != "uncertain"}
     holds = None if known is None else tuple([spn for spn in known.spns if spn.service == "http"])
-    held = frozenset(holds or ())
+    served = {*(holds or ()), *by_other_keys}
     return AccountUse(
         account=name,
         kind=None if known is None else known.kind,
@@ -311,7 +311,7 @@ def _account_use(case: Case, name: AccountName, all_judged: list[Judged]) -> Acc
         needs=tuple(needs),
         covered=tuple(covered),
         holds=holds,
-        lacks=None if holds is None else tuple([s for s in needs if s not in held | by_other_keys and s in settled]),
+        lacks=None if holds is None else tuple([s for s in needs if s not in served and s in settled]),
         # one that another account must hold is misplaced, not used elsewhere
         elsewhere=None if holds is None else tuple([spn for spn in holds if spn not in case.demands]),
     )

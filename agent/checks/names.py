@@ -202,14 +202,21 @@ def _has_default_limits(registry: Mapping[str, object] | None) -> bool:
 
 def proxies(case: Case) -> Iterator[Finding]:
     """Extended protection that a proxy which ends TLS breaks for clients (rules R9.3, R15.4)."""
+    asking: dict[tuple[str, str | None], list[tuple[Application, WindowsAuth]]] = {}
+    for application in case.applications:
+        if application.windows_auth is not None and application.negotiates:
+            for site in (None, fold(application.site)):
+                asking.setdefault((application.server, site), []).append((application, application.windows_auth))
     for name in case.farm:
-        for application in case.applications if name.proxy == "terminates-tls" else ():
-            settings = application.windows_auth
-            server = case.by_label[application.server]
-            if settings is None or not application.negotiates or not name.includes(server.machine):
-                continue
+        if name.proxy != "terminates-tls":
+            continue
+        meant = None if name.site is None else fold(name.site)
+        behind = (
+            (server, *found) for server in case.servers_of(name) for found in asking.get((server.label, meant), ())
+        )
+        for server, application, settings in behind:
             why = _binding_fails(settings, name.host, _asked_names(case, server, name.host))
-            if why and (name.site is None or fold(name.site) == fold(application.site)):
+            if why:
                 whose = "clients that send a binding" if fold(settings.token_checking) == "allow" else "users"
                 yield finding(
                     "extended-protection-behind-proxy",

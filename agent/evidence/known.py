@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
@@ -12,7 +12,7 @@ from agent.evidence.captured import Captured
 from agent.evidence.diagnosis import Reason
 from agent.evidence.told import reason
 from agent.evidence.tried import Tried
-from agent.model import Application, Finding, Report, Requirement
+from agent.model import Application, ApplicationRef, Finding, Report, Requirement
 from agent.names import HostName, Spn, fold, host_name, netbios_name, spn
 from agent.spn.directory import Account, Directory
 from agent.spn.nameservice import NameService
@@ -57,22 +57,48 @@ class Known(Struct, frozen=True, dict=True):
 
     def requirements(self, name: Spn) -> list[Requirement]:
         """On which accounts the inspected servers need it."""
-        return [one for one in self.report.requirements if one.spn == name] if self.report is not None else []
+        return self._needed.get(name, [])
 
-    def findings(self, name: Spn) -> Iterator[Finding]:
+    @cached_property
+    def _needed(self) -> Mapping[Spn, list[Requirement]]:
+        return _grouped((one.spn, one) for one in self._requirements)
+
+    @property
+    def _requirements(self) -> Sequence[Requirement]:
+        return self.report.requirements if self.report is not None else ()
+
+    def findings(self, name: Spn) -> list[Finding]:
         """What was found about it, the worst first."""
-        found = [one for one in self.report.findings if one.spn == name] if self.report is not None else []
-        yield from sorted(found, key=lambda one: one.rank)
+        return self._found.get(name, [])
+
+    @cached_property
+    def _found(self) -> Mapping[Spn, list[Finding]]:
+        found = self.report.findings if self.report is not None else ()
+        return _grouped((one.spn, one) for one in sorted(found, key=lambda one: one.rank) if one.spn is not None)
 
     def decrypted_by(self, who: Tried) -> list[Requirement]:
         """What the inspected servers need on an account."""
-        wanted = self.report.requirements if self.report is not None else ()
+        wanted = self._served.get(who.name, [])
         return [one for one in wanted if one.account is not None and who.match(one.account) in {"same", "unknown"}]
+
+    @cached_property
+    def _served(self) -> Mapping[str, list[Requirement]]:
+        """What is needed on the accounts of one name."""
+        return _grouped((one.account.key, one) for one in self._requirements if one.account is not None)
 
     def applications(self, requirement: Requirement) -> list[Application]:
         """The applications that need an SPN."""
-        named = set(requirement.applications)
-        return [one for one in self.report.applications if one.reference in named] if self.report is not None else []
+        places = {place for place in requirement.applications if place in self._applications}
+        return [one for place in sorted(places, key=self._order) for one in self._applications[place]]
+
+    @cached_property
+    def _applications(self) -> Mapping[ApplicationRef, list[Application]]:
+        return _grouped((one.reference, one) for one in (self.report.applications if self.report is not None else ()))
+
+    @cached_property
+    def _order(self) -> Callable[[ApplicationRef], int]:
+        """The place of an application in the report."""
+        return {place: number for number, place in enumerate(self._applications)}.__getitem__
 
     def servers_of(self, requirements: Sequence[Requirement]) -> set[str]:
         """The folded computer names of the servers that need these."""

@@ -125,14 +125,9 @@ class _Stretch:
         self.day = day
         self.faults: list[int] = []
         self.is_full = False
-        self._first = first
-        self._others = 0
+        self.next_line = first
         self._table: _Table = {}
         self._seen: list[tuple[Values, _Seen]] = []
-
-    @property
-    def next_line(self) -> int:
-        return self._first + self._others + sum(seen.count for _, seen in self._seen)
 
     @property
     def why(self) -> str:
@@ -146,17 +141,18 @@ class _Stretch:
             return self._count_with_names(lines)
         if self.columns.splits:
             return self._count_without_names(lines)
-        return next((line for line in lines if self._changes(line)), None)
+        numbered = enumerate(lines, self.next_line)
+        return next((line for number, line in numbered if self._changes(line, number)), None)
 
     def _count_with_names(self, lines: Iterator[bytes]) -> bytes | None:
         """The loop that gigabytes go through."""
         table, splits = self._table, self.columns.splits
-        for line in lines:
+        for number, line in enumerate(lines, self.next_line):
             cells = line.rsplit(b" ", splits)
             try:
                 seen = table[cells[1]][cells[2]][cells[3]][cells[4]]
             except (KeyError, IndexError):
-                if self._changes(line):
+                if self._changes(line, number):
                     return line
             else:
                 seen.count += 1
@@ -165,42 +161,41 @@ class _Stretch:
 
     def _count_without_names(self, lines: Iterator[bytes]) -> bytes | None:
         table, splits = self._table.setdefault(b"", {}), self.columns.splits
-        for line in lines:
+        for number, line in enumerate(lines, self.next_line):
             cells = line.rsplit(b" ", splits)
             try:
                 seen = table[cells[1]][cells[2]][cells[3]]
             except (KeyError, IndexError):
-                if self._changes(line):
+                if self._changes(line, number):
                     return line
             else:
                 seen.count += 1
                 seen.last = line
         return None
 
-    def _changes(self, line: bytes) -> bool:
+    def _changes(self, line: bytes, number: int) -> bool:
         """Whether a line begins other columns; any other is counted as what it is."""
         if line.startswith(b"#"):
-            self._others += 1
+            self.next_line = number + 1
             if line.startswith(b"#Date:"):
                 self.day = line[6:].split(maxsplit=1)[0] if line[6:].strip() else b""
             return line.startswith(b"#Fields:")
         values = self.columns.values(line)
         if values is None:
             if line.endswith(b"\n") and line.strip():  # the last line of a log that is being written has no end yet
-                self.faults.append(self.next_line)
-            self._others += 1
+                self.faults.append(number)
         else:
-            self._count_one(line, values)
+            self._count_one(line, values, number)
         return False
 
-    def _count_one(self, line: bytes, values: Values) -> None:
+    def _count_one(self, line: bytes, values: Values, number: int) -> None:
         if len(self._seen) >= MOST_ROWS and values.host not in self._table:
             self.is_full, values = True, values._replace(host=b"")
         by_substatus = self._table.setdefault(values.host, {}).setdefault(values.status, {})
         by_win32 = by_substatus.setdefault(values.substatus, {})
         seen = by_win32.get(values.win32)
         if seen is None:
-            seen = by_win32[values.win32] = _Seen(self.next_line, line)
+            seen = by_win32[values.win32] = _Seen(number, line)
             self._seen.append((values, seen))
         seen.count += 1
         seen.last = line

@@ -109,6 +109,15 @@ class Configuration(Struct, frozen=True, kw_only=True, dict=True):
         """The site of this very name."""
         return self._by_name.get(name)
 
+    def application(self, site: str, path: str) -> EffectiveApplication | None:
+        """The application at this very path of the site of this very name."""
+        return self._by_path.get((site, path))
+
+    @cached_property
+    def _by_path(self) -> dict[tuple[str, str], EffectiveApplication]:
+        every = reversed([(site.name, each) for site in self._by_name.values() for each in site.applications])
+        return {(site, each.path): each for site, each in every}  # the first of one path counts
+
     @cached_property
     def _by_name(self) -> dict[str, Site]:
         return {site.name: site for site in reversed(self.sites)}  # the first of one name counts

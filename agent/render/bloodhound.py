@@ -195,7 +195,7 @@ def _held_by(requirement: Requirement) -> tuple[AccountName, ...]:
 
 def _answered_by(requirement: Requirement) -> tuple[AccountName, ...]:
     """Those whom the KDC picks though they do not hold it."""
-    holders = _held_by(requirement)
+    holders = {*_held_by(requirement)}
     return tuple(account for account in requirement.answers or () if account not in holders)
 
 

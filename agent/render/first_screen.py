@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from rich.cells import cell_len
@@ -143,13 +144,19 @@ def _unread(page: Page, cause: Cause) -> _Entry:
     told = Page(page.width)
     told.prose(f"{cause.finding}: {cause.text}", 3, first=str(len(cause.servers) or ""), look="bold")
     where = lines(cause)
-    are_named = where and all(any(line.startswith(server) for line in where) for server in cause.servers)
+    are_named = where and _all_begin_one(cause.servers, where)
     for places in filter(None, (() if are_named else cause.servers, where)):
         told.prose(shortly(places, _UNREAD_SHOWN), 3)
     short = list(told.lines)
     for sentence in cause.fix:
         write_sentence(told, sentence, 3)
     return told.lines, short
+
+
+def _all_begin_one(names: Iterable[str], lines: Iterable[str]) -> bool:
+    """Whether each name is the beginning of one of the lines: in order that is the first one not before it."""
+    ordered = sorted(lines)
+    return all("".join(ordered[(at := bisect_left(ordered, name)) : at + 1]).startswith(name) for name in names)
 
 
 def _accepted(page: Page, report: Report) -> Iterator[_Entry]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from agent.model import Application, Finding, Report, Requirement
 from agent.names import AccountName, printable
@@ -60,13 +60,13 @@ def cell(text: str) -> str:
 
 
 def _rows(overview: Overview) -> Iterator[list[str]]:
-    applications = {application.reference: application for application in overview.report.applications}
+    applications = {each.reference: (each, _names(each)) for each in overview.report.applications}
     told: set[int] = set()
     for requirement in overview.report.requirements:
         for place in requirement.applications:
             findings = list(overview.about(requirement, place.server))
             told.update(map(id, findings))
-            yield _requirement(requirement, applications[place], place.rule, findings)
+            yield _requirement(requirement, *applications[place], place.rule, findings)
     yield from (_unnamed(application) for application in overview.report.applications if application.is_unnamed)
     for finding in overview.report.findings:
         if id(finding) not in told:
@@ -74,13 +74,13 @@ def _rows(overview: Overview) -> Iterator[list[str]]:
 
 
 def _requirement(
-    requirement: Requirement, application: Application, rule: str | None, findings: list[Finding]
+    requirement: Requirement, application: Application, names: str, rule: str | None, findings: list[Finding]
 ) -> list[str]:
     return [
         application.server,
         application.site,
         application.path,
-        _few(host.host for host in application.hosts),
+        names,
         str(requirement.spn),
         str(requirement.account or ""),
         requirement.need,
@@ -103,7 +103,7 @@ def _finding(finding: Finding) -> list[str]:
 
 def _unnamed(application: Application) -> list[str]:
     """An application that is reached by a name which nobody said: a row of its own, for it has no requirement."""
-    place = [application.server, application.site, application.path, _few(host.host for host in application.hosts)]
+    place = [application.server, application.site, application.path, _names(application)]
     unknown = [*place, *[""] * (COLUMNS.index("outcome") - len(place)), "uncertain", application.decryption, ""]
     return [*unknown, *_told([], ["NOT CHECKED: a name that clients use is not known"]), ""]
 
@@ -131,9 +131,13 @@ def _accounts(accounts: tuple[AccountName, ...] | None) -> str:
     return "" if accounts is None else _few(accounts) or "nobody"
 
 
-def _few(names: Iterable[object]) -> str:
+def _names(application: Application) -> str:
+    return _few([host.host for host in application.hosts])
+
+
+def _few(names: Sequence[object]) -> str:
     """Names side by side; of a farm's hundreds the first, and how many more there are."""
-    return first_few([str(name) for name in names], "; ")
+    return first_few(names, "; ")
 
 
 def _joined(values: Iterable[object]) -> str:

@@ -78,7 +78,7 @@ class Overview:
         self.needed: dict[ApplicationRef, list[Needed]] = {}
         self.findings: dict[str, list[Finding]] = {server.name: [] for server in report.servers}
         self.elsewhere: list[Finding] = []
-        self._by_spn: dict[Spn, list[Finding]] = {}
+        self._by_spn: dict[Spn, list[tuple[Finding, frozenset[str]]]] = {}
         for application in report.applications:
             self.applications.setdefault(application.server, []).append(application)
         for requirement in report.requirements:
@@ -92,7 +92,7 @@ class Overview:
         of_one = servers[0] if len(servers) == 1 else None
         self.findings.get(of_one or "", self.elsewhere).append(finding)
         if finding.spn is not None:
-            self._by_spn.setdefault(finding.spn, []).append(finding)
+            self._by_spn.setdefault(finding.spn, []).append((finding, frozenset(servers)))
 
     def needed_by(self, application: Application) -> list[Needed]:
         """The SPNs an application needs."""
@@ -109,8 +109,7 @@ class Overview:
 
     def about(self, requirement: Requirement, server: str) -> Iterator[Finding]:
         """The findings that speak of this SPN (and account) on this server, errors first."""
-        for finding in self._by_spn.get(requirement.spn, ()):
-            servers = finding.all_servers
+        for finding, servers in self._by_spn.get(requirement.spn, ()):
             of_account = finding.account is None or finding.account == requirement.account
             if of_account and (not servers or server in servers):
                 yield finding
@@ -146,10 +145,10 @@ def shortly(names: Sequence[str], most: int) -> str:
 NAMES_SHOWN = 20
 
 
-def first_few(names: Sequence[str], between: str = ", ") -> str:
+def first_few(names: Sequence[object], between: str = ", ") -> str:
     """`web01, web02, web03`; of a thousand names the first twenty, and how many more there are."""
     more = len(names) - NAMES_SHOWN
-    return between.join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return between.join(map(str, names[:NAMES_SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 
 # -- single facts in words -----------------------------------------------------------------------------------------

@@ -232,8 +232,9 @@ def _entries(path: Path, table: str, keys: Iterable[str], make: Callable[[_Entry
     """What is made of each entry, with its line where that is known."""
     text = text_file.read_text(path)
     entries = _tables(toml_file.parsed(path, text), path, table)
-    heads = [match.start() for match in re.finditer(rf"(?m)^[ \t]*\[\[[ \t]*{table}[ \t]*\]\]", text)]
-    lines = [text.count("\n", 0, head) + 1 for head in heads] if len(heads) == len(entries) else []
+    head = re.compile(rf"[ \t]*\[\[[ \t]*{table}[ \t]*\]\]")
+    heads = [number for number, line in enumerate(text.split("\n"), start=1) if head.match(line)]
+    lines = heads if len(heads) == len(entries) else []
     made = []
     for number, entry in enumerate(entries):
         try:

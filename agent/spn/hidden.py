@@ -213,18 +213,25 @@ class _Scene:
     @cached_property
     def _in_front(self) -> frozenset[Address]:
         """The addresses of the proxies among the servers."""
-        return frozenset().union(*(self._addresses[proxy] for proxy, named in self._proxies.items() if named))
+        return frozenset().union(*(self._addresses[proxy] for proxy in self._proxies))
 
     @cached_property
     def _proxies(self) -> Mapping[str, frozenset[str]]:
-        """Which inspected servers the web farms of each inspected proxy name."""
+        """Which inspected servers the web farms of each inspected proxy name, where they name any."""
         found = {}
         for proxy, view in self._views.items():
-            named = {host_name(text) for text in view.configuration.web_farms}
-            addresses = {address for text in view.configuration.web_farms if (address := ip_address(text)) is not None}
-            found[proxy] = frozenset(
-                label
-                for label, other in self._views.items()
-                if label != proxy and (named & other.names.own or addresses & self._addresses[label])
-            )
+            meant = [each for text in view.configuration.web_farms for each in (host_name(text), ip_address(text))]
+            if named := frozenset(label for each in meant for label in self._called.get(each, ())) - {proxy}:
+                found[proxy] = named
+        return found
+
+    @cached_property
+    def _called(self) -> Mapping[HostName | Address | None, Sequence[str]]:
+        """The servers that have a name or an address."""
+        found: dict[HostName | Address | None, list[str]] = {}
+        for label, view in self._views.items():
+            for name in view.names.own:
+                found.setdefault(name, []).append(label)
+            for address in self._addresses[label]:
+                found.setdefault(address, []).append(label)
         return found

@@ -54,8 +54,7 @@ class ServerView(NamedTuple):
 
     def effective(self, at: ApplicationRef) -> EffectiveApplication | None:
         """One of its applications as IIS would use it."""
-        site = self.configuration.site(at.site)
-        return next((each for each in site.applications if each.path == at.path), None) if site is not None else None
+        return self.configuration.application(at.site, at.path)
 
 
 def server_view(

@@ -65,10 +65,13 @@ def _summary(of_all: Summary | None, outcomes: Iterable[ClientOutcome]) -> Summa
 
 def _unnamed(found: Iterable[Answering], outcomes: Iterable[ClientOutcome]) -> Iterator[str]:
     """The servers on whose names the answer depends, and nobody said them."""
+    open_: dict[str | None, list[ClientOutcome]] = {}
+    for outcome in outcomes:
+        if outcome.outcome == "uncertain" and outcome.spn is not None:
+            open_.setdefault(outcome.server, []).append(outcome)
     for each in found:
-        ends = (outcome for outcome in outcomes if outcome.server == each.server.label)
-        open_ = [outcome for outcome in ends if outcome.outcome == "uncertain" and outcome.spn is not None]
-        if not each.server.machine.is_known and any(not each.is_sure or end.decrypts_as is None for end in open_):
+        ends = open_.get(each.server.label, [])
+        if not each.server.machine.is_known and any(not each.is_sure or end.decrypts_as is None for end in ends):
             yield each.server.label
 
 

@@ -168,7 +168,7 @@ def _rank(binding: Binding, typed: HostName, addresses: set[Address]) -> int | N
 
 def _application(case: Case, server: ServerView, site: str, path: str) -> Application | None:
     """The application with the longest path that is a prefix of the URL's, segment by segment."""
-    here = [a for a in case.applications if a.server == server.label and a.site == site and is_below(path, a.path)]
+    here = [each for each in case.of_site(server.label, site) if is_below(path, each.path)]
     return max(here, key=lambda application: len(application.path), default=None)
 
 

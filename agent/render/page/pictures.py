@@ -49,7 +49,8 @@ class _Gallery:
 
     def _number(self, knot: Knot) -> int | None:
         """Its cause: the first one of those that are told of an SPN with the worst outcome."""
-        wrong = (one.spn for one in knot.requirements if one.outcome == knot.outcome != "kerberos")
+        worst = knot.outcome
+        wrong = (one.spn for one in knot.requirements if one.outcome == worst != "kerberos")
         return min((self._cause[spn] for spn in wrong if spn in self._cause), default=None)
 
     def kind(self, knot: Knot) -> _Kind:

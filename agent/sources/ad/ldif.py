@@ -122,8 +122,12 @@ class _Skimmer:
         self._count(block, text, lower)
         self._collector.passing_groups(self._groups(block, text, lower))
         places += self._asked_places(lower)
-        for start in sorted({lower.rfind(b"\n\n", 0, place + 2) + 2 for place in places}):
-            self._entries.read(block, text[start : text.find(b"\n\n", start)])
+        end = -1
+        for place in sorted(places):
+            if place >= end:  # else it is of the same entry, which may be a large one
+                start = lower.rfind(b"\n\n", 0, place + 2) + 2
+                end = lower.find(b"\n\n", start) % len(lower)
+                self._entries.read(block, text[start:end])
 
     def _undressed(self, text: bytes) -> bytes:
         """Without folds and comments; `ldifde -f` writes few of them, so they are looked for once one was seen."""
@@ -176,13 +180,13 @@ class _Skimmer:
         self._collector.saw(names - _NOT_ATTRIBUTES)
 
     def _asked_places(self, lower: bytes) -> list[int]:
-        places = []
-        for line in self._asked.intersection(lower.split(b"\n")):
-            place = lower.find(b"\n" + line + b"\n")
-            while place >= 0:
-                places.append(place)
-                place = lower.find(b"\n" + line + b"\n", place + 1)
-        return places
+        """Where a line that was asked for stands, as a whole: the line ends before them."""
+        lines = lower.split(b"\n")
+        asked = self._asked.intersection(lines[1:-1])
+        if not asked:
+            return []
+        ends = accumulate((len(line) + 1 for line in lines), initial=-1)
+        return [end for line, end in zip(lines[:-1], ends, strict=False) if line in asked]
 
     def _count(self, block: Block, text: bytes, lower: bytes) -> None:
         """Take down who holds how many of the SPNs of this block; what `add` counts once more does no harm."""

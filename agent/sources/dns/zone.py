@@ -83,9 +83,13 @@ class ZoneAnswers(Listed):
 class _NamesByAddress(Mapping[Address, tuple[HostName, ...]]):
     def __init__(self, zones: _Zones) -> None:
         self._zones = zones
+        self._named: dict[Address, tuple[HostName, ...]] = {}
 
     def __getitem__(self, address: Address) -> tuple[HostName, ...]:
-        return tuple([host_name(owner.text) for owner in self._owners[address]])
+        """Made once: a server asks for its own address for each of its wildcard sites."""
+        if address not in self._named:
+            self._named[address] = tuple([host_name(owner.text) for owner in self._owners[address]])
+        return self._named[address]
 
     def __iter__(self) -> Iterator[Address]:
         return iter(self._owners)

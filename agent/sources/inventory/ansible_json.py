@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from bisect import bisect_left
 from collections.abc import Mapping
 
 from agent.errors import UsageError
@@ -101,6 +103,10 @@ class _Lines:
 
     def __init__(self, text: str) -> None:
         self._text = text
+        self._places: dict[str, list[int]] = {}
+        for found in _STRING.finditer(text):
+            if found[2]:
+                self._places.setdefault(found[1], []).append(found.start())
         self.restart()
 
     def restart(self) -> None:
@@ -114,4 +120,10 @@ class _Lines:
         return self._line + (self._text.count("\n", found, self._find(variable)) if variable else 0)
 
     def _find(self, key: str) -> int:
-        return max(self._text.find(f"{json.dumps(key)}:", self._position), self._position)
+        places = self._places.get(json.dumps(key), ())
+        at = bisect_left(places, self._position)
+        return places[at] if at < len(places) else self._position
+
+
+_STRING = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:)?')
+"""Every string, so that none is taken to begin where another ends; behind a key stands a colon."""

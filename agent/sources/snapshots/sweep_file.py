@@ -7,7 +7,7 @@ tells of each server in it that gave no answer (docs/sweep.md).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -66,11 +66,10 @@ class Sweep(Struct, frozen=True, kw_only=True):
         before = tuple(each for each in self.failed if key_of(each.host) not in again)
         return replace(later, asked=tuple(asked.values()), failed=(*before, *later.failed))
 
-    def without(self, host: str) -> Sweep:
-        """The record of the others."""
-        gone = key_of(host)
-        failed = tuple(each for each in self.failed if key_of(each.host) != gone)
-        return replace(self, asked=tuple(each for each in self.asked if key_of(each) != gone), failed=failed)
+    def without(self, gone: Container[str]) -> Sweep:
+        """The record of the others; `gone` are keys."""
+        failed = tuple(each for each in self.failed if key_of(each.host) not in gone)
+        return replace(self, asked=tuple(each for each in self.asked if key_of(each) not in gone), failed=failed)
 
 
 def key_of(host: str) -> str:
@@ -104,13 +103,15 @@ def add_run(folder: Path, run: Sweep) -> None:
 def forget(folder: Path, hosts: Sequence[str]) -> None:
     """Take servers out of the record. Raises UsageError where one is not in it, OSError and MalformedError."""
     record = read_sweep(folder)
+    known = {*map(key_of, (*record.asked, *(each.host for each in record.failed)))} if record is not None else set()
+    gone: set[str] = set()
     for host in hosts:
-        left = record.without(host) if record is not None else None
-        if left is None or left == record:
+        key = key_of(host)
+        if key not in known or key in gone:
             raise UsageError(f"{shown(folder / SWEEP)} knows no server '{printable(host)}'")
-        record = left
+        gone.add(key)
     if record is not None:
-        _write(folder, record)
+        _write(folder, record.without(gone))
 
 
 def _write(folder: Path, record: Sweep) -> None:
