@@ -22,6 +22,7 @@ from work import calls
 import agent.render
 from agent import exits
 from agent.cli import formats, line
+from agent.cli.anatomy import places_of
 from agent.cli.examples import EXAMPLES
 from agent.cli.options import Options
 from agent.cli.program import COMMANDS, main
@@ -185,6 +186,28 @@ def test_no_option_is_shortened() -> None:
         line.read(["plan", "--confirm-del", "HTTP/x"])
     change = line.read(["plan", "--confirm", "HTTP/x", "--confirm-delete", "HTTP/y"]).command.change  # type: ignore[union-attr]
     assert (change.confirm, change.confirm_delete) == (("HTTP/x",), ("HTTP/y",))
+
+
+MANY = [
+    (command, action)
+    for command, action in OPTIONS
+    if any(each.nargs in {"*", "+"} for each in places_of(commands()[command]))
+]
+MANY_IDS = [f"{command} {action.option_strings[-1]}" for command, action in MANY]
+
+
+@pytest.mark.parametrize(("command", "option"), MANY, ids=MANY_IDS)
+def test_an_option_may_stand_between_two_places(command: str, option: argparse.Action) -> None:
+    first, *more = [*NEEDED.get(command, ["WEB01"]), "WEB02"]
+    asked = [option.option_strings[-1], *value(option)]
+    try:
+        expected = line.read([command, first, *more, *asked]).command
+    except UsageError as error:  # it goes with no place, or with another option only
+        with pytest.raises(UsageError, match=re.escape(str(error).partition("\n")[0])):
+            line.read([command, first, *asked, *more])
+    else:
+        assert line.read([command, first, *asked, *more]).command == expected
+        assert line.read(["--debug", command, first, *asked, *more]).command == expected
 
 
 # -- words that nobody knows, and the ones that were meant ---------------------------------------------------------

@@ -9,9 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from agent import inspect
-from agent.model import Report
+from agent.model import Plan, Report
+from agent.names import spn
+from agent.render.afterwards import probes
 from tests.pages import in_text
 
 ROOT = Path(__file__).parents[1]
@@ -109,3 +112,15 @@ def test_the_farm_from_the_accounts_side(farm: Report) -> None:
     assert computer.elsewhere == ()  # HTTP/crm.test.com is on it, and needed on another account
     assert {str(spn) for spn in computer.covered} == {"HTTP/IIS05", "HTTP/iis05.test.com"}
     assert uses[r"TEST\wikisvc"].lacks == ()
+
+
+def test_the_check_after_a_repair_asks_by_the_name_that_people_type(farm: Report) -> None:
+    """Clients ask for HTTP/iis02.test.com for `help`, its alias: by that name itself another site answers."""
+    (broken,) = [
+        each for each in farm.requirements if each.spn == spn("HTTP/iis02.test.com") and each.outcome == "modified"
+    ]
+    assert {(one.server, one.site) for one in broken.applications} == {("IIS02", "Help")}
+    by_hand = replace(farm.plan.steps[0], kind="manual", spn=None)
+    assert probes(replace(farm, requirements=(broken,), plan=Plan(steps=(by_hand,))))[1:] == (
+        "iis-spn probe http://help.test.com/",
+    )

@@ -55,11 +55,29 @@ def _made(given: argparse.Namespace, file: Path | None) -> options.Options | Non
 
 
 def _given(program: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
-    given, left = program.parse_known_args(words, argparse.Namespace(words=tuple(words)))
+    known, typed = commands_of(program), tuple(words)
+    given, left = program.parse_known_args(words, argparse.Namespace(words=typed))
+    if left and given.command in known and not any(word.startswith("-") for word in left):
+        words = _places_first(words, known[given.command])
+        given, left = program.parse_known_args(words, argparse.Namespace(words=typed))
     if left:
-        known = commands_of(program)
         _refuse(left[0], known.get(given.command, program), known)
     return given
+
+
+def _places_first(words: Sequence[str], command: argparse.ArgumentParser) -> Sequence[str]:
+    """The words with those of no option straight behind the command: argparse takes only one row of them."""
+    at = next(at for at, word in enumerate(words) if not word.startswith("-")) + 1
+    end = words.index("--") if "--" in words else len(words)
+    with_value = {name for action in arguments_of(command) if action.nargs != 0 for name in action.option_strings}
+    places: list[str] = []
+    rest: list[str] = []
+    is_value = False
+    for word in words[at:end]:
+        is_place = not is_value and (word == "-" or not word.startswith("-"))
+        (places if is_place else rest).append(word)
+        is_value = not is_value and word in with_value
+    return [*words[:at], *places, *rest, *words[end:]]
 
 
 def _config_file(given: argparse.Namespace) -> Path | None:

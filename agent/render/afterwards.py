@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.checks.commands import word
-from agent.model import Report, Url
+from agent.model import ApplicationRef, Report, Url
 from agent.names import HostName
 
 PROBE = "See what is used then, as any user of the domain on a client (needs iis-spn[ldap] there)."
@@ -26,21 +26,28 @@ def probes(report: Report) -> tuple[str, ...]:
 
 def _urls(report: Report) -> Iterator[str]:
     """One for each name, as people type it; a name of no URL that was seen is taken to be http's."""
-    typed: dict[HostName, Url] = {}
-    for application in report.applications:
-        for url in application.urls or ():
-            typed.setdefault(url.host, url)
-    for host in _hosts(report):
-        told = word(_text(typed[host]) if host in typed else f"http://{host.spn_text}/")
-        if told is not None:
+    for page in dict.fromkeys(_pages(report)):
+        if (told := word(page)) is not None:
             yield told
 
 
-def _hosts(report: Report) -> Iterator[HostName]:
-    """The names of SPNs that do not work today, or that a step registers."""
-    broken = [each.spn for each in report.requirements if each.need != "optional" and each.outcome in _BROKEN]
+def _pages(report: Report) -> Iterator[str]:
+    """Where the SPNs are asked for that do not work today, or that a step registers."""
+    reached: dict[ApplicationRef, dict[HostName, Url]] = {}
+    for application in report.applications:
+        urls = reached.setdefault(application.reference, {})
+        for url in application.urls or ():
+            urls.setdefault(url.host, url)
+    required = {each.spn: each for each in report.requirements}
+    broken = [each.spn for each in report.requirements if each.matters and each.outcome in _BROKEN]
     added = [step.spn for step in report.plan.steps if step.kind == "spn-add" and step.spn is not None]
-    yield from dict.fromkeys(spn.host for spn in (*broken, *added))
+    for spn in dict.fromkeys((*broken, *added)):
+        places = required[spn].applications if spn in required else ()
+        by_name = [reached.get(place, {}) for place in places]
+        same = [urls[spn.host] for urls in by_name if spn.host in urls]
+        aliases = [next(iter(urls.values())) for urls in by_name if urls]  # clients asked for the end of these
+        pages = [_text(url) for url in same[:1] or aliases]
+        yield from pages or [f"http://{spn.host.spn_text}/"]
 
 
 def _text(url: Url) -> str:
