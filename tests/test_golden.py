@@ -102,7 +102,7 @@ def test_each_step_of_a_plan_stands_with_its_own_way_back(capsys: pytest.Capture
 
 # -- what is wanted ------------------------------------------------------------------------------------------------
 
-PLANNED = [form for command, form in CASES if command == "plan" and form != "html"]  # the page: plan.html
+PLANNED = [form for command, form in CASES if command == "plan"]
 WANTED = ("--ad", "directory/ad0.ldif", "--dns", "zones/test.com.dns", "--want", "want.toml")
 
 

@@ -222,6 +222,16 @@ def test_the_model_in_the_page_is_the_report() -> None:
     assert causes == [{key: one[key] for key in ("finding", "severity", "text", "spns", "servers")} for one in told]
 
 
+def test_what_nobody_looked_up_is_asked_as_in_every_format() -> None:
+    summary = inspect(FOLDERS[-1]).summary
+    assert summary is not None
+    card = parsed(pages()["nobody looked"]).find_class("ask")[0]
+    shown = [code.text_content() for code in card.xpath(".//code")]
+    assert shown == [*summary.questions, *summary.exports]
+    assert summary.exports
+    assert parsed(pages()["inspect"]).find_class("ask") == []
+
+
 def test_every_tie_of_the_picture_is_told_in_words_too() -> None:
     page = parsed(pages()["inspect"])
     drawn = page.xpath("//svg[@class='knot wide']")

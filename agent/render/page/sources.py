@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from agent.model import AccountUse, Report
 from agent.names import Spn
 from agent.render.page.elements import E, long_command, name, of_class
-from agent.render.what_was_read import LOOK_FIRST, clients_told, questions, sources_told
+from agent.render.what_was_read import EXPORT_ALL, LOOK_FIRST, clients_told, exports, questions, sources_told
 from agent.render.wording import MEANINGS, WORDS, plural
 
 if TYPE_CHECKING:
@@ -25,9 +25,12 @@ def read(report: Report) -> Iterator[Element]:
 def asked_first(report: Report) -> Iterator[Element]:
     """The lines to paste where nobody looked."""
     if asked := questions(report):
-        yield E.div(
+        card = E.div(
             of_class("card", "ask"), E.p(LOOK_FIRST), *map(long_command, asked), E.p("Then give --ad held.txt.")
         )
+        if whole := exports(report):
+            card.extend([E.p(EXPORT_ALL), *map(long_command, whole), E.p("Then give the file with --ad.")])
+        yield card
 
 
 def words(report: Report) -> Iterator[Element]:
