@@ -16,6 +16,7 @@ from agent.watch.step import (
     FIRST_RETRY,
     LAST_RETRY,
     LOOK,
+    RETRIES,
     SETTLE,
     SETTLED_BY,
     Deliver,
@@ -92,6 +93,25 @@ def test_a_failed_delivery_is_tried_again_more_and_more_seldom() -> None:
     assert pauses[:3] == [FIRST_RETRY, 2 * FIRST_RETRY, 4 * FIRST_RETRY]
     assert pauses[-1] == LAST_RETRY
     assert next_step(delivered(standing, now, done=True), now, 1e9) == Wait(LOOK)
+
+
+def test_what_was_not_seen_is_looked_at_again_and_not_for_ever() -> None:
+    standing, now, moments = Standing(), 0.0, []
+    for _ in range(RETRIES + 2):
+        standing = inspected(standing, OLD, now, whole=False)
+        began = now
+        while isinstance(due := next_step(standing, now, HOUR), Wait):
+            now += due.seconds
+        moments.append((now - began, due))
+    seen = Inspect("not everything was seen")
+    assert moments[:RETRIES] == [(FIRST_RETRY * 2**n, seen) for n in range(RETRIES)]
+    assert moments[RETRIES:] == [(HOUR, Inspect("the interval is over"))] * 2
+    assert isinstance(next_step(inspected(standing, OLD, now), now + FIRST_RETRY, HOUR), Wait), "it saw everything"
+
+
+def test_a_short_interval_is_not_made_longer() -> None:
+    unseen = inspected(Standing(), OLD, 0.0, whole=False)
+    assert next_step(unseen, 10.0, 10.0) == Inspect("the interval is over")
 
 
 def test_what_is_found_anew_is_delivered_with_it() -> None:

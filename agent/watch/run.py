@@ -102,16 +102,17 @@ class Agent:
     # -- one inspection --------------------------------------------------------------------------------------------
 
     def _inspected(self, standing: Standing, because: str, now: float, clock: Callable[[], float]) -> Standing:
-        stamps = self._server.stamps()
+        stamps, whole = self._server.stamps(), False
         try:
-            self.once(because)
+            report, _ = self.once(because)
+            whole = report.complete
         except IisSpnError as error:
             if standing.inspected is None and isinstance(error, UsageError):
                 raise
             self._teller.trouble(f"not inspected: {error}")
-        except Exception as error:  # noqa: BLE001  # the next hour is another try
+        except Exception as error:  # noqa: BLE001  # it is tried again
             self._teller.trouble(f"not inspected: {fault_of_ours(error)}. Please report it")
-        after = step.inspected(standing, stamps, now)
+        after = step.inspected(standing, stamps, now, whole=whole)
         is_owed = self._places.drop is not None and self._places.drop.is_owed
         return step.delivered(after, clock(), done=not is_owed)
 

@@ -19,7 +19,11 @@ SETTLE = 2.0
 SETTLED_BY = 20.0
 """Seconds after the first change in a row: somebody may write without end."""
 FIRST_RETRY, LAST_RETRY = 30.0, 900.0
-"""Seconds until a failed delivery is tried again: twice as many each time, up to these."""
+"""Seconds until a failed delivery, or an inspection that did not see everything, is tried again: twice as many each
+time, up to these.
+"""
+RETRIES = 5
+"""So often it looks again before its time where something was not seen: what never is, is asked once an interval."""
 
 
 class Inspect(NamedTuple):
@@ -45,14 +49,15 @@ Stamps = Mapping[str, Hashable]
 
 class Standing(Struct, frozen=True, kw_only=True):
     """What the agent knows. `inspected`: when it last began to, None: never. `stamps`: what the files looked like when
-    they were last looked at. `first`, `last`: the changes since then. `failures`: deliveries that failed in a row, the
-    last at `tried`.
+    they were last looked at. `first`, `last`: the changes since then. `unseen`: inspections in a row that did not see
+    everything. `failures`: deliveries that failed in a row, the last at `tried`.
     """
 
     inspected: float | None = None
     stamps: Stamps = field(default_factory=dict)
     first: float | None = None
     last: float | None = None
+    unseen: int = 0
     failures: int = 0
     tried: float = 0.0
 
@@ -67,9 +72,10 @@ def looked(standing: Standing, stamps: Stamps, now: float) -> Standing:
     return replace(standing, stamps=stamps, first=first, last=now)
 
 
-def inspected(standing: Standing, stamps: Stamps, now: float) -> Standing:
+def inspected(standing: Standing, stamps: Stamps, now: float, *, whole: bool = True) -> Standing:
     """What is known after an inspection that began at `now`, when the files looked like `stamps`."""
-    return replace(standing, inspected=now, stamps=stamps, first=None, last=None)
+    unseen = 0 if whole else standing.unseen + 1
+    return replace(standing, inspected=now, stamps=stamps, first=None, last=None, unseen=unseen)
 
 
 def delivered(standing: Standing, now: float, *, done: bool) -> Standing:
@@ -82,13 +88,16 @@ def next_step(standing: Standing, now: float, interval: float) -> Step:
     if standing.inspected is None:
         return Inspect("the agent started")
     changed, again, delivery = _changed(standing), standing.inspected + interval, _delivery(standing)
+    sooner = standing.inspected + _delay(standing.unseen) if 0 < standing.unseen <= RETRIES else _NEVER
     if changed <= now:
         return Inspect("the configuration changed")
     if again <= now:
         return Inspect("the interval is over")
+    if sooner <= now:
+        return Inspect("not everything was seen")
     if delivery <= now:
         return Deliver()
-    return Wait(min(changed - now, again - now, delivery - now, LOOK))
+    return Wait(min(changed - now, again - now, sooner - now, delivery - now, LOOK))
 
 
 _NEVER = float("inf")
@@ -103,4 +112,8 @@ def _changed(standing: Standing) -> float:
 def _delivery(standing: Standing) -> float:
     if not standing.failures:
         return _NEVER
-    return standing.tried + min(FIRST_RETRY * 2.0 ** min(standing.failures - 1, 10), LAST_RETRY)
+    return standing.tried + _delay(standing.failures)
+
+
+def _delay(failures: int) -> float:
+    return min(FIRST_RETRY * 2.0 ** min(failures - 1, 10), LAST_RETRY)
