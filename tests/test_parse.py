@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from work import peak
 
 from agent.errors import MalformedError
-from agent.iis.parse import MAXIMUM_DEPTH, MAXIMUM_SIZE, Document, Node, parse, parse_section
-from agent.iis.schema import APPLICATION_POOLS, REDIRECTION, SITES, WINDOWS_AUTHENTICATION
+from agent.iis.parse import MAXIMUM_DEPTH, MAXIMUM_SIZE, ROWS, Document, Node, below, parse, parse_section
+from agent.iis.schema import APPLICATION_POOLS, READ, REDIRECTION, SITES, WINDOWS_AUTHENTICATION
 
 
 def read(text: str) -> Document:
@@ -338,6 +338,35 @@ def test_no_password_is_in_any_object(secret: str, where: str, name: str, encryp
     document = read(element("configuration", sections + redirection + windows(inner, **{name: value})))
     assert section(document, REDIRECTION).attributes == {"path": "x"}
     assert secret not in repr(document)
+
+
+ENCRYPTED = {"[enc:": "[enc:AesProvider:QUJD:enc]", "&#91;enc:": "&#91;enc:AesProvider:QUJD:enc]"}
+
+
+@pytest.mark.parametrize("beside", ["", ' password="[enc:AesProvider:QUJD:enc]"', ' note="&#65;"'])
+@pytest.mark.parametrize("written", [*ENCRYPTED.values(), "svc", "a[enc:", "[ENC:x", "password=&quot;[enc:"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "iso-8859-1", "utf-16-le"])
+def test_an_encrypted_value_is_kept_nowhere_however_it_is_written(written: str, beside: str, encoding: str) -> None:
+    """Files in which only passwords are encrypted are known by their bytes, and not looked through value by value."""
+    declared = f'<?xml version="1.0" encoding="{encoding.removesuffix("-le")}"?>'
+    model = f'<add name="P"><processModel userName="{written}"{beside} /></add>'
+    document = parse((declared + configuration(pools=model)).encode(encoding), "x")
+    kept = section(document, APPLICATION_POOLS).children[0].children[0].attributes
+    assert ("userName" in kept) is (written not in ENCRYPTED.values())
+    assert set(kept) <= {"userName"}
+
+
+def test_no_attribute_that_is_read_is_called_like_a_password() -> None:
+    assert not any(name.endswith("password") for names in READ.values() for name in names)
+
+
+def test_rows_lead_where_the_table_of_what_is_read_says() -> None:
+    names = {path.rpartition("/")[2] for path in READ} - {""}
+    for path in READ:
+        inside = {name: found for name in names if (found := below(path, name)) is not None}
+        assert {name: each.listed for name, each in ROWS[path].inside.items()} == {
+            name: READ[found] for name, found in inside.items()
+        }
 
 
 def test_an_encrypted_value_is_a_secret_under_any_name() -> None:

@@ -9,11 +9,12 @@ configuration is all attributes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
-from sys import intern
 from typing import NamedTuple
 from xml.parsers import expat
+
+from msgspec import Struct
 
 from agent.errors import MalformedError
 from agent.iis.schema import (
@@ -26,7 +27,7 @@ from agent.iis.schema import (
     misspelt,
 )
 from agent.iis.unclosed import unclosed
-from agent.iis.xml_text import BROKEN, ENCODINGS, broken_values, may_be_broken, unmarked
+from agent.iis.xml_text import BROKEN, ENCODINGS, ENCRYPTED, broken_values, may_be_broken, may_be_encrypted, unmarked
 from agent.names import fold, printable
 
 MAXIMUM_SIZE = 64 * 1024 * 1024
@@ -46,7 +47,7 @@ _NO_ELEMENTS = expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS]
 _LEFT_OPEN = frozenset({_NO_ELEMENTS, expat.errors.codes[expat.errors.XML_ERROR_TAG_MISMATCH]})
 
 
-class Node(NamedTuple):
+class Node(Struct, frozen=True, gc=False):
     """An element: its attributes without secrets, the 1-based first line of its start tag, its child elements."""
 
     name: str
@@ -57,8 +58,8 @@ class Node(NamedTuple):
     @property
     def text(self) -> str:
         """The start tag as evidence for a reader."""
-        shown = "".join(f' {name}="{printable(value)}"' for name, value in self.attributes.items())
-        return f"<{self.name}{shown}>"
+        shown = [f' {name}="{printable(value)}"' for name, value in self.attributes.items()]
+        return f"<{self.name}{''.join(shown)}>"
 
 
 class Location(NamedTuple):
@@ -142,44 +143,70 @@ def tree(data: bytes, file: str, *, unbroken: bool = False) -> Node:
     if not data.strip(b"\xef\xbb\xbf\xff\xfe \t\r\n\0"):
         raise MalformedError(file, 1, "the file is empty")
     plain, encoding = unmarked(data, file)
-    return _Builder(file, encoding, plain if unbroken and may_be_broken(plain) else b"").build(plain)
+    return _Builder(file, encoding, plain, unbroken=unbroken).build(plain)
 
 
-class _Open:
-    """An element whose end has not come. `path` is its row in READ, None where nothing of it is read but its name."""
+class _Row(Struct, frozen=True):
+    """An element that is kept, of one without a row in READ the name: which of its attributes are read, and which
+    elements in it, by their names.
 
-    __slots__ = ("attributes", "children", "line", "name", "path", "seen")
+    `tells`: the mere name of an element in it that is not read says something: a section, or one that IIS refuses.
+    """
 
-    def __init__(self, name: str, line: int, path: str | None, attributes: dict[str, str]) -> None:
-        self.name = name
-        self.line = line
-        self.path = path
-        self.attributes = attributes
-        self.children: list[Node] = []
-        self.seen: set[str] = set()
-        """Names of children of which nothing is read: each is kept once."""
+    name: str
+    listed: frozenset[str] = frozenset()
+    is_strict: bool = False
+    tells: bool = False
+    is_leaf: bool = True
+    inside: Mapping[str, _Row] = {}
 
-    def node(self) -> Node:
-        return Node(self.name, self.attributes, self.line, tuple(self.children))
+
+def _rows() -> Mapping[str, _Row]:
+    inside: dict[str, dict[str, _Row]] = {path: {} for path in READ}
+    above = {path.rpartition("/")[0] for path in READ}
+    rows = {}
+    for path, listed in READ.items():
+        as_if = TRANSPARENT.get(path, path)
+        tells = not as_if or path in SECTION_GROUPS or path.startswith(WINDOWS_AUTHENTICATION)
+        name = path.rpartition("/")[2] or "configuration"
+        is_leaf = not tells and as_if not in above
+        rows[path] = _Row(name, listed, path.startswith(STRICT), tells, is_leaf, inside[as_if])
+    for path, each in rows.items():
+        if path:
+            inside[path.rpartition("/")[0]][each.name] = each
+    return rows
+
+
+ROWS = _rows()
+"""READ as a parser goes through it: each row leads to those in it."""
+
+_Open = tuple[_Row, Mapping[str, str], int, list[Node], Mapping[str, _Row], set[str] | None]
+"""An element whose end has not come, with its line, and what `_Builder` held when it came."""
 
 
 class _Builder:
-    """Makes nodes of what READ lists, and of the first of each other name beside it; passes over all else."""
+    """Makes nodes of what READ lists, and of the first of each other name beside it; passes over all else.
 
-    def __init__(self, file: str, encoding: str | None, maybe_broken: bytes) -> None:
+    `children` are those of the element that is open, `inside` what is read in it, `told` the names of what is not: each
+    is kept once.
+    """
+
+    def __init__(self, file: str, encoding: str | None, data: bytes, *, unbroken: bool) -> None:
         self.file = file
-        self.maybe_broken = maybe_broken
+        self.maybe_broken = data if unbroken and may_be_broken(data) else b""
+        self.maybe_encrypted = may_be_encrypted(data)
         self.open: list[_Open] = []
-        self.passed_over = self.tags = self.count = 0
+        self.children: list[Node] = []
+        self.inside: Mapping[str, _Row] = {}
+        self.told: set[str] | None = None
+        self.passed_over = self.skipped = self.count = 0
         self.is_transform = False
         self.parser = expat.ParserCreate(encoding, namespace_separator="}")
-        self.parser.ordered_attributes = True
 
     def build(self, data: bytes) -> Node:
-        parser = self.parser
-        document = self.open = [_Open("", 0, "", {})]
+        parser, document = self.parser, self.children
         parser.XmlDeclHandler = self.declaration
-        parser.StartElementHandler = self.start
+        parser.StartElementHandler = self.root
         parser.EndElementHandler = self.end
         parser.StartDoctypeDeclHandler = self.doctype
         parser.StartNamespaceDeclHandler = self.namespace
@@ -192,7 +219,7 @@ class _Builder:
         finally:  # they hold this object, which holds the parser: a cycle
             parser.XmlDeclHandler = parser.StartElementHandler = parser.EndElementHandler = None
             parser.StartDoctypeDeclHandler = parser.StartNamespaceDeclHandler = None
-        (root,) = document[0].children
+        (root,) = document
         if self.is_transform:
             raise MalformedError(self.file, root.line, "an XDT transform, not a configuration")
         return root
@@ -216,51 +243,75 @@ class _Builder:
         raise self.refuse("it has a document type definition (DTD), which is refused")
 
     def namespace(self, _prefix: str | None, uri: str | None) -> None:
-        self.is_transform |= uri == XDT_NAMESPACE and len(self.open) == 1
+        self.is_transform |= uri == XDT_NAMESPACE and not self.count
 
-    def start(self, tag: str, attributes: list[str]) -> None:
-        if len(self.open) + self.passed_over > MAXIMUM_DEPTH:
-            raise self.refuse(f"its elements stand more than {MAXIMUM_DEPTH} deep in each other")
-        self.tags += 1
-        if self.tags > MAXIMUM_TAGS:
-            raise self.refuse(f"more than {MAXIMUM_TAGS:,} elements")
-        above, name = self.open[-1], intern(tag[tag.rfind("}") + 1 :])
-        path = None if self.passed_over else self.path_of(above, name)
-        if path is None and (self.passed_over or not self.is_told(above, name)):
-            self.passed_over += 1
+    def root(self, tag: str, attributes: dict[str, str]) -> None:
+        name = _without_namespace(tag)
+        path = row(name)
+        self.inside = {tag: _Row(name) if path is None else ROWS[path]}
+        self.parser.StartElementHandler = self.start
+        self.start(tag, attributes)
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        if self.passed_over or (found := self.inside.get(tag) or self.other(_without_namespace(tag))) is None:
+            self.pass_over()
             return
         self.count += 1
-        if self.count > MAXIMUM_ELEMENTS:
-            raise self.refuse(f"more than {MAXIMUM_ELEMENTS:,} elements that this program reads")
-        kept = _kept(path, attributes) if attributes and path is not None else {}
-        if (
-            kept
-            and self.maybe_broken
-            and not broken_values(self.maybe_broken, self.parser.CurrentByteIndex).isdisjoint(kept)
-        ):
+        is_many = self.count > MAXIMUM_ELEMENTS or self.count + self.skipped > MAXIMUM_TAGS
+        if is_many or len(self.open) >= MAXIMUM_DEPTH:
+            raise self.too_much()
+        kept = attributes
+        if self.maybe_encrypted or not found.listed.issuperset(attributes):
+            kept = _kept(found, attributes)
+        if self.maybe_broken:
+            self.demand_unbroken(kept)
+        if found.is_leaf:
+            self.children.append(Node(found.name, kept, self.parser.CurrentLineNumber, ()))
+            self.passed_over = 1
+        else:
+            self.open.append((found, kept, self.parser.CurrentLineNumber, self.children, self.inside, self.told))
+            self.children, self.inside, self.told = [], found.inside, None
+
+    def pass_over(self) -> None:
+        self.skipped += 1
+        if self.count + self.skipped > MAXIMUM_TAGS or len(self.open) + self.passed_over >= MAXIMUM_DEPTH:
+            raise self.too_much()
+        self.passed_over += 1
+
+    def too_much(self) -> MalformedError:
+        if len(self.open) + self.passed_over >= MAXIMUM_DEPTH:
+            return self.refuse(f"its elements stand more than {MAXIMUM_DEPTH} deep in each other")
+        if self.count + self.skipped > MAXIMUM_TAGS:
+            return self.refuse(f"more than {MAXIMUM_TAGS:,} elements")
+        return self.refuse(f"more than {MAXIMUM_ELEMENTS:,} elements that this program reads")
+
+    def other(self, name: str) -> _Row | None:
+        """What is kept of an element that is not read as it is written there: it may have a prefix, or only a name."""
+        found = self.inside.get(name)
+        if found is not None or not self.open[-1][0].tells:
+            return found
+        if self.told is None:
+            self.told = set()
+        if name in self.told:
+            return None
+        self.told.add(name)
+        return _Row(name)
+
+    def demand_unbroken(self, kept: Mapping[str, str]) -> None:
+        if not broken_values(self.maybe_broken, self.parser.CurrentByteIndex).isdisjoint(kept):
             raise self.refuse(BROKEN)
-        self.open.append(_Open(name, self.parser.CurrentLineNumber, path, kept))
-
-    def path_of(self, above: _Open, name: str) -> str | None:
-        if len(self.open) == 1:
-            return row(name)
-        return below(above.path, name) if above.path is not None else None
-
-    def is_told(self, above: _Open, name: str) -> bool:
-        """Whether the name alone is kept of an element that is not read: the root's, and the first where it matters."""
-        if len(self.open) == 1:
-            return True
-        if above.path is None or not _names_matter(above.path) or name in above.seen:
-            return False
-        above.seen.add(name)
-        return True
 
     def end(self, _tag: str) -> None:
         if self.passed_over:
             self.passed_over -= 1
         else:
-            done = self.open.pop()
-            self.open[-1].children.append(done.node())
+            found, kept, line, above, self.inside, self.told = self.open.pop()
+            above.append(Node(found.name, kept, line, tuple(self.children)))
+            self.children = above
+
+
+def _without_namespace(tag: str) -> str:
+    return tag[tag.rfind("}") + 1 :]
 
 
 def row(root: str) -> str | None:
@@ -278,24 +329,16 @@ def below(path: str, name: str) -> str | None:
     return below if below in READ else None
 
 
-@cache
-def _names_matter(path: str) -> bool:
-    """Whether the mere name of an element that is not read says something: a section, or one that IIS refuses."""
-    return path in {"", "location"} or path in SECTION_GROUPS or path.startswith(WINDOWS_AUTHENTICATION)
-
-
 _NOT_READ = "..."
 
 
-def _kept(path: str, attributes: list[str]) -> dict[str, str]:
+def _kept(found: _Row, attributes: Mapping[str, str]) -> dict[str, str]:
     """The attributes that are read; where IIS would refuse a name that it does not know, such names too."""
-    listed = READ[path]
-    pairs = zip(attributes[::2], attributes[1::2], strict=True)
-    is_strict = path.startswith(STRICT)
+    listed, is_strict = found.listed, found.is_strict
     return {
         name: value if name in listed else _NOT_READ
-        for name, value in pairs
-        if (name in listed or is_strict) and not value.startswith("[enc:")
+        for name, value in attributes.items()
+        if (name in listed or is_strict) and not value.startswith(ENCRYPTED)
     }
 
 
@@ -321,15 +364,14 @@ class _Reader:
         locations = [Location("", root.line, None, True, ())]
         body: list[tuple[str, Node]] = []
         for child in root.children:
-            name = child.name
-            if name == "location":
+            if child.name == "location":
                 locations.append(self._location(child))
-            elif name == "configSections":
+            elif child.name == "configSections":
                 if child is not root.children[0]:
                     self.faults.append(Fault(child.line, "<configSections> stands once, and before all else"))
                 self._definitions(child, "")
             else:
-                body.extend(self._sections(child, name, ""))
+                body += self._sections((child,), "", "")
         locations[0] = locations[0]._replace(sections=tuple(body), others=tuple(self.others))
         return Document(self.file, self.definitions, tuple(locations), tuple(self.faults))
 
@@ -338,15 +380,17 @@ class _Reader:
         path = "" if path == "." else path
         line = element.line
         demand_segments(path, self.file, line)
-        self._check_location(element, path, line)
+        is_plain = element.attributes.keys() == {"path"}
+        if not is_plain:
+            self._check_location(element, path, line)
         before, self.others = self.others, []
-        sections = [found for child in element.children for found in self._sections(child, child.name, path)]
+        sections = self._sections(element.children, "", path)
         if (reason := _path_fault(path)) is not None:
             self.faults.append(Fault(line, f"location path '{printable(path)}' is not understood: {reason}"))
             sections = []
         others, self.others = tuple(self.others), before
-        inherit = _BOOLEANS.get(fold(element.attributes.get("inheritInChildApplications", "")), True)
-        return Location(path, line, _override(element), inherit, tuple(sections), others)
+        override, inherit = (None, True) if is_plain else (_override(element), _inherit(element))
+        return Location(path, line, override, inherit, tuple(sections), others)
 
     def _check_location(self, element: Node, path: str, line: int) -> None:
         for name in element.attributes:
@@ -360,14 +404,18 @@ class _Reader:
             if fold(element.attributes.get(name, "true")) not in _BOOLEANS:
                 self.faults.append(Fault(line, f"{name} must be true or false", path))
 
-    def _sections(self, element: Node, path: str, location: str) -> Iterator[tuple[str, Node]]:
-        if path in READ_SECTIONS:
-            yield path, element
-        elif path in SECTION_GROUPS:
-            for child in element.children:
-                yield from self._sections(child, f"{path}/{child.name}", location)
-        else:
-            self._other(element, path, location)
+    def _sections(self, elements: Iterable[Node], above: str, location: str) -> list[tuple[str, Node]]:
+        """The sections among elements and in groups among them; `above` is their own group's path, with a slash."""
+        found: list[tuple[str, Node]] = []
+        for child in elements:
+            path = above + child.name
+            if path in READ_SECTIONS:
+                found.append((path, child))
+            elif path in SECTION_GROUPS:
+                found += self._sections(child.children, f"{path}/", location)
+            else:
+                self._other(child, path, location)
+        return found
 
     def _other(self, element: Node, path: str, location: str) -> None:
         line = element.line
@@ -398,6 +446,10 @@ def demand_segments(path: str, file: str, line: int) -> None:
         raise MalformedError(file, line, reason)
 
 
+def _inherit(element: Node) -> bool:
+    return _BOOLEANS.get(fold(element.attributes.get("inheritInChildApplications", "")), True)
+
+
 def _override(element: Node) -> str | None:
     if "overrideMode" in element.attributes:
         return _MODES.get(fold(element.attributes.get("overrideMode", "")))
@@ -413,4 +465,4 @@ def _path_fault(path: str) -> str | None:
         return "it holds a backslash"
     if path != path.strip() or path.startswith("."):
         return "it begins or ends with a blank or begins with a dot"
-    return "it holds a wildcard" if any(c in path for c in "*?") else None
+    return "it holds a wildcard" if "*" in path or "?" in path else None

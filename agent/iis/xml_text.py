@@ -44,6 +44,17 @@ def may_be_broken(data: bytes) -> bool:
     return _LINE_END_IN_VALUE.search(data) is not None
 
 
+ENCRYPTED = "[enc:"
+"""What IIS begins an encrypted value with."""
+_ENCRYPTED = re.compile(rb"\[enc:(?<!password=\"\[enc:)")
+
+
+def may_be_encrypted(data: bytes) -> bool:
+    """Whether a value may be encrypted besides those of `password`, which nobody reads."""
+    has_references = b"&" in data and b"&#" in data
+    return has_references or b"\0" in data or _ENCRYPTED.search(data) is not None
+
+
 def broken_values(data: bytes, start: int) -> frozenset[str]:
     """The attributes with such a value in the tag that begins at a place, without their prefixes.
 
