@@ -539,6 +539,12 @@ def much(session: shim_module.Session, request: sansldap.SearchRequest) -> bool:
     return True
 
 
+def endless_page(session: shim_module.Session, request: sansldap.SearchRequest) -> bool:
+    """It is asked for one after it said that there are too many for an answer without."""
+    limited = shim_module.refusing(Code.SIZE_LIMIT_EXCEEDED)
+    return (shim_module.endless_entries if shim_module.paged_control(request) else limited)(session, request)
+
+
 TROUBLES = {
     "garbage": "not LDAP",
     "broken_inside": "broken message",
@@ -549,6 +555,7 @@ TROUBLES = {
     "endless_pages": "goes on after",
     "endless_range": "does not come to an end",
     "slow_range": "does not come to an end",
+    "endless_page": "more than the 50 results that",
     "endless_entries": "results that were asked for",
     "entry_of_another": "no answer to the question",
     "twice_done": "no answer to the question",
@@ -562,7 +569,7 @@ TROUBLES = {
 
 @pytest.mark.parametrize(("name", "words"), TROUBLES.items())
 def test_trouble_is_told_and_ends(name: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for bound, value in (("MOST_UNPAGED", 500), ("MAX_WAITING", 500_000)):
+    for bound, value in (("MOST_UNPAGED", 500), ("PAGE_SIZE", 50), ("MAX_WAITING", 500_000)):
         monkeypatch.setattr(connection_module, bound, value)
     monkeypatch.setattr(search_messages, "MOST_ELEMENTS", 4000)
     trouble = globals().get(name) or getattr(shim_module, name)

@@ -279,8 +279,8 @@ class Collector:
         return self._forest.netbios.get(key) or self._netbios_names.get(key)
 
     def _domains(self, accounts: Iterable[Account]) -> tuple[Domain, ...]:
-        found = self._answered | {fold(dns_name_of(account.dn)): domain_dn_of(account.dn) for account in accounts}
-        found |= self._forest.whole
+        holding = {account.name.dns: account.dn for account in accounts}
+        found = self._answered | {dns: domain_dn_of(dn) for dns, dn in holding.items()} | self._forest.whole
         return tuple(
             Domain(
                 dns_name=dns_name_of(dn),

@@ -135,9 +135,9 @@ class Conversation:
         self._second_round(connection, root.default)
 
     def _known_in(self, domain: str) -> set[str]:
-        """The folded sAMAccountNames of the accounts of one domain that answered already."""
-        kept = self._collector.kept
-        here = (seen for seen in self._seen.values() if fold(domain_dn_of(seen.dn)) == fold(domain))
+        """The folded sAMAccountNames of the accounts of one domain, and none below it, that answered already."""
+        kept, end = self._collector.kept, f",{fold(domain)}"
+        here = (seen for key, seen in self._seen.items() if key.endswith(end) and "dc=" not in key.removesuffix(end))
         return {seen.name for seen in here if seen.dn in kept}
 
     def _domain_names(self) -> list[str]:

@@ -19,7 +19,7 @@ BATCH = 100
 
 def equal(attribute: str, value: str | bytes) -> Equal:
     """One whole value."""
-    return Equal(attribute, value if isinstance(value, bytes) else value.encode("utf-8", "replace"))
+    return attribute, value if isinstance(value, bytes) else value.encode("utf-8", "replace")
 
 
 def batches(wanted: Iterable[Equal]) -> Iterator[Sequence[Equal]]:

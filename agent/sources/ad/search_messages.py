@@ -23,13 +23,8 @@ _BOOLEAN, _INTEGER, _OCTETS, _ENUMERATED, _SEQUENCE, _SET = 0x01, 0x02, 0x04, 0x
 _SEARCH, _OR, _EQUAL, _PRESENT, _CONTROLS = 0x63, 0xA1, 0xA3, 0x87, 0xA0
 
 RawEntry = tuple[str, Mapping[str, Sequence[bytes]]]
-
-
-class Equal(NamedTuple):
-    """An attribute and a whole value it has. Nothing in a value can end it, which is what RFC 4515 has escapes for."""
-
-    attribute: str
-    value: bytes
+Equal = tuple[str, bytes]
+"""An attribute and a whole value it has. Nothing in a value can end it, which is what RFC 4515 has escapes for."""
 
 
 class Search(NamedTuple):
