@@ -273,3 +273,13 @@ def test_what_was_cut_is_said(reader: Reader, tmp_path: Path, monkeypatch: pytes
     reader.choose(outcome="modified")  # who knows whether those have one?
     assert len(reader.shown(".tile.plain")) == left_out > 0
     assert reader.said == []
+
+
+def test_tiles_that_were_hidden_stand_where_they_stood(reader: Reader, tmp_path: Path) -> None:
+    path = _written(tmp_path / "page.html", "".join(to_html(sample())))
+    reader.page.goto(path.as_uri())
+    before = reader.page.locator("#farm").inner_text()
+    reader.choose(text="iis03")
+    assert [tile.split()[0] for tile in reader.shown(".tile")] == ["IIS03"]
+    reader.choose(text="")
+    assert reader.page.locator("#farm").inner_text() == before

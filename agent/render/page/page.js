@@ -65,8 +65,10 @@
   const tools = document.querySelector("form.tools");
   if (!tools) return;
   let index = null;
+  const indexed = () => { index ??= built(); };
 
   const text = (values) => values.flat(3).filter((each) => each != null).join("\n").toLowerCase();
+  const textOf = (one) => one.text ??= text(one.told());  // made when words are looked for
   const named = (values) => [...new Set(values.filter((each) => each != null))];
 
   // What can be filtered: where the model has it, which elements show it, and what is said of how many are left.
@@ -74,23 +76,23 @@
     requirements: { rows: "r", word: "SPNs", read: (one) => ({
       spn: one.spn.toLowerCase(), outcome: one.outcome, account: one.account,
       servers: named(one.applications.map((place) => place.server)),
-      text: text([one.spn, one.account, one.holders, one.answers, one.applications.map((place) => [place.server, place.site, place.path])]),
+      told: () => [one.spn, one.account, one.holders, one.answers, one.applications.map((place) => [place.server, place.site, place.path])],
     }) },
     findings: { rows: "f", word: "findings", read: (one) => ({
       spn: one.spn?.toLowerCase(), severity: one.severity, account: one.account, servers: named([one.server, ...one.servers]),
-      text: text([one.id, one.message, one.spn, one.account, one.holders, one.server, one.servers, one.site, one.path]),
+      told: () => [one.id, one.message, one.spn, one.account, one.holders, one.server, one.servers, one.site, one.path],
     }) },
     causes: { rows: "k", word: "causes", read: (one) => ({
       spns: one.spns.map((spn) => spn.toLowerCase()), severity: one.severity ?? "error", servers: one.servers,
-      text: text([one.finding, one.text, one.spns, one.servers]),
+      told: () => [one.finding, one.text, one.spns, one.servers],
     }) },
     steps: { rows: "s", word: "steps", read: (one) => ({
       account: one.account, servers: named([one.server]),
-      text: text([one.kind, one.spn, one.account, one.server, one.finding, one.command, one.note]),
+      told: () => [one.kind, one.spn, one.account, one.server, one.finding, one.command, one.note],
     }) },
     changes: { rows: "c", word: "changes", read: (one) => ({
       severity: one.severity, servers: named([one.server]),
-      text: text([one.what, one.kind, one.server, one.site, one.path, one.spn, one.name, one.before, one.after, one.because]),
+      told: () => [one.what, one.kind, one.server, one.site, one.path, one.spn, one.name, one.before, one.after, one.because],
     }) },
   };
 
@@ -118,7 +120,7 @@
     (!wanted.account || !("account" in one) || one.account === wanted.account) &&
     (!wanted.outcome || !("outcome" in one) || one.outcome === wanted.outcome) &&
     (!wanted.severity || !("severity" in one) || one.severity === wanted.severity) &&
-    wanted.words.every((word) => one.text.includes(word));
+    wanted.words.every((word) => textOf(one).includes(word));
 
   // SPNs by their outcome and findings by their severity; where one is chosen, of the other those about the same SPN.
   const matching = (wanted) => {
@@ -143,23 +145,34 @@
     if (element.hidden !== hidden) element.hidden = hidden;
   };
 
+  // In its place, a list of thousands is laid out anew for each of them that is hidden.
+  const hideWithin = (list, hidden) => {
+    const turned = [...list?.children ?? []].filter((each) => each.hidden !== hidden(each));
+    if (!turned.length) return;
+    const place = document.createComment("");
+    list.replaceWith(place);
+    for (const each of turned) each.hidden = !each.hidden;
+    place.replaceWith(list);
+  };
+
   const showServers = (left, wanted) => {
     const own = left.findings.filter((one) => one.servers.length === 1);
     const names = new Set([...left.requirements, ...own].flatMap((one) => one.servers));
     const bare = !wanted.outcome && !wanted.severity && !wanted.account;
     const isShown = (name) => (!wanted.server || name === wanted.server) &&
       (names.has(name) || (bare && wanted.words.every((word) => name.toLowerCase().includes(word))));
-    for (const each of [...index.servers, ...all(".tile:not(.plain)")]) hide(each, wanted.any && !isShown(each.dataset.server));
+    for (const each of index.servers) hide(each, wanted.any && !isShown(each.dataset.server));
     // Of a server that is not shown in full only the name is known here.
     const isNamed = (name) => wanted.server ? name === wanted.server : wanted.words.every((word) => name.toLowerCase().includes(word));
-    for (const tile of all(".tile.plain")) hide(tile, wanted.any && !isNamed(tile.dataset.server));
+    hideWithin(document.querySelector(".tiles"), (tile) =>
+      wanted.any && !(tile.classList.contains("plain") ? isNamed : isShown)(tile.dataset.server));
     const seen = index.servers.filter((server) => !server.hidden);
     if (wanted.any && seen.length <= 20) for (const server of seen) server.open = true;
     return seen.length;
   };
 
   const filtered = () => {
-    index ??= built();
+    indexed();
     const wanted = chosen();
     const left = matching(wanted);
     const said = [];
@@ -180,7 +193,7 @@
 
   const severities = ["error", "warning", "info"];
   const rearrange = () => {
-    index ??= built();
+    indexed();
     const outcomes = [...(tools.elements.outcome?.options ?? [])].map((option) => option.value);
     const by = tools.elements.sort.value;
     const rank = new Map();
@@ -199,6 +212,9 @@
       if (sorted.length) rearranged(sorted[0].parentElement, sorted);
     });
   };
+
+  // While somebody reads, so that the first filter need not wait for it.
+  addEventListener("load", () => (globalThis.requestIdleCallback ?? setTimeout)(indexed));
 
   let waiting = 0;
   tools.addEventListener("input", (event) => {
