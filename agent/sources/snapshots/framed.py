@@ -11,6 +11,7 @@ import binascii
 import codecs
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from agent.errors import MalformedError
 from agent.names import printable
@@ -32,7 +33,19 @@ _COUNT = re.compile(rb" (\d{1,12})[ \t]*")
 _NOT_PRINTED = re.compile(rb"[^ -~]")
 
 
+class Framed(NamedTuple):
+    """A JSON document, and the form in which it came: one gzip member, or the document itself."""
+
+    document: bytes
+    sent: bytes
+
+
 def unframe(data: bytes, file: str, limit: int = MAXIMUM_PACKED) -> bytes:
+    """The JSON document alone, as `framed_in` finds it."""
+    return framed_in(data, file, limit).document
+
+
+def framed_in(data: bytes, file: str, limit: int = MAXIMUM_PACKED) -> Framed:
     """The JSON document within what collect.ps1 printed: UTF-8, or UTF-16 by its mark, with noise before and after.
 
     Raises MalformedError with the line, for what is not whole as well, and for a document of more than `limit` bytes
@@ -93,17 +106,18 @@ def _look_whole(content: bytes, announced: int, last: re.Match[bytes] | None, te
         raise MalformedError(file, _line(last), reason)
 
 
-def _unzipped(content: bytes, file: str, limit: int) -> bytes:
+def _unzipped(content: bytes, file: str, limit: int) -> Framed:
     try:
-        document = unzip(binascii.a2b_base64(content, strict_mode=True), file, limit)
+        sent = binascii.a2b_base64(content, strict_mode=True)
     except binascii.Error:
         raise MalformedError(file, None, "damaged: it is not base64 text") from None
+    document = unzip(sent, file, limit)
     if document.startswith(GZIP):
         raise MalformedError(file, None, "damaged: it is packed twice")
-    return document
+    return Framed(document, sent)
 
 
-def _printed(content: bytes, file: str) -> bytes:
+def _printed(content: bytes, file: str) -> Framed:
     if _NOT_PRINTED.search(content) is not None:
         raise MalformedError(file, None, "damaged: a character that is not printable ASCII")
-    return content
+    return Framed(content, content)

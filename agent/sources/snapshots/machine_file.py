@@ -5,6 +5,7 @@ A value that is not what it should be is a `Problem` and taken as not given (doc
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TypeVar, cast, get_args
 
+import msgspec
 from msgspec.structs import replace
 
 from agent.errors import MalformedError
@@ -72,6 +74,10 @@ def decoded(data: bytes, file: str) -> object:
         raise MalformedError(file, line, f"not JSON: not {error.encoding} text") from None
     if _has_too_many_values(text):
         raise MalformedError(file, None, f"not a snapshot: more than {MAXIMUM_VALUES} values")
+    with contextlib.suppress(
+        msgspec.DecodeError, RecursionError
+    ):  # json says what is wrong, or takes it: NaN, half a pair
+        return cast("object", msgspec.json.decode(text))
     try:
         return cast("object", json.loads(text))
     except json.JSONDecodeError as error:
@@ -84,7 +90,7 @@ def decoded(data: bytes, file: str) -> object:
 
 def _has_too_many_values(text: str) -> bool:
     """Counted exactly only where all the signs of a value together, those within strings too, are too many."""
-    if sum(map(text.count, '[]{},"')) <= MAXIMUM_VALUES:
+    if len(text) <= MAXIMUM_VALUES or sum(map(text.count, '[]{},"')) <= MAXIMUM_VALUES:
         return False
     return next(islice(_VALUE.finditer(text), MAXIMUM_VALUES, None), None) is not None
 

@@ -1,5 +1,6 @@
-"""One connection to a WinRM service: TCP, TLS, HTTP/1.1 (RFC 9112, by h11); one request at a time, answers bounded.
+"""One connection to a WinRM service: TCP, TLS, HTTP/1.1 (RFC 9112); one request at a time, answers bounded.
 
+A header and a body of announced length is what WinRM answers as a rule, and read here; whatever else comes is h11's.
 Deadlines are the caller's. No proxy is ever asked, whatever the environment says.
 """
 
@@ -219,7 +220,6 @@ class Connection:
         self._authority = f"{host}:{endpoint.port}".encode("ascii", "replace").decode()
         self._endpoint = endpoint
         self._wire = wire
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEADER)
         self.is_clean = True
         self.certificate = b""
         self.status: int | None = None
@@ -259,14 +259,9 @@ class Connection:
         self._wire.transport.write(self._request(headers, body))
         try:
             reply = await self._reply(stage)
-        except h11.RemoteProtocolError as error:
-            raise self._not_http(stage, error) from None
         except OSError as error:
             raise self._lost_error(stage, error) from None
         self.exchanges += 1
-        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE and not self._http.trailing_data[0]:
-            self._http.start_next_cycle()
-            self.is_clean = True
         return reply
 
     def _lost_error(self, stage: Stage, error: OSError | None) -> UnreachableError:
@@ -277,20 +272,37 @@ class Connection:
 
     def _request(self, headers: Sequence[tuple[str, str]], body: bytes) -> bytes:
         lines = [("Host", self._authority), ("User-Agent", "iis-spn"), ("Content-Length", str(len(body))), *headers]
-        parts = [self._http.send(h11.Request(method="POST", target="/wsman", headers=lines))]
-        if body:
-            parts.append(self._http.send(h11.Data(data=body)))
-        parts.append(self._http.send(h11.EndOfMessage()))
-        return b"".join(part for part in parts if part)
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines)
+        return f"POST /wsman HTTP/1.1\r\n{head}\r\n".encode("latin-1") + body
 
     async def _reply(self, stage: Stage) -> Reply:
+        arrived = bytearray(await self._wire.read())
+        plain = _plain_head(arrived)
+        if plain is not None:
+            self.status = plain.status
+            while len(arrived) < plain.end and (more := await self._wire.read()):
+                arrived += more
+            if len(arrived) == plain.end:
+                self.is_clean = True
+                return Reply(plain.status, plain.headers, bytes(memoryview(arrived)[plain.begin :]))
+        http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEADER)
+        try:
+            return await self._reply_by_h11(stage, http, bytes(arrived))
+        except h11.RemoteProtocolError as error:
+            raise self._not_http(stage, http, error) from None
+
+    async def _reply_by_h11(self, stage: Stage, http: h11.Connection, arrived: bytes) -> Reply:
+        """The answer, of which this much has arrived: nothing where the server has hung up."""
+        http.send(h11.Request(method="POST", target="/wsman", headers=[("Host", self._authority)]))
+        http.send(h11.EndOfMessage())
+        http.receive_data(arrived)
         response: h11.Response | None = None
         chunks, size = list[bytes](), 0
         while True:
-            event = self._http.next_event()
+            event = http.next_event()
             if event is h11.NEED_DATA:
-                self._refuse_other_protocols(stage, response)
-                self._http.receive_data(await self._wire.read())
+                self._refuse_other_protocols(stage, http, response)
+                http.receive_data(await self._wire.read())
             elif isinstance(event, h11.Response):
                 response, self.status = event, event.status_code
                 _refuse_size(stage, response)
@@ -300,18 +312,19 @@ class Connection:
                     raise _size_error(stage)
                 chunks.append(bytes(event.data))
             elif isinstance(event, h11.EndOfMessage) and response:
+                self.is_clean = http.their_state is h11.DONE and not http.trailing_data[0]
                 return Reply(response.status_code, list(response.headers), b"".join(chunks))
             elif isinstance(event, h11.ConnectionClosed):
                 raise self._lost_error(stage, None)
 
-    def _refuse_other_protocols(self, stage: Stage, response: h11.Response | None) -> None:
+    def _refuse_other_protocols(self, stage: Stage, http: h11.Connection, response: h11.Response | None) -> None:
         """Who speaks first or another language may never send the blank line that h11 waits for."""
-        begin = self._http.trailing_data[0][:7]
+        begin = http.trailing_data[0][:7]
         if response is None and begin and not b"HTTP/1.".startswith(begin):
-            raise self._not_http(stage, None)
+            raise self._not_http(stage, http, None)
 
-    def _not_http(self, stage: Stage, error: Exception | None) -> UnreachableError:
-        begin = self._http.trailing_data[0][:40]
+    def _not_http(self, stage: Stage, http: h11.Connection, error: Exception | None) -> UnreachableError:
+        begin = http.trailing_data[0][:40]
         if self._wire.has_ended:
             return _lost_error(stage, None, began=self.status is not None or bool(begin))
         if error and (self.status is not None or not begin or begin.startswith(b"HTTP/1.")):
@@ -321,6 +334,37 @@ class Connection:
         words = short(begin.partition(b"\r")[0].decode("latin-1"))
         advice = "name the port of the WinRM service (5985, or 5986 with TLS)"
         return UnreachableError(stage, f"not HTTP: it answers {words!r}", advice)
+
+
+class _PlainHead(NamedTuple):
+    """The header of an answer whose body stands from `begin` to `end`, after which the connection stays open."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    begin: int
+    end: int
+
+
+_HEAD = re.compile(
+    rb"HTTP/1\.1 (?!204|304)([2-5]\d\d)(?: [ -~]{0,200}+)?\r\n((?:[\w-]{1,100}+:[ -~]{0,16384}+\r\n){0,50}+)\r\n",
+    re.ASCII,
+)
+_DIGITS = re.compile(rb"\d{1,8}")
+
+
+def _plain_head(arrived: bytes | bytearray) -> _PlainHead | None:
+    """The header that the bytes begin with; None where it is not whole, or leaves anything to be thought about."""
+    found = _HEAD.match(arrived)
+    if found is None or found.end() > MAX_HEADER:
+        return None
+    lines = [line.partition(b":") for line in found[2].split(b"\r\n")[:-1]]
+    headers = [(name.lower(), value.strip()) for name, _, value in lines]
+    lengths = [value for name, value in headers if name == b"content-length"]
+    if len(lengths) != 1 or not _DIGITS.fullmatch(lengths[0]) or int(lengths[0]) > MAX_ANSWER:
+        return None
+    if any(name in (b"transfer-encoding", b"connection") for name, _ in headers):
+        return None
+    return _PlainHead(int(found[1]), headers, found.end(), found.end() + int(lengths[0]))
 
 
 def _refuse_size(stage: Stage, response: h11.Response) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 from xml.sax.saxutils import escape, quoteattr
 
@@ -116,6 +117,9 @@ def _guarded(session: Session, question: Question[_T], messages: Messages) -> _T
 
 # -- writing XML ---------------------------------------------------------------------------------------------------
 
+_KEPT = 256
+"""Texts that are kept as they are written: all but the identities are the same for every server."""
+
 
 def written(message: Mapping[str, Any]) -> str:
     """A message as pywinrm puts it together (a dict in the manner of xmltodict), as XML."""
@@ -125,18 +129,24 @@ def written(message: Mapping[str, Any]) -> str:
 def _element(name: str, value: Any) -> str:
     if isinstance(value, list):
         return "".join(_element(name, one) for one in value)
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return f"<{name}>{_text(value)}</{name}>"
     attributes, content = "", ""
     for key, inner in value.items():
-        if key.startswith("@"):
-            attributes += f" {key[1:]}={quoteattr(_plain(inner))}"
+        if key[0] == "@":
+            attributes += _attribute(key, inner)
         else:
             content += _text(inner) if key == "#text" else _element(key, inner)
     return f"<{name}{attributes}>{content}</{name}>"
 
 
-def _text(value: Any) -> str:
+@lru_cache(_KEPT, typed=True)
+def _attribute(key: str, value: str | bytes | None) -> str:
+    return f" {key[1:]}={quoteattr(_plain(value))}"
+
+
+@lru_cache(_KEPT, typed=True)
+def _text(value: str | bytes | None) -> str:
     return escape(_plain(value))
 
 
