@@ -9,7 +9,7 @@ import gzip
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from agent.sources.snapshots import targets
 from agent.sources.snapshots.standing import assess
 from agent.sources.winrm import client
 from agent.sources.winrm.errors import UnreachableError
+from agent.sources.winrm.shell import open_gate
 from agent.sweep import collect
 from agent.sweep.collect import Orders, Result, Run
 from tests.winrm import collector, configuration, farm
@@ -323,11 +324,6 @@ async def spoken_to(speak: Iterator[bytes], limits: client.Limits) -> Unreachabl
             await client.run_script(asked, logon, b"", tls=client.tls_context(()), limits=limits, gate=open_gate)
         await gone.wait()
     return caught.value
-
-
-@contextlib.asynccontextmanager
-async def open_gate(_server: Endpoint) -> AsyncIterator[None]:
-    yield
 
 
 CHUNK = b"100000\r\n" + bytes(1 << 20) + b"\r\n"

@@ -168,8 +168,7 @@ def test_a_document_that_unpacks_to_too_much_is_that_servers_failure(monkeypatch
     packed = base64.b64encode(gzip.compress(plain))
     framed = b"iis-spn-snapshot 1 gzip %d\n|%s\niis-spn-snapshot end %d\n" % (len(packed), packed, len(packed))
     target = Endpoint(name="web01", host="web01")
-    answer = client.Answer(framed, b"", 0, None)
-    assert collect._document(target, answer)
+    assert collect._framed(target, framed, b"").document == plain
     monkeypatch.setattr(collect, "MAXIMUM_DOCUMENT", 1000)
     with pytest.raises(UnreachableError, match="larger than"):
-        collect._document(target, answer)
+        collect._framed(target, framed, b"")

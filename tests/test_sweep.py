@@ -221,9 +221,9 @@ def test_with_each_server_that_accepts_more_may_judge_and_a_refusal_leads_back(
     assert asyncio.run(scenario()) == most
 
 
-async def _stays(door: engine.Door, endpoint: Endpoint) -> contextlib.AsyncExitStack:
+async def _stays(door: engine.Door, endpoint: Endpoint, domain: str = "") -> contextlib.AsyncExitStack:
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(door.turn(endpoint))
+        await stack.enter_async_context(door.turn(endpoint, domain))
         return stack.pop_all()
 
 
@@ -269,6 +269,166 @@ def test_a_wrong_password_is_never_judged_often_enough_to_lock_the_account(
     assert (faults, most <= 8) == ([], True)
     if refused < 3 and takers:
         assert spoken == len(courses)
+
+
+# -- where the account's own domain has proved the password --------------------------------------------------------
+
+DOMAIN = "corp.test"
+
+
+def let_in(accepting: int, proofs: int, *, refusing: Sequence[str] = (), asked: Sequence[str]) -> list[bool]:
+    """Which of those that ask, by the domain they are of, is let in beside the others: after so many members of DOMAIN
+    accepted and so many proved the password, and after servers of those domains refused it.
+    """
+
+    async def scenario() -> list[bool]:
+        door = engine.Door(continue_on_denied=False)
+        for endpoint in endpoints(accepting):
+            async with door.turn(endpoint, DOMAIN) as prove:
+                pass
+            if number(endpoint) <= proofs:
+                prove()
+        for endpoint, domain in zip(endpoints(len(refusing)), refusing, strict=True):
+            with contextlib.suppress(RefusedError):
+                async with door.turn(endpoint, domain):
+                    raise RefusedError("logon", "the password is wrong", "Check it.")
+        waiting = [
+            asyncio.ensure_future(_stays(door, endpoint, domain))
+            for endpoint, domain in zip(endpoints(len(asked)), asked, strict=True)
+        ]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        inside = [task.done() and task.exception() is None for task in waiting]
+        for task in waiting:
+            task.cancel()
+        return inside
+
+    return asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("accepting", [3, 4, 9])
+@pytest.mark.parametrize("proofs", [0, 1, 3])
+def test_its_members_wait_for_nobody_and_all_others_do(accepting: int, proofs: int) -> None:
+    at_once = 3 if accepting < 5 else 8
+    is_proved = accepting >= engine.MEMBERS and proofs > 0
+    assert sum(let_in(accepting, proofs, asked=[DOMAIN] * 50)) == (50 if is_proved else at_once)
+    assert sum(let_in(accepting, proofs, asked=[""] * 50)) == at_once
+    assert sum(let_in(accepting, proofs, asked=["other.test"] * 50)) == at_once
+    mixed = let_in(accepting, proofs, asked=["", DOMAIN] * 25)
+    assert sum(mixed) == (25 + at_once if is_proved else at_once)
+
+
+def test_a_member_that_refuses_leaves_nothing_proved_and_a_stranger_does() -> None:
+    assert sum(let_in(20, 20, refusing=[DOMAIN], asked=[DOMAIN] * 50)) == 1
+    assert sum(let_in(20, 20, refusing=[""], asked=[DOMAIN] * 50)) == 50
+    assert sum(let_in(20, 20, refusing=[""], asked=[""] * 50)) == 1
+
+
+@pytest.mark.parametrize("refusing", [[DOMAIN] * 3, [""] * 3, ["", DOMAIN, "other.test"]])
+def test_the_third_refusal_stops_members_too(refusing: list[str]) -> None:
+    assert sum(let_in(20, 20, refusing=refusing, asked=[DOMAIN] * 50)) == 0
+
+
+Kind = tuple[str, bool, bool]
+"""A server: the domain it says it is of, whether it takes the password, whether it has the keys of it."""
+
+
+class Judges:
+    """A farm in which no two servers need to agree; it keeps what the door lets out."""
+
+    def __init__(self, farm: list[tuple[Kind, int, int, int]]) -> None:
+        self._farm = farm
+        self.refused: dict[str, int] = {}
+        self.under_way: dict[str, int] = {}
+        self.asked = 0
+
+    def at_stake(self, *domains: str) -> int:
+        """How often it was refused, or may yet be, by servers of these domains."""
+        return sum(self.refused.get(domain, 0) + self.under_way.get(domain, 0) for domain in domains)
+
+    def look(self) -> None:
+        """What must hold each time one more judges."""
+
+    async def ask(self, endpoint: Endpoint, gate: Gate) -> str:
+        (domain, takes_it, has_keys), before, during, after = self._farm[number(endpoint) - 1]
+        for _ in range(before):
+            await asyncio.sleep(0)
+        async with gate(endpoint, domain) as prove:
+            self.asked += 1
+            self.under_way[domain] = self.under_way.get(domain, 0) + 1
+            self.look()
+            for _ in range(during):
+                await asyncio.sleep(0)
+            self.under_way[domain] -= 1
+            if not takes_it:
+                self.refused[domain] = self.refused.get(domain, 0) + 1
+                raise RefusedError("logon", "the password is wrong", "Check it.")
+        for _ in range(after):
+            await asyncio.sleep(0)
+        if has_keys:
+            prove()
+        return "fine"
+
+    def run(self, parallel: int) -> list[Result[str]]:
+        outcomes = asyncio.run(sweep(endpoints(len(self._farm)), self.ask, parallel=parallel))
+        faults = [
+            one.failure.reason for one in outcomes if one.failure is not None and "a fault of" in one.failure.reason
+        ]
+        assert faults == []
+        return outcomes
+
+
+def farms(kinds: list[Kind]) -> st.SearchStrategy[list[tuple[Kind, int, int, int]]]:
+    steps = st.integers(0, 5)
+    return st.lists(st.tuples(st.sampled_from(kinds), steps, steps, steps), min_size=1, max_size=60)
+
+
+OUTSIDE: list[Kind] = [("", True, True), ("", False, False), ("other.test", True, True), ("other.test", False, False)]
+LYING: list[Kind] = [(DOMAIN, True, False)]
+"""It says that it is a member, and takes anything; but whoever knows only a wrong password shares no key with it."""
+
+
+@given(farms([*OUTSIDE, *LYING, (DOMAIN, False, False)]), st.sampled_from([2, 8, 64]))
+def test_a_password_that_the_domain_does_not_know_is_judged_eight_times_at_most(
+    farm: list[tuple[Kind, int, int, int]], parallel: int
+) -> None:
+    class Wrong(Judges):
+        def look(self) -> None:
+            assert self.at_stake("", DOMAIN, "other.test") <= 8
+
+    Wrong(farm).run(parallel)
+
+
+@given(farms([*OUTSIDE, (DOMAIN, True, True), (DOMAIN, True, True)]), st.sampled_from([2, 8, 64]))
+def test_a_right_one_is_still_judged_elsewhere_eight_times_at_most(
+    farm: list[tuple[Kind, int, int, int]], parallel: int
+) -> None:
+    class Right(Judges):
+        def look(self) -> None:
+            assert self.at_stake("", "other.test") <= 8
+
+    judges = Right(farm)
+    outcomes = judges.run(parallel)
+    if sum(judges.refused.values()) < (3 if any(one.answer for one in outcomes) else 1):
+        assert judges.asked == len(farm)
+
+
+@given(farms([*OUTSIDE, (DOMAIN, True, True), (DOMAIN, False, False)]), st.sampled_from([2, 8, 64]))
+def test_a_domain_at_odds_with_itself_is_asked_no_more_than_is_under_way(
+    farm: list[tuple[Kind, int, int, int]], parallel: int
+) -> None:
+    """A controller that does not know the new password yet, and cannot ask the one that does."""
+
+    class AtOdds(Judges):
+        def look(self) -> None:
+            assert sum(self.refused.values()) < 3
+
+    judges = AtOdds(farm)
+    judges.run(parallel)
+    assert sum(judges.refused.values()) <= parallel + 2
+
+
+# -- who waits, and who continues ----------------------------------------------------------------------------------
 
 
 def test_one_who_waits_and_gives_up_keeps_no_place() -> None:

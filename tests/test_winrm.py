@@ -36,6 +36,7 @@ from agent.sources.winrm.client import (
     Limits,
     Logon,
     RefusedError,
+    Taking,
     Tls,
     UnreachableError,
     run_script,
@@ -43,6 +44,8 @@ from agent.sources.winrm.client import (
 )
 from agent.sources.winrm.errors import FAULTS as WSMAN_FAULTS
 from agent.sources.winrm.errors import fault_error
+from agent.sources.winrm.session import Proof
+from agent.sources.winrm.shell import open_gate
 from agent.sweep import run
 from tests.winrm import farm as farm_module
 from tests.winrm import kerberos_error
@@ -74,11 +77,6 @@ def endpoint(farm: Farm, transport: Transport = "ntlm", number: int = 1, *, tls:
     host = {"host": farm.name(number), **more}
     port = farm.https_port if tls else farm.http_port
     return Endpoint(**{"name": "web", "port": port, "tls": tls, "transport": transport, **host})
-
-
-@contextlib.asynccontextmanager
-async def open_gate(_: Endpoint) -> AsyncIterator[None]:
-    yield
 
 
 async def asking(
@@ -173,10 +171,10 @@ def test_a_wrong_password_is_judged_once_and_named(farm: Farm, transport: Transp
     seen: list[str] = []
 
     @contextlib.asynccontextmanager
-    async def gate(_: Endpoint) -> AsyncIterator[None]:
+    async def gate(_server: Endpoint, _domain: str = "", /) -> AsyncIterator[Proof]:
         seen.append("entered")
         try:
-            yield
+            yield lambda: None
         except RefusedError:
             seen.append("refused")
             raise
@@ -206,10 +204,10 @@ def test_the_gate_opens_before_what_is_judged_and_its_wait_is_not_counted(
     requests: list[int] = []
 
     @contextlib.asynccontextmanager
-    async def gate(_: Endpoint) -> AsyncIterator[None]:
+    async def gate(_server: Endpoint, _domain: str = "", /) -> AsyncIterator[Proof]:
         Clock().ahead = 10 * Limits().whole
         requests.append(farm.stats()["requests"])
-        yield
+        yield lambda: None
         requests.append(farm.stats()["requests"])
 
     assert ask(farm, endpoint(farm, transport, tls=tls), gate=gate).exit_code == 0
@@ -218,9 +216,9 @@ def test_the_gate_opens_before_what_is_judged_and_its_wait_is_not_counted(
 
 def test_a_certificate_waits_at_no_gate(farm: Farm) -> None:
     @contextlib.asynccontextmanager
-    async def shut(_: Endpoint) -> AsyncIterator[None]:
+    async def shut(_server: Endpoint, _domain: str = "", /) -> AsyncIterator[Proof]:
         raise AssertionError("no password is judged")
-        yield
+        yield lambda: None
 
     assert ask(farm, endpoint(farm, "certificate", tls=True), Logon(), gate=shut).exit_code == 0
 
@@ -286,15 +284,23 @@ def test_without_a_certificate_nothing_is_sent(farm: Farm) -> None:
 
 
 class Watch:
-    """A gate that keeps what each server was left with: None where it accepted the logon."""
+    """A gate that keeps what each server was left with: None where it accepted the logon. `domains` are what they said
+    of themselves, `proofs` how often one has proved the password.
+    """
 
     def __init__(self) -> None:
         self.left: list[type[BaseException] | None] = []
+        self.domains: list[str] = []
+        self.proofs = 0
 
     @contextlib.asynccontextmanager
-    async def __call__(self, _: Endpoint) -> AsyncIterator[None]:
+    async def __call__(self, _: Endpoint, domain: str = "", /) -> AsyncIterator[Proof]:
+        def prove() -> None:
+            self.proofs += 1
+
+        self.domains.append(domain)
         try:
-            yield
+            yield prove
         except BaseException as error:
             self.left.append(type(error))
             raise
@@ -366,6 +372,97 @@ def test_the_next_server_is_the_canary_where_the_first_was_something_else(
     assert all(words.startswith("the sweep was stopped") for words in said[2:])
     asked = [number for number in range(1, 9) if farm.host(farm.name(number)).get("requests")]
     assert (asked, who.was_accepted) == ([1, 2], False)
+
+
+# -- whose password it is ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("user", "domain", "own"),
+    [
+        ("CORP\\svc", "corp.test", "corp.test"),
+        ("svc@corp.test", "Corp.Test", "corp.test"),
+        ("corp.test\\svc", "corp.test", "corp.test"),
+        ("CORP\\svc", "CORP", "corp"),
+        ("CORP\\svc", "child.corp.test", ""),
+        ("CORP\\svc", "other.test", ""),
+        ("WEB02\\svc", "corp.test", ""),
+        (".\\svc", "corp.test", ""),
+        ("svc", "corp.test", ""),
+        ("CORP\\svc", "", ""),
+        ("svc", "", ""),
+        (None, "corp.test", ""),
+    ],
+)
+def test_only_a_member_of_the_accounts_own_domain_asks_its_controllers(user: str | None, domain: str, own: str) -> None:
+    assert logons.own_domain(user, domain) == own
+
+
+@pytest.mark.parametrize(
+    ("transport", "tls", "domain", "proofs"),
+    [
+        ("ntlm", False, "corp.test", 1),
+        ("ntlm", True, "corp.test", 0),
+        ("credssp", False, "", 1),
+        ("basic", True, "", 0),
+    ],
+)
+def test_the_gate_hears_whose_member_a_server_is_and_of_an_answer_under_the_keys_of_the_password(
+    farm: Farm, transport: Transport, tls: bool, domain: str, proofs: int
+) -> None:
+    """The challenge is read where it goes in clear; over TLS NTLM's keys are not used, and yes is all that is said."""
+    gate = Watch()
+    assert ask(farm, endpoint(farm, transport, tls=tls), gate=gate).exit_code == 0
+    assert (gate.domains, gate.left, gate.proofs) == ([domain], [None], proofs)
+
+
+@pytest.mark.parametrize("fault", ["plain", "badsig", "garbage", "empty", "lost", "403", "truncate"])
+def test_who_says_yes_and_has_no_keys_proves_nothing(farm: Farm, fault: str) -> None:
+    farm.set("web0001*", fault=fault, on="Create")
+    gate = Watch()
+    failure(farm, endpoint(farm), gate=gate)
+    assert (gate.domains, gate.left, gate.proofs) == (["corp.test"], [None], 0)
+
+
+def test_a_denied_account_has_a_known_password_all_the_same(farm: Farm) -> None:
+    farm.set("web0001*", fault="denied", on="Create")
+    gate = Watch()
+    failure(farm, endpoint(farm), gate=gate)
+    assert (gate.left, gate.proofs) == ([None], 1)
+
+
+# -- while the shell is being removed ------------------------------------------------------------------------------
+
+
+def taking(farm: Farm, taker: Taking, limits: Limits | None = None) -> Answer:
+    how: dict[str, Any] = {"tls": tls_context([farm.ca]), "limits": limits or Limits(), "gate": open_gate}
+    return asyncio.run(run_script(endpoint(farm), logon(farm), SCRIPT, meanwhile=taker, **how))
+
+
+def test_what_was_printed_is_taken_while_the_server_removes_the_shell(farm: Farm) -> None:
+    """The removal that never ends here is waited for until it is taken, and not the other way round."""
+    taken: list[tuple[bytes, bytes]] = []
+
+    async def take(stdout: bytes, stderr: bytes) -> None:
+        taken.append((stdout, stderr))
+        Clock().ahead = 700
+
+    farm.set("web0001*", output="printed", errors="hurt", fault="hang", on="Delete")
+    answer = taking(farm, take, Limits(farewell=600.0))
+    assert taken == [answer[:2]] == [(b"printed", b"hurt")]
+    assert "no answer to its removal within 600 s" in str(answer.left_behind)
+
+
+@pytest.mark.parametrize("fault", ["", "denied"])
+def test_what_is_wrong_with_the_answer_comes_out_with_what_remains(farm: Farm, fault: str) -> None:
+    async def refuse(_stdout: bytes, _stderr: bytes) -> None:
+        raise UnreachableError("answer", "it is useless", "look at it")
+
+    if fault:
+        farm.set("web0001*", fault=fault, on="Delete")
+    with pytest.raises(UnreachableError, match="it is useless") as caught:
+        taking(farm, refuse)
+    assert (caught.value.left_behind is None) == (not fault)
 
 
 # -- TLS and other protocols ---------------------------------------------------------------------------------------
@@ -756,10 +853,10 @@ def test_cancelled_while_it_waits_at_the_gate_nothing_was_judged(farm: Farm) -> 
         async with asyncio.timeout(None) as limit:
 
             @contextlib.asynccontextmanager
-            async def shut(_: Endpoint) -> AsyncIterator[None]:
+            async def shut(_server: Endpoint, _domain: str = "", /) -> AsyncIterator[Proof]:
                 limit.reschedule(0)
                 await asyncio.Event().wait()
-                yield
+                yield lambda: None
 
             await asking(farm, endpoint(farm), gate=shut)
 

@@ -25,6 +25,7 @@ from agent.sources.endpoint import Endpoint
 from agent.sources.winrm import client, jea
 from agent.sources.winrm.client import Answer, Limits, Logon
 from agent.sources.winrm.errors import InterruptedAskError, RefusedError, UnreachableError
+from agent.sources.winrm.session import Proof
 from tests.winrm import farm
 
 ROOT = Path(__file__).parents[1]
@@ -55,10 +56,10 @@ class Gate:
         self.left: list[type[BaseException] | None] = []
 
     @contextlib.asynccontextmanager
-    async def __call__(self, _: Endpoint) -> AsyncIterator[None]:
+    async def __call__(self, _server: Endpoint, _domain: str = "", /) -> AsyncIterator[Proof]:
         self.came += 1
         try:
-            yield
+            yield lambda: None
         except BaseException as error:
             self.left.append(type(error))
             raise

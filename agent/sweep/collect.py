@@ -24,8 +24,8 @@ from agent.names import fold
 from agent.sources.endpoint import Endpoint
 from agent.sources.snapshots import store, targets
 from agent.sources.snapshots.disk import shown
-from agent.sources.snapshots.framed import SCRIPT, unframe
-from agent.sources.snapshots.packed import document_in
+from agent.sources.snapshots.framed import SCRIPT, Framed, framed_in
+from agent.sources.snapshots.packed import GZIP, document_in
 from agent.sources.snapshots.standing import Standing, assess
 from agent.sources.snapshots.sweep_file import NOT_ASKED, Failed, unanswered
 from agent.sources.winrm import client
@@ -252,37 +252,39 @@ class _Collector:
         self._heavy = asyncio.Semaphore(HEAVY_AT_ONCE)
 
     async def ask(self, endpoint: Endpoint, gate: run.Gate) -> Collected:
-        answer = await self._answer(endpoint, gate)
-        try:
-            return await self._taken(endpoint, answer)
-        except UnreachableError as error:
-            error.left_behind = answer.left_behind
-            raise
+        taken = list[Collected]()
 
-    async def _taken(self, endpoint: Endpoint, answer: client.Answer) -> Collected:
+        async def take(stdout: bytes, stderr: bytes) -> None:
+            taken.append(await self._taken(endpoint, stdout, stderr))
+
+        left_behind = await self._asked(endpoint, gate, take)
+        return taken[0] if left_behind is None else replace(taken[0], left_behind=left_behind)
+
+    async def _taken(self, endpoint: Endpoint, stdout: bytes, stderr: bytes) -> Collected:
         """What is made of an answer: at once where it is of the usual size, else in a thread, a few at a time."""
-        document = _document(endpoint, answer) if len(answer.stdout) < HEAVY else None
-        if document is not None and len(document) < HEAVY:
-            return self._kept(endpoint, document, answer.left_behind)
+        framed = _framed(endpoint, stdout, stderr) if len(stdout) < HEAVY else None
+        if framed is not None and len(framed.document) < HEAVY:
+            return self._kept(endpoint, framed)
         async with self._heavy:
-            return await asyncio.to_thread(
-                lambda: self._kept(endpoint, document or _document(endpoint, answer), answer.left_behind)
-            )
+            return await asyncio.to_thread(lambda: self._kept(endpoint, framed or _framed(endpoint, stdout, stderr)))
 
-    async def _answer(self, endpoint: Endpoint, gate: run.Gate) -> client.Answer:
+    async def _asked(self, endpoint: Endpoint, gate: run.Gate, take: client.Taking) -> str | None:
+        """Let `take` have what the server prints. Answers what may remain of its remote shell."""
         orders = self._orders
-        logon = orders.logon_of(endpoint)
+        logon, tls, limits = orders.logon_of(endpoint), orders.tls, orders.limits
         if orders.jea is None:
-            return await client.run_script(
-                endpoint, logon, self._script, tls=orders.tls, limits=orders.limits, gate=gate
+            answer = await client.run_script(
+                endpoint, logon, self._script, tls=tls, limits=limits, gate=gate, meanwhile=take
             )
+            return answer.left_behind
         from agent.sources.winrm import jea
 
-        return await jea.run_command(endpoint, logon, orders.jea, tls=orders.tls, limits=orders.limits, gate=gate)
+        answer = await jea.run_command(endpoint, logon, orders.jea, tls=tls, limits=limits, gate=gate, meanwhile=take)
+        return answer.left_behind
 
-    def _kept(self, endpoint: Endpoint, document: bytes, left_behind: str | None) -> Collected:
+    def _kept(self, endpoint: Endpoint, framed: Framed) -> Collected:
         try:
-            decoded = document_in(document, endpoint.name)
+            decoded = document_in(framed.document, endpoint.name)
         except MalformedError as error:
             raise _unusable_error(error.reason) from None
         found = targets.from_document(decoded, endpoint.name, None, self._orders.netbios)
@@ -291,17 +293,17 @@ class _Collector:
             raise _unusable_error(standing.gaps[0].message if standing.gaps else "it holds no file")
         first = self._machines.first(found, endpoint.name)
         if first != endpoint.name:
-            return Collected(standing=standing, alias_of=first, left_behind=left_behind)
+            return Collected(standing=standing, alias_of=first)
         try:
-            return self._stored(Collected(standing=standing, left_behind=left_behind), endpoint.name, document, decoded)
+            return self._stored(Collected(standing=standing), endpoint.name, framed.sent, decoded)
         except UnreachableError:
             self._machines.forget(endpoint.name)
             raise
 
-    def _stored(self, answer: Collected, name: str, document: bytes, decoded: Mapping[str, object]) -> Collected:
+    def _stored(self, answer: Collected, name: str, sent: bytes, decoded: Mapping[str, object]) -> Collected:
         folder = self._orders.folder
         if folder is None:
-            return replace(answer, packed=gzip.compress(document, 1))
+            return replace(answer, packed=sent if sent.startswith(GZIP) else gzip.compress(sent, 1))
         try:
             return replace(answer, path=store.write(folder, name, decoded))
         except UsageError as error:
@@ -318,11 +320,11 @@ def _unusable_error(reason: str) -> UnreachableError:
     return UnreachableError("answer", f"the collector's answer cannot be used: {reason}", _REPORT)
 
 
-def _document(endpoint: Endpoint, answer: client.Answer) -> bytes:
+def _framed(endpoint: Endpoint, stdout: bytes, stderr: bytes) -> Framed:
     try:
-        return unframe(answer.stdout, endpoint.name, MAXIMUM_DOCUMENT)
+        return framed_in(stdout, endpoint.name, MAXIMUM_DOCUMENT)
     except MalformedError as error:
-        said = _words_of(answer.stderr)
+        said = _words_of(stderr)
         reason = f"{error.reason}{f'; PowerShell says: {said}' if said else ''}"
         raise UnreachableError("script", reason, _REPORT) from None
 

@@ -9,7 +9,8 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Generic, NamedTuple, TypeVar
+from functools import partial
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -34,11 +35,24 @@ AT_ONCE = ((0, 1), (1, 3), (5, 8))
 """So many servers have accepted a password, so many may be judging it at the same time. One that accepts anything
 proves nothing, and what is under way cannot be called back."""
 
+MEMBERS = 4
+"""So many members of the account's own domain have accepted its password, and one of them has proved it: then it is no
+wrong one, and what the other members ask, they ask of the same domain."""
+
 _MOST_OF_ALL = AT_ONCE[-1][1]
 
 T = TypeVar("T")
-Gate = Callable[[Endpoint], AbstractAsyncContextManager[None]]
-"""Entered before credentials are sent to a server; left normally when it accepted them, else with what happened."""
+Proof = Callable[[], None]
+"""Called once the server has answered under a key that only who knows the password can have."""
+
+
+class Gate(Protocol):
+    """Entered before credentials are sent to a server; left normally when it accepted them, else with what happened.
+
+    `domain` is the account's own where the server says that it is a member of it, and has the password judged there.
+    """
+
+    def __call__(self, endpoint: Endpoint, domain: str = "", /) -> AbstractAsyncContextManager[Proof]: ...
 
 
 class Failure(NamedTuple):
@@ -185,6 +199,13 @@ class Doors:
         return self._doors.setdefault(secret_of(endpoint), Door(self._continue_on_denied, self._begun))
 
 
+class _Place(NamedTuple):
+    """One who waits, or is judged; `domain` as in `Gate`."""
+
+    domain: str
+    given: asyncio.Future[None]
+
+
 class Door:
     """Lets a password out to a few servers at a time: to one until a server has accepted it, to more as more have.
 
@@ -193,6 +214,10 @@ class Door:
     no time more than eight together, three where fewer than five servers have accepted. An answer that is no verdict
     about the password counts for nothing. Who asks on in spite of refusals has, after eight of them, nothing left to
     spare: eight at a time.
+
+    Where the account's own domain has proved the password (`MEMBERS`), its members wait for nobody and are not counted.
+    One that refuses it all the same asked a controller that knows another password: for the rest of the sweep the
+    domain has proved nothing, and those of its members that are under way are counted.
     """
 
     def __init__(self, continue_on_denied: bool, begun: set[Endpoint] | None = None) -> None:
@@ -203,7 +228,12 @@ class Door:
         """The servers since the latest refusal."""
         self._refusals = 0
         self._under_way = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._uncounted: set[_Place] = set()
+        self._waiting: deque[_Place] = deque()
+        self._members: dict[str, set[str]] = {}
+        """The servers of a domain that have accepted."""
+        self._proved: set[str] = set()
+        self._in_doubt: set[str] = set()
         self._closed: NotAskedError | None = None
 
     def raise_if_closed(self) -> None:
@@ -212,42 +242,63 @@ class Door:
             raise NotAskedError(self._closed.stage, self._closed.reason, self._closed.advice)
 
     @contextlib.asynccontextmanager
-    async def turn(self, endpoint: Endpoint) -> AsyncIterator[None]:
+    async def turn(self, endpoint: Endpoint, domain: str = "") -> AsyncIterator[Proof]:
         """A server's turn to judge the credentials."""
-        await self._place()
+        place = await self._place(domain)
         try:
             self.raise_if_closed()
             self._begun.add(endpoint)
-            yield
+            yield partial(self._note_proof, domain)
             self._was_accepted = True
             self._accepted_by.add(fold(endpoint.host))
+            self._members.setdefault(domain, set()).add(fold(endpoint.host))
         except RefusedError as error:
-            self._count_refusal(endpoint, error)
+            self._count_refusal(endpoint, domain, error)
             raise
         finally:
-            self._leave()
+            self._leave(place)
 
-    async def _place(self) -> None:
-        place = asyncio.get_running_loop().create_future()
+    async def _place(self, domain: str) -> _Place:
+        place = _Place(domain, asyncio.get_running_loop().create_future())
         self._waiting.append(place)
         self._admit()
         try:
-            await place
+            await place.given
         except asyncio.CancelledError:
-            if not place.cancelled():  # it was given meanwhile
-                self._leave()
+            if not place.given.cancelled():  # it was given meanwhile
+                self._leave(place)
             raise
+        return place
 
-    def _leave(self) -> None:
+    def _leave(self, place: _Place) -> None:
         self._under_way -= 1
+        self._uncounted.discard(place)
         self._admit()
 
     def _admit(self) -> None:
-        while self._waiting and (self._closed is not None or self._under_way < self._most_at_once):
-            place = self._waiting.popleft()
-            if not place.done():
-                self._under_way += 1
-                place.set_result(None)
+        waiting, self._waiting = self._waiting, deque()
+        for place in waiting:
+            if place.given.done():
+                continue
+            is_proved = self._is_proved(place.domain)
+            counted = self._under_way - len(self._uncounted)
+            if not (is_proved or self._closed is not None or counted < self._most_at_once):
+                self._waiting.append(place)
+                continue
+            self._under_way += 1
+            if is_proved:
+                self._uncounted.add(place)
+            place.given.set_result(None)
+
+    def _note_proof(self, domain: str) -> None:
+        if domain:
+            self._proved.add(domain)
+            self._admit()
+
+    def _is_proved(self, domain: str) -> bool:
+        if domain not in self._proved or domain in self._in_doubt:
+            return False
+        return len(self._members.get(domain, ())) >= MEMBERS
 
     @property
     def _most_at_once(self) -> int:
@@ -256,9 +307,11 @@ class Door:
             return max(1, most - self._refusals)
         return most if self._refusals < _MOST_OF_ALL else _MOST_OF_ALL
 
-    def _count_refusal(self, endpoint: Endpoint, error: RefusedError) -> None:
+    def _count_refusal(self, endpoint: Endpoint, domain: str, error: RefusedError) -> None:
         self._refusals += 1
         self._accepted_by.clear()
+        self._in_doubt.add(domain)
+        self._uncounted = {place for place in self._uncounted if place.domain != domain}
         limit = MOST_REFUSALS if self._was_accepted else 1
         if self._continue_on_denied or self._refusals < limit:
             return

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import spnego
+from spnego._ntlm_raw.messages import AvId, Challenge, Version
 from spnego.channel_bindings import GssChannelBindings
 from spnego.exceptions import SpnegoError
 
@@ -64,9 +65,11 @@ class Session:
         count: Callable[[str], None],
         certificate: Mapping[str, Any] | None,
         bindings: GssChannelBindings | None,
+        domain: str = "",
     ) -> None:
         self.user = ""
         self._host = host
+        self._domain = domain
         self._options = options
         self._count = count
         self._certificate = certificate
@@ -132,6 +135,8 @@ class Session:
                 return self._not_taken(scheme, code)
             self._count("auth.refused")
             return self._refused()
+        if reply and reply.startswith(b"NTLMSSP\0\2"):
+            reply = _challenge_of(self._context, self._host, self._domain)
         headers = _carrying(scheme, reply) if reply else []
         if not self._context.complete:
             return Verdict(False, headers)
@@ -210,6 +215,18 @@ class Session:
                 struct.pack("<i", len(header)) + header + data,
             )
         )
+
+
+def _challenge_of(context: Any, host: str, domain: str) -> bytes:
+    """The challenge that pyspnego's acceptor has made, with the names of this server in it, as Windows gives them."""
+    made = context._temp_challenge
+    names = made.target_info
+    names[AvId.dns_computer_name], names[AvId.nb_computer_name] = host, host.partition(".")[0].upper()
+    names[AvId.dns_domain_name] = domain or host
+    names[AvId.nb_domain_name] = (domain or host).partition(".")[0].upper()
+    made = Challenge(made.flags, made.server_challenge, made.target_name, names, version=Version.get_current())
+    context._temp_challenge = made
+    return bytes(made.pack())
 
 
 def _carrying(scheme: str, token: bytes) -> Headers:

@@ -42,7 +42,8 @@ class Connection:
     ) -> None:
         self.server, self.reader, self.writer, self.secure = server, reader, writer, secure
         certificate = writer.get_extra_info("peercert")
-        self.session = Session(server.name, server.options, server.count, certificate, bindings)
+        options, domain = server.options, server.behaviour.domain
+        self.session = Session(server.name, options, server.count, certificate, bindings, domain)
 
     async def serve(self) -> None:
         """Raises DisconnectError where the server hangs up."""

@@ -42,6 +42,8 @@ class Behaviour:
 
     latency: float = 0.0
     """Before each answer."""
+    domain: str = "corp.test"
+    """Whose member it says it is in its challenge, which is USER's domain; empty: of none."""
     connect_latency: float = 0.0
     """Between the TCP handshake and the first byte, TLS included."""
     start: float = 0.0

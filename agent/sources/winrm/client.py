@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, TypeVar
 
 from agent.sources.endpoint import Endpoint
@@ -52,10 +53,25 @@ class Answer(NamedTuple):
     left_behind: str | None
 
 
+Taking = Callable[[bytes, bytes], Awaitable[None]]
+"""Has stdout and stderr as soon as they are whole, while the server is still removing the remote shell."""
+
+
+async def leave_it(_stdout: bytes, _stderr: bytes) -> None:
+    """For who takes the answer when all is over."""
+
+
 async def run_script(
-    endpoint: Endpoint, logon: Logon, script: bytes, *, tls: Tls, limits: Limits, gate: Gate
+    endpoint: Endpoint,
+    logon: Logon,
+    script: bytes,
+    *,
+    tls: Tls,
+    limits: Limits,
+    gate: Gate,
+    meanwhile: Taking = leave_it,
 ) -> Answer:
-    """Run a PowerShell script on one server and give its output.
+    """Run a PowerShell script on one server and give its output, to `meanwhile` first; what that raises comes out.
 
     `logon` is what this server is asked with: the caller has looked at `endpoint.user`. `limits` are in seconds; all
     is over after `whole` and `farewell`. Raises UnreachableError, RefusedError where the password was judged, and
@@ -63,7 +79,7 @@ async def run_script(
     comes out is a bug. In every case the remote shell is removed, or named.
     """
     shell = _CommandShell(endpoint, logon, tls, limits, gate)
-    output, left_behind = await shell.used(shell.run(script))
+    output, left_behind = await shell.used(shell.run(script), lambda output: meanwhile(*output[:2]))
     return Answer(*output, left_behind)
 
 

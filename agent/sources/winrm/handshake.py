@@ -23,6 +23,7 @@ from agent.sources.winrm.logon import (
     Logon,
     Offer,
     Turn,
+    domain_in,
     offer_to,
 )
 from agent.sources.winrm.seal import Seal
@@ -87,7 +88,7 @@ def _basic(logon: Logon) -> str:
 async def _exchange(connection: Connection, offer: Offer, question: Riding | None, turn: Turn) -> Reply | None:
     for _ in range(MAX_LEGS):
         if offer.is_judged:
-            await turn()
+            await turn(offer.domain)
         rides = question is not None and (offer.context.complete or offer.is_ticket)
         body = question() if rides and question else b""
         token = f"{offer.scheme} {base64.b64encode(offer.token).decode()}"
@@ -131,7 +132,7 @@ def _stepped(offer: Offer, answer: bytes) -> Offer:
     except Exception as error:  # noqa: BLE001 - as in `_offer`
         failure = _step_error(offer, error, judged=judged)
     else:
-        return offer._replace(token=token)
+        return offer._replace(token=token, domain=domain_in(answer) or offer.domain)
     raise failure
 
 

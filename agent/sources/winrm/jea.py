@@ -22,7 +22,7 @@ from pypsrp.wsman import SelectorSet, WSMan
 
 from agent.names import printable
 from agent.sources.endpoint import Endpoint
-from agent.sources.winrm.client import MAX_OUTPUT, MIN_POLL_SECONDS, Answer
+from agent.sources.winrm.client import MAX_OUTPUT, MIN_POLL_SECONDS, Answer, Taking, leave_it
 from agent.sources.winrm.errors import (
     SHELL_NOT_FOUND,
     Stage,
@@ -47,7 +47,14 @@ IDLE_SECONDS = 180
 
 
 async def run_command(
-    endpoint: Endpoint, logon: Logon, configuration: str, *, tls: Tls, limits: Limits, gate: Gate
+    endpoint: Endpoint,
+    logon: Logon,
+    configuration: str,
+    *,
+    tls: Tls,
+    limits: Limits,
+    gate: Gate,
+    meanwhile: Taking = leave_it,
 ) -> Answer:
     """Run `Get-IisSpnSnapshot` in a session configuration of one server and give what it prints, lines ended by LF.
 
@@ -56,7 +63,7 @@ async def run_command(
     """
     _keep_quiet()
     pool = _Pool(endpoint, logon, configuration, tls, limits, gate)
-    (stdout, stderr), left_behind = await pool.used(pool.run())
+    (stdout, stderr), left_behind = await pool.used(pool.run(), lambda output: meanwhile(*output))
     return Answer(stdout, stderr, 1 if stderr else 0, left_behind)
 
 

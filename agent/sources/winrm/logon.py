@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from msgspec import Struct, field
 
-from agent.names import address_of
+from agent.evidence.ntlm import SIGNATURE, read_ntlm
+from agent.names import address_of, fold
 from agent.sources.borrowed import nt_hash
-from agent.sources.endpoint import Endpoint
+from agent.sources.endpoint import Endpoint, account_of
 from agent.sources.security_context import (
     channel_bindings,
     context_words,
@@ -98,12 +99,16 @@ def _hashed(user: str, password: str) -> spnego.Credential:
 
 
 class Offer(NamedTuple):
-    """A security context with its first token; `spn` is the name asked of a KDC, empty where none is asked."""
+    """A security context with its first token; `spn` is the name asked of a KDC, empty where none is asked.
+
+    `domain` is the one that the server calls its own, empty where it says nothing of it in clear.
+    """
 
     scheme: str
     context: spnego.ContextProxy
     token: bytes
     spn: str = ""
+    domain: str = ""
 
     @property
     def is_ticket(self) -> bool:
@@ -118,8 +123,25 @@ class Offer(NamedTuple):
         return self.context.complete and not self.is_ticket
 
 
-Turn = Callable[[], Awaitable[None]]
-"""Awaited before a password goes out to be judged; only the first time there is something to wait for."""
+class Turn(Protocol):
+    """Awaited before a password goes out to be judged; only the first time there is something to wait for."""
+
+    def __call__(self, domain: str = "", /) -> Awaitable[None]: ...
+
+
+def domain_in(token: bytes) -> str:
+    """The domain whose member the server says it is in its challenge (MS-NLMP 2.2.1.2), where the token is one."""
+    return str(read_ntlm(token).facts.get("domain", "")) if token.startswith(SIGNATURE) else ""
+
+
+def own_domain(user: str | None, domain: str) -> str:
+    """The account's own domain where that is the server's as well, else nothing.
+
+    A member has such an account judged by a controller of that domain, and by nobody else: a server of no domain, or of
+    one that knows nothing of this one, would look among its own accounts.
+    """
+    named, _, _ = account_of(user or "").rpartition("\\")
+    return fold(domain) if named and named == fold(domain.partition(".")[0]) else ""
 
 
 async def offer_to(endpoint: Endpoint, logon: Logon, certificate: bytes, turn: Turn) -> Offer:

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -18,14 +19,29 @@ from agent.sources.endpoint import Endpoint
 from agent.sources.winrm.connection import Connection, Reply, addresses_of
 from agent.sources.winrm.errors import Stage, UnreachableError, nonsense_error, status_error
 from agent.sources.winrm.handshake import SOAP, Accepted, log_on
-from agent.sources.winrm.logon import Logon, Turn
+from agent.sources.winrm.logon import Logon, Turn, own_domain
 from agent.sources.winrm.tls import Tls
 
-Gate = Callable[[Endpoint], AbstractAsyncContextManager[None]]
-"""Entered just before that goes out which a password is judged by, to the server or to a KDC; left without an exception
-when the server accepted the logon: it answered as WS-Management does. Left with RefusedError when it refused, with any
-other UnreachableError when nobody knows, as after a page of some other service. The time until it opens is not counted.
-Not entered where no password is judged: for a client certificate, and for tickets once a KDC has given the first."""
+Proof = Callable[[], None]
+
+
+def _proved_already() -> None:
+    """Once is enough."""
+
+
+class Gate(Protocol):
+    """Entered just before that goes out which a password is judged by, to the server or to a KDC; left without an
+    exception when the server accepted the logon: it answered as WS-Management does. Left with RefusedError when it
+    refused, with any other UnreachableError when nobody knows, as after a page of some other service. The time until it
+    opens is not counted. Not entered where no password is judged: for a client certificate, and for tickets once a KDC
+    has given the first.
+
+    `domain` is the account's own, where the server says that it is a member of it. What the gate gives is called when
+    the server answers under the keys of the logon: over NTLM they are made of the password, and who has only said yes
+    to it has none.
+    """
+
+    def __call__(self, endpoint: Endpoint, domain: str = "", /) -> AbstractAsyncContextManager[Proof]: ...
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -58,6 +74,7 @@ class Session:
         self._end = asyncio.get_running_loop().time() + limits.whole
         self._connection: Connection | None = None
         self._accepted: Accepted | None = None
+        self._prove: Proof = _proved_already
 
     @property
     def is_accepted(self) -> bool:
@@ -132,14 +149,15 @@ class Session:
     def _turn(self, gate: Gate, judging: contextlib.AsyncExitStack, clock: _Clock) -> Turn:
         is_ours = False
 
-        async def turn() -> None:
+        async def turn(domain: str = "", /) -> None:
             nonlocal is_ours
             if not is_ours:
                 is_ours = True
                 loop = asyncio.get_running_loop()
                 began = loop.time()
+                own = own_domain(self._logon.user, domain)
                 with clock.stopped():
-                    await judging.enter_async_context(gate(self._endpoint))
+                    self._prove = await judging.enter_async_context(gate(self._endpoint, own))
                 self._end += loop.time() - began
 
         return turn
@@ -178,6 +196,8 @@ class Session:
         seal = self._accepted.seal if self._accepted else None
         if seal and reply.body:
             reply = reply._replace(body=seal.open_up(self.stage, reply))
+            self._prove()
+            self._prove = _proved_already
         related = _id_in(_RELATES_TO, reply.body)
         if _DOCTYPE in reply.body:
             raise nonsense_error(self.stage, "it has a document type, which SOAP forbids")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from agent.sources.endpoint import Endpoint
 from agent.sources.winrm.errors import InterruptedAskError, UnreachableError
 from agent.sources.winrm.logon import Logon
-from agent.sources.winrm.session import Gate, Limits, Session
+from agent.sources.winrm.session import Gate, Limits, Proof, Session
 from agent.sources.winrm.tls import Tls
 
 _T = TypeVar("_T")
@@ -34,8 +34,10 @@ class RemoteShell(ABC):
     async def delete(self, session: Session, gate: Gate) -> None:
         """Ask for its removal over this session; a shell that is not there is removed. Raises UnreachableError."""
 
-    async def used(self, work: Awaitable[_T]) -> tuple[_T, str | None]:
+    async def used(self, work: Awaitable[_T], meanwhile: Callable[[_T], Awaitable[None]]) -> tuple[_T, str | None]:
         """What the work gives, and what may remain of the shell, in words. Raises what the work raises.
+
+        `meanwhile` has that, while the server is removing the shell; what it raises is raised afterwards.
 
         Cancelled, it raises InterruptedAskError instead of CancelledError, so that what may remain is told; where the
         work is done already, it gives the result. `asyncio.Task.cancelling` still counts the cancellation, but an
@@ -51,17 +53,24 @@ class RemoteShell(ABC):
             await self._farewell()
             raise
         else:
-            return result, await self._farewell()
+            return result, await self._farewell(meanwhile(result))
         failure.left_behind = await self._farewell()
         raise failure
 
-    async def _farewell(self) -> str | None:
+    async def _farewell(self, meanwhile: Awaitable[None] | None = None) -> str | None:
         """To its end even when cancelled meanwhile: it takes no longer than `Limits.farewell`."""
         leaving = asyncio.create_task(self._leave())
-        while not leaving.done():
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([leaving])
-        return leaving.result()
+        try:
+            if meanwhile is not None:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0)  # the removal is asked for first
+                await meanwhile
+        except BaseException as error:
+            left_behind = await _ended(leaving)
+            if isinstance(error, UnreachableError):
+                error.left_behind = left_behind
+            raise
+        return await _ended(leaving)
 
     async def _leave(self) -> str | None:
         try:
@@ -107,7 +116,14 @@ class RemoteShell(ABC):
             fresh.close()
 
 
+async def _ended(leaving: asyncio.Task[str | None]) -> str | None:
+    while not leaving.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([leaving])
+    return leaving.result()
+
+
 @contextlib.asynccontextmanager
-async def open_gate(_: Endpoint) -> AsyncIterator[None]:
+async def open_gate(_endpoint: Endpoint, _domain: str = "", /) -> AsyncIterator[Proof]:
     """For a logon that this server has judged before."""
-    yield
+    yield lambda: None
