@@ -24,19 +24,19 @@ from tests.winrm import farm, names
 
 SERVERS = 1000
 PARALLEL = 256
-LIMITS = client.Limits(connect=8.0, logon=10.0, shell=10.0, whole=16.0, farewell=8.0)
+LIMITS = client.Limits(connect=8.0, logon=20.0, shell=20.0, whole=30.0, farewell=8.0)
 MEGABYTE = 1 << 20
 
 # fault, where, what its outcome says; eight servers of each
 SICK: Sequence[tuple[str, str, str]] = (
     ("drop", "connect", "(connect: the connection was closed at once|logon: the server closed the connection)"),
     ("blackhole", "connect", "connect: no answer to the connection request within 8 s"),
-    ("hang", "auth", "logon: the logon was not over within 10 s"),
+    ("hang", "auth", "logon: the logon was not over within 20 s"),
     ("404", "auth", "logon: HTTP 404: nothing is served at /wsman"),
     ("quota", "Create", r"shell: the account has as many shells .*2150859174"),
     ("lost", "Create", "shell: the server closed the connection without an answer"),
-    ("hang", "Receive", "script: the collector gave nothing within 16 s"),
-    ("drip", "Receive", "script: the collector gave nothing within 16 s"),
+    ("hang", "Receive", "script: the collector gave nothing within 30 s"),
+    ("drip", "Receive", "script: the collector gave nothing within 30 s"),
     ("truncate", "Receive", "script: the server closed the connection in the middle of its answer"),
     ("garbage", "Receive", "script: answered in clear text on an encrypted session"),
 )

@@ -31,12 +31,12 @@ pytest.importorskip("sansldap", reason="the extra `ldap` is not installed")
 pytest.importorskip("cryptography", reason="the extra `dev` is not installed")
 
 import krb5
-from sansldap import FilterEquality
 
 from agent import exits
 from agent.cli.program import main
 from agent.sources.ad.connection import SUBTREE, LdapConnection
 from agent.sources.ad.logon import bind
+from agent.sources.ad.search_messages import Equal
 from agent.sources.ad.wire import Deadline, Server
 from agent.sources.endpoint import Endpoint
 from agent.sources.security_context import channel_bindings
@@ -416,7 +416,7 @@ def bad_passwords(dc: DomainController, name: str) -> int:
     with pytest.MonkeyPatch.context() as patch, LdapConnection(server, Deadline(30)) as connection:
         patch.setenv("KRB5CCNAME", f"FILE:{dc.kinit('Administrator')}")
         bind(connection, None)
-        wanted = FilterEquality("sAMAccountName", name.encode())
+        wanted = [Equal("sAMAccountName", name.encode())]
         ((_, values),) = connection.search(dc.base_dn, SUBTREE, wanted, ["badPwdCount"])
     return int(values["badPwdCount"][0])
 
