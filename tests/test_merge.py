@@ -4,11 +4,11 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from configurations import ROOT, auth_at, configuration, element, location, paths_of, web_config, windows
+from configurations import ROOT, auth_at, configuration, element, location, paths_of, site, web_config, windows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.iis.authentication import Auth
+from agent.iis.authentication import Auth, AuthenticationPaths
 from agent.iis.merge import initial
 from agent.iis.schema import WINDOWS_AUTHENTICATION_SCHEMA
 from agent.model import Origin, WindowsAuth
@@ -46,7 +46,7 @@ def flags_of(auth: Auth) -> Flags:
 
 def test_before_any_file_speaks_the_schemas_defaults_hold() -> None:
     """IIS_schema.xml of IIS 10: kernel mode is on, all else is off."""
-    plain = initial(WINDOWS_AUTHENTICATION_SCHEMA).merged
+    plain = initial(WINDOWS_AUTHENTICATION_SCHEMA).kind.merged
     assert {name: value.value for name, value in plain.values.items()} == {
         "enabled": False,
         "authPersistSingleRequest": False,
@@ -56,7 +56,7 @@ def test_before_any_file_speaks_the_schemas_defaults_hold() -> None:
     }
     protection = plain.elements["extendedProtection"].values
     assert {name: value.value for name, value in protection.items()} == {"tokenChecking": "None", "flags": "None"}
-    assert all(value.source is None and value.line is None for value in (*plain.values.values(), *protection.values()))
+    assert all(value.where is None for value in (*plain.values.values(), *protection.values()))
     assert plain.elements["providers"].items == ()
 
 
@@ -423,3 +423,44 @@ def test_inherited_origin_survives_where_nothing_is_known() -> None:
     assert settings(auth) == WindowsAuth(
         enabled=False, kernel_mode=True, pool_credentials=False, providers=(), token_checking="None", flags="None"
     )
+
+
+# -- what is worked out once ---------------------------------------------------------------------------------------
+
+WORDINGS = (
+    windows(enabled="true"),
+    windows(enabled="false", useKernelMode="false"),
+    windows(useKernelMode="maybe"),
+    windows('<providers><clear /><add value="NTLM" lockItem="true" /></providers>'),
+    windows('<providers><add value="negotiate" /></providers>', enabled="true"),
+    windows('<providers><remove value="NTLM" /></providers><providers><add value="NTLM" /></providers>'),
+    windows('<extendedProtection tokenChecking="Require"><spn name="HTTP/a" /></extendedProtection>'),
+    windows(lockAttributes="enabled", useAppPoolCredentials="true"),
+    windows("<nothing />"),
+    windows(),
+)
+MODES = ({}, {"overrideMode": "Allow"}, {"overrideMode": "Deny"}, {"inheritInChildApplications": "false"})
+BRANCHES = tuple((f"S{n}", f"S{n}/app", f"S{n}/app/d") for n in range(4))
+spoken = st.dictionaries(
+    st.sampled_from([path for branch in BRANCHES for path in branch]),
+    st.tuples(st.sampled_from(WORDINGS), st.sampled_from(MODES)),
+)
+
+
+@given(spoken, st.sampled_from(WORDINGS[:8]))
+def test_places_of_one_wording_have_their_own_lines_as_each_has_alone(
+    said: dict[str, tuple[str, dict[str, str]]], root: str
+) -> None:
+    """The order of what was merged before, and where else it was, decide nothing."""
+    sites = "".join(site(branch[0], id=str(n)) for n, branch in enumerate(BRANCHES, 1))
+    lines = {path: location(path, section, **mode).replace("><", ">\n<") for path, (section, mode) in said.items()}
+
+    def evaluated(branch: tuple[str, ...]) -> AuthenticationPaths:
+        body = "\n".join(text if path in branch else "\n" * text.count("\n") for path, text in lines.items())
+        return paths_of(configuration(sites=sites, root=root, body=body))
+
+    together = evaluated(tuple(said))
+    for branch in BRANCHES:
+        alone = evaluated(branch)
+        for path in (*branch, f"{branch[-1]}/e"):
+            assert together.at(path_key(path)) == alone.at(path_key(path))

@@ -56,7 +56,7 @@ class Overlay:
         for label in labels:
             configuration = self.configurations[label]
             sites = tuple(
-                site._replace(bindings=(*site.bindings, binding)) if site.name == site_name else site
+                replace(site, bindings=(*site.bindings, binding)) if site.name == site_name else site
                 for site in configuration.sites
             )
             self.configurations[label] = replace(configuration, sites=sites)
@@ -140,10 +140,10 @@ def _above(known: Mapping[K, V], more: Mapping[K, V]) -> Mapping[K, V]:
 
 def _with_pool(site: Site, pool: Pool) -> Site:
     applications = tuple(
-        each._replace(pool=pool) if each.pool is not None and fold(each.pool.name) == fold(pool.name) else each
+        replace(each, pool=pool) if each.pool is not None and fold(each.pool.name) == fold(pool.name) else each
         for each in site.applications
     )
-    return site._replace(applications=applications)
+    return replace(site, applications=applications)
 
 
 def _with_setting(site: Site, at: ApplicationRef, page: str | None, attribute: str, value: bool) -> Site:
@@ -154,7 +154,7 @@ def _with_setting(site: Site, at: ApplicationRef, page: str | None, attribute: s
         else each
         for each in site.applications
     )
-    return site._replace(applications=applications)
+    return replace(site, applications=applications)
 
 
 def _inherits(application: EffectiveApplication, at: ApplicationRef, attribute: str) -> bool:
@@ -176,8 +176,8 @@ def _set(application: EffectiveApplication, page: str | None, attribute: str, va
     """An application's own value holds for places below that say nothing themselves."""
     places = tuple(_set_places(application.places, page, attribute, value))
     if page is not None:
-        return application._replace(places=places)
-    return application._replace(auth=_changed(application.auth, attribute, value), places=places)
+        return replace(application, places=places)
+    return replace(application, auth=_changed(application.auth, attribute, value), places=places)
 
 
 def _set_places(
@@ -193,5 +193,5 @@ def _changed(auth: Auth, attribute: str, value: bool) -> Auth:
     if auth.settings is None:
         return auth
     if attribute == "useKernelMode":
-        return auth._replace(settings=replace(auth.settings, kernel_mode=value))
-    return auth._replace(settings=replace(auth.settings, pool_credentials=value))
+        return replace(auth, settings=replace(auth.settings, kernel_mode=value))
+    return replace(auth, settings=replace(auth.settings, pool_credentials=value))

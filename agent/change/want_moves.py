@@ -119,7 +119,7 @@ def _identity(overlay: Overlay, aim: Aim, label: str, pool: Pool) -> Move:
     is_sure = aim.want.account is None or not isinstance(aim.account.domain, Guess)
     user = str(aim.account) if is_sure else aim.want.account or ""
     before = {ref: overlay.decryptors(ref) for ref in at}
-    overlay.pool(labels, pool_as(user, pool.name)._replace(origin=pool.origin, starts=pool.starts))
+    overlay.pool(labels, replace(pool_as(user, pool.name), origin=pool.origin, starts=pool.starts))
     switched = _switched(overlay, before)
     is_managed = (
         aim.identity is not None and aim.identity.known is not None and aim.identity.known.principal == "managed"

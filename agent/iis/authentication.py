@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
-from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from agent.errors import MalformedError
 from agent.iis.content import Content
 from agent.iis.delegation import Locks, default_mode
-from agent.iis.merge import LOCKED, Contribution, Merged, SectionFault, State, Value, apply, initial
+from agent.iis.merge import LOCKED, Contribution, Kind, Merging, SectionFault, State, Where, initial
 from agent.iis.parse import Document
 from agent.iis.schema import WINDOWS_AUTHENTICATION, WINDOWS_AUTHENTICATION_SCHEMA
 from agent.model import Origin, Origins, WindowsAuth
@@ -24,7 +26,7 @@ MAXIMUM_DIRECTORIES = 100_000
 with as many of them would be a million places with settings of their own."""
 
 
-class Auth(NamedTuple):
+class Auth(Struct, frozen=True, gc=False):
     """Effective windowsAuthentication at one path, or the fault that makes IIS refuse it there.
 
     `is_unlocked`: a web.config of that level may set it. `is_open`: it may, and nobody looked whether one does.
@@ -45,6 +47,7 @@ class AuthenticationPaths:
         self._content = content
         self._applications = applications
         self._default_mode = default_mode(document)
+        self._merging = Merging(WINDOWS_AUTHENTICATION_SCHEMA, self._default_mode)
         self._by_path: dict[str, list[Contribution]] = {}
         self._faults: dict[str, SectionFault] = {}
         self._scoped = False
@@ -53,24 +56,25 @@ class AuthenticationPaths:
         self._locks = Locks(document)
         self._locked: dict[str, dict[str, list[tuple[int, str]]]] = {}
         for contribution in self._contributions(document, "", 0):
-            self._by_path.setdefault(path_key(contribution.path), []).append(contribution)
+            self._by_path.setdefault(contribution.key, []).append(contribution)
         for fault in document.faults:
             if fault.path is not None:
                 found = SectionFault("config-invalid", fault.reason, document.file, fault.line, "")
                 self._faults.setdefault(path_key(fault.path), found)
-        self._written: dict[str, str] = {}
+        self._settings: dict[Kind, WindowsAuth] = {}
+        self._inherited: dict[tuple[int, bool], tuple[State, Auth]] = {}
         self._below = self._group_places()
 
     def _contributions(self, document: Document, level: str, rank: int) -> Iterator[Contribution]:
         for location in document.locations:
             for name, node in location.sections:
                 if name == WINDOWS_AUTHENTICATION:
-                    path = "/".join(part for part in (level, location.path) if part)
-                    owner = ""
+                    path = f"{level}/{location.path}" if level and location.path else level or location.path
+                    key, owner = path_key(path), ""
                     if not location.inherit_in_child_applications:
                         self._scoped = True
-                        owner = self._owner(path_key(path))
-                    yield Contribution(path, document.file, rank, location, node, owner)
+                        owner = self._owner(key)
+                    yield Contribution(path, document.file, rank, location, node, key, owner)
 
     def _owner(self, path: str) -> str:
         """The application (folded path) that a path belongs to, "" above all applications."""
@@ -80,16 +84,15 @@ class AuthenticationPaths:
 
     def _group_places(self) -> dict[str, list[str]]:
         """By application: the paths below it, not applications themselves, where some file sets the section."""
-        targets = dict.fromkeys((*self._by_path, *self._content_targets()))
-        for contribution in (c for found in self._by_path.values() for c in found):
-            self._written.setdefault(path_key(contribution.path), contribution.path)
         below: dict[str, list[str]] = {}
-        for target in targets:
+        for target in dict.fromkeys((*self._by_path, *self._content_targets())):
             if target not in self._applications and (owner := self._owner(target)):
                 below.setdefault(owner, []).append(target)
         return below
 
     def _content_targets(self) -> Iterator[str]:
+        if self._content.is_empty:
+            return
         found_below = list(islice(self._content.directories(), MAXIMUM_DIRECTORIES + 1))
         if len(found_below) > MAXIMUM_DIRECTORIES:
             reason = f"its virtual directories lead to more than {MAXIMUM_DIRECTORIES} web.config files"
@@ -122,7 +125,7 @@ class AuthenticationPaths:
             found = self._content.at(level)
             if found is not None and found.document is not None:
                 for contribution in self._contributions(found.document, level, level.count("/") + 1):
-                    known.setdefault(path_key(contribution.path), []).append(contribution)
+                    known.setdefault(contribution.key, []).append(contribution)
         return known
 
     # -- states ------------------------------------------------------------------------------------------------
@@ -142,7 +145,7 @@ class AuthenticationPaths:
         if state.fault is not None:
             return state
         if path in self._faults:
-            return state._replace(fault=self._faults[path])
+            return replace(state, fault=self._faults[path])
         found = self._by_path.get(path, [])
         if path and not self._content.is_empty:
             return self._with_content(state, path, application, found)
@@ -161,9 +164,9 @@ class AuthenticationPaths:
         state = self._applied(state, nearer, application)
         own = self._content.at(path)
         if own is not None and own.fault is not None and state.fault is None:
-            if own.unread and state.is_locked(path.count("/") + 1, self._default_mode):
+            if own.unread and state.kind.is_locked(path.count("/") + 1, self._default_mode):
                 return state  # what is locked cannot be set there, read or not
-            return state._replace(fault=own.fault)
+            return replace(state, fault=own.fault)
         return self._applied(state, self._level(path).get(path, ()), application)
 
     def _refused(self, state: State, level: str, path: str) -> State:
@@ -172,58 +175,68 @@ class AuthenticationPaths:
         found = self._content.at(level) if locked and state.fault is None else None
         if not locked or found is None or found.document is None or found.fault is not None:
             return state
-        if state.is_locked(level.count("/") + 1, self._default_mode):
+        if state.kind.is_locked(level.count("/") + 1, self._default_mode):
             own = self._level(level).get(path, ())
             locked = sorted([*locked, *((each.node.line, each.node.text) for each in own)])
         (line, text), *more = locked
-        return state._replace(
-            fault=SectionFault("section-locked", LOCKED, found.document.file, line, text, tuple(more))
-        )
+        fault = SectionFault("section-locked", LOCKED, found.document.file, line, text, tuple(more))
+        return replace(state, fault=fault)
 
     def _applied(self, state: State, found: Iterable[Contribution], application: str) -> State:
         reaching = [c for c in found if c.location.inherit_in_child_applications or c.application in {"", application}]
-        return apply(state, reaching, WINDOWS_AUTHENTICATION_SCHEMA, self._default_mode) if reaching else state
+        return self._merging.apply(state, reaching) if reaching else state
 
     # -- results -----------------------------------------------------------------------------------------------
 
     def at(self, path: str) -> Auth:
         """The effective section at a folded path, as the application that it belongs to serves it."""
         state = self._state(path, self._owner(path))
-        is_unlocked = not state.is_locked(path.count("/") + 1, self._default_mode)
-        return _auth(state, path)._replace(
-            is_unlocked=is_unlocked, is_open=is_unlocked and not self._content.is_looked_at
+        is_unlocked = not state.kind.is_locked(path.count("/") + 1, self._default_mode)
+        if any(source.key == path for source in state.sources):
+            return self._auth(state, path, is_unlocked=is_unlocked)
+        known = self._inherited.get((id(state), is_unlocked))  # most places say nothing of their own
+        if known is None:
+            known = (state, self._auth(state, path, is_unlocked=is_unlocked))
+            self._inherited[id(state), is_unlocked] = known
+        return known[1]
+
+    def _auth(self, state: State, path: str, *, is_unlocked: bool) -> Auth:
+        return Auth(
+            None if state.fault else self._settings_of(state.kind),
+            _origins(state, path),
+            state.fault,
+            is_unlocked,
+            is_unlocked and not self._content.is_looked_at,
         )
+
+    def _settings_of(self, kind: Kind) -> WindowsAuth:
+        known = self._settings.get(kind)
+        if known is None:
+            known = self._settings[kind] = _settings(kind)
+        return known
 
     def places(self, application: str) -> tuple[tuple[str, Auth], ...]:
         """The paths below an application where something of its own is set, relative to the site's root."""
         below = self._below.get(application)
         if not below:
             return ()
-        found = [(self._written.get(path, path), self.at(path)) for path in sorted(below)]
+        found = [(self._written(path), self.at(path)) for path in sorted(below)]
         return tuple([(written[written.find("/") :], auth) for written, auth in found])
 
-
-def _auth(state: State, path: str) -> Auth:
-    values, providers = state.merged.values, state.merged.elements["providers"]
-    enabled = _origin(values["enabled"], path)
-    origins = Origins(
-        enabled=enabled,
-        kernel_mode=_origin(values["useKernelMode"], path, enabled),
-        pool_credentials=_origin(values["useAppPoolCredentials"], path, enabled),
-        providers=_place(providers.items_source, providers.items_line, path),
-        identity_type=None,
-    )
-    return Auth(None if state.fault else _settings(state.merged), origins, state.fault)
+    def _written(self, path: str) -> str:
+        """A folded path as the first file that sets something there writes it."""
+        found = self._by_path.get(path)
+        return found[0].path if found else path
 
 
-def _settings(merged: Merged) -> WindowsAuth:
-    values = merged.values
-    protection = merged.elements["extendedProtection"]
+def _settings(kind: Kind) -> WindowsAuth:
+    values = kind.merged.values
+    protection = kind.merged.elements["extendedProtection"]
     return _shared(
         enabled=bool(values["enabled"].value),
         kernel_mode=bool(values["useKernelMode"].value),
         pool_credentials=bool(values["useAppPoolCredentials"].value),
-        providers=tuple([item.key for item in merged.elements["providers"].items]),
+        providers=tuple([item.key for item in kind.merged.elements["providers"].items]),
         token_checking=str(protection.values["tokenChecking"].value),
         flags=str(protection.values["flags"].value),
         service_names=tuple([item.key for item in protection.items]),
@@ -237,13 +250,26 @@ _shared = lru_cache(maxsize=1024)(WindowsAuth)
 _DEFAULT = Origin(None, None, "", "default")
 
 
-def _origin(value: Value, path: str, first: Origin | None = None) -> Origin:
-    """Where a value comes from; most stand in one start tag, and are then given the origin of the first."""
-    found = _place(value.source, value.line, path)
-    return first if first is not None and found == first else found
+def _origins(state: State, path: str) -> Origins:
+    """Where the values come from; most stand in one start tag."""
+    values, providers = state.kind.merged.values, state.kind.merged.elements["providers"]
+    first = values["enabled"].where
+    enabled = _origin(state, first, path)
+    kernel_mode, pool_credentials = values["useKernelMode"].where, values["useAppPoolCredentials"].where
+    return Origins(
+        enabled=enabled,
+        kernel_mode=enabled if kernel_mode == first else _origin(state, kernel_mode, path),
+        pool_credentials=enabled if pool_credentials == first else _origin(state, pool_credentials, path),
+        providers=_origin(state, providers.items_where, path),
+        identity_type=None,
+    )
 
 
-def _place(source: Contribution | None, line: int | None, path: str) -> Origin:
-    if source is None:
+def _origin(state: State, where: Where | None, path: str) -> Origin:
+    if where is None:
         return _DEFAULT
-    return Origin(source.file, line, source.location.path, "explicit" if path_key(source.path) == path else "inherited")
+    source = state.sources[where.source]
+    node = source.node
+    for number in where.way:
+        node = node.children[number]
+    return Origin(source.file, node.line, source.location.path, "explicit" if source.key == path else "inherited")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from agent.iis.parse import Node
 from agent.names import Address, HostName, address_of, fold, host_fault, host_name, printable
@@ -13,7 +16,7 @@ _HTTP = frozenset({"http", "https"})
 ALL_ADDRESSES = Address("")
 
 
-class Binding(NamedTuple):
+class Binding(Struct, frozen=True, gc=False):
     """One binding. `address` is "" for all addresses, `host` None where none is given.
 
     `fault` says why http.sys cannot use an http or https one; other protocols (net.tcp, ftp ...) are kept as text.
@@ -42,48 +45,58 @@ class Binding(NamedTuple):
         return self.port == other.port and (not self.address or not other.address or self.address == other.address)
 
 
-_INFORMATION = re.compile(r"(?P<address>\[[^\]]*\]|[^:\[\]]*):(?P<port>[^:]*):(?P<host>.*)\Z", re.DOTALL)
+_INFORMATION = re.compile(r"(\[[^\]]*\]|[^:\[\]]*):([^:]*):(.*)\Z", re.DOTALL)
 _LAX_ADDRESS = re.compile(r"\d{1,3}(\.\d{1,3}){0,3}\Z")
 
 
 def binding(node: Node) -> Binding:
     """Read a `<binding>`; http and https information is `IP:port:host` (iis-docs, bindingInformation)."""
-    protocol = fold(node.attributes.get("protocol", ""))
-    information = node.attributes.get("bindingInformation", "")
-    flags = _number(node.attributes.get("sslFlags", "0"))
+    attributes, line = node.attributes, node.line
+    written = attributes.get("protocol", "")
+    protocol = written if written in _HTTP else fold(written)
+    information = attributes.get("bindingInformation", "")
+    flags = _number(attributes["sslFlags"]) if "sslFlags" in attributes else 0
     if flags is None:
-        return Binding(protocol, information, node.line, fault="sslFlags is not an unsigned integer")
+        return Binding(protocol, information, line, fault="sslFlags is not an unsigned integer")
     if protocol not in _HTTP:
-        return Binding(protocol, information, node.line, ssl_flags=flags)
-    end = _endpoint(information)
-    return Binding(protocol, information, node.line, end.address, end.port, end.host, flags, end.fault)
+        return Binding(protocol, information, line, ssl_flags=flags)
+    parts = _INFORMATION.match(information)
+    if parts is None:
+        return Binding(protocol, information, line, ssl_flags=flags, fault="it is not of the form IP:port:host")
+    address, port, text = parts.groups()
+    end = _endpoint(address, port)
+    host, reason = (None, None) if end.fault is not None else _host(text)
+    return Binding(protocol, information, line, end.address, end.port, host, flags, end.fault or reason)
 
 
 class _Endpoint(NamedTuple):
-    """What `IP:port:host` says."""
+    """Where a binding listens."""
 
     address: Address = ALL_ADDRESSES
     port: int = 0
-    host: HostName | None = None
     fault: str | None = None
 
 
-def _endpoint(information: str) -> _Endpoint:
-    parts = _INFORMATION.match(information)
-    if parts is None:
-        return _Endpoint(fault="it is not of the form IP:port:host")
-    port = _number(parts["port"])
-    if port is None or not 0 < port < 65536:
-        return _Endpoint(fault=f"'{printable(parts['port'])}' is not a port (1 to 65535)")
-    listens = _address(parts["address"])
+@lru_cache(maxsize=1024)
+def _endpoint(address: str, port: str) -> _Endpoint:
+    number = _number(port)
+    if number is None or not 0 < number < 65536:
+        return _Endpoint(fault=f"'{printable(port)}' is not a port (1 to 65535)")
+    listens = _address(address)
     if listens is None:
-        return _Endpoint(fault=f"'{printable(parts['address'])}' is not an IP address")
-    text = parts["host"].strip()
+        return _Endpoint(fault=f"'{printable(address)}' is not an IP address")
+    return _Endpoint(listens, number)
+
+
+@lru_cache(maxsize=1024)
+def _host(text: str) -> tuple[HostName | None, str | None]:
+    """The host name, and why it can be none: mostly the same for http and https."""
+    text = text.strip()
     if text in {"", "*"}:
-        return _Endpoint(listens, port)
+        return None, None
     host = host_name(text)
     reason = None if host.is_address else host_fault(host)
-    return _Endpoint(listens, port, host, reason and f"host name: {reason}")
+    return host, reason and f"host name: {reason}"
 
 
 def _address(text: str) -> Address | None:

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from agent.errors import MalformedError
 from agent.iis.merge import SectionFault
 from agent.iis.parse import MAXIMUM_SEGMENTS, Document, Node, parse, parse_section
@@ -18,7 +21,7 @@ from agent.iis.snapshot import Snapshot, file_key
 from agent.names import fold, printable
 
 
-class Mount(NamedTuple):
+class Mount(Struct, frozen=True, gc=False):
     """A virtual directory: its folder below `files/`, and whether sub-directories count.
 
     `folder` is None where nobody can tell which one `physical_path` means: what stands there is not known then.
@@ -183,8 +186,8 @@ class Content:
         if not any("configSource" in node.attributes for _, node in _every_section(document)):
             return document
         locations = tuple(
-            location._replace(
-                sections=tuple((name, self._sourced(node, document, key)) for name, node in location.sections)
+            replace(
+                location, sections=tuple((name, self._sourced(node, document, key)) for name, node in location.sections)
             )
             for location in document.locations
         )

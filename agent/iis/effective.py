@@ -40,7 +40,7 @@ class Notice(NamedTuple):
     path: str | None = None
 
 
-class Pool(NamedTuple):
+class Pool(Struct, frozen=True, gc=False):
     """An application pool. `identity_type` is None where the file gives a word IIS does not know.
 
     One that does not start with IIS answers 503 until somebody starts it.
@@ -54,7 +54,7 @@ class Pool(NamedTuple):
     starts: bool = True
 
 
-class EffectiveApplication(NamedTuple):
+class EffectiveApplication(Struct, frozen=True, gc=False):
     """One application: its pool (None: no such pool) and its settings, and those of places below that set any.
 
     `folder` is where its web.config stands, below `files/`; None where nobody can tell.
@@ -70,7 +70,7 @@ class EffectiveApplication(NamedTuple):
     folder: str | None = None
 
 
-class Site(NamedTuple):
+class Site(Struct, frozen=True, gc=False):
     """One site with its bindings and applications. One that does not start with IIS listens to nothing until somebody
     starts it: IIS Manager writes that down when it stops a site.
     """
@@ -133,7 +133,8 @@ def effective(document: Document, snapshot: Snapshot) -> Configuration:
     return Evaluation(document, snapshot).configuration()
 
 
-_IDENTITY_TYPES = {fold(name): name for name in IDENTITY_TYPES}
+_IDENTITY_TYPES = {written: name for name in IDENTITY_TYPES for written in (name, fold(name))}
+_NOT_IN_SITE_NAMES, _NOT_IN_POOL_NAMES = frozenset(NOT_IN_SITE_NAMES), frozenset(NOT_IN_POOL_NAMES)
 
 
 # -- collections with defaults -------------------------------------------------------------------------------------
@@ -141,11 +142,10 @@ _IDENTITY_TYPES = {fold(name): name for name in IDENTITY_TYPES}
 
 def _child(node: Node | None, name: str) -> Node | None:
     """The last child element of this name: IIS merges repeated ones, files hold one."""
-    found = None
-    for child in node.children if node is not None else ():
+    for child in reversed(node.children) if node is not None else ():
         if child.name == name:
-            found = child
-    return found
+            return child
+    return None
 
 
 def _first(attribute: str, nodes: Iterable[Node | None]) -> tuple[str, Node] | None:
@@ -171,6 +171,7 @@ class Evaluation:
         self.snapshot = snapshot
         self.sites = document.section(SITES)
         self.site_defaults = _child(self.sites, "siteDefaults")
+        self.default_bindings = _child(self.site_defaults, "bindings")
         self.application_defaults = _child(self.sites, "applicationDefaults")
         self.notices = [Notice("config-invalid", f.reason, self.file, f.line, "") for f in document.faults]
         for name in (APPLICATION_POOLS, SITES):
@@ -212,12 +213,12 @@ class Evaluation:
 
     @cached_property
     def _named_sites(self) -> list[Node]:
-        sites = self._unique(self.sites, "site", "name")
-        return [site for site in sites if self._is_name(site, NOT_IN_SITE_NAMES)]
+        sites = self._unique(self.sites, "site", "name").values()
+        return [site for site in sites if self._is_name(site, _NOT_IN_SITE_NAMES)]
 
-    def _is_name(self, node: Node, forbidden: str) -> bool:
+    def _is_name(self, node: Node, forbidden: frozenset[str]) -> bool:
         name = node.attributes.get("name", "")
-        if name and not any(character in forbidden for character in name):
+        if name and forbidden.isdisjoint(name):
             return True
         self._invalid(f"'{printable(name)}' cannot be the name of a <{node.name}>", node)
         return False
@@ -247,19 +248,20 @@ class Evaluation:
     def _pools(self) -> dict[str, Pool]:
         section = self.document.section(APPLICATION_POOLS)
         defaults = _child(section, "applicationPoolDefaults")
-        nodes = self._unique(section, "add", "name")
-        nodes = [node for node in nodes if self._is_name(node, NOT_IN_POOL_NAMES)]
-        return {fold(node.attributes["name"]): self._pool(node, defaults) for node in nodes}
+        default_model = _child(defaults, "processModel")
+        nodes = self._unique(section, "add", "name").items()
+        named = [(key, node) for key, node in nodes if self._is_name(node, _NOT_IN_POOL_NAMES)]
+        return {key: self._pool(node, defaults, default_model) for key, node in named}
 
-    def _pool(self, node: Node, defaults: Node | None) -> Pool:
-        chain = (_child(node, "processModel"), _child(defaults, "processModel"))
+    def _pool(self, node: Node, defaults: Node | None, default_model: Node | None) -> Pool:
+        chain = (_child(node, "processModel"), default_model)
         starts = _starts("autoStart", (node, defaults))
         name = node.attributes.get("name", "")
         found = _first("identityType", chain)
         if found is None:
             return Pool(name, DEFAULT_IDENTITY_TYPE, "", Origin(None, None, "", "default"), "", starts)
         text, where = found
-        known = _IDENTITY_TYPES.get(fold(text))
+        known = _IDENTITY_TYPES.get(text) or _IDENTITY_TYPES.get(fold(text))
         if known is None:
             message = f"identityType '{printable(text)}' must be one of {', '.join(IDENTITY_TYPES)}"
             self.notices.append(Notice("config-invalid", message, self.file, where.line, where.text))
@@ -267,8 +269,8 @@ class Evaluation:
         origin = Origin(self.file, where.line, "", "explicit" if where is chain[0] else "default")
         return Pool(name, known, user[0] if user else "", origin, where.text, starts)
 
-    def _unique(self, section: Node | None, element: str, key: str) -> list[Node]:
-        """The members of a collection, first of each key; keys compare without case."""
+    def _unique(self, section: Node | None, element: str, key: str) -> dict[str, Node]:
+        """The members of a collection by their keys, folded, first of each."""
         first: dict[str, Node] = {}
         for node in section.children if section is not None else ():
             if node.name != element:
@@ -282,7 +284,7 @@ class Evaluation:
                     f"(first in line {known.line}): IIS refuses the section",
                     node,
                 )
-        return list(first.values())
+        return first
 
     def _check_ids(self, sites: list[Node]) -> None:
         first: dict[str, Node] = {}
@@ -304,20 +306,20 @@ class Evaluation:
         return Site(name, site.line, self._bindings(site), applications, starts)
 
     def _check_roots(self, site: Node, applications: list[Node]) -> None:
-        name = printable(site.attributes["name"])
-        if not any(application.attributes["path"] == "/" for application in applications):
-            self._invalid(f"site '{name}' has no application '/': none of its paths can be used", site)
+        name = site.attributes["name"]
+        if "/" not in [application.attributes["path"] for application in applications]:
+            self._invalid(f"site '{printable(name)}' has no application '/': none of its paths can be used", site)
         for application in applications:
-            paths = [node.attributes.get("path") for node in self._unique(application, "virtualDirectory", "path")]
+            paths = self._unique(application, "virtualDirectory", "path")
             if paths and "/" not in paths:  # without any, the file is an excerpt
-                path = printable(application.attributes["path"])
-                self._invalid(f"application '{path}' of site '{name}' has no virtual directory '/'", application)
+                told = f"application '{printable(application.attributes['path'])}' of site '{printable(name)}'"
+                self._invalid(f"{told} has no virtual directory '/'", application)
 
     def _unique_applications(self, site: Node) -> list[Node]:
-        nodes = self._unique(site, "application", "path")
+        nodes = self._unique(site, "application", "path").values()
         for node in nodes:
             demand_segments(node.attributes["path"], self.file, node.line)
-        return [node for node in nodes if node.attributes.get("path", "").startswith("/")]
+        return [node for node in nodes if node.attributes["path"].startswith("/")]
 
     def _application(
         self,
@@ -332,41 +334,40 @@ class Evaluation:
         protocols = _first("enabledProtocols", chain)
         path = node.attributes["path"]
         key = _full_path(site, path)
+        mount = self._mounts.get(key)
         return EffectiveApplication(
-            path=path,
-            line=node.line,
-            pool_name=pool[0] if pool and pool[0] else None,
-            pool=pools.get(fold(pool[0])) if pool else None,
-            serves_http=_serves_http(protocols[0] if protocols else DEFAULT_ENABLED_PROTOCOLS),
-            auth=section.at(key),
-            places=section.places(key),
-            folder=mount.folder if (mount := self._mounts.get(key)) is not None else None,
+            path,
+            node.line,
+            pool[0] if pool and pool[0] else None,
+            pools.get(fold(pool[0])) if pool else None,
+            _serves_http(protocols[0] if protocols else DEFAULT_ENABLED_PROTOCOLS),
+            section.at(key),
+            section.places(key),
+            mount.folder if mount is not None else None,
         )
 
     def _bindings(self, site: Node) -> tuple[Binding, ...]:
         own = _child(site, "bindings")
-        inherited = _child(self.site_defaults, "bindings")
         chosen: list[Node] = []
-        for collection in (inherited, own):
+        for collection in (self.default_bindings, own):
             for node in collection.children if collection is not None else ():
                 if node.name == "clear":
                     chosen.clear()
                 elif node.name == "binding":
                     chosen.append(node)
-        return tuple(self._unique_bindings(chosen, site.attributes["name"]))
+        return self._unique_bindings(chosen, site.attributes["name"])
 
-    def _unique_bindings(self, nodes: list[Node], site: str) -> Iterator[Binding]:
+    def _unique_bindings(self, nodes: list[Node], site: str) -> tuple[Binding, ...]:
         first: dict[tuple[str, str], Binding] = {}
         for node in nodes:
             read = binding(node)
             known = first.setdefault((read.protocol, fold(read.information)), read)
             if known is not read:
                 self._invalid(f"duplicate binding (first in line {known.line}): IIS refuses the section", node)
-                continue
-            if read.fault is not None:
+            elif read.fault is not None:
                 message = f"binding '{printable(read.information)}': {read.fault}; it answers nothing"
                 self.notices.append(Notice("binding-malformed", message, self.file, node.line, node.text, site))
-            yield read
+        return tuple(first.values())
 
     # -- content -----------------------------------------------------------------------------------------------
 
@@ -384,8 +385,9 @@ class Evaluation:
         mounts: dict[str, Mount] = {}
         for site in self._named_sites:
             near = _child(site, "virtualDirectoryDefaults")
-            for application in (node for node in site.children if node.name == "application"):
-                self._mount(mounts, site, application, (near, defaults))
+            for application in site.children:
+                if application.name == "application":
+                    self._mount(mounts, site, application, (near, defaults))
         return mounts
 
     def _mount(
@@ -399,10 +401,10 @@ class Evaluation:
             allowed = _first("allowSubDirConfig", (node, *chain))
             physical = node.attributes.get("physicalPath", "")
             folder = file_key(physical, self.snapshot.machine.environment)
-            below = path_key(node.attributes.get("path", "").strip("/"))
             mount = Mount(folder, allowed is None or fold(allowed[0]) != "false", physical)
+            below = node.attributes.get("path", "").strip("/")
             if below:
-                mounts.setdefault(f"{above}/{below}", mount)
+                mounts.setdefault(f"{above}/{path_key(below)}", mount)
             else:
                 mounts[above] = mount  # an application wins over a virtual directory of its parent
 

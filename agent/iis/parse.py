@@ -62,7 +62,7 @@ class Node(Struct, frozen=True, gc=False):
         return f"<{self.name}{''.join(shown)}>"
 
 
-class Location(NamedTuple):
+class Location(Struct, frozen=True, gc=False):
     """A `<location>`, or the level of the file itself (path ""). `override` is Allow, Deny or None for Inherit.
 
     `others` are sections of which only their name is read: (section path, line).
@@ -372,7 +372,7 @@ class _Reader:
                 self._definitions(child, "")
             else:
                 body += self._sections((child,), "", "")
-        locations[0] = locations[0]._replace(sections=tuple(body), others=tuple(self.others))
+        locations[0] = Location("", root.line, None, True, tuple(body), tuple(self.others))
         return Document(self.file, self.definitions, tuple(locations), tuple(self.faults))
 
     def _location(self, element: Node) -> Location:

@@ -182,6 +182,8 @@ _VARIABLE = re.compile(r"%([^%]+)%")
 _EXTENDED = re.compile(r"\A\\\\\?\\(UNC\\)?", re.IGNORECASE)
 r"""`\\?\C:\x` and `\\?\UNC\srv\share` are the same places without the length limit of Win32 paths."""
 _FULL = re.compile(r"[A-Za-z]:(?:\\|\Z)|\\\\[^\\.?]")
+_PLAIN = re.compile(r"[A-Za-z]:(?:\\[^\\/%]*[^\\/%. ])+\Z")
+"""A path on a drive in which nothing is to be filled in, dropped or refused."""
 _DEFAULT_ENVIRONMENT = {"systemdrive": "C:", "windir": r"C:\Windows", "systemroot": r"C:\Windows"}
 
 
@@ -190,6 +192,8 @@ def file_key(physical: str, environment: Mapping[str, str]) -> str | None:
 
     None where it cannot be told which folder is meant (`full_path`).
     """
+    if _PLAIN.match(physical):
+        return "files/" + fold(physical).replace(":", "", 1).replace("\\", "/")
     path = full_path(physical, environment)
     if path is None:
         return None
