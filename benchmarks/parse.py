@@ -21,11 +21,13 @@ from agent.iis.snapshot import Machine, Snapshot
 from agent.inspection.stages import patient_collector
 from agent.spn.clients import DEFAULT_CLIENTS
 from agent.spn.computer_names import names_of
+from agent.spn.domains import domains_of
 from agent.spn.require import Required, require, server_view
 from benchmarks.measure import ROUNDS, Timings, interleaved, memory_of, peak_memory, table
 
 ACCOUNTS = 500
 MACHINE = Machine(name="IIS01", dns_name="IIS01.test.com", domain="test.com", netbios_domain="TEST")
+DOMAINS = domains_of(None, [MACHINE])
 
 
 # -- files ---------------------------------------------------------------------------------------------------------
@@ -159,8 +161,8 @@ def whole(path: Path) -> Required:
     """From the file to all its requirements, with the collector of cyclic garbage as `agent.inspection` sets it."""
     document = parse(path.read_bytes(), path.name)
     configuration = effective(document, Snapshot(source=path.name, machine=MACHINE, files={}))
-    view = server_view("IIS01", MACHINE, configuration, names_of(MACHINE, (), None))
-    return require([view], DEFAULT_CLIENTS, None)
+    view = server_view("IIS01", MACHINE, configuration, names_of(MACHINE, (), None), DOMAINS)
+    return require([view], DEFAULT_CLIENTS, DOMAINS, None)
 
 
 def tree(path: Path) -> etree._ElementTree:
@@ -185,12 +187,12 @@ def stages(path: Path) -> Mapping[str, Callable[[], object]]:
     snapshot = Snapshot(source=path.name, machine=MACHINE, files={})
     configuration = effective(document, snapshot)
     names = names_of(MACHINE, (), None)
-    view = server_view("IIS01", MACHINE, configuration, names)
+    view = server_view("IIS01", MACHINE, configuration, names, DOMAINS)
     made: Mapping[str, Callable[[], object]] = {
         "parse": lambda: parse(data, path.name),
         "effective": lambda: effective(document, snapshot),
-        "names (reach)": lambda: server_view("IIS01", MACHINE, configuration, names),
-        "require": lambda: require([view], DEFAULT_CLIENTS, None),
+        "names (reach)": lambda: server_view("IIS01", MACHINE, configuration, names, DOMAINS),
+        "require": lambda: require([view], DEFAULT_CLIENTS, DOMAINS, None),
     }
     return {name: patient_collector()(stage) for name, stage in made.items()}
 

@@ -1,11 +1,13 @@
 """Whole commands as processes, from the shell to the last byte: CPU seconds and peak memory beside a named baseline.
 
 python -m benchmarks.whole [--sites 8000] [--records 200000] [--rounds 5] [--only zone]
+python -m benchmarks.whole --folders 1000 [--rounds 5]      snapshot folders of 50 sites, as JSON and as a table
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +17,8 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from agent.iis.redirection import APPLICATION_HOST
+from benchmarks.farm import snapshots
 from benchmarks.measure import ROUNDS, table
 from benchmarks.parse import sites
 
@@ -92,13 +96,42 @@ def subjects(folder: Path, count: argparse.Namespace) -> Iterator[Mapping[str, S
         }
 
 
+def folders(place: Path, servers: int) -> None:
+    """As many snapshot folders, of 50 sites each."""
+    for one in snapshots(servers, 50):
+        folder = place / one.source
+        folder.mkdir()
+        (folder / "applicationHost.config").write_bytes(one.files[APPLICATION_HOST].data)
+        facts = {"name": one.machine.name, "dns_name": one.machine.dns_name, "domain": one.machine.domain}
+        (folder / "machine.json").write_text(json.dumps({**facts, "netbios_domain": "TEST", "membership": "domain"}))
+
+
+def of_folders(servers: int, rounds: int) -> None:
+    """What a server takes, of all of them in one process: the whole command for each format."""
+    with tempfile.TemporaryDirectory() as place:
+        folders(Path(place), servers)
+        forms = {"JSON": ("--format", "json"), "table": (), "table --all": ("--all",)}
+        asked = {name: ["-m", "agent", "inspect", place, "--ad", "off", *form] for name, form in forms.items()}
+        seen = [{name: cost(arguments) for name, arguments in asked.items()} for _ in range(rounds)]
+    rows = []
+    for name in asked:
+        seconds = median(each[name].seconds for each in seen)
+        ratio = median(each[name].seconds / each["JSON"].seconds for each in seen)
+        rows.append([name, seconds, 1000 * seconds / servers, ratio, round(max(each[name].memory for each in seen))])
+    table((f"{servers} folders", "CPU seconds", "ms for each", "x JSON", "peak MiB"), rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sites", type=int, default=8_000)
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--only", choices=TABLES, nargs="+", default=TABLES)
+    parser.add_argument("--folders", type=int)
     options = parser.parse_args()
+    if options.folders:
+        of_folders(options.folders, options.rounds)
+        return
     head = ("CPU", "seconds", "x first row", "memory x first row")
     with tempfile.TemporaryDirectory() as folder:
         for each in subjects(Path(folder), options):

@@ -49,7 +49,10 @@ def json_line(value: object, **before: str) -> Iterator[str]:
 
 def line_of(value: object) -> str:
     """JSON of dicts, lists, texts and numbers on one line, as careful with a terminal as a report's."""
-    return _escaped(json.dumps(value, ensure_ascii=False))
+    return _escaped(_ON_A_LINE.encode(value))
+
+
+_ON_A_LINE = json.JSONEncoder(ensure_ascii=False)
 
 
 def _escaped(text: str) -> str:

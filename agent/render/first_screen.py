@@ -7,14 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
-from rich.cells import cell_len
-
 from agent.model import Application, Cause, Finding, Report, Requirement, Severity
 from agent.names import AccountName, printable
 from agent.render.afterwards import probes
 from agent.render.causes_told import effect, first_way, lines, where
 from agent.render.findings import write_sentence
-from agent.render.layout import SEVERITY_LOOKS, Line, Page, with_commas
+from agent.render.layout import SEVERITY_LOOKS, Line, Page, cells, with_commas
 from agent.render.screen import Following
 from agent.render.verdict import first_line, last_line, look, not_looked_at
 from agent.render.what_was_read import EXPORT_ALL, exports, looked_at, questions
@@ -191,8 +189,8 @@ def _unknown(page: Page, report: Report, room: int) -> list[Line]:
     table = Page(page.width)
     widths = _widths(fitting, page.width)
     for at, row in enumerate(fitting):
-        cells = [_middle(cell, width).ljust(width) for cell, width in zip(row, widths, strict=False)]
-        table.line(("  ".join(cells).rstrip(), "" if at else "dim"))
+        shown = [_middle(cell, width).ljust(width) for cell, width in zip(row, widths, strict=False)]
+        table.line(("  ".join(shown).rstrip(), "" if at else "dim"))
     if len(fitting) <= len(rows):
         table.line(f"... {len(rows) + 1 - len(fitting)} more: --all")
     if any(one.account is not None for one in unknown[: len(fitting) - 1]):
@@ -202,7 +200,7 @@ def _unknown(page: Page, report: Report, room: int) -> list[Line]:
 
 def _widths(rows: Sequence[Sequence[str]], room: int) -> list[int]:
     """Without the last column where they do not fit with it, then with the middles of sites and SPNs left out."""
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(cells, column)) for column in zip(*rows, strict=True)]
     if sum(widths) + 6 > room:
         del widths[-1]
     for at in (0, 1):
@@ -232,7 +230,7 @@ def _holder(account: AccountName | None, because: str) -> str:
 
 def _middle(text: str, width: int) -> str:
     """A name with its middle left out, where the column is too narrow; no command is made of it."""
-    if cell_len(text) <= width:
+    if cells(text) <= width:
         return text
     kept = width - 3
     return f"{text[: kept - kept // 2]}...{text[len(text) - kept // 2 :]}"

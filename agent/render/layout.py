@@ -68,24 +68,37 @@ class Page:
 
         What begins with a bullet hangs by it.
         """
-        units = list(map(printable, UNITS.findall(text) if isinstance(text, str) else text))
-        hang = indent + 2 if units and units[0] in {"-", "*"} else indent
-        lead, at, taken = first, indent, ""
+        units = _units(text) if isinstance(text, str) else list(map(printable, text))
+        whole = " ".join(units)
+        size_of = len if whole.isascii() else cell_len
+        if not units or indent + size_of(whole) <= self.width:
+            self._prose_line(first, indent, whole, look)
+            return
+        hang = indent + 2 if units[0] in {"-", "*"} else indent
+        lead, at, used = first, indent, 0
+        taken: list[str] = []
         for unit in units:
-            if taken and at + cell_len(taken) + 1 + cell_len(unit) > self.width:
-                self._prose_line(lead, at, taken, look)
-                lead, at, taken = "", hang, ""
-            taken = f"{taken} {unit}" if taken else unit
-        self._prose_line(lead, at, taken, look)
+            size = size_of(unit)
+            if taken and at + used + size > self.width:
+                self._prose_line(lead, at, " ".join(taken), look)
+                lead, at, used = "", hang, 0
+                taken = []
+            taken.append(unit)
+            used += size + 1
+        self._prose_line(lead, at, " ".join(taken), look)
 
     def _prose_line(self, lead: Part, indent: int, text: str, look: str) -> None:
+        """`text` has passed `printable`."""
         shown, lead_look = (lead, "") if isinstance(lead, str) else lead
-        self.line((shown.ljust(indent), lead_look), (text, look))
+        if kept := text.rstrip():
+            self.lines.append(Line(((printable(shown.ljust(indent)), lead_look), (kept, look))))
+        else:
+            self.line((shown.ljust(indent), lead_look))
 
     def heading(self, title: str, rest: str) -> None:
         """A line across the page that starts a part."""
         self.blank()
-        used = cell_len(printable(title + rest)) + 4
+        used = cells(printable(title + rest)) + 4
         self.line("== ", (title, "bold"), f"{rest} ", "=" * max(min(self.width, 120) - used, 2))
 
     def fits(self, cells: int) -> bool:
@@ -126,6 +139,18 @@ def _colored(lines: Sequence[Line], width: int) -> str:
     for line in lines:
         console.print(Text.assemble(*line.spans), soft_wrap=True)
     return out.getvalue()
+
+
+def _units(text: str) -> list[str]:
+    """The words of a text; of most the only blanks are spaces."""
+    if text.isprintable() and "`" not in text:
+        return text.split()
+    return list(map(printable, UNITS.findall(text)))
+
+
+def cells(text: str) -> int:
+    """How many cells of a terminal a text takes; of a plain one that is known without a look at each character."""
+    return len(text) if text.isascii() and text.isprintable() else cell_len(text)
 
 
 def with_commas(units: Sequence[str]) -> list[str]:

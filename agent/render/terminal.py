@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 
-from rich.cells import cell_len
-
 from agent.model import Application, Finding, Report, Requirement, Server, Severity
 from agent.names import printable
 from agent.render.findings import SEVERITY_WORDS, write_findings, write_incomplete, write_sentence
 from agent.render.first_screen import write_first_screen, write_questions, write_verdict
 from agent.render.groups import Group, asked_and_silent, groups, settings
-from agent.render.layout import LOOKS, SEVERITY_LOOKS, UNITS, Page, with_commas
+from agent.render.layout import LOOKS, SEVERITY_LOOKS, UNITS, Page, cells, with_commas
 from agent.render.screen import NOTHING_FOLLOWS, Following, Shown
 from agent.render.verdict import first_line, if_told, last_line, look, not_looked_at
 from agent.render.what_was_read import clients_told, sources_told, written
@@ -213,7 +211,7 @@ class _Block:
         paths = ", ".join(application.path for application in group.applications)
         names = ", ".join(host.host.text for host in first.hosts)
         title = f"{first.site}  {paths}"
-        if self.page.fits(cell_len(printable(f"{title}   reached as {names}"))):
+        if self.page.fits(cells(printable(f"{title}   reached as {names}"))):
             self.page.line((title, "bold"), f"   reached as {names}" if names else "")
         else:
             self.page.prose(title, look="bold")
@@ -279,7 +277,7 @@ class _Block:
         if first.windows_auth is None or not first.negotiates:
             facts = [why_not(first, self.server)]
         joined = ", ".join(facts)
-        for number, line in enumerate([*lines, *([joined] if self.page.fits(9 + cell_len(joined)) else facts)]):
+        for number, line in enumerate([*lines, *([joined] if self.page.fits(9 + cells(joined)) else facts)]):
             self.page.prose(line, 9, first="" if number else ("  why", "dim"), look="dim")
 
     def _do(self, group: Group) -> None:
@@ -329,7 +327,7 @@ _UNDECIDED = {
 def _widths(told: list[Group]) -> tuple[int, ...]:
     """The widths of the columns for the SPNs of these groups."""
     rows = [_row(requirement) for group in told for requirement in group.requirements if _is_shown(requirement)]
-    return tuple(max(map(cell_len, column)) for column in zip(_HEADER, *rows, strict=True)) if rows else ()
+    return tuple(max(map(cells, column)) for column in zip(_HEADER, *rows, strict=True)) if rows else ()
 
 
 def _is_shown(requirement: Requirement) -> bool:
@@ -343,8 +341,8 @@ def _row(requirement: Requirement) -> tuple[str, ...]:
 
 
 def _padded(row: Iterable[str], widths: Sequence[int]) -> str:
-    cells = (text + " " * (width - cell_len(text)) for text, width in zip(row, widths, strict=True))
-    return "  ".join(cells).rstrip()
+    filled = [text + " " * (width - cells(text)) for text, width in zip(row, widths, strict=True)]
+    return "  ".join(filled).rstrip()
 
 
 def _by_id(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
