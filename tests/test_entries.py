@@ -428,7 +428,8 @@ UNFINISHED = Problem(id="directory-incomplete", message="the server closed the c
 
 def whole(*, covered: bool = True, problems: tuple[Problem, ...] = ()) -> Directory:
     domain = Domain(dns_name="test.com", netbios="TEST", dn=BASE, covered=covered)
-    return Directory(source="a", asked=QUESTION.spns, domains=(domain,), problems=problems)
+    asked = frozenset(name.key for name in QUESTION.spns)
+    return Directory(source="a", asked=asked, domains=(domain,), problems=problems)
 
 
 @pytest.mark.parametrize(

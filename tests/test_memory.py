@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from work import calls, peak
+from worlds import ad, app, computer, server, site, world
 
+from agent.checks import case
 from agent.iis.parse import MAXIMUM_SIZE
+from agent.inspection import stages
+from agent.model import Report
+from agent.names import Spn
 from agent.sources.ad import setspn_text
 from agent.sources.ad.exports import read_exports
 from agent.sources.dns import zone_records
@@ -122,3 +130,45 @@ def test_a_sparse_file_is_not_read(tmp_path: Path) -> None:
     with path.open("wb") as stream:
         stream.truncate(MAXIMUM_SIZE + 1)
     assert peak(lambda: load(path, "x")) < 1_000_000
+
+
+# -- servers -------------------------------------------------------------------------------------------------------
+
+
+class Asked(frozenset[Spn]):
+    """One of which it can be known whether it is still there."""
+
+
+def test_the_question_is_gone_when_the_directory_has_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its names of many servers take as much memory as the servers."""
+    asked: list[weakref.ref[Asked]] = []
+    real, report = stages.question, stages.report_of
+
+    def question(*given: Any) -> Question:
+        found = real(*given)
+        names = Asked(found.spns)
+        asked.append(weakref.ref(names))
+        return replace(found, spns=names)
+
+    def report_of(*given: Any) -> Report:
+        assert [ref() for ref in asked] == [None]
+        return report(*given)
+
+    monkeypatch.setattr(stages, "question", question)
+    monkeypatch.setattr(stages, "report_of", report_of)
+    built = world(server(site("*:80:contoso.test.com")), ad=ad(computer()), dns="contoso A 10.0.5.2")
+    assert built.requirement("HTTP/contoso.test.com").outcome == "ntlm-fallback"
+
+
+def test_who_reads_a_file_is_the_same_however_few_servers_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    apps = [app("/"), app("/again")]
+    named = [server(site("*:80:a.test.com", apps=apps), name=f"IIS0{n}") for n in (1, 2, 3)]
+    (found,) = world(*named).analysis.cases
+    refs = [application.reference for application in found.applications]
+    few = []
+    for most in (64, 1):
+        monkeypatch.setattr(case, "_MOST_KEPT", most)
+        few.append([found.readers(at, in_web_config=nearby) for nearby in (False, True) for at in (*refs, *refs)])
+        assert len(found._last_read) == min(most, 3)
+        found._last_read.clear()
+    assert few[0] == few[1] == [[at] for at in (*refs, *refs)] * 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -32,7 +32,7 @@ from agent.spn.forests import by_forest
 from agent.spn.hidden import judged as hidden_names
 from agent.spn.hidden import let_fail, unclaimed
 from agent.spn.nameservice import NameService
-from agent.spn.question import Typed, question
+from agent.spn.question import Typed, asked_names, question
 from agent.spn.require import ServerView, require
 from agent.spn.verdict import judge
 
@@ -86,15 +86,7 @@ def _judged(reads: Sequence[Read], sources: Sources, started: datetime) -> Analy
     named = (*(name.host for name in sources.declared), *sources.seen)
     service = sources.names(*names_question(reads, named, sources.typed))
     views_for = partial(server_views, reads, sources.declared, sources.seen, service)
-    asked = None if sources.directory is None else _question(views_for(Domains(), None), sources)
-    directory = _answer(sources, asked)
-    domains = domains_of(directory, (read.machine for read in reads))
-    views = views_for(domains, directory)
-    demand_had(sources.wants, views, [read.label for read in reads if read.configuration is None])
-    if asked is not None and directory is not None:
-        further = _question(views, sources)
-        if not further.spns <= asked.spns:  # of the names that only the directory knows
-            directory = _answer(sources, further)
+    views, domains, directory = _told(views_for, reads, sources)
     now = sources.now or started
     forests = by_forest(directory) if directory is not None else ()
     cases = tuple(_case(group, domains, own, service, sources, now) for group, own in _grouped(views, forests))
@@ -104,15 +96,30 @@ def _judged(reads: Sequence[Read], sources: Sources, started: datetime) -> Analy
     return Analysis(cases, report_of(cases, forests, reads, sources, started, taken), taken)
 
 
-def _answer(sources: Sources, asked: Question | None) -> Directory | None:
-    return None if sources.directory is None or asked is None else sources.directory(asked)
+def _told(
+    views_for: Callable[[Domains, Directory | None], Sequence[ServerView]], reads: Sequence[Read], sources: Sources
+) -> tuple[Sequence[ServerView], Domains, Directory | None]:
+    """The servers as the directory shows them, and the directory. The question, which is large, does not outlive it."""
+    asked = None if sources.directory is None else _question(views_for(Domains(), None), sources)
+    directory = None if sources.directory is None or asked is None else sources.directory(asked)
+    domains = domains_of(directory, (read.machine for read in reads))
+    views = views_for(domains, directory)
+    demand_had(sources.wants, views, [read.label for read in reads if read.configuration is None])
+    if sources.directory is not None and asked is not None and directory is not None:
+        names = asked_names(views, sources.clients, _typed(sources))
+        if not all(name in asked.spns for name in names):  # of the names that only the directory knows
+            directory = sources.directory(_question(views, sources))
+    return views, domains, directory
 
 
 def _question(views: Sequence[ServerView], sources: Sources) -> Question:
     """What the directory is asked: of the servers, of names that somebody types, of what is wanted."""
-    typed = (*sources.typed, *(Typed(want.host, 80) for want in sources.wants))
     accounts = (want.account for want in sources.wants if want.account is not None)
-    return question(views, sources.clients, typed, tuple(accounts))
+    return question(views, sources.clients, _typed(sources), tuple(accounts))
+
+
+def _typed(sources: Sources) -> Sequence[Typed]:
+    return (*sources.typed, *(Typed(want.host, 80) for want in sources.wants))
 
 
 def _grouped(

@@ -193,11 +193,11 @@ class Directory(Struct, frozen=True, kw_only=True, dict=True):
 
     `exported` holds the folded names of the attributes that occurred in any entry: what never occurs was not
     exported and is not judged. `aes_since` is when the domain got AES keys: whenCreated of the group with RID 521.
-    `asked` are the names of the question: a holder of any other need not have been kept.
+    `asked` are the keys of the names in the question: a holder of any other need not have been kept.
     """
 
     source: str
-    asked: frozenset[Spn] = frozenset()
+    asked: frozenset[str] = frozenset()
     accounts: tuple[Account, ...] = ()
     domains: tuple[Domain, ...] = ()
     exported: frozenset[str] = frozenset()
@@ -267,7 +267,7 @@ class Directory(Struct, frozen=True, kw_only=True, dict=True):
 
         Instead of that, it may have been searched for there.
         """
-        if not self.is_complete or name not in self.asked:
+        if not self.is_complete or name.key not in self.asked:
             return False
         searched = self.absent.get(name, frozenset())
         if near is None:

@@ -9,7 +9,7 @@ from agent.iis.effective import Pool
 from agent.iis.snapshot import Machine
 from agent.names import HostName, Spn, computer_account, fold, http_spn, spn, user_name
 from agent.spn.clients import Client
-from agent.spn.computer_names import Names
+from agent.spn.computer_names import Delegate, Names
 from agent.spn.directory import Question
 from agent.spn.needs import spn_hosts, spn_needs
 from agent.spn.require import ServerView
@@ -43,15 +43,22 @@ def question(
             accounts.update(fold(computer_account("", label).name) for label in _labels(server))
         for pool in server.configuration.pools.values():
             accounts.update(_account_texts(pool, server.machine))
-    names = {
-        name
-        for server in servers
-        for name in (*_asked_names(server, clients), *_asked_for(typed, server.names, clients))
-    }
-    for delegate in {one.delegate for server in servers for one in server.names.farm if one.delegate is not None}:
-        accounts.add(fold(delegate.account.name))
-        names.update((delegate.spn, delegate.spn.with_service("HOST")))
-    return Question(spns=frozenset(names), account_names=frozenset(accounts), netbios_domains=domains)
+    accounts.update(fold(delegate.account.name) for delegate in _delegates(servers))
+    names = frozenset(asked_names(servers, clients, typed))
+    return Question(spns=names, account_names=frozenset(accounts), netbios_domains=domains)
+
+
+def asked_names(servers: Sequence[ServerView], clients: Sequence[Client], typed: Sequence[Typed]) -> Iterator[Spn]:
+    """The names in the question, one after the other: those of many servers fill more memory than the servers."""
+    for server in servers:
+        yield from _asked_names(server, clients)
+        yield from _asked_for(typed, server.names, clients)
+    for delegate in _delegates(servers):
+        yield from (delegate.spn, delegate.spn.with_service("HOST"))
+
+
+def _delegates(servers: Sequence[ServerView]) -> set[Delegate]:
+    return {one.delegate for server in servers for one in server.names.farm if one.delegate is not None}
 
 
 def _labels(server: ServerView) -> set[str]:

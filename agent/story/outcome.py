@@ -310,7 +310,7 @@ def _addresses_told(resolution: Resolution, names: Names) -> str:
 def _holders_told(
     case: Case, name: Spn, holders: tuple[AccountName, ...] | None, answers: tuple[AccountName, ...] | None
 ) -> str:
-    if case.directory is None or name not in case.directory.asked:
+    if case.directory is None or name.key not in case.directory.asked:
         return f"Who holds {name} was not looked up."
     if answers is None:
         return f"Nobody was seen to hold {name}, but what was read does not show the whole domain."

@@ -242,7 +242,7 @@ class Collector:
         shared = self._census.shared(apart_from=self.question.spns, forests=forests)
         return Directory(
             source=source,
-            asked=self.question.spns,
+            asked=frozenset([name.key for name in self.question.spns]),
             accounts=accounts,
             domains=domains,
             exported=frozenset(self._exported),
