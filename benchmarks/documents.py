@@ -237,7 +237,7 @@ DOCUMENTS: Mapping[Command, Documents] = {
         "servers that could not be read": (200, failed),
     },
     "explain": {
-        "servers that may answer": (50, told(answering)),
+        "servers that may answer": (200, told(answering)),
         "sites beside it": (200, told(axes.misplaced, "http://s0.test.com/")),
         "holders of its SPN": (200, told(axes.holders, "http://s0.test.com/")),
         "servers behind one name": (50, told(axes.servers_of_one_name, "http://portal.test.com/")),
