@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import islice
+from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from agent.errors import MalformedError
 from agent.iis.content import Content
 from agent.iis.delegation import Locks, default_mode
-from agent.iis.merge import LOCKED, Contribution, Kind, Merging, SectionFault, State, Where, initial
+from agent.iis.merge import LOCKED, Contribution, Kind, Merged, Merging, SectionFault, State, Where, initial
 from agent.iis.parse import Document
 from agent.iis.schema import WINDOWS_AUTHENTICATION, WINDOWS_AUTHENTICATION_SCHEMA
 from agent.model import Origin, Origins, WindowsAuth
@@ -61,7 +62,7 @@ class AuthenticationPaths:
             if fault.path is not None:
                 found = SectionFault("config-invalid", fault.reason, document.file, fault.line, "")
                 self._faults.setdefault(path_key(fault.path), found)
-        self._settings: dict[Kind, WindowsAuth] = {}
+        self._meanings: dict[Kind, _Meaning] = {}
         self._inherited: dict[tuple[int, bool], tuple[State, Auth]] = {}
         self._below = self._group_places()
 
@@ -192,8 +193,9 @@ class AuthenticationPaths:
         """The effective section at a folded path, as the application that it belongs to serves it."""
         state = self._state(path, self._owner(path))
         is_unlocked = not state.kind.is_locked(path.count("/") + 1, self._default_mode)
-        if any(source.key == path for source in state.sources):
-            return self._auth(state, path, is_unlocked=is_unlocked)
+        for source in state.sources:
+            if source.key == path:
+                return self._auth(state, path, is_unlocked=is_unlocked)
         known = self._inherited.get((id(state), is_unlocked))  # most places say nothing of their own
         if known is None:
             known = (state, self._auth(state, path, is_unlocked=is_unlocked))
@@ -201,19 +203,12 @@ class AuthenticationPaths:
         return known[1]
 
     def _auth(self, state: State, path: str, *, is_unlocked: bool) -> Auth:
-        return Auth(
-            None if state.fault else self._settings_of(state.kind),
-            _origins(state, path),
-            state.fault,
-            is_unlocked,
-            is_unlocked and not self._content.is_looked_at,
-        )
-
-    def _settings_of(self, kind: Kind) -> WindowsAuth:
-        known = self._settings.get(kind)
-        if known is None:
-            known = self._settings[kind] = _settings(kind)
-        return known
+        meaning = self._meanings.get(state.kind)
+        if meaning is None:
+            meaning = self._meanings[state.kind] = _meaning(state.kind.merged)
+        is_open = is_unlocked and not self._content.is_looked_at
+        settings = None if state.fault is not None else meaning.settings
+        return Auth(settings, _origins(meaning, state, path), state.fault, is_unlocked, is_open)
 
     def places(self, application: str) -> tuple[tuple[str, Auth], ...]:
         """The paths below an application where something of its own is set, relative to the site's root."""
@@ -229,18 +224,30 @@ class AuthenticationPaths:
         return found[0].path if found else path
 
 
-def _settings(kind: Kind) -> WindowsAuth:
-    values = kind.merged.values
-    protection = kind.merged.elements["extendedProtection"]
-    return _shared(
-        enabled=bool(values["enabled"].value),
-        kernel_mode=bool(values["useKernelMode"].value),
-        pool_credentials=bool(values["useAppPoolCredentials"].value),
-        providers=tuple([item.key for item in kind.merged.elements["providers"].items]),
+class _Meaning(NamedTuple):
+    """What a kind of the section says, and what set that."""
+
+    settings: WindowsAuth
+    enabled: Where | None
+    kernel_mode: Where | None
+    pool_credentials: Where | None
+    providers: Where | None
+
+
+def _meaning(merged: Merged) -> _Meaning:
+    values, providers, protection = merged.values, merged.elements["providers"], merged.elements["extendedProtection"]
+    enabled, kernel_mode = values["enabled"], values["useKernelMode"]
+    pool_credentials = values["useAppPoolCredentials"]
+    settings = _shared(
+        enabled=bool(enabled.value),
+        kernel_mode=bool(kernel_mode.value),
+        pool_credentials=bool(pool_credentials.value),
+        providers=tuple([item.key for item in providers.items]),
         token_checking=str(protection.values["tokenChecking"].value),
         flags=str(protection.values["flags"].value),
         service_names=tuple([item.key for item in protection.items]),
     )
+    return _Meaning(settings, enabled.where, kernel_mode.where, pool_credentials.where, providers.items_where)
 
 
 _shared = lru_cache(maxsize=1024)(WindowsAuth)
@@ -250,17 +257,15 @@ _shared = lru_cache(maxsize=1024)(WindowsAuth)
 _DEFAULT = Origin(None, None, "", "default")
 
 
-def _origins(state: State, path: str) -> Origins:
+def _origins(meaning: _Meaning, state: State, path: str) -> Origins:
     """Where the values come from; most stand in one start tag."""
-    values, providers = state.kind.merged.values, state.kind.merged.elements["providers"]
-    first = values["enabled"].where
+    _, first, kernel_mode, pool_credentials, providers = meaning
     enabled = _origin(state, first, path)
-    kernel_mode, pool_credentials = values["useKernelMode"].where, values["useAppPoolCredentials"].where
     return Origins(
         enabled=enabled,
         kernel_mode=enabled if kernel_mode == first else _origin(state, kernel_mode, path),
         pool_credentials=enabled if pool_credentials == first else _origin(state, pool_credentials, path),
-        providers=_origin(state, providers.items_where, path),
+        providers=_origin(state, providers, path),
         identity_type=None,
     )
 

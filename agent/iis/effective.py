@@ -159,7 +159,7 @@ def _first(attribute: str, nodes: Iterable[Node | None]) -> tuple[str, Node] | N
 def _starts(attribute: str, nodes: Iterable[Node | None]) -> bool:
     """Whether a site or a pool starts with IIS: it does where nothing says otherwise."""
     found = _first(attribute, nodes)
-    return found is None or fold(found[0]) != "false"
+    return found is None or found[0] == "true" or fold(found[0]) != "false"
 
 
 class Evaluation:
