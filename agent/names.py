@@ -61,12 +61,13 @@ class HostName:
     `is_address` is True for an IP literal: Windows clients do not try Kerberos with one.
     """
 
-    __slots__ = ("is_address", "key", "text")
+    __slots__ = ("_first", "is_address", "key", "text")
 
     def __init__(self, text: str, key: str, *, is_address: bool) -> None:
         self.text: Final = text
         self.key: Final = key
         self.is_address: Final = is_address
+        self._first: HostName | None = None
 
     def __repr__(self) -> str:
         return f"HostName({self.text!r})"
@@ -94,7 +95,9 @@ class HostName:
     def is_loopback(self) -> bool:
         """True for `localhost`, with or without a suffix, and all below it (RFC 6761 section 6.3): never a server's."""
         key = self.key
-        return key in {"loopback", "localhost"} or key.startswith("localhost.") or key.endswith(".localhost")
+        if "localhost" not in key:
+            return key == "loopback"
+        return key == "localhost" or key.startswith("localhost.") or key.endswith(".localhost")
 
     @property
     def is_locator(self) -> bool:
@@ -107,7 +110,12 @@ class HostName:
     @property
     def first_label(self) -> HostName:
         """`contoso` of `contoso.test.com`."""
-        return host_name(self.spn_text.partition(".")[0])
+        if self._first is None:
+            label = self.spn_text.partition(".")[0]
+            if label == self.text:
+                return self
+            self._first = host_name(label)
+        return self._first
 
     @property
     def suffix(self) -> str:
@@ -217,11 +225,12 @@ def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
 class Spn:
     """A service principal name, `class/host[:port][/name]`; two are equal when their texts differ in case only."""
 
-    __slots__ = ("key", "text")
+    __slots__ = ("_host", "key", "text")
 
     def __init__(self, text: str, key: str) -> None:
         self.text: Final = text
         self.key: Final = key
+        self._host: HostName | None = None
 
     def __repr__(self) -> str:
         return f"Spn({self.text!r})"
@@ -248,8 +257,11 @@ class Spn:
     @property
     def host(self) -> HostName:
         """The host part without its port."""
-        name, colon, port = self.instance.rpartition(":")
-        return host_name(name if colon and _is_number(port) else self.instance)
+        if self._host is None:
+            instance = self.instance
+            name, colon, port = instance.rpartition(":")
+            self._host = host_name(name if colon and _is_number(port) else instance)
+        return self._host
 
     @property
     def port(self) -> int | None:
@@ -373,7 +385,8 @@ class AccountName:
             return Likeness.SAME if self.dns == other.dns else Likeness.OTHER
         if isinstance(self.domain, Guess) or isinstance(other.domain, Guess):
             return Likeness.UNKNOWN
-        return Likeness.SAME if fold(self.domain) == fold(other.domain) else Likeness.OTHER
+        is_same = self.domain == other.domain or fold(self.domain) == fold(other.domain)
+        return Likeness.SAME if is_same else Likeness.OTHER
 
 
 def account_name(text: str) -> AccountName:

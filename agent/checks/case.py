@@ -21,7 +21,7 @@ from agent.spn.directory import Account, Directory
 from agent.spn.domains import Domains
 from agent.spn.encryption import Weakness, weakness
 from agent.spn.hidden import HiddenName
-from agent.spn.identity import PoolIdentity, Surroundings, pool_identity
+from agent.spn.identity import Identities, PoolIdentity, Surroundings
 from agent.spn.nameservice import NameService
 from agent.spn.require import ServerView, Wanted
 
@@ -294,11 +294,11 @@ class Case(Struct, frozen=True, kw_only=True, dict=True):
     @cached_property
     def identities(self) -> dict[tuple[str, str], PoolIdentity]:
         """By server label and folded pool name."""
-        return {
-            (server.label, name): pool_identity(pool, Surroundings(server.machine, self.domains, self.directory))
-            for server in self.servers
-            for name, pool in server.configuration.pools.items()
-        }
+        found: dict[tuple[str, str], PoolIdentity] = {}
+        for server in self.servers:
+            known = Identities(Surroundings(server.machine, self.domains, self.directory))
+            found.update(((server.label, name), known.of(pool)) for name, pool in server.configuration.pools.items())
+        return found
 
     @cached_property
     def pool_accounts(self) -> frozenset[AccountName]:

@@ -10,7 +10,7 @@ from agent.checks.case import Case
 from agent.model import Application, Requirement, WindowsAuth
 from agent.names import http_spn
 from agent.spn.identity import NO_POOL, decide
-from agent.spn.needs import spn_needs
+from agent.spn.needs import Asking
 from agent.spn.require import Wanted
 from agent.spn.verdict import judge
 
@@ -39,7 +39,7 @@ def with_negotiate(case: Case, application: Application, settings: WindowsAuth) 
 def _requirements(case: Case, application: Application, settings: WindowsAuth) -> Iterator[Requirement]:
     server = case.by_label[application.server]
     identity = case.identity_of(application) or NO_POOL
-    for need in spn_needs(server.reach[application.site], server.names, case.clients):
+    for need in Asking(server.names, case.clients).needs(server.reach[application.site]):
         if not need.optional and need.asked_by:
             decision = decide(settings, identity, server.computer, server.names.kind_of(need.host)).doubted(need.doubt)
             name = http_spn(need.host, need.port)

@@ -104,7 +104,21 @@ class Names(Struct, frozen=True, kw_only=True, dict=True):
 
     def kind_of(self, host: HostName) -> NameKind:
         """Whether the rule table has the host among the computer's own names."""
-        return "own name" if host in self.own else "custom name"
+        return "own name" if host.key in self._own_keys else "custom name"
+
+    @cached_property
+    def _own_keys(self) -> frozenset[str]:
+        return frozenset(host.key for host in self.own)
+
+    @cached_property
+    def short(self) -> HostName | None:
+        """The computer's short name, as the machine has it."""
+        return self.machine.short_name
+
+    @cached_property
+    def full(self) -> HostName | None:
+        """The computer's full name."""
+        return self.machine.full_name
 
     def resolve(self, host: HostName) -> Resolution | None:
         """What a client near this server gets for a name; None: nobody looked.
@@ -112,7 +126,9 @@ class Names(Struct, frozen=True, kw_only=True, dict=True):
         An alias that ends in an inspected computer's own name leads to that computer, whether or not somebody gave the
         zone that the name stands in.
         """
-        found = self.service.resolve(host, self.suffix) if self.service is not None else None
+        if self.service is None:
+            return None
+        found = self.service.resolve(host, self.suffix)
         if found is None or found.addresses is not None:
             return found
         return replace(found, addresses=self.inspected.computers.get(found.canonical) or None)
@@ -192,8 +208,12 @@ class Names(Struct, frozen=True, kw_only=True, dict=True):
         """Whether the name is another inspected computer's own, and nothing shows that DNS leads it here; or that of
         another computer of the directory, and DNS leads it elsewhere.
         """
-        full, addresses = self.in_full(host), self.addresses(host)
-        is_anothers = full in self.inspected.computers or (full in self.computers and bool(addresses and self.mine))
+        full = self.in_full(host)
+        is_inspected = full in self.inspected.computers
+        if not is_inspected and full not in self.computers:
+            return False
+        addresses = self.addresses(host)
+        is_anothers = is_inspected or bool(addresses and self.mine)
         return is_anothers and not {full, host} & self.own and not addresses & set(self.mine)
 
     def doubt(self, host: HostName) -> str:
@@ -207,7 +227,7 @@ class Names(Struct, frozen=True, kw_only=True, dict=True):
         answers it at addresses of nobody inspected is as this server is. Else "".
         """
         name = self.machine.known_name
-        if name is None or self.is_declared(host):
+        if name is None or (self.service is None and not self.computers) or self.is_declared(host):
             return ""
         if self.may_be_anothers(host):
             return f"{host} leads to {name}, not to the computer of that name"
@@ -237,7 +257,7 @@ class Names(Struct, frozen=True, kw_only=True, dict=True):
 
     def is_shortened(self, host: HostName) -> bool:
         """Whether people reach a full name by its first label too: it stands directly below the clients' suffix."""
-        return not host.is_short and (not self._suffixes or fold(host.suffix) in self._suffixes)
+        return not host.is_short and (not self._suffixes or host.key.partition(".")[2] in self._suffixes)
 
     @cached_property
     def _suffixes(self) -> frozenset[str]:

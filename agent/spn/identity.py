@@ -112,6 +112,24 @@ def pool_identity(pool: Pool | None, around: Surroundings) -> PoolIdentity:
     return _domain_user(user, around)
 
 
+class Identities:
+    """What the pools of one machine are: that follows from type and user name, and many pools have the same."""
+
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._known: dict[tuple[str | None, str], PoolIdentity] = {}
+
+    def of(self, pool: Pool | None) -> PoolIdentity:
+        """The identity of one pool."""
+        if pool is None:
+            return NO_POOL
+        key = (pool.identity_type, pool.user_name)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = pool_identity(pool, self._around)
+        return found
+
+
 def _domain_user(user: UserName, around: Surroundings) -> PoolIdentity:
     if user.form == "upn":
         return _user_principal(user, around)

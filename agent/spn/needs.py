@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from agent.names import HostName
 from agent.spn.clients import Canonicalisation, Client, asked_hosts, asked_port
@@ -31,25 +31,51 @@ class SpnNeed(NamedTuple):
     doubt: str = ""
 
 
-def spn_needs(reached: Reach, names: Names, clients: Sequence[Client]) -> tuple[SpnNeed, ...]:
-    """The union over the names that clients use and the client kinds asked about, canonical names included."""
-    collected = _Collected(names, clients)
-    for name in reached.names:
-        collected.typed(name.host, name.optional, names.doubt(name.host))
-    for name in reached.names:
-        reachable = not name.optional or (name.source == "machine" and name.host not in names.own)
-        for alike in collected.alike:
-            if not name.optional or (reachable and alike[0].host.keeps_short):
-                collected.asked(alike, name.host, name.ports)
-    return tuple(collected.needs())
+class Asking:
+    """What clients of some kinds ask for, as seen from the network of one server."""
+
+    def __init__(self, names: Names, clients: Iterable[Client]) -> None:
+        self.names = names
+        self.kinds = _kinds(clients)
+
+    def needs(self, reached: Reach) -> tuple[SpnNeed, ...]:
+        """The union over the names of a site that clients use and the client kinds, canonical names included."""
+        collected = _Collected(self.names)
+        for name in reached.names:
+            collected.typed(name.host, name.optional)
+        for name in reached.names:
+            reachable = not name.optional or (name.source == "machine" and name.host not in self.names.own)
+            for alike in self.kinds:
+                if not name.optional or (reachable and alike.first.host.keeps_short):
+                    collected.asked(alike, name.host, name.ports)
+        return collected.needs()
+
+
+class _Alike(NamedTuple):
+    """Clients that ask for the same names, one of them first, each with its place among all that were asked about."""
+
+    first: Client
+    named: frozenset[tuple[int, str]]
+
+
+def _kinds(clients: Iterable[Client]) -> tuple[_Alike, ...]:
+    """What distinguishes clients is how they treat host and port."""
+    groups: dict[tuple[Canonicalisation, bool], list[tuple[int, Client]]] = {}
+    for place, client in enumerate(clients):
+        groups.setdefault((client.host, client.port), []).append((place, client))
+    return tuple(
+        [_Alike(these[0][1], frozenset((place, client.name) for place, client in these)) for these in groups.values()]
+    )
 
 
 class _Asked(Struct):
     """One host and port, and who asks for it; `doubt` where nobody is known to."""
 
+    host: HostName
+    port: int | None
     optional: bool
     doubt: str
-    clients: set[str] = field(default_factory=set)
+    clients: frozenset[tuple[int, str]] = frozenset()
 
     def again(self, optional: bool, doubt: str) -> _Asked:
         """The same for a further name that leads to it."""
@@ -66,8 +92,8 @@ def spn_hosts(client: Client, typed: HostName, names: Names) -> tuple[HostName, 
     if typed.is_loopback:
         return ()
     hosts = asked_hosts(client, typed, names.service, names.suffix)
-    full = names.machine.full_name
-    if typed != names.machine.short_name or full is None or full.first_label == typed:
+    full = names.full
+    if typed != names.short or full is None or full.first_label == typed:
         return hosts
     # the first 15 characters of a longer name: DNS has the longer one, nothing makes a full name of these
     return hosts if names.addresses(typed) else (typed,)
@@ -75,9 +101,12 @@ def spn_hosts(client: Client, typed: HostName, names: Names) -> tuple[HostName, 
 
 def spn_doubt(client: Client, typed: HostName, names: Names) -> str:
     """Why a client may ask for another SPN than for these hosts, or another key open it; "" where nothing says so."""
+    return _doubt(client, typed, spn_hosts(client, typed, names), names)
+
+
+def _doubt(client: Client, typed: HostName, hosts: tuple[HostName, ...], names: Names) -> str:
     end = names.open_end(typed) if client.host.follows else None
     if end is None:
-        hosts = spn_hosts(client, typed, names)
         if hosts == (typed,) and typed.is_short and not client.host.keeps_short and names.suffix is None:
             return f"below which DNS suffix clients look for {typed} is not known: give --computer"
         return names.doubt(typed) or next((doubt for host in hosts if (doubt := names.doubt(host))), "")
@@ -90,42 +119,45 @@ def how_to_know(end: HostName) -> str:
 
 
 class _Collected:
-    def __init__(self, names: Names, clients: Sequence[Client]) -> None:
-        self.names = names
-        self.order = tuple([client.name for client in clients])
-        self.alike = _alike(tuple(clients))
-        self.found: dict[tuple[HostName, int | None], _Asked] = {}
-        self.is_typed: set[HostName] = set()
-        self.variants: dict[HostName, dict[HostName, None]] = {}
+    """By the key of the host, and the port."""
 
-    def typed(self, host: HostName, optional: bool, doubt: str) -> None:
-        self.is_typed.add(host)
-        self._note(host, None, optional, doubt)
+    def __init__(self, names: Names) -> None:
+        self.names = names
+        self.found: dict[tuple[str, int | None], _Asked] = {}
+        self.is_typed: set[str] = set()
+        self.variants: dict[str, dict[HostName, None]] = {}
+
+    def typed(self, host: HostName, optional: bool) -> None:
+        self.is_typed.add(host.key)
+        self._note(host, None, optional, self.names.doubt(host))
 
     def _note(self, host: HostName, port: int | None, optional: bool = False, doubt: str = "") -> _Asked:
-        known = self.found.get((host, port))
+        known = self.found.get((host.key, port))
         if known is None:
-            known = self.found[host, port] = _Asked(optional, doubt)
+            known = self.found[host.key, port] = _Asked(host, port, optional, doubt)
+            return known
         return known.again(optional, doubt)
 
-    def asked(self, clients: Sequence[Client], typed: HostName, ports: Iterable[int]) -> None:
+    def asked(self, alike: _Alike, typed: HostName, ports: Iterable[int]) -> None:
         """What clients that ask alike make of a name."""
-        first = clients[0]
-        asking = {client.name for client in clients}
-        doubt = spn_doubt(first, typed, self.names)
-        for host in spn_hosts(first, typed, self.names):
-            self._note(host, None, doubt=doubt).clients.update(asking)
-            if host != typed:
-                self.variants.setdefault(host, {})[typed] = None
-            for port in ports:
-                if asked_port(first, port) is not None:
-                    self._note(host, port, doubt=doubt).clients.update(asking)
+        client, hosts = alike.first, spn_hosts(alike.first, typed, self.names)
+        doubt = _doubt(client, typed, hosts, self.names)
+        for host in hosts:
+            self._note(host, None, doubt=doubt).clients |= alike.named
+            if host.key != typed.key:
+                self.variants.setdefault(host.key, {})[typed] = None
+            for port in ports if client.port else ():
+                if asked_port(client, port) is not None:
+                    self._note(host, port, doubt=doubt).clients |= alike.named
 
-    def needs(self) -> Iterator[SpnNeed]:
-        for (host, port), asked in self.found.items():
-            asked_by = _in_order(frozenset(asked.clients), self.order)
-            variant_of = () if host in self.is_typed else tuple(self.variants.get(host, ()))
-            yield SpnNeed(host, port, asked.optional, self._aliased(host), variant_of, asked_by, asked.doubt)
+    def needs(self) -> tuple[SpnNeed, ...]:
+        return tuple([self._need(asked) for asked in self.found.values()])
+
+    def _need(self, asked: _Asked) -> SpnNeed:
+        host = asked.host
+        variant_of = () if host.key in self.is_typed else tuple(self.variants.get(host.key, ()))
+        asked_by = _in_order(asked.clients)
+        return SpnNeed(host, asked.port, asked.optional, self._aliased(host), variant_of, asked_by, asked.doubt)
 
     def _aliased(self, host: HostName) -> bool:
         resolution = self.names.resolve(host)
@@ -133,16 +165,6 @@ class _Collected:
 
 
 @lru_cache
-def _in_order(names: frozenset[str], order: tuple[str, ...]) -> tuple[str, ...]:
+def _in_order(clients: frozenset[tuple[int, str]]) -> tuple[str, ...]:
     """The same tuple for all the SPNs that the same clients ask for."""
-    return tuple([name for name in order if name in names])
-
-
-@lru_cache
-def _alike(clients: tuple[Client, ...]) -> tuple[tuple[Client, ...], ...]:
-    """The clients in groups that ask for the same names: what distinguishes them is how they treat host and port."""
-    groups: dict[tuple[Canonicalisation, bool], tuple[Client, ...]] = {}
-    for client in clients:
-        key = (client.host, client.port)
-        groups[key] = (*groups.get(key, ()), client)
-    return tuple(groups.values())
+    return tuple([name for _, name in sorted(clients)])

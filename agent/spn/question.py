@@ -11,7 +11,7 @@ from agent.names import HostName, Spn, computer_account, fold, http_spn, spn, us
 from agent.spn.clients import Client
 from agent.spn.computer_names import Delegate, Names
 from agent.spn.directory import Question
-from agent.spn.needs import spn_hosts, spn_needs
+from agent.spn.needs import Asking, spn_hosts
 from agent.spn.require import ServerView
 
 
@@ -68,8 +68,9 @@ def _labels(server: ServerView) -> set[str]:
 
 def _asked_names(server: ServerView, clients: Sequence[Client]) -> Iterator[Spn]:
     yield from _both_services(server.names.own)
+    asking = Asking(server.names, clients)
     for reached in server.reach.values():
-        needs = spn_needs(reached, server.names, clients)
+        needs = asking.needs(reached)
         yield from _both_services(need.host for need in needs)
         ports = {(name.host, port) for name in reached.names for port in name.ports}
         for host, port in ports | {(need.host, need.port) for need in needs if need.port is not None}:

@@ -37,7 +37,7 @@ class Reach(NamedTuple):
     @property
     def hosts(self) -> tuple[Host, ...]:
         """The names as the report lists them."""
-        return tuple(Host(name.host, name.source) for name in self.names if not name.optional)
+        return tuple([Host(name.host, name.source) for name in self.names if not name.optional])
 
 
 def reach(configuration: Configuration, names: Names) -> dict[str, Reach]:
@@ -50,34 +50,38 @@ class _Claims:
     """Host headers by name: http.sys gives a request to the site with the exact header before one without any."""
 
     def __init__(self, sites: Iterable[Site]) -> None:
-        self._exact: dict[HostName, list[tuple[str, Binding]]] = {}
+        self._exact: dict[str, list[tuple[str, Binding]]] = {}
         self._wildcards: dict[str, list[tuple[str, Binding]]] = {}
         self._addresses: dict[tuple[Address, int], str] = {}
         for site in sites:
             for binding in site.bindings:
-                if binding.host is None and binding.serves and binding.address:
-                    self._addresses.setdefault((binding.address, binding.port), site.name)
-                elif binding.host is not None and binding.serves:
-                    if binding.host.is_wildcard:
-                        self._wildcards.setdefault(binding.host.key[1:], []).append((site.name, binding))
-                    else:
-                        self._exact.setdefault(binding.host, []).append((site.name, binding))
+                host = binding.host
+                if not binding.serves:
+                    continue
+                if host is None:
+                    if binding.address:
+                        self._addresses.setdefault((binding.address, binding.port), site.name)
+                elif host.is_wildcard:
+                    self._wildcards.setdefault(host.key[1:], []).append((site.name, binding))
+                else:
+                    self._exact.setdefault(host.key, []).append((site.name, binding))
 
     def free(self, host: HostName, binding: Binding, site: str) -> bool:
         """Whether no more specific binding of another site takes requests for `host` away from this one."""
-        claims = self._exact.get(host, [])
+        claims = self._exact.get(host.key, [])
         if binding.host is None and self._wildcards:
             claims = [*claims, *(claim for suffix in host.suffixes() for claim in self._wildcards.get(suffix, ()))]
         return not any(owner != site and claim.overlaps(binding) for owner, claim in claims)
 
     def has(self, host: HostName) -> bool:
         """Whether any binding has the name, or a wildcard for it."""
-        return host in self._exact or any(suffix in self._wildcards for suffix in host.suffixes())
+        return host.key in self._exact or any(suffix in self._wildcards for suffix in host.suffixes())
 
     def left(self, host: HostName, binding: Binding, site: str, addresses: Iterable[Address]) -> frozenset[Address]:
         """At which of these addresses requests for a header reach this binding, not one that has the address too."""
-        taken = [claim for owner, claim in self._exact.get(host, ()) if owner != site and claim.port == binding.port]
-        return frozenset(addresses) - {claim.address for claim in taken}
+        claims = self._exact.get(host.key, ())
+        taken = {claim.address for owner, claim in claims if owner != site and claim.port == binding.port}
+        return frozenset(addresses) - taken
 
     def takes(self, address: Address, binding: Binding, site: str) -> bool:
         """Whether requests to this address reach another site, one bound to it, before a binding to all addresses.
@@ -94,7 +98,7 @@ class _SiteReach:
         self.site = site
         self.names = names
         self.claims = claims
-        self.found: dict[HostName, Name] = {}
+        self.found: dict[str, Name] = {}
         self.wildcards: list[Binding] = []
         self.address_only: list[Binding] = []
         self.unnamed: list[Binding] = []
@@ -103,8 +107,9 @@ class _SiteReach:
         for binding in self.site.bindings:
             if binding.serves:
                 self._binding(binding)
-        self._declared_for_site()
-        self._meant_by_first_label()
+        if self.names.farm:
+            self._declared_for_site()
+            self._meant_by_first_label()
         return Reach(tuple(self.found.values()), tuple(self.wildcards), tuple(self.address_only), tuple(self.unnamed))
 
     def _binding(self, binding: Binding) -> None:
@@ -118,16 +123,18 @@ class _SiteReach:
             self._header(binding, binding.host)
 
     def _add(self, host: HostName, source: HostSource, binding: Binding, optional: bool = False) -> None:
-        if self.names.is_nobodys(host):
-            return
-        optional = optional or not self._is_reached(host, binding)
-        known = self.found.get(host)
+        known = self.found.get(host.key)
         if known is None:
-            self.found[host] = Name(host, source, optional, _with(binding.port, ()))
+            if not self.names.is_nobodys(host):
+                optional = optional or not self._is_reached(host, binding)
+                self.found[host.key] = Name(host, source, optional, _with(binding.port, ()))
             return
         ports = _with(binding.port, known.ports)
-        first = source if known.optional else known.source
-        self.found[host] = Name(known.host, first, known.optional and optional, ports)
+        if not known.optional:
+            self.found[host.key] = Name(known.host, known.source, False, ports)
+            return
+        optional = optional or not self._is_reached(host, binding)
+        self.found[host.key] = Name(known.host, source, optional, ports)
 
     def _is_reached(self, host: HostName, binding: Binding) -> bool:
         """Whether the name may lead clients to the binding: not where DNS leads it to inspected servers, but not here.
@@ -147,9 +154,9 @@ class _SiteReach:
         return not mine or bool(addresses & self.claims.left(host, binding, self.site.name, mine))
 
     def _header(self, binding: Binding, host: HostName) -> None:
-        if self.names.is_nobodys(host):
-            return
         self._add(host, "binding", binding)
+        if host.key not in self.found:  # nobody's
+            return
         if self.names.is_shortened(host):
             self._add(host.first_label, "binding", binding, optional=True)
         elif host.is_short and (full := self._full_form(host)) is not None:
@@ -270,11 +277,11 @@ class _SiteReach:
     def _meant_by_first_label(self) -> None:
         """Names of which somebody said that people type the first label, too."""
         for name in self.names.short_of(self.site.name):
-            known, short = self.found.get(name.host), name.host.first_label
+            known, short = self.found.get(name.host.key), name.host.first_label
             if known is not None and not known.optional and self.names.is_shortened(name.host):
-                other = self.found.get(short)
+                other = self.found.get(short.key)
                 source = name.source if other is None or other.optional else other.source
-                self.found[short] = Name(short, source, False, known.ports)
+                self.found[short.key] = Name(short, source, False, known.ports)
 
 
 @lru_cache

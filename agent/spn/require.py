@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from agent.iis.authentication import Auth
 from agent.iis.effective import Configuration, EffectiveApplication, Pool, Site
 from agent.iis.snapshot import Machine
-from agent.model import Application, ApplicationRef, Host, Need, Origins, Place, Scheme, Url, WhyNot
+from agent.model import Application, ApplicationRef, Host, Need, Origins, Place, Scheme, Url, WhyNot, WindowsAuth
 from agent.names import AccountName, HostName, Spn, fold, http_spn, spn, user_name
 from agent.spn.clients import Client
 from agent.spn.computer_names import Names
@@ -20,15 +20,15 @@ from agent.spn.identity import (
     NOT_ASKED,
     Computer,
     Decision,
+    Identities,
     PoolIdentity,
     Surroundings,
     computer,
     decide,
     further_accounts,
-    pool_identity,
     why_not,
 )
-from agent.spn.needs import SpnNeed, spn_needs
+from agent.spn.needs import Asking, SpnNeed
 from agent.spn.reach import Reach, reach
 from agent.spn.rules import NameKind
 
@@ -108,31 +108,24 @@ class _Requirements:
         self.directory = directory
         self.applications: list[Application] = []
         self.wanted: list[Wanted] = []
-        self.known: dict[AccountName | str | None, dict[Spn, Wanted]] = {}
+        self.known: dict[AccountName | str | None, dict[str, Wanted]] = {}
+        """By account, and by the key of the SPN."""
 
     def server(self, server: ServerView) -> None:
-        identities: dict[str, PoolIdentity] = {}
+        around = Surroundings(server.machine, self.domains, self.directory)
+        deciding, asking = _Deciding(server.computer, Identities(around)), Asking(server.names, self.clients)
         for site in server.configuration.sites:
             reached = server.reach[site.name]
+            there = _there(server, site, reached)
             needs: tuple[SpnNeed, ...] | None = None
             for application in site.applications:
-                identity = self._identity(application.pool, server.machine, identities)
-                built = _application(server, site, application, identity, reached)
+                built = _application(server, there, application, deciding)
                 self.applications.append(built.application)
                 for decisions in built.decisions:
-                    needs = spn_needs(reached, server.names, self.clients) if needs is None else needs
+                    needs = asking.needs(reached) if needs is None else needs
                     is_up = is_started(application.pool, server.machine)
                     wanted = needs if is_up else _unreached(needs)
                     self._want(server, built.application, decisions, wanted)
-
-    def _identity(self, pool: Pool | None, machine: Machine, known: dict[str, PoolIdentity]) -> PoolIdentity:
-        around = Surroundings(machine, self.domains, self.directory)
-        if pool is None:
-            return pool_identity(None, around)
-        key = fold(pool.name)
-        if key not in known:
-            known[key] = pool_identity(pool, around)
-        return known[key]
 
     def _want(
         self, server: ServerView, application: Application, decisions: Decisions, needs: Iterable[SpnNeed]
@@ -141,26 +134,30 @@ class _Requirements:
         for need in needs:
             decision = decisions[server.names.kind_of(need.host)].doubted(need.doubt)
             kind = _need(need, decision)
-            name = http_spn(need.host, need.port)
-            # computers that nobody named are not one computer
-            unknown = server.label if decision.account is None and decision.decryption != "impossible" else None
-            of_account = self.known.setdefault(decision.account or unknown, {})
-            known = of_account.get(name)
-            if known is None:
-                covered_by = spn(f"HOST/{need.host.spn_text}") if kind == "covered" else None
-                known = Wanted(name, decision.account, kind, covered_by, decision, need.variant_of, need.asked_by)
-                of_account[name] = known
-                self.wanted.append(known)
-            else:
-                _strengthen(known, kind, need, decision)
+            known = self._wanted(server, decision, kind, need)
             if kind != "optional":
                 known.provided = known.provided or server.names.provided(need.host)
-            if decision.rule_id not in references:
+            reference = references.get(decision.rule_id)
+            if reference is None:
                 of = (application.server, application.site, application.path)
-                references[decision.rule_id] = ApplicationRef(*of, decision.rule_id)
-            reference = references[decision.rule_id]
+                reference = references[decision.rule_id] = ApplicationRef(*of, decision.rule_id)
             if not known.applications or known.applications[-1] != reference:
                 known.applications.append(reference)
+
+    def _wanted(self, server: ServerView, decision: Decision, kind: Need, need: SpnNeed) -> Wanted:
+        name, account = http_spn(need.host, need.port), decision.account
+        # computers that nobody named are not one computer
+        unknown = server.label if account is None and decision.decryption != "impossible" else None
+        of_account = self.known.setdefault(account or unknown, {})
+        known = of_account.get(name.key)
+        if known is not None:
+            _strengthen(known, kind, need, decision)
+            return known
+        covered_by = spn(f"HOST/{need.host.spn_text}") if kind == "covered" else None
+        known = Wanted(name, account, kind, covered_by, decision, need.variant_of, need.asked_by)
+        of_account[name.key] = known
+        self.wanted.append(known)
+        return known
 
 
 def _unreached(needs: Iterable[SpnNeed]) -> list[SpnNeed]:
@@ -228,6 +225,49 @@ def _decide(auth: Auth, application: EffectiveApplication, identity: PoolIdentit
     return _Decided(None, decisions)
 
 
+class _Deciding:
+    """Who decrypts on one server: that follows from settings and identity, and many applications have the same."""
+
+    def __init__(self, computer: Computer, identities: Identities) -> None:
+        self._computer = computer
+        self._identities = identities
+        self._known: dict[tuple[int, WindowsAuth | None, bool, bool], _Decided] = {}
+        """By identity (one object for all alike), settings, whether they may change, and whether HTTP is served."""
+
+    def identity(self, application: EffectiveApplication) -> PoolIdentity:
+        """What its pool is."""
+        return self._identities.of(application.pool)
+
+    def decided(self, auth: Auth, application: EffectiveApplication, identity: PoolIdentity) -> _Decided:
+        """What settings lead to with an identity."""
+        key = (id(identity), auth.settings, auth.is_open, application.serves_http)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = _decide(auth, application, identity, self._computer)
+        return found
+
+
+class _There(NamedTuple):
+    """What all applications of a site have in common: the names that lead to it, and how they are typed."""
+
+    site: str
+    kind: NameKind
+    hosts: tuple[Host, ...]
+    names_known: bool
+    typed: tuple[tuple[Scheme, HostName, int], ...]
+
+
+def _there(server: ServerView, site: Site, reached: Reach) -> _There:
+    hosts = reached.hosts
+    return _There(
+        site=site.name,
+        kind=server.names.kind_of(hosts[0].host) if hosts else "custom name",
+        hosts=_hosts(server, hosts),
+        names_known=not reached.unnamed,
+        typed=tuple(_typed(server, site, reached)),
+    )
+
+
 class _Built(NamedTuple):
     """An application, and who decrypts for it and for places below, once for all that have the same settings."""
 
@@ -235,21 +275,19 @@ class _Built(NamedTuple):
     decisions: tuple[Decisions, ...]
 
 
-def _application(
-    server: ServerView, site: Site, application: EffectiveApplication, identity: PoolIdentity, reached: Reach
-) -> _Built:
-    own = _decide(application.auth, application, identity, server.computer)
+def _application(server: ServerView, there: _There, application: EffectiveApplication, deciding: _Deciding) -> _Built:
+    identity = deciding.identity(application)
+    own = deciding.decided(application.auth, application, identity)
     below = [
-        (path, auth, _decide(auth, application, identity, server.computer))
+        (path, auth, deciding.decided(auth, application, identity))
         for path, auth in application.places
         if auth.settings != application.auth.settings or auth.fault is not None
     ]
-    kind: NameKind = server.names.kind_of(reached.hosts[0].host) if reached.hosts else "custom name"
-    decision = own.decisions[kind]
+    decision, path = own.decisions[there.kind], application.path
     built = Application(
         server=server.label,
-        site=site.name,
-        path=application.path,
+        site=there.site,
+        path=path,
         pool=application.pool_name,
         identity_type=application.pool.identity_type if application.pool else None,
         pool_account=_configured_account(application.pool, identity, server.machine),
@@ -260,11 +298,13 @@ def _application(
         decryption=decision.decryption,
         decrypts_as=decision.account,
         rule=decision.rule_id,
-        hosts=_hosts(server, reached) if application.serves_http else (),
-        names_known=not (application.serves_http and reached.unnamed),
-        urls=tuple(_urls(server, site, reached, application.path)) if application.serves_http else (),
-        places=tuple(_place(path, auth, decided, kind) for path, auth, decided in below),
+        hosts=there.hosts if application.serves_http else (),
+        names_known=not application.serves_http or there.names_known,
+        urls=tuple([Url(*typed, path) for typed in there.typed]) if application.serves_http else (),
+        places=tuple([_place(path, auth, decided, there.kind) for path, auth, decided in below]),
     )
+    if not below:
+        return _Built(built, () if own.why_not is not None else (own.decisions,))
     every = [(application.auth, own), *((auth, decided) for _, auth, decided in below)]
     by_settings = {auth.settings: decided.decisions for auth, decided in every if decided.why_not is None}
     return _Built(built, tuple(by_settings.values()))
@@ -284,17 +324,19 @@ def _place(path: str, auth: Auth, decided: _Decided, kind: NameKind) -> Place:
     )
 
 
-def _hosts(server: ServerView, reached: Reach) -> tuple[Host, ...]:
+def _hosts(server: ServerView, reached: tuple[Host, ...]) -> tuple[Host, ...]:
     """The names of the site, with the canonical names DNS gives for its aliases."""
-    hosts = {host.host: host for host in reached.hosts}
-    for host in reached.hosts:
+    if server.names.service is None:
+        return reached
+    hosts = {host.host: host for host in reached}
+    for host in reached:
         resolution = server.names.resolve(host.host)
         if resolution is not None and resolution.is_alias and resolution.addresses != ():
             hosts.setdefault(resolution.canonical, Host(resolution.canonical, "dns"))
     return tuple(hosts.values())
 
 
-def _urls(server: ServerView, site: Site, reached: Reach, path: str) -> Iterator[Url]:
+def _typed(server: ServerView, site: Site, reached: Reach) -> Iterator[tuple[Scheme, HostName, int]]:
     """The names of the site as people type them; a proxy that terminates TLS is reached by https."""
     schemes: dict[int, dict[Scheme, None]] = {}
     for binding in site.bindings:
@@ -302,9 +344,9 @@ def _urls(server: ServerView, site: Site, reached: Reach, path: str) -> Iterator
             schemes.setdefault(binding.port, {})["https" if binding.protocol == "https" else "http"] = None
     for name in reached.names:
         if name.host in server.names.behind_tls:
-            yield Url("https", name.host, 443, path)
+            yield "https", name.host, 443
         elif not name.optional:
-            yield from (Url(scheme, name.host, port, path) for port in name.ports for scheme in schemes[port])
+            yield from ((scheme, name.host, port) for port in name.ports for scheme in schemes[port])
 
 
 def _origins(origins: Origins, pool: Pool | None) -> Origins:
