@@ -31,6 +31,12 @@ def fold(text: str) -> str:
     return "".join(map(_fold_character, text))
 
 
+@lru_cache(maxsize=1024)
+def folded(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Each of them folded: the applications of a server have few different lists."""
+    return tuple(map(fold, texts))
+
+
 def _fold_character(character: str) -> str:
     low = character.lower()
     return low if character.isascii() or not low.isascii() else character

@@ -41,6 +41,12 @@ def add(case: Case, name: Spn, account: AccountName) -> Action:
     return _change(case, "spn-add", name, account, note, case.answered.question([name.host]))
 
 
+def adding(case: Case, name: Spn, account: AccountName) -> str:
+    """The command of `add`; what it does, in words, where a name cannot be quoted."""
+    command = setspn("-S", name, account, case.principal(account))
+    return command or Step(kind="spn-add", spn=name, account=account).title
+
+
 def delete(case: Case, name: Spn, account: AccountName) -> Action:
     """Take an SPN away; where nobody inspected what the account is used for, its owner must be asked."""
     owner = None if case.is_inspected(account) else _about_owner(case, account)

@@ -92,6 +92,14 @@ def _readers(
     return readers
 
 
+def _is_shared(these: Sequence[Judged]) -> bool:
+    """Whether the requirements of one SPN are those of several accounts or servers."""
+    if len(these) > 1:
+        return True
+    places = these[0].requirement.applications
+    return len(places) > 1 and any(place.server != places[0].server for place in places)
+
+
 class Case(Struct, frozen=True, kw_only=True, dict=True):
     """One run's facts. `now` is an input: nothing in the core reads a clock."""
 
@@ -143,12 +151,17 @@ class Case(Struct, frozen=True, kw_only=True, dict=True):
         return {(judged.requirement.spn, judged.requirement.account): judged for judged in self.judged}
 
     @cached_property
-    def demands(self) -> dict[Spn, Demand]:
-        """On which accounts each SPN is needed, in the order in which applications need them."""
-        return {
-            name: Demand((each.requirement for each in these), (each.requirement for each in these if each.is_open))
-            for name, these in self._by_spn.items()
-        }
+    def shared(self) -> dict[Spn, Demand]:
+        """The SPNs behind which several accounts or servers are, in the order in which applications need them.
+
+        Nothing contests the others, and most are of those.
+        """
+        return {name: self.demand(name) for name, these in self._by_spn.items() if _is_shared(these)}
+
+    @cached_property
+    def _demands(self) -> dict[Spn, Demand]:
+        """Those that somebody asked for."""
+        return {}
 
     @cached_property
     def _by_spn(self) -> dict[Spn, list[Judged]]:
@@ -159,7 +172,20 @@ class Case(Struct, frozen=True, kw_only=True, dict=True):
 
     def demand(self, name: Spn) -> Demand:
         """On which accounts one SPN is needed."""
-        return self.demands.get(name) or Demand()
+        known = self._demands.get(name)
+        if known is None:
+            these = self._by_spn.get(name, [])
+            known = Demand([each.requirement for each in these], [each.requirement for each in these if each.is_open])
+            self._demands[name] = known
+        return known
+
+    def needs(self, name: Spn) -> bool:
+        """Whether any application wants an SPN, be it by a name that may fail."""
+        return name in self._by_spn
+
+    def is_contested(self, name: Spn) -> bool:
+        """Whether an SPN is needed on several accounts."""
+        return name in self.shared and self.shared[name].is_contested
 
     @cached_property
     def _by_application(self) -> dict[ApplicationRef, list[Judged]]:
@@ -168,6 +194,15 @@ class Case(Struct, frozen=True, kw_only=True, dict=True):
             for reference in judged.requirement.applications:
                 index.setdefault(reference, []).append(judged)
         return index
+
+    @cached_property
+    def negotiating_sites(self) -> Sequence[tuple[ServerView, Application]]:
+        """Each site with an application that negotiates, with the first such application."""
+        first: dict[tuple[str, str], Application] = {}
+        for application in self.applications:
+            if application.negotiates or any(place.negotiates for place in application.places):
+                first.setdefault((application.server, application.site), application)
+        return [(self.by_label[application.server], application) for application in first.values()]
 
     def judged_for(self, application: Application) -> list[Judged]:
         """What one application requires."""
@@ -205,8 +240,19 @@ class Case(Struct, frozen=True, kw_only=True, dict=True):
 
     def is_open(self, application: Application) -> bool:
         """Whether a web.config that nobody looked at may change what decides for it."""
+        if application.server not in self._unlooked:
+            return False
         known = self.by_label[application.server].effective(application.reference)
         return known is not None and known.auth.is_open
+
+    @cached_property
+    def _unlooked(self) -> frozenset[str]:
+        """The servers with an application of which that is so."""
+        return frozenset(
+            server.label
+            for server in self.servers
+            if any(each.auth.is_open for site in server.configuration.sites for each in site.applications)
+        )
 
     def applications_of(self, requirement: Requirement) -> list[Application]:
         """The applications that want a requirement."""
@@ -257,7 +303,7 @@ class Case(Struct, frozen=True, kw_only=True, dict=True):
         computer's own name leads to that computer.
         """
         found: dict[HostName, tuple[str, ...]] = {}
-        for name, demand in self.demands.items():
+        for name, demand in self.shared.items():
             host, nodes = name.host, demand.nodes
             if len({node.account for node in nodes}) < 2 or self.answered.is_farm(host, demand.servings):
                 continue

@@ -6,13 +6,12 @@ from collections.abc import Collection, Iterator
 
 from agent.checks.case import Case, evidence, finding
 from agent.checks.offered import with_negotiate
-from agent.iis.authentication import Auth
 from agent.iis.effective import EffectiveApplication, Site
 from agent.iis.merge import SectionFault
 from agent.model import Application, ApplicationRef, Evidence, Finding, Place, WindowsAuth
-from agent.names import HostName, fold, printable
+from agent.names import HostName, fold, folded, printable
 from agent.spn.directory import Account
-from agent.spn.identity import decide, excludes_kernel_mode, negotiate_place
+from agent.spn.identity import PoolIdentity, decide, excludes_kernel_mode, negotiate_place
 from agent.spn.require import ServerView
 
 DOWNWARDS = frozenset({"section-locked", "config-invalid", "config-malformed", "content-unread"})
@@ -39,9 +38,8 @@ def refused(case: Case) -> Iterator[Finding]:
     """Sections IIS refuses: one finding for each fault, at the first application it takes down."""
     for server in case.servers:
         seen: dict[tuple[str, int | None, str], None] = {}
-        for site, application, path, auth in _every_auth(server):
-            fault = auth.fault
-            if fault is None or (fault.file, fault.line, fault.message) in seen:
+        for site, application, path, fault in _faults(server):
+            if (fault.file, fault.line, fault.message) in seen:
                 continue
             seen[fault.file, fault.line, fault.message] = None
             lines = tuple(Evidence(fault.file, line, text) for line, text in ((fault.line, fault.text), *fault.more))
@@ -56,12 +54,14 @@ def refused(case: Case) -> Iterator[Finding]:
             )
 
 
-def _every_auth(server: ServerView) -> Iterator[tuple[Site, EffectiveApplication, str, Auth]]:
+def _faults(server: ServerView) -> Iterator[tuple[Site, EffectiveApplication, str, SectionFault]]:
     for site in server.configuration.sites:
         for application in site.applications:
-            yield site, application, "", application.auth
+            if application.auth.fault is not None:
+                yield site, application, "", application.auth.fault
             for path, auth in application.places:
-                yield site, application, path, auth
+                if auth.fault is not None:
+                    yield site, application, path, auth.fault
 
 
 def _refused_fix(fault: SectionFault) -> tuple[str, ...]:
@@ -83,7 +83,7 @@ def _refused_fix(fault: SectionFault) -> tuple[str, ...]:
 
 def machine(case: Case) -> Iterator[Finding]:
     """Servers whose account cannot be named, and servers outside a domain that want Kerberos."""
-    negotiating = {a.server for a in case.applications if any(each.negotiates for each in _with_places(a))}
+    negotiating = {server.label for server, _ in case.negotiating_sites}
     for server in case.servers:
         if not server.machine.is_known:
             yield finding(
@@ -160,9 +160,11 @@ def providers(case: Case) -> Iterator[Finding]:
 
 
 def _provider_list(case: Case, application: Application, settings: WindowsAuth) -> Iterator[Finding]:
+    negotiate, names = negotiate_place(settings.providers), folded(settings.providers)
+    is_late = negotiate is not None and "ntlm" in names[:negotiate]
+    if not is_late and application.why_not not in {"no-provider", "no-negotiate", "pku2u-only"}:
+        return
     lines = evidence(application.origins.providers, f"providers: {', '.join(settings.providers) or 'none'}")
-    ntlm = [place for place, name in enumerate(settings.providers) if fold(name) == "ntlm"]
-    negotiate = negotiate_place(settings.providers)
     if application.why_not == "no-provider":
         installed = case.by_label[application.server].configuration.module_installed
         looks = {
@@ -185,7 +187,7 @@ def _provider_list(case: Case, application: Application, settings: WindowsAuth) 
             evidence=lines,
             fix=with_negotiate(case, application, settings),
         )
-    elif negotiate is not None and ntlm and ntlm[0] < negotiate:
+    else:
         yield finding(
             "providers-order",
             "NTLM stands before Negotiate: clients that take the first scheme they know use NTLM",
@@ -204,10 +206,11 @@ def pools(case: Case) -> Iterator[Finding]:
     for server in case.servers:
         for site in server.configuration.sites:
             for application in site.applications:
-                at = ApplicationRef(server.label, site.name, application.path)
                 if application.pool is None:
+                    at = ApplicationRef(server.label, site.name, application.path)
                     yield _pool_undefined(application, server, at)
                 elif application.pool.identity_type == "SpecificUser" and not application.pool.user_name:
+                    at = ApplicationRef(server.label, site.name, application.path)
                     key = (server.label, fold(application.pool.name))
                     if key not in incomplete:
                         incomplete[key] = None
@@ -235,24 +238,31 @@ def _pool_undefined(application: EffectiveApplication, server: ServerView, at: A
 
 def decryption(case: Case) -> Iterator[Finding]:
     """Identities that cannot decrypt, or of which nobody can say it; settings that decide nothing."""
+    clear: set[tuple[str, int, WindowsAuth]] = set()
     for application in case.applications:
+        identity = case.identity_of(application)
         if application.negotiates and (settings := application.windows_auth) and settings.pool_credentials:
-            yield from _no_effect(case, application, settings)
+            yield from _no_effect(application, settings, identity)
         told: set[str] = set()
         for decided in _with_places(application):
-            if decided.negotiates and decided.windows_auth is not None:
-                for found in _doubtful(case, application, decided, decided.windows_auth):
-                    if found.id not in told:
-                        told.add(found.id)
-                        yield found
+            if identity is None or not decided.negotiates or decided.windows_auth is None:
+                continue
+            kind = (application.server, id(identity), decided.windows_auth)
+            if kind not in clear and not _is_doubtful(case, application.server, identity, decided.windows_auth):
+                clear.add(kind)
+            if kind in clear:
+                continue
+            for found in _doubtful(application, decided, identity):
+                if found.id not in told:
+                    told.add(found.id)
+                    yield found
 
 
 def _with_places(application: Application) -> tuple[Application | Place, ...]:
     return (application, *application.places)
 
 
-def _no_effect(case: Case, application: Application, settings: WindowsAuth) -> Iterator[Finding]:
-    identity = case.identity_of(application)
+def _no_effect(application: Application, settings: WindowsAuth, identity: PoolIdentity | None) -> Iterator[Finding]:
     if settings.kernel_mode and (identity is None or identity.kind != "machine"):
         return
     because = "with kernel mode off" if not settings.kernel_mode else "with a built-in identity"
@@ -265,15 +275,16 @@ def _no_effect(case: Case, application: Application, settings: WindowsAuth) -> I
     )
 
 
-def _doubtful(
-    case: Case, application: Application, decided: Application | Place, settings: WindowsAuth
-) -> Iterator[Finding]:
+def _is_doubtful(case: Case, label: str, identity: PoolIdentity, settings: WindowsAuth) -> bool:
+    """Whether something about the identity itself keeps anybody from saying who decrypts, or from decrypting."""
+    server = case.by_label[label]
+    if not server.machine.joined or excludes_kernel_mode(settings):
+        return False
+    return decide(settings, identity, server.computer, "custom name").decryption in {"impossible", "uncertain"}
+
+
+def _doubtful(application: Application, decided: Application | Place, identity: PoolIdentity) -> Iterator[Finding]:
     """What is wrong with the identity itself where it decrypts by these settings, whether or not they may change."""
-    identity, server = case.identity_of(application), case.by_label[application.server]
-    if identity is None or not server.machine.joined or excludes_kernel_mode(settings):
-        return
-    if decide(settings, identity, server.computer, "custom name").decryption not in {"impossible", "uncertain"}:
-        return
     at = ApplicationRef(application.server, application.site, decided.path)
     lines = evidence(application.origins.identity_type, f"pool {application.pool}: {application.identity_type}")
     if identity.kind == "local user":

@@ -11,7 +11,7 @@ from agent.checks.files import at_server_level, is_in_web_config, set_together
 from agent.checks.holders import host_serves, is_answered_by, wrong_holders
 from agent.checks.ways import Way, cannot_run
 from agent.model import Application, ApplicationRef, Place, Requirement
-from agent.names import AccountName, Spn, fold
+from agent.names import AccountName, Spn, folded
 
 
 class Joined(NamedTuple):
@@ -186,7 +186,7 @@ def _is_all(case: Case, name: Spn, joined: Joined) -> bool:
 def can_use_kernel_mode(decider: Application | Place) -> bool:
     """`Negotiate:Kerberos` and kernel mode exclude each other."""
     settings = decider.windows_auth
-    return settings is not None and all(fold(name) != "negotiate:kerberos" for name in settings.providers)
+    return settings is not None and "negotiate:kerberos" not in folded(settings.providers)
 
 
 def to_computer(case: Case, changing: Iterable[Decider]) -> Iterator[Action]:

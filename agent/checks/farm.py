@@ -17,7 +17,7 @@ from agent.spn.hidden import HiddenName
 
 def spoken_for(case: Case) -> frozenset[Spn]:
     """SPNs for which a conflict or a farm speaks, not each requirement: needed on several accounts of one of these."""
-    return frozenset(name for name, demand in case.demands.items() if _is_told_as_one(case, name, demand))
+    return frozenset(name for name, demand in case.shared.items() if _is_told_as_one(case, name, demand))
 
 
 def _is_told_as_one(case: Case, name: Spn, demand: Demand) -> bool:
@@ -52,7 +52,7 @@ def _by_place(case: Case, servings: Sequence[Serving]) -> Iterator[tuple[str, Ac
 
 def farm(case: Case) -> Iterator[Finding]:
     """Every finding that needs more than one application or server to be seen."""
-    for name, demand in case.demands.items():
+    for name, demand in case.shared.items():
         differs = is_differing_farm(case, name)
         for servings in demand.conflicts:
             if not (differs and len({each.account for each in _pooled(case, servings)}) < 2):
@@ -178,7 +178,7 @@ def _farm(case: Case, name: Spn, demand: Demand) -> Finding:
 
 
 def _suspicions(case: Case) -> Iterator[tuple[Spn, tuple[str, ...]]]:
-    for name in case.demands:
+    for name in case.shared if case.suspected else ():
         if name.port is None and name.host in case.suspected:
             yield name, case.suspected[name.host]
 
@@ -268,9 +268,9 @@ def account_uses(case: Case) -> Iterator[AccountUse]:
 def _open_ended(case: Case) -> Iterator[AccountName]:
     """The accounts that decrypt, or may, for names that nobody said, or where who decrypts is open."""
     for application in case.applications:
-        deciders: tuple[Application | Place, ...] = (application, *application.places)
         is_open = case.is_open(application)
-        if application.is_unnamed or is_open:
+        if is_open or application.is_unnamed:
+            deciders: tuple[Application | Place, ...] = (application, *application.places)
             computer = case.by_label[application.server].account if is_open else None
             accounts = (application.pool_account, computer, *(decider.decrypts_as for decider in deciders))
             yield from (account for account in accounts if account is not None)
@@ -280,7 +280,7 @@ def _catching_all(case: Case) -> Iterator[AccountName]:
     """The accounts that decrypt in sites without a host header, which answer whatever name leads to the server."""
     for application in case.applications:
         site = case.by_label[application.server].configuration.site(application.site)
-        if site is not None and any(binding.serves and binding.host is None for binding in site.bindings):
+        if site is not None and any(binding.host is None and binding.serves for binding in site.bindings):
             deciders: tuple[Application | Place, ...] = (application, *application.places)
             yield from (decider.decrypts_as for decider in deciders if decider.decrypts_as is not None)
 
@@ -293,17 +293,10 @@ def _is_unlooked(case: Case, names: Iterable[Spn]) -> bool:
 
 def _account_use(case: Case, name: AccountName, all_judged: list[Judged]) -> AccountUse:
     requirements = [judged.requirement for judged in all_judged]
-    by_other_keys = {
-        judged.requirement.spn
-        for judged in all_judged
-        if judged.wanted.decision.further != () and judged.requirement.outcome in {"kerberos", "uncertain"}
-    }
     known = case.account(name)
     needs = dict.fromkeys(r.spn for r in requirements if r.need in {"explicit", "port-variant"})
     covered = dict.fromkeys(r.spn for r in requirements if r.need == "covered")
-    settled = {requirement.spn for requirement in requirements if requirement.outcome != "uncertain"}
     holds = None if known is None else tuple([spn for spn in known.spns if spn.service == "http"])
-    served = {*(holds or ()), *by_other_keys}
     return AccountUse(
         account=name,
         kind=None if known is None else known.kind,
@@ -311,7 +304,20 @@ def _account_use(case: Case, name: AccountName, all_judged: list[Judged]) -> Acc
         needs=tuple(needs),
         covered=tuple(covered),
         holds=holds,
-        lacks=None if holds is None else tuple([s for s in needs if s not in served and s in settled]),
+        lacks=None if holds is None else _lacking(needs, frozenset(holds), all_judged),
         # one that another account must hold is misplaced, not used elsewhere
-        elsewhere=None if holds is None else tuple([spn for spn in holds if spn not in case.demands]),
+        elsewhere=None if holds is None else tuple([spn for spn in holds if not case.needs(spn)]),
     )
+
+
+def _lacking(needs: Iterable[Spn], held: frozenset[Spn], all_judged: Iterable[Judged]) -> tuple[Spn, ...]:
+    """What an account must hold, and does not, as far as that is settled and no other key of the computer serves."""
+    settled: set[Spn] = set()
+    by_other_keys: set[Spn] = set()
+    for judged in all_judged:
+        name, outcome = judged.requirement.spn, judged.requirement.outcome
+        if outcome != "uncertain":
+            settled.add(name)
+        if judged.wanted.decision.further != () and outcome in {"kerberos", "uncertain"}:
+            by_other_keys.add(name)
+    return tuple([name for name in needs if name in settled and name not in held and name not in by_other_keys])

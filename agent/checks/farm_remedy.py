@@ -85,7 +85,7 @@ def _moving_along(case: Case, application: Application, account: AccountName) ->
         other = judged.requirement
         if other.need == "optional" or is_answered_by(case, other.spn, account):
             continue
-        if not case.demand(other.spn).is_contested:
+        if not case.is_contested(other.spn):
             return None
         moving.append(other.spn)
     return moving

@@ -14,20 +14,10 @@ from agent.spn.require import ServerView, is_started
 DEFAULT_HEADER_BYTES = 16384  # MaxFieldLength and MaxRequestBytes of http.sys (KB820129)
 
 
-def _negotiating_sites(case: Case) -> Iterator[tuple[ServerView, Application]]:
-    """Each site with an application that negotiates, with the first such application."""
-    seen: set[tuple[str, str]] = set()
-    for application in case.applications:
-        key = (application.server, application.site)
-        if key not in seen and (application.negotiates or any(place.negotiates for place in application.places)):
-            seen.add(key)
-            yield case.by_label[application.server], application
-
-
 def unmatchable(case: Case) -> Iterator[Finding]:
     """Wildcard bindings and sites reached by address only."""
     unasked = ", as far as DNS was not asked" if case.service is None else ""
-    for server, application in _negotiating_sites(case):
+    for server, application in case.negotiating_sites:
         reached = server.reach[application.site]
         file = server.configuration.file
         for binding in reached.wildcards:
@@ -53,7 +43,7 @@ def unmatchable(case: Case) -> Iterator[Finding]:
 def elsewhere(case: Case) -> Iterator[Finding]:
     """Names that DNS leads to none of the known servers: another server answers (rule R5.3)."""
     declared_near: dict[str, frozenset[HostName]] = {}
-    for server, application in _negotiating_sites(case):
+    for server, application in case.negotiating_sites:
         if not server.machine.addresses:
             continue
         if server.label not in declared_near:
@@ -77,7 +67,7 @@ def elsewhere(case: Case) -> Iterator[Finding]:
 
 def open_ended(case: Case) -> Iterator[Finding]:
     """Names that are aliases of one that nobody looked up: what clients that follow them ask for is not known."""
-    for server, application in _negotiating_sites(case):
+    for server, application in case.negotiating_sites if case.service is not None else ():
         for name in server.reach[application.site].names:
             end = None if name.optional else server.names.open_end(name.host)
             if end is not None and not name.host.is_short:
@@ -94,7 +84,7 @@ def open_ended(case: Case) -> Iterator[Finding]:
 def stopped(case: Case) -> Iterator[Finding]:
     """Sites and pools that do not start with IIS: whatever their names would need, nobody reaches them."""
     stopped = {(server.label, site.name): site for server in case.servers for site in server.configuration.stopped}
-    for server, application in _negotiating_sites(case):
+    for server, application in case.negotiating_sites if stopped else ():
         site = stopped.get((server.label, application.site))
         if site is not None:
             yield finding(
@@ -104,10 +94,14 @@ def stopped(case: Case) -> Iterator[Finding]:
                 site=site.name,
                 evidence=(Evidence(server.configuration.file, site.line, "serverAutoStart=false"),),
             )
-    for application in case.applications:
-        server = case.by_label[application.server]
-        pool = server.configuration.pools.get(fold(application.pool or ""))
-        if application.negotiates and not is_started(pool, server.machine):
+    idle = {
+        (server.label, name)
+        for server in case.servers
+        for name, pool in server.configuration.pools.items()
+        if not is_started(pool, server.machine)
+    }
+    for application in case.applications if idle else ():
+        if application.negotiates and (application.server, fold(application.pool or "")) in idle:
             yield finding(
                 "site-not-started",
                 f"the application pool {application.pool} does not start with IIS (autoStart=false): requests get 503, "
@@ -118,8 +112,10 @@ def stopped(case: Case) -> Iterator[Finding]:
 
 def certificates(case: Case) -> Iterator[Finding]:
     """Names in the certificates of https bindings that no site claims: clients may use them, nothing says they do."""
+    if not any(server.machine.certificate_names for server in case.servers):
+        return
     claimed = _claimed(case)
-    for server, application in _negotiating_sites(case):
+    for server, application in case.negotiating_sites:
         listed = [one for one in server.machine.certificate_names or () if fold(one.site) == fold(application.site)]
         named = dict.fromkeys(host_name(text) for one in listed for text in one.names)
         hosts = [host.spn_text for host in named if _may_be_used(host, server, claimed)]
@@ -159,7 +155,7 @@ def _may_be_used(host: HostName, server: ServerView, claimed: Collection[HostNam
 def loopback(case: Case) -> Iterator[Finding]:
     """Names that give 401.1 from the server itself: the loopback check (KB926642), never an SPN fault."""
     allowed: dict[str, frozenset[HostName]] = {}
-    for server, application in _negotiating_sites(case):
+    for server, application in case.negotiating_sites:
         registry = server.machine.registry
         if registry is None or registry.get("DisableLoopbackCheck") == 1:
             continue
@@ -202,6 +198,8 @@ def _has_default_limits(registry: Mapping[str, object] | None) -> bool:
 
 def proxies(case: Case) -> Iterator[Finding]:
     """Extended protection that a proxy which ends TLS breaks for clients (rules R9.3, R15.4)."""
+    if not any(name.proxy == "terminates-tls" for name in case.farm):
+        return
     asking: dict[tuple[str, str | None], list[tuple[Application, WindowsAuth]]] = {}
     for application in case.applications:
         if application.windows_auth is not None and application.negotiates:

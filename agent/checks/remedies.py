@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agent.checks.actions import Action, add, by_hand, delete
+from agent.checks.actions import Action, add, adding, by_hand, delete
 from agent.checks.alias_remedy import alias_remedy, are_aliases
 from agent.checks.case import Case, Judged
 from agent.checks.commands import klist_get, setspn_query
 from agent.checks.decryptor import let_computer, let_computer_again, let_pool
 from agent.checks.holders import host_serves, is_held, wrong_holders
-from agent.checks.ways import Remedy, Way, cannot_run, open_question, same_domain, suspected_line, unknown_holder
+from agent.checks.ways import (
+    Remedy,
+    Way,
+    cannot_run,
+    open_question,
+    open_registration,
+    same_domain,
+    suspected_line,
+    unknown_holder,
+)
 from agent.model import Requirement
 from agent.names import AccountName, http_spn, printable
 from agent.spn.verdict import is_absent, is_split
@@ -50,7 +59,7 @@ def _unknown_host(case: Case, requirement: Requirement) -> str | None:
 
 def _touches_contested(case: Case, way: Way) -> bool:
     steps = (action.step for action in way.actions)
-    return any(step.changes_spn and case.demand(step.value[0]).is_contested for step in steps)
+    return any(step.changes_spn and case.is_contested(step.value[0]) for step in steps)
 
 
 def _offered(case: Case, judged: Judged) -> Remedy:
@@ -70,7 +79,7 @@ def _offered(case: Case, judged: Judged) -> Remedy:
         return _another_name(requirement)
     if _may_be_of_another(case, requirement) and not is_held(case, requirement.spn, account):
         return Remedy((), _whose(requirement))
-    if case.demand(requirement.spn).is_contested:
+    if case.is_contested(requirement.spn):
         return Remedy((), SETTLE)
     if requirement.holders:
         return _misplaced(case, requirement, account)
@@ -203,15 +212,15 @@ def advice(case: Case, judged: Judged) -> tuple[str, ...]:
     look = f"See who holds it: {query}"
     if requirement.need == "covered":
         return (look, f"Nobody needs to hold it: {requirement.covered_by} serves. Any other holder breaks the site.")
-    missing = add(case, requirement.spn, requirement.account)
-    why = _unsure(case, judged, missing)
-    return (look, why or f"Where nobody does: {missing.step.command or missing.step.title}")
+    why = _unsure(case, judged, requirement.account)
+    return (look, why or f"Where nobody does: {adding(case, requirement.spn, requirement.account)}")
 
 
-def _unsure(case: Case, judged: Judged, missing: Action) -> str | None:
+def _unsure(case: Case, judged: Judged, account: AccountName) -> str | None:
     """Why nothing can be advised yet, even where nobody holds the SPN."""
+    requirement = judged.requirement
     if judged.wanted.decision.further is None:
         return ALTERNATE
-    if (why := open_question(case, Way("register the SPN", (missing,)))) is not None:
+    if (why := open_registration(case, requirement.spn, account)) is not None:
         return why
-    return SETTLE if case.demand(judged.requirement.spn).is_contested else None
+    return SETTLE if case.is_contested(requirement.spn) else None

@@ -26,6 +26,8 @@ _BUILT_IN: Mapping[str, str] = {
 def identities(case: Case) -> Iterator[Finding]:
     """Each pool with a worker process that runs, for certain, as another account than is configured."""
     for server in case.servers:
+        if not server.machine.worker_processes:
+            continue
         around = Surroundings(server.machine, case.domains, case.directory)
         for pool, at in _served(server):
             others = [worker for worker in _workers(server, pool) if _runs_otherwise(worker, pool, around)]

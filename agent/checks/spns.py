@@ -18,6 +18,7 @@ LONG_UNUSED = timedelta(days=180)
 """lastLogonTimestamp older than this: nobody logs on with the account (it is replicated within 14 days)."""
 
 BROKEN = frozenset({"modified", "duplicate"})
+_FAILING = BROKEN | {"ntlm-fallback"}
 
 
 def outcomes(case: Case) -> Iterator[Finding]:
@@ -26,9 +27,7 @@ def outcomes(case: Case) -> Iterator[Finding]:
     Where a conflict or a farm speaks for the SPN, only that it is held twice is told here.
     """
     failing = [
-        judged
-        for judged in case.judged
-        if judged.requirement.outcome in {*BROKEN, "ntlm-fallback"} and judged.requirement.matters
+        judged for judged in case.judged if judged.requirement.outcome in _FAILING and judged.requirement.matters
     ]
     joint = spoken_for(case) if failing else frozenset()
     broken = {
@@ -167,10 +166,10 @@ def _listed(accounts: tuple[AccountName, ...] | None) -> str:
 
 def winrm(case: Case) -> Iterator[Finding]:
     """`HTTP/<computer>` on another account: every http.sys service that decrypts as the computer breaks (rule R6.7)."""
-    wanted = {j.requirement.spn: j.requirement for j in case.judged if not j.wanted.variant_of}
     for name, server in case.own_spns.items():
+        typed = [judged.requirement for judged in case.judged_of(name) if not judged.wanted.variant_of]
         foreign = [holder for holder in _foreign(case, name, server.account) if not case.may_open(server, holder)]
-        requirement = wanted.get(name)
+        requirement = typed[-1] if typed else None
         for holder in foreign:
             if case.principal(holder.name) != "computer":
                 yield _collision(name, server.label, holder.name, "is")

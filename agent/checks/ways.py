@@ -68,12 +68,22 @@ def open_question(case: Case, way: Way) -> str | None:
     return next((why for host in changed if (why := unseen_nodes(case, host)) is not None), None)
 
 
+def open_registration(case: Case, name: Spn, account: AccountName) -> str | None:
+    """The same for registering one SPN, where no setting changes."""
+    why = unknown_holder(case, name, account) or _namesake(case, account)
+    if why is not None:
+        return why
+    return suspected_line(case, name.host) if name.host in case.suspected else unseen_nodes(case, name.host)
+
+
 def _namesake(case: Case, account: AccountName) -> str | None:
     """Why no command can name an account: without its domain, of which nobody knows the NetBIOS name, it means another
     one of the same name as well.
     """
-    alike = case.directory.named(account.name) if case.directory is not None else ()
-    if not isinstance(account.domain, Guess) or len(alike) < 2:
+    if case.directory is None or not isinstance(account.domain, Guess):
+        return None
+    alike = case.directory.named(account.name)
+    if len(alike) < 2:
         return None
     told = " and ".join(printable(one.dn) for one in alike)
     of_domain = f"={account.dns}" if account.dns else ""
@@ -82,6 +92,8 @@ def _namesake(case: Case, account: AccountName) -> str | None:
 
 def unseen_nodes(case: Case, host: HostName) -> str | None:
     """Which servers of a name nobody looked at, though the farm file says that they answer it."""
+    if not case.farm:
+        return None
     told = ", ".join(map(printable, case.answered.absent(host)))
     return f"The farm file names {told} for {host} too: inspect all its servers together." if told else None
 

@@ -17,6 +17,9 @@ def principals(
     findings: Iterable[Finding],
 ) -> tuple[Principal, ...]:
     """One for each account that is named and known to a directory, in the order of their names."""
+    known = list(directories)
+    if not known:
+        return ()
     named = dict.fromkeys(
         chain(
             chain.from_iterable(map(_of_application, applications)),
@@ -24,7 +27,6 @@ def principals(
             chain.from_iterable((finding.account, *finding.holders) for finding in findings),
         )
     )
-    known = list(directories)
     found = (_principal(name, known) for name in named if name is not None)
     return tuple(sorted((one for one in found if one is not None), key=lambda one: str(one.account)))
 

@@ -76,9 +76,10 @@ def _concluded(
     planned = _wanted(case, mine, wants) if sources.wants else plan(case, mine)
     findings = accept(_ordered(map(chosen.finding, planned.findings)), sources.accepted, today)
     told = {(found.spn, found.account): found for found in reversed(findings) if found.id in REQUIREMENT_FINDINGS}
-    requirements = tuple(
-        _advised(case, judged, told.get((judged.requirement.spn, judged.requirement.account))) for judged in case.judged
-    )
+    requirements = [
+        _advised(case, judged, told.get((judged.requirement.spn, judged.requirement.account)) if told else None)
+        for judged in case.judged
+    ]
     return _Concluded(
         requirements=tuple(_kept(map(chosen.requirement, requirements))),
         findings=findings,

@@ -15,7 +15,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from agent.names import FROM_TEXT, printable
+from agent.names import FROM_TEXT, HostName, Spn, printable
 
 _BEYOND_ASCII = re.compile("[^\\x00-\\x7e]+")
 """Where what a terminal should not get raw can stand; JSON lets it through, and it stands within strings only."""
@@ -24,11 +24,14 @@ _INDENT = "  "
 _ON_ONE_LINE = ""
 """The margin of what stays on its line."""
 _LONG = 1000
-"""An object whose list has more items is written in several pieces: one account may serve 100,000 applications."""
+"""An object whose lists have more items is written in several pieces: one account may serve 100,000 applications."""
+_TOGETHER = 100
+"""Small items of a list are one piece until they and what their lists hold are as many."""
 
 
 def json_pieces(report: object) -> Iterator[str]:
-    """The text of `Report.to_json` a piece at a time, for writing: an item of a list is one piece, a big one several.
+    """The text of `Report.to_json` a piece at a time, for writing: small items of a list are one piece, a big one
+    several.
 
     Raises TypeError for what is no object of the model.
     """
@@ -83,15 +86,32 @@ def _opened(value: object, margin: str) -> Iterator[str]:
 def _pieces(value: object, margin: str) -> Iterator[str]:
     if isinstance(value, tuple) and value:
         lead, inner, between = "[", *_within(margin)
-        for item in value:
-            yield f"{lead}{inner}"
-            yield from _pieces(item, inner)
+        for items in _together(value):
+            if len(items) == 1:
+                yield f"{lead}{inner}"
+                yield from _pieces(items[0], inner)
+            else:
+                yield lead + _text(items, margin)[1 : -len(margin) - 1]  # without the brackets
             lead = between
         yield f"{margin}]"
-    elif isinstance(value, msgspec.Struct) and _is_big(value):
+    elif isinstance(value, msgspec.Struct) and _weight(value) > _LONG:
         yield from _opened(value, margin)
     else:
         yield _text(value, margin)
+
+
+def _together(items: Iterable[object]) -> Iterator[list[object]]:
+    """The items of a list, those that are written at once together; a big one stands alone."""
+    waiting: list[object] = []
+    weight = 0
+    for item in items:
+        more = _weight(item)
+        if waiting and weight + more > _TOGETHER:
+            yield waiting
+            waiting, weight = [], 0
+        waiting.append(item)
+        weight += more
+    yield waiting
 
 
 def _within(margin: str) -> tuple[str, str]:
@@ -99,9 +119,13 @@ def _within(margin: str) -> tuple[str, str]:
     return (_ON_ONE_LINE, ", ") if margin == _ON_ONE_LINE else (margin + _INDENT, ",")
 
 
-def _is_big(value: object) -> bool:
+def _weight(value: object) -> int:
+    """How many things a value is, with what its own lists hold."""
     kind: Any = type(value)
-    return any(type(held) is tuple and len(held) > _LONG for held in _lists(kind)(value))
+    if kind is tuple:
+        return 1 + len(value)  # type: ignore[arg-type]
+    lists = _lists(kind)
+    return 1 if lists is None else 1 + sum([len(held) for held in lists(value) if type(held) is tuple])
 
 
 # -- values --------------------------------------------------------------------------------------------------------
@@ -120,6 +144,8 @@ def _text(value: object, margin: str) -> str:
 
 def _named(value: object) -> str:
     """A name stands in the document as its text."""
+    if isinstance(value, Spn | HostName):
+        return value.text
     if type(value) in FROM_TEXT:
         return str(value)
     raise TypeError(f"{type(value).__name__} is no object of the report")
@@ -148,10 +174,13 @@ def _values(kind: type[msgspec.Struct]) -> Callable[[object], tuple[object, ...]
 
 
 @cache
-def _lists(kind: type) -> Callable[[object], tuple[object, ...]]:
-    """What the fields hold that may be lists."""
-    hints, names = get_type_hints(kind), _kind(kind).__struct_fields__
-    return _getter([name for name in names if any(get_origin(one) is tuple for one in _either(hints[name]))])
+def _lists(kind: type) -> Callable[[object], tuple[object, ...]] | None:
+    """What the fields hold that may be lists; None where nothing can be one."""
+    if not issubclass(kind, msgspec.Struct):
+        return None
+    hints, names = get_type_hints(kind), kind.__struct_fields__
+    listed = [name for name in names if any(get_origin(one) is tuple for one in _either(hints[name]))]
+    return _getter(listed) if listed else None
 
 
 def _either(hint: Any) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from agent.iis.effective import Pool
 from agent.iis.snapshot import Machine
 from agent.model import Decryption, WhyNot, WindowsAuth
-from agent.names import AccountName, UserName, computer_account, fold, user_name
+from agent.names import AccountName, UserName, computer_account, fold, folded, user_name
 from agent.spn.directory import Account, Directory
 from agent.spn.domains import Domains
 from agent.spn.rules import Identity, NameKind, Rule, row
@@ -224,7 +224,7 @@ _NEGOTIATE = frozenset({"negotiate", "negotiate:kerberos"})
 
 def negotiate_place(providers: tuple[str, ...]) -> int | None:
     """Where in the list the first provider stands that leads to Kerberos (rule R9.1)."""
-    return next((place for place, name in enumerate(providers) if fold(name) in _NEGOTIATE), None)
+    return next((place for place, name in enumerate(folded(providers)) if name in _NEGOTIATE), None)
 
 
 def why_not(settings: WindowsAuth | None, serves_http: bool) -> WhyNot | None:
@@ -236,7 +236,7 @@ def why_not(settings: WindowsAuth | None, serves_http: bool) -> WhyNot | None:
     if not settings.providers:
         return "no-provider"
     if negotiate_place(settings.providers) is None:
-        others = any(fold(name).startswith("negotiate:") for name in settings.providers)
+        others = any(name.startswith("negotiate:") for name in folded(settings.providers))
         return "pku2u-only" if others else "no-negotiate"
     return None if serves_http else "not-http"
 
@@ -245,7 +245,7 @@ def excludes_kernel_mode(settings: WindowsAuth) -> bool:
     """Whether kernel mode is on beside a provider that must not be used with it: what happens then no document says
     (rule R9.2).
     """
-    return settings.kernel_mode and any(fold(name) == "negotiate:kerberos" for name in settings.providers)
+    return settings.kernel_mode and "negotiate:kerberos" in folded(settings.providers)
 
 
 NOT_IN_KERNEL_MODE = "the provider Negotiate:Kerberos cannot be used with kernel mode, which is on"
