@@ -217,7 +217,7 @@ def ip_address(text: str) -> Address | None:
 def address_of(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """The IP address a text spells, brackets allowed, or None."""
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
-    if not bare or not (":" in bare or bare[-1].isdigit()):
+    if not bare or not (":" in bare or (bare[-1].isdigit() and bare[0].isdigit())):
         return None
     try:
         return ipaddress.ip_address(bare.partition("%")[0])

@@ -156,7 +156,7 @@ _BUILTIN = "S-1-5-32"
 
 def managed(case: Case) -> Iterator[Finding]:
     """Servers that may not read the password of the gMSA their pool runs as."""
-    for server in case.servers:
+    for server in case.servers if case.directory is not None else ():
         computer = case.account(server.account)
         for name in sorted(case.pools_in_use.get(server.label, ())):
             identity = case.identities.get((server.label, name))

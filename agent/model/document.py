@@ -144,9 +144,10 @@ def _text(value: object, margin: str) -> str:
 
 def _named(value: object) -> str:
     """A name stands in the document as its text."""
-    if isinstance(value, Spn | HostName):
-        return value.text
-    if type(value) in FROM_TEXT:
+    kind = type(value)
+    if kind is Spn or kind is HostName:  # most of them
+        return value.text  # type: ignore[attr-defined,no-any-return]
+    if kind in FROM_TEXT:
         return str(value)
     raise TypeError(f"{type(value).__name__} is no object of the report")
 

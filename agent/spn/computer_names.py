@@ -218,7 +218,7 @@ class Names(Struct, frozen=True, kw_only=True, dict=True):
 
     def doubt(self, host: HostName) -> str:
         """Why it is not known whether a name is this computer's own or another's; "" where that is known."""
-        if self.machine.known_name is not None or host not in self.computers:
+        if not self.computers or self.machine.known_name is not None or host not in self.computers:
             return ""
         return f"{host} is the name of a computer in the directory: if it is this one, give --computer {host}"
 
@@ -226,8 +226,10 @@ class Names(Struct, frozen=True, kw_only=True, dict=True):
         """What is taken for granted of a name: that it leads here, though another computer is called so; or that what
         answers it at addresses of nobody inspected is as this server is. Else "".
         """
+        if self.service is None and not self.computers:
+            return ""
         name = self.machine.known_name
-        if name is None or (self.service is None and not self.computers) or self.is_declared(host):
+        if name is None or self.is_declared(host):
             return ""
         if self.may_be_anothers(host):
             return f"{host} leads to {name}, not to the computer of that name"

@@ -92,8 +92,8 @@ def spn_hosts(client: Client, typed: HostName, names: Names) -> tuple[HostName, 
     if typed.is_loopback:
         return ()
     hosts = asked_hosts(client, typed, names.service, names.suffix)
-    full = names.full
-    if typed != names.short or full is None or full.first_label == typed:
+    full, short = names.full, names.short
+    if short is None or typed.key != short.key or full is None or full.first_label == typed:
         return hosts
     # the first 15 characters of a longer name: DNS has the longer one, nothing makes a full name of these
     return hosts if names.addresses(typed) else (typed,)

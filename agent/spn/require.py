@@ -132,15 +132,17 @@ class _Requirements:
     ) -> None:
         references: dict[str | None, ApplicationRef] = {}
         for need in needs:
-            decision = decisions[server.names.kind_of(need.host)].doubted(need.doubt)
-            kind = _need(need, decision)
+            decision = decisions[server.names.kind_of(need.host)]
+            if need.doubt:
+                decision = decision.doubted(need.doubt)
+            kind, rule = _need(need, decision), decision.rule_id
             known = self._wanted(server, decision, kind, need)
             if kind != "optional":
                 known.provided = known.provided or server.names.provided(need.host)
-            reference = references.get(decision.rule_id)
+            reference = references.get(rule)
             if reference is None:
                 of = (application.server, application.site, application.path)
-                reference = references[decision.rule_id] = ApplicationRef(*of, decision.rule_id)
+                reference = references[rule] = ApplicationRef(*of, rule)
             if not known.applications or known.applications[-1] != reference:
                 known.applications.append(reference)
 
@@ -231,12 +233,21 @@ class _Deciding:
     def __init__(self, computer: Computer, identities: Identities) -> None:
         self._computer = computer
         self._identities = identities
+        self._configured: dict[str, AccountName | None] = {}
         self._known: dict[tuple[int, WindowsAuth | None, bool, bool], _Decided] = {}
         """By identity (one object for all alike), settings, whether they may change, and whether HTTP is served."""
 
     def identity(self, application: EffectiveApplication) -> PoolIdentity:
         """What its pool is."""
         return self._identities.of(application.pool)
+
+    def configured(self, pool: Pool | None, identity: PoolIdentity, machine: Machine) -> AccountName | None:
+        """The account that the configuration names for a pool."""
+        if pool is None or pool.identity_type != "SpecificUser" or not pool.user_name:
+            return None
+        if pool.user_name not in self._configured:
+            self._configured[pool.user_name] = _configured_account(pool.user_name, identity, machine)
+        return self._configured[pool.user_name]
 
     def decided(self, auth: Auth, application: EffectiveApplication, identity: PoolIdentity) -> _Decided:
         """What settings lead to with an identity."""
@@ -290,7 +301,7 @@ def _application(server: ServerView, there: _There, application: EffectiveApplic
         path=path,
         pool=application.pool_name,
         identity_type=application.pool.identity_type if application.pool else None,
-        pool_account=_configured_account(application.pool, identity, server.machine),
+        pool_account=deciding.configured(application.pool, identity, server.machine),
         windows_auth=application.auth.settings,
         origins=_origins(application.auth.origins, application.pool),
         negotiates=own.why_not is None,
@@ -361,11 +372,9 @@ def _origins(origins: Origins, pool: Pool | None) -> Origins:
     )
 
 
-def _configured_account(pool: Pool | None, identity: PoolIdentity, machine: Machine) -> AccountName | None:
-    """The account the configuration names, also where a dMSA has taken it over."""
-    if pool is None or pool.identity_type != "SpecificUser" or not pool.user_name:
-        return None
-    user = user_name(pool.user_name, machine.known_name or "")
+def _configured_account(text: str, identity: PoolIdentity, machine: Machine) -> AccountName | None:
+    """The account that a user name means, also where a dMSA has taken it over."""
+    user = user_name(text, machine.known_name or "")
     known = identity.known
     if known is not None and user.form == "domain" and fold(known.name.name) != fold(user.name):
         return AccountName(known.name.domain, user.name, known.name.dns)
