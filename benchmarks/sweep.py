@@ -3,8 +3,8 @@
 python -m benchmarks.sweep [--servers 1000] [--latency 0.2] [--rounds 3] [--only CELL] [--ansible PROGRAM]
 
 The servers are the test endpoint's (tests/winrm), members of one domain in a process of its own on loopback; NTLM over
-http, messages encrypted. Every client runs in a fresh process, whose CPU and peak memory are taken. The latency bound is what waiting
-alone costs: servers x requests x latency / servers asked at once.
+http, messages encrypted. Every client runs in a fresh process, whose CPU and peak memory are taken. The latency bound
+is what waiting alone costs: servers x requests x latency / servers asked at once.
 """
 
 from __future__ import annotations
