@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from worlds import ad, computer, server, user, world
 from worlds import site as worlds_site
 
-from agent import inspect
+from agent import explain, inspect
 from agent.cli.program import main
 from agent.iis.snapshot import Machine, Snapshot, SourceFile, file_key
 from agent.model import Report, WindowsAuth
@@ -473,6 +473,42 @@ def test_an_unread_file_that_nobody_can_place_is_told_where_a_section_is_unlocke
     (told,) = [found for found in report.findings if found.id == "content-unread"]
     assert told.evidence[0].file == unplaced
     assert inspect([folder(tmp_path, configuration(mode="Deny"), unplaced)]).complete
+
+
+UNREAD_FOLDERS = (r"C:\x", *LOST)
+"""Physical paths under which `folder` says that a web.config was not opened, or nobody can tell which one it is."""
+
+
+@pytest.mark.parametrize("physical", UNREAD_FOLDERS)
+@pytest.mark.parametrize("server", ["true", "false"])
+@pytest.mark.parametrize("path", ["/", "/App"])
+def test_what_could_not_be_read_is_not_said_to_be_refused_by_iis(
+    tmp_path: Path, physical: str, server: str, path: str
+) -> None:
+    applications = application("/", r"C:\read") + (application(path, physical) if path != "/" else "")
+    own = applications if path != "/" else application("/", physical)
+    text = configuration(root=windows(enabled=server), sites=site("Site", own), mode="Allow")
+    target = folder(tmp_path, text, r"C:\x\web.config")
+    report = inspect([target])
+    (found,) = [each for each in report.applications if each.path == path]
+    assert (found.why_not, found.decryption, found.negotiates) == ("unread", "uncertain", False)
+    assert not report.complete
+    for form in ("table", "markdown"):
+        main(["inspect", str(target), "--ad", "off", "--all", "--format", form, "--output", str(tmp_path / form)])
+        told = (tmp_path / form).read_text()
+        assert "a web.config could not be read" in " ".join(told.split())
+        assert "IIS refuses" not in told
+    answers = explain(f"http://iis01.test.com{path}", [target]).outcomes
+    assert {each.outcome for each in answers} == {"uncertain"}
+
+
+def test_what_is_broken_is_refused_by_iis(tmp_path: Path) -> None:
+    target = folder(tmp_path, OPEN, r"C:\nowhere\web.config")
+    broken = tmp_path / "files/C/web/web.config"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("<configuration>")
+    found, _ = inspect([target]).applications
+    assert (found.why_not, found.decryption) == ("refused", "none")
 
 
 def test_a_list_of_unread_files_alone_is_no_look(tmp_path: Path) -> None:

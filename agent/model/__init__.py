@@ -23,7 +23,7 @@ Status = Literal["ok", "partial", "failed"]
 Need = Literal["explicit", "covered", "port-variant", "optional"]
 Outcome = Literal["kerberos", "ntlm-fallback", "modified", "duplicate", "impossible", "uncertain", "unchecked"]
 Decryption = Literal["computer", "pool", "impossible", "uncertain", "none"]
-WhyNot = Literal["refused", "disabled", "no-provider", "no-negotiate", "pku2u-only", "not-http"]
+WhyNot = Literal["refused", "unread", "disabled", "no-provider", "no-negotiate", "pku2u-only", "not-http"]
 HostSource = Literal["binding", "machine", "dns", "farm", "log", "want"]
 SourceKind = Literal["config", "directory", "dns", "farm", "names", "accept", "want"]
 Scheme = Literal["http", "https"]
@@ -107,7 +107,8 @@ class Place(Struct, frozen=True, kw_only=True, gc=False):
 class Application(Struct, frozen=True, kw_only=True, gc=False):
     """One application of one site: does it negotiate, and which account decrypts the tickets sent to it?
 
-    `why_not` says why clients are never asked for a ticket, None where it negotiates. `rule` is the row of the table
+    `why_not` says why clients are not asked for a ticket as far as was seen ("unread": what a web.config there says
+    could not be read), None where it negotiates. `rule` is the row of the table
     for its first name, None for what is classified before the table. `names_known` False: clients may use a name that
     nobody said (the computer's own, a short name's suffix, what a wildcard stands for), so not all SPNs are known.
     """

@@ -239,6 +239,8 @@ def rule_told(rule_id: str) -> str:
 def why_not(decided: Application | Place, server: Server | None) -> str:
     """The reason that the report gives for an application, or a place below it, that does not negotiate."""
     reason = _why_not(decided, server)
+    if decided.why_not == "unread":
+        return reason
     return f"{reason}, unless a web.config that nobody looked at says otherwise" if decided.may_negotiate else reason
 
 
@@ -249,6 +251,8 @@ def _why_not(decided: Application | Place, server: Server | None) -> str:
             return "the report does not say why"
         case "refused":
             return "IIS refuses the configuration here (see the findings)"
+        case "unread":
+            return "not known: a web.config could not be read (see the findings)"
         case "disabled":
             return f"Windows authentication is off{_origin(origins.enabled, server)}"
         case "no-provider" | "no-negotiate":

@@ -216,8 +216,14 @@ MAY_CHANGE: frozenset[WhyNot] = frozenset({"disabled", "no-provider", "no-negoti
 
 _MAYBE_ASKED: Decisions = dict.fromkeys(get_args(NameKind), Decision("uncertain", None, NOT_LOOKED_AT, is_open=True))
 
+UNREAD = "a web.config could not be read, and may set what decides here"
+
+_NOT_READ: Decisions = dict.fromkeys(get_args(NameKind), Decision("uncertain", None, UNREAD))
+
 
 def _decide(auth: Auth, application: EffectiveApplication, identity: PoolIdentity, computer: Computer) -> _Decided:
+    if auth.fault is not None and auth.fault.id == "content-unread":
+        return _Decided("unread", _NOT_READ)
     why = why_not(auth.settings, application.serves_http)
     if why is not None or auth.settings is None:
         return _Decided(why, _MAYBE_ASKED if auth.is_open and why in MAY_CHANGE else _NEVER_ASKED)

@@ -45,6 +45,7 @@ _DOMAIN = (
 
 _NEVER_ASKED: Mapping[WhyNot, tuple[Outcome | None, str]] = {
     "refused": (None, "IIS refuses the configuration here and answers 500: nobody is let in, no ticket is asked for."),
+    "unread": ("uncertain", "A web.config here could not be read: whether a ticket is asked for is not known."),
     "disabled": (None, "Windows authentication is off here: people are let in without it, no ticket is asked for."),
     "no-provider": (None, "The list of providers is empty: nobody is challenged, no ticket is asked for."),
     "pku2u-only": (None, "No provider leads to Kerberos or NTLM: no ticket is asked for."),
