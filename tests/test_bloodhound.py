@@ -94,6 +94,22 @@ def test_whatever_a_report_says_hangs_together(value: Report) -> None:
     holds(replace(value, applications=tuple(applications.values())))
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (("Stra\u00dfe", "/"), ("Strasse", "/")),  # upper case makes SS of it
+        (("\u0131", "/"), ("i", "/")),
+        (("a|/b", "/c"), ("a", "/b|/c")),
+    ],
+)
+def test_two_applications_are_two_nodes(one: tuple[str, str], other: tuple[str, str]) -> None:
+    first = sample("IIS01").applications[0]
+    both = [replace(first, site=site, path=path) for site, path in (one, other)]
+    value = replace(sample("IIS01"), applications=tuple(both), requirements=())
+    holds(value)
+    assert sum(bloodhound.APPLICATION in node["kinds"] for node in nodes(value).values()) == 2
+
+
 def test_an_account_is_the_node_that_bloodhound_has_of_it() -> None:
     found = nodes(sample("*"))
     computer, user, managed = found[f"{SID}-1111"], found[f"{SID}-1201"], found[f"{SID}-1301"]

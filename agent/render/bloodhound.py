@@ -51,7 +51,15 @@ def _told(properties: Mapping[str, _Value]) -> dict[str, _Value]:
 
 def _id(*parts: str) -> str:
     """Upper case, as BloodHound makes it: two that differ in case only would become one there."""
-    return printable("|".join(("IIS-SPN", *map(fold, parts)))).upper()
+    return printable("|".join(("IIS-SPN", *map(_part, parts)))).upper()
+
+
+def _part(text: str) -> str:
+    """A part whose upper case is no other one's: \u00df would be SS, and a bar would end it."""
+    key = fold(text)
+    if key.isascii() and "|" not in key:
+        return key
+    return "".join([c if c != "|" and fold(c.upper()) == c else f"\\u{ord(c):04x}" for c in key])
 
 
 def _spn_id(name: Spn) -> str:
