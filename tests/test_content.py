@@ -511,6 +511,24 @@ def test_what_is_broken_is_refused_by_iis(tmp_path: Path) -> None:
     assert (found.why_not, found.decryption) == ("refused", "none")
 
 
+@pytest.mark.parametrize("order", [("unread", "refused"), ("refused", "unread")])
+def test_what_is_refused_and_what_could_not_be_read_stand_beside_each_other(
+    tmp_path: Path, order: tuple[str, str]
+) -> None:
+    """Neither has settings: the one must not be told for the other, whichever comes first."""
+    below = [application(f"/{name}", rf"C:\{name}") for name in order]
+    target = folder(
+        tmp_path,
+        configuration(sites=site("Site", application("/", r"C:\web"), *below), mode="Allow"),
+        r"C:\unread\web.config",
+    )
+    broken = tmp_path / "files/C/refused/web.config"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("<configuration>")
+    found = {each.path: (each.why_not, each.decryption) for each in inspect([target]).applications if each.path != "/"}
+    assert found == {"/unread": ("unread", "uncertain"), "/refused": ("refused", "none")}
+
+
 def test_a_list_of_unread_files_alone_is_no_look(tmp_path: Path) -> None:
     target = folder(tmp_path, OPEN, r"C:\other\web.config")
     facts = json.loads((target / "machine.json").read_text())

@@ -218,12 +218,10 @@ _MAYBE_ASKED: Decisions = dict.fromkeys(get_args(NameKind), Decision("uncertain"
 
 UNREAD = "a web.config could not be read, and may set what decides here"
 
-_NOT_READ: Decisions = dict.fromkeys(get_args(NameKind), Decision("uncertain", None, UNREAD))
+_NOT_READ = _Decided("unread", dict.fromkeys(get_args(NameKind), Decision("uncertain", None, UNREAD)))
 
 
 def _decide(auth: Auth, application: EffectiveApplication, identity: PoolIdentity, computer: Computer) -> _Decided:
-    if auth.fault is not None and auth.fault.id == "content-unread":
-        return _Decided("unread", _NOT_READ)
     why = why_not(auth.settings, application.serves_http)
     if why is not None or auth.settings is None:
         return _Decided(why, _MAYBE_ASKED if auth.is_open and why in MAY_CHANGE else _NEVER_ASKED)
@@ -257,6 +255,8 @@ class _Deciding:
 
     def decided(self, auth: Auth, application: EffectiveApplication, identity: PoolIdentity) -> _Decided:
         """What settings lead to with an identity."""
+        if auth.fault is not None and auth.fault.id == "content-unread":  # no settings, as where IIS refuses them
+            return _NOT_READ
         key = (id(identity), auth.settings, auth.is_open, application.serves_http)
         found = self._known.get(key)
         if found is None:
