@@ -32,13 +32,13 @@ STAGES = {
     "parse": ("parse.py", "parse"),
     "evaluate": ("effective.py", "effective"),
     "names": ("require.py", "server_view"),
-    "what to ask the directory": ("require.py", "question"),
+    "what to ask the directory": ("question.py", "question"),
     "requirements": ("require.py", "require"),
     "verdicts": ("verdict.py", "judge"),
     "checks": ("every.py", "check"),
     "farm": ("farm.py", "farm"),
     "plan": ("plan.py", "plan"),
-    "advice": ("repair.py", "advice"),
+    "the report put together": ("reporting.py", "report_of"),
     "JSON": ("document.py", "json_pieces"),
 }
 
@@ -170,7 +170,7 @@ def _where(servers: int, count: int) -> None:
     profile.runcall(lambda: whole(servers, count).report.to_json())
     statistics = pstats.Stats(profile).stats  # type: ignore[attr-defined]
     spent = {(Path(file).name, name): figures[3] for (file, _, name), figures in statistics.items()}
-    total = spent["inspection.py", "analyse"] + spent["document.py", "json_pieces"]
+    total = spent["stages.py", "analyse"] + spent["document.py", "json_pieces"]
     rows = [[stage, round(100 * spent.get(place, 0) / total)] for stage, place in STAGES.items()]
     table([f"stage, {servers} servers", "% of time"], rows)
 

@@ -9,8 +9,10 @@ from work import calls
 from agent.iis.effective import effective
 from agent.iis.parse import parse
 from agent.iis.snapshot import Machine, Snapshot
+from benchmarks import farm
 from benchmarks.parse import sites, stages, whole
 
+ROOT = Path(__file__).parents[1]
 STAGES: Mapping[str, Callable[[bytes], Callable[[], object]]] = {
     "parse": lambda data: lambda: parse(data, "x"),
     "effective": lambda data: _evaluating(data),
@@ -34,3 +36,9 @@ def test_what_the_benchmark_measures_still_runs(tmp_path: Path) -> None:
     file.write_text(sites(range(3)))
     assert len(whole(file).applications) == 3
     assert all(stage() is not None for stage in stages(file).values())
+
+
+@pytest.mark.parametrize(("file", "function"), farm.STAGES.values(), ids=farm.STAGES)
+def test_each_stage_of_the_farms_figures_is_a_function(file: str, function: str) -> None:
+    """A stage that was renamed would be told as no time at all."""
+    assert any(f"def {function}(" in path.read_text(encoding="utf-8") for path in (ROOT / "agent").rglob(file))
