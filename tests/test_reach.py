@@ -655,7 +655,8 @@ def test_whatever_explain_speaks_of_was_asked(
     directory = analysis.cases[0].directory
     assert directory is not None
     for outcome in found.explain(url):
-        assert outcome.spn in directory.asked, outcome.client
+        assert outcome.spn is not None
+        assert outcome.spn.key in directory.asked, outcome.client
         assert (outcome.outcome in {"unchecked", "uncertain"}) or outcome.holders is not None
 
 

@@ -24,10 +24,11 @@ def _evaluating(data: bytes) -> Callable[[], object]:
     return lambda: effective(document, snapshot)
 
 
-@pytest.mark.parametrize(("stage", "most"), [("parse", 300), ("effective", 340)])
+@pytest.mark.parametrize(("stage", "most"), [("parse", 300), ("effective", 380)])
 def test_a_site_takes_so_many_calls_and_no_more(stage: str, most: int) -> None:
     """With its pool, its location and two bindings; a call and its return are two."""
-    few, many = (calls(STAGES[stage](sites(range(count)).encode())) for count in (100, 200))
+    kinds = (range(1_000, 1_100), range(2_000, 2_200))  # no site twice: what is kept of its names would count
+    few, many = (calls(STAGES[stage](sites(numbers).encode())) for numbers in kinds)
     assert (many - few) / 100 <= most
 
 

@@ -416,7 +416,7 @@ def bad_passwords(dc: DomainController, name: str) -> int:
     with pytest.MonkeyPatch.context() as patch, LdapConnection(server, Deadline(30)) as connection:
         patch.setenv("KRB5CCNAME", f"FILE:{dc.kinit('Administrator')}")
         bind(connection, None)
-        wanted = [Equal("sAMAccountName", name.encode())]
+        wanted: list[Equal] = [("sAMAccountName", name.encode())]
         ((_, values),) = connection.search(dc.base_dn, SUBTREE, wanted, ["badPwdCount"])
     return int(values["badPwdCount"][0])
 
