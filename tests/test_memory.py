@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from work import calls, peak
 from worlds import ad, app, computer, server, site, world
 
-from agent.checks import case
+from agent.checks import readers
 from agent.iis.parse import MAXIMUM_SIZE
 from agent.inspection import stages
 from agent.model import Report
@@ -167,8 +167,8 @@ def test_who_reads_a_file_is_the_same_however_few_servers_are_kept(monkeypatch: 
     refs = [application.reference for application in found.applications]
     few = []
     for most in (64, 1):
-        monkeypatch.setattr(case, "_MOST_KEPT", most)
-        few.append([found.readers(at, in_web_config=nearby) for nearby in (False, True) for at in (*refs, *refs)])
-        assert len(found._last_read) == min(most, 3)
-        found._last_read.clear()
+        monkeypatch.setattr(readers, "_MOST_KEPT", most)
+        those = readers.Readers(found.by_label)
+        few.append([those.of(at, in_web_config=nearby) for nearby in (False, True) for at in (*refs, *refs)])
+        assert len(those._kept) == min(most, 3)
     assert few[0] == few[1] == [[at] for at in (*refs, *refs)] * 2

@@ -30,14 +30,19 @@ def calls(work: Callable[[], object]) -> int:
         nonlocal count
         count += 1
 
+    with _profiled(called), contextlib.suppress(MalformedError):
+        work()
+    return count
+
+
+@contextlib.contextmanager
+def _profiled(called: Callable[[FrameType, str, object], object]) -> Iterator[None]:
     before = sys.getprofile()
     sys.setprofile(called)
     try:
-        with contextlib.suppress(MalformedError):
-            work()
+        yield
     finally:
         sys.setprofile(before)
-    return count
 
 
 def calls_by_function(work: Callable[[], object]) -> Counter[str]:
@@ -50,12 +55,8 @@ def calls_by_function(work: Callable[[], object]) -> Counter[str]:
         if event == "call" and program and not code.co_name.startswith("<"):
             count[f"{place} {code.co_name}"] += 1
 
-    before = sys.getprofile()
-    sys.setprofile(called)
-    try:
+    with _profiled(called):
         work()
-    finally:
-        sys.setprofile(before)
     return count
 
 

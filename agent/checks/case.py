@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cached_property
-from itertools import chain
-from typing import NamedTuple
 
 from msgspec import Struct
 
 from agent.checks.answered import Answered
 from agent.checks.demand import Demand, Serving
-from agent.iis.effective import EffectiveApplication
+from agent.checks.readers import Readers
 from agent.model import Application, ApplicationRef, Evidence, Finding, Origin, PrincipalKind, Requirement, Severity
 from agent.names import AccountName, HostName, Likeness, Spn, fold, http_spn, spn
 from agent.spn.clients import Client
@@ -39,57 +37,6 @@ class Judged:
     def is_open(self) -> bool:
         """Whether something that nobody looked at decides who decrypts, or whether clients ask for this SPN at all."""
         return self.wanted.decision.is_open
-
-
-_Place = tuple[str, ...]
-"""Where settings stand: on a server (its label first), or for all that read one share."""
-
-
-class _Files(NamedTuple):
-    """The place of an application in applicationHost.config, and its web.config; None where its folder is not known."""
-
-    application_host: _Place
-    web_config: _Place | None
-
-
-class _Read(NamedTuple):
-    """The files of each application, and the applications by each place in them."""
-
-    files: Mapping[ApplicationRef, _Files]
-    readers: Mapping[_Place, list[ApplicationRef]]
-
-
-_MOST_KEPT = 64
-"""Servers of which it is kept: for all together it is as large as what was read of them."""
-
-
-def _files(server: ServerView, site: str, application: EffectiveApplication) -> _Files:
-    shared, folder = server.configuration.shared, application.folder
-    host = (f"{shared}/" if shared is not None else server.label, fold(site), fold(application.path))
-    if folder is None:
-        return _Files(host, None)
-    return _Files(host, (folder,) if folder.startswith("files/unc/") else (server.label, folder))
-
-
-def _files_of(server: ServerView) -> Iterator[tuple[ApplicationRef, _Files]]:
-    for site in server.configuration.sites:
-        for each in site.applications:
-            yield ApplicationRef(server.label, site.name, each.path), _files(server, site.name, each)
-
-
-def _is_on_share(place: _Place) -> bool:
-    return len(place) == 1 or place[0].endswith("/")
-
-
-def _readers(
-    read: Iterable[tuple[ApplicationRef, _Files]], counts: Callable[[_Place], bool] = bool
-) -> dict[_Place, list[ApplicationRef]]:
-    readers: dict[_Place, list[ApplicationRef]] = {}
-    for reference, files in read:
-        for place in files:
-            if place is not None and counts(place):
-                readers.setdefault(place, []).append(reference)
-    return readers
 
 
 def _is_shared(these: Sequence[Judged]) -> bool:
@@ -212,27 +159,11 @@ class Case(Struct, frozen=True, kw_only=True, dict=True):
         """The applications for which the same place of the same file is read as for one: for its path in
         applicationHost.config, or its web.config.
         """
-        read = self._read_on(at.server)
-        place = read.files[at].web_config if in_web_config else read.files[at].application_host
-        return [at] if place is None else self._readers_of_shares.get(place) or read.readers[place]
-
-    def _read_on(self, label: str) -> _Read:
-        kept = self._last_read
-        if label not in kept:
-            if len(kept) >= _MOST_KEPT:
-                kept.clear()
-            files = dict(_files_of(self.by_label[label]))
-            kept[label] = _Read(files, _readers(files.items()))
-        return kept[label]
+        return self._readers.of(at, in_web_config=in_web_config)
 
     @cached_property
-    def _last_read(self) -> dict[str, _Read]:
-        return {}
-
-    @cached_property
-    def _readers_of_shares(self) -> Mapping[_Place, list[ApplicationRef]]:
-        """The applications, of whatever server, by each place on a share."""
-        return _readers(chain.from_iterable(map(_files_of, self.servers)), _is_on_share)
+    def _readers(self) -> Readers:
+        return Readers(self.by_label)
 
     def judged_of(self, name: Spn) -> list[Judged]:
         """The requirements of one SPN."""
