@@ -30,19 +30,14 @@ def calls(work: Callable[[], object]) -> int:
         nonlocal count
         count += 1
 
-    with _profiled(called), contextlib.suppress(MalformedError):
-        work()
-    return count
-
-
-@contextlib.contextmanager
-def _profiled(called: Callable[[FrameType, str, object], object]) -> Iterator[None]:
     before = sys.getprofile()
     sys.setprofile(called)
     try:
-        yield
+        with contextlib.suppress(MalformedError):
+            work()
     finally:
         sys.setprofile(before)
+    return count
 
 
 def calls_by_function(work: Callable[[], object]) -> Counter[str]:
@@ -55,8 +50,12 @@ def calls_by_function(work: Callable[[], object]) -> Counter[str]:
         if event == "call" and program and not code.co_name.startswith("<"):
             count[f"{place} {code.co_name}"] += 1
 
-    with _profiled(called):
+    before = sys.getprofile()
+    sys.setprofile(called)
+    try:
         work()
+    finally:
+        sys.setprofile(before)
     return count
 
 
